@@ -1,0 +1,24 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""gsocc_core: 3D semantic occupancy from surround cameras by Gaussian splatting. Needs neither ROS nor a GPU."""
+
+from gsocc_core._version import __version__
+from gsocc_core.geometry.cameras import Camera, Cameras
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+
+__all__ = [
+    "OCC3D_NUSCENES",
+    "Camera",
+    "Cameras",
+    "ClassTable",
+    "FrameSet",
+    "Gaussians",
+    "SemanticGrid",
+    "Targets",
+    "VoxelField",
+    "VoxelGrid",
+    "__version__",
+]

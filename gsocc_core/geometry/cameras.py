@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras: one real camera of any size, and a batch of cameras of one picture size.
+
+Pixel convention: pixel (column i, row j) covers [i, i + 1) x [j, j + 1), its centre is (i + 0.5, j + 0.5). A resize
+therefore scales the first two rows of the intrinsics and changes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.rigid import invert_rigid, transform_points
+
+CameraModel = Literal["pinhole", "fisheye", "orthographic"]
+CAMERA_MODELS: tuple[CameraModel, ...] = ("pinhole", "fisheye", "orthographic")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One real camera.
+
+    Attributes:
+        name: Name in the rig, for instance CAM_FRONT.
+        intrinsics: (3, 3) float64, pixels.
+        T_ego_cam: (4, 4) float64 calibration: pose of the optical frame (z forward, x right, y down) in the ego frame.
+        width: Picture width, pixels.
+        height: Picture height, pixels.
+        model: pinhole, fisheye (equidistant) or orthographic.
+        distortion: OpenCV coefficients: k1 k2 p1 p2 [k3 [k4 k5 k6]] for pinhole, k1 k2 k3 k4 for fisheye; None = none.
+        T_ref_ego: (4, 4) float64 ego motion: pose of the ego at this camera's stamp in the ego frame at the reference
+            stamp; None = the same pose.
+
+    Raises:
+        ShapeError: a matrix, a size or the model is wrong.
+    """
+
+    name: str
+    intrinsics: np.ndarray
+    T_ego_cam: np.ndarray
+    width: int
+    height: int
+    model: CameraModel = "pinhole"
+    distortion: tuple[float, ...] | None = None
+    T_ref_ego: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shapes = {"intrinsics": (3, 3), "T_ego_cam": (4, 4), "T_ref_ego": (4, 4)}
+        for key, shape in shapes.items():
+            value = getattr(self, key)
+            if value is None:
+                continue
+            array = np.asarray(value, dtype=np.float64)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ShapeError(f"Camera {self.name}", key, f"{shape} finite numbers", array.shape)
+            object.__setattr__(self, key, array)
+        if self.width < 1 or self.height < 1:
+            raise ShapeError(f"Camera {self.name}", "width, height", "positive pixels", (self.width, self.height))
+        if self.model not in CAMERA_MODELS:
+            raise ShapeError(f"Camera {self.name}", "model", f"one of {CAMERA_MODELS}", self.model)
+
+    @property
+    def T_ref_cam(self) -> np.ndarray:
+        """(4, 4) float64 pose of the camera at its own stamp in the ego frame at the reference stamp."""
+        return self.T_ego_cam if self.T_ref_ego is None else self.T_ref_ego @ self.T_ego_cam
+
+    def resized(
+        self, width: int, height: int, crop_top_px: float = 0.0, crop_left_px: float = 0.0, scale: float | None = None
+    ) -> Camera:
+        """The camera of a resized, then cropped picture.
+
+        Args:
+            width: Width of the result, pixels.
+            height: Height of the result, pixels.
+            crop_top_px: Rows cut off at the top after scaling.
+            crop_left_px: Columns cut off at the left after scaling.
+            scale: Uniform scale before the crop; None = scale each axis to (width, height) without a crop.
+
+        Returns:
+            A camera whose intrinsics belong to the new picture.
+        """
+        sx, sy = (width / self.width, height / self.height) if scale is None else (scale, scale)
+        intrinsics = np.diag([sx, sy, 1.0]) @ self.intrinsics
+        intrinsics[0, 2] -= crop_left_px
+        intrinsics[1, 2] -= crop_top_px
+        return replace(self, intrinsics=intrinsics, width=width, height=height)
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """V cameras of one picture size, with any leading batch dimensions.
+
+    Attributes:
+        intrinsics: (..., V, 3, 3) pixels.
+        T_ego_cam: (..., V, 4, 4) calibration.
+        width: Picture width, pixels.
+        height: Picture height, pixels.
+        model: The projection, the same for all.
+        distortion: (..., V, K) OpenCV coefficients, or None.
+        T_ref_ego: (..., V, 4, 4) ego motion from each camera's stamp to the reference stamp, or None = at rest.
+    """
+
+    intrinsics: Tensor
+    T_ego_cam: Tensor
+    width: int
+    height: int
+    model: CameraModel = "pinhole"
+    distortion: Tensor | None = None
+    T_ref_ego: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        leading = tuple(self.intrinsics.shape[:-2])
+        for key, tail in (("intrinsics", (3, 3)), ("T_ego_cam", (4, 4)), ("T_ref_ego", (4, 4))):
+            value = getattr(self, key)
+            if value is not None and tuple(value.shape) != (*leading, *tail):
+                raise ShapeError("Cameras", key, (*leading, *tail), tuple(value.shape))
+        if self.model not in CAMERA_MODELS:
+            raise ShapeError("Cameras", "model", f"one of {CAMERA_MODELS}", self.model)
+
+    @classmethod
+    def stack(cls, cameras: Sequence[Camera], dtype: torch.dtype = torch.float32) -> Cameras:
+        """Batch real cameras that share one picture size, model and number of distortion coefficients.
+
+        Raises:
+            ShapeError: there is no camera, or they differ in size or model.
+        """
+        if not cameras:
+            raise ShapeError("Cameras.stack", "cameras", "at least one camera", 0)
+        kinds = {(c.width, c.height, c.model, len(c.distortion or ())) for c in cameras}
+        if len(kinds) != 1:
+            raise ShapeError("Cameras.stack", "cameras", "one (width, height, model, distortion length)", sorted(kinds))
+        first = cameras[0]
+        # Poses are composed in float64 by the caller and rounded once, here.
+        return cls(
+            intrinsics=torch.tensor(np.stack([c.intrinsics for c in cameras]), dtype=dtype),
+            T_ego_cam=torch.tensor(np.stack([c.T_ego_cam for c in cameras]), dtype=dtype),
+            width=first.width,
+            height=first.height,
+            model=first.model,
+            distortion=torch.tensor([c.distortion for c in cameras], dtype=dtype) if first.distortion else None,
+            T_ref_ego=torch.tensor(
+                np.stack([np.eye(4) if c.T_ref_ego is None else c.T_ref_ego for c in cameras]), dtype=dtype
+            ),
+        )
+
+    def map(self, function: Any) -> Cameras:
+        """Apply a tensor function to every tensor field that is there."""
+        changes = {f.name: function(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **changes)
+
+    def to(self, *args: Any, **kwargs: Any) -> Cameras:
+        """``Tensor.to`` on every tensor field."""
+        return self.map(lambda value: value.to(*args, **kwargs))
+
+    @property
+    def T_ref_cam(self) -> Tensor:
+        """(..., V, 4, 4) pose of each camera in the ego frame at the reference stamp."""
+        return self.T_ego_cam if self.T_ref_ego is None else self.T_ref_ego @ self.T_ego_cam
+
+    @property
+    def viewmats(self) -> Tensor:
+        """(..., V, 4, 4) ``T_cam_ref``: reference ego frame to camera, as gsplat calls it."""
+        return invert_rigid(self.T_ref_cam)
+
+    def resized(self, width: int, height: int) -> Cameras:
+        """The cameras of pictures scaled to another size."""
+        factor = self.intrinsics.new_tensor([width / self.width, height / self.height, 1.0])
+        return replace(self, intrinsics=self.intrinsics * factor[:, None], width=width, height=height)
+
+    def project(self, points_ref: Tensor, near_m: float = 0.01) -> tuple[Tensor, Tensor, Tensor]:
+        """Project points of the reference ego frame into every camera.
+
+        Args:
+            points_ref: (..., N, 3) metres, the same leading dimensions as the cameras without V.
+            near_m: Smallest depth that counts as in front of a perspective camera, metres.
+
+        Returns:
+            uv (..., V, N, 2) pixels, depth (..., V, N) metres along the optical axis, and valid (..., V, N) bool:
+            in front of the camera and inside the picture.
+        """
+        points = transform_points(self.viewmats, points_ref[..., None, :, :])
+        depth = points[..., 2]
+        if self.model == "orthographic":
+            plane = points[..., :2]
+            in_front = torch.ones_like(depth, dtype=torch.bool)
+        else:
+            in_front = depth > near_m
+            if self.model == "fisheye":
+                plane, in_front = self._fisheye_plane(points, near_m)
+            else:
+                safe = torch.where(in_front, depth, torch.ones_like(depth))
+                plane = self._distort_pinhole(points[..., :2] / safe[..., None])
+        uv = plane @ self.intrinsics[..., :2, :2].transpose(-1, -2) + self.intrinsics[..., None, :2, 2]
+        u, v = uv.unbind(-1)
+        return uv, depth, in_front & (u >= 0) & (u < self.width) & (v >= 0) & (v < self.height)
+
+    def _distort_pinhole(self, plane: Tensor) -> Tensor:
+        """OpenCV's plumb-bob (5) or rational (8) model on normalised image coordinates."""
+        if self.distortion is None:
+            return plane
+        k1, k2, p1, p2, *rest = (k[..., None] for k in self.distortion.unbind(-1))
+        k3, k4, k5, k6 = [*rest, *[torch.zeros_like(k1)] * (4 - len(rest))][:4]
+        x, y = plane.unbind(-1)
+        r2 = x * x + y * y
+        radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        return torch.stack(
+            [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y],
+            dim=-1,
+        )
+
+    def _fisheye_plane(self, points: Tensor, near_m: float) -> tuple[Tensor, Tensor]:
+        """Equidistant projection r = theta (1 + k1 theta^2 + ...), Kannala & Brandt 2006, OpenCV's fisheye model."""
+        radius = points[..., :2].norm(dim=-1)
+        theta = torch.atan2(radius, points[..., 2])
+        stretched = theta
+        if self.distortion is not None:
+            for power, k in enumerate(self.distortion.unbind(-1), start=1):
+                stretched = stretched + k[..., None] * theta ** (2 * power + 1)
+        scale = torch.where(radius > 1e-9, stretched / radius.clamp(min=1e-9), torch.ones_like(radius))
+        return points[..., :2] * scale[..., None], points.norm(dim=-1) > near_m
+
+    def rays(self) -> tuple[Tensor, Tensor]:
+        """Rays through the pixel centres, in the reference ego frame.
+
+        Returns:
+            origins (..., V, H, W, 3) metres and directions (..., V, H, W, 3). Perspective directions have unit depth
+            along the optical axis, so ``origin + depth * direction`` is the point at that depth.
+
+        Raises:
+            ShapeError: the cameras are distorted or fisheye; undistort first.
+        """
+        if self.distortion is not None or self.model == "fisheye":
+            raise ShapeError("Cameras.rays", "model", "undistorted pinhole or orthographic", (self.model, "distorted"))
+        device, dtype = self.intrinsics.device, self.intrinsics.dtype
+        v, u = torch.meshgrid(
+            torch.arange(self.height, device=device, dtype=dtype) + 0.5,
+            torch.arange(self.width, device=device, dtype=dtype) + 0.5,
+            indexing="ij",
+        )
+        pixels = torch.stack([u, v, torch.ones_like(u)], dim=-1)
+        plane = pixels @ torch.linalg.inv(self.intrinsics)[..., None, :, :].transpose(-1, -2)  # (..., V, H, W, 3)
+        T = self.T_ref_cam[..., None, :, :]
+        rotation_t = T[..., :3, :3].transpose(-1, -2)
+        origin = T[..., None, :3, 3].expand(*plane.shape)
+        if self.model == "orthographic":
+            offset = torch.cat([plane[..., :2], torch.zeros_like(plane[..., :1])], dim=-1)
+            forward = T[..., None, :3, 2].expand(*plane.shape)
+            return origin + offset @ rotation_t, forward
+        return origin, plane @ rotation_t

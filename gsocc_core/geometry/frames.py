@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a method receives: pictures of all cameras at one or several times, and, in training, what should come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.cameras import Cameras
+
+_T = TypeVar("_T", bound="Targets | FrameSet")
+
+
+def _map_tensors(value: _T, function: Any) -> _T:
+    changes: dict[str, Any] = {}
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if isinstance(item, Tensor):
+            changes[field.name] = function(item)
+        elif is_dataclass(item) and hasattr(item, "map"):
+            changes[field.name] = item.map(function)
+    return replace(value, **changes)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Supervision of one sample; every part is optional.
+
+    Views are S times V pictures at S moments (the present and neighbouring key frames); their cameras refer to the
+    same present ego frame as the input.
+
+    Attributes:
+        labels: (B, X, Y, Z) uint8 voxel class ids, free space included; ignore_id = no label.
+        mask_camera: (B, X, Y, Z) bool: voxel seen by the present cameras.
+        mask_lidar: (B, X, Y, Z) bool: voxel seen by the LiDAR.
+        view_cameras: Cameras (B, S, V) at the size of the view labels.
+        view_semantics: (B, S, V, H, W) uint8 class ids; ignore_id = no label.
+        view_depth_m: (B, S, V, H, W) float32 metres along the optical axis; 0 = no label.
+        view_valid: (B, S, V) bool: the view exists and its pose is known.
+        view_time_s: (B, S) float32 seconds from the present reference stamp.
+    """
+
+    labels: Tensor | None = None
+    mask_camera: Tensor | None = None
+    mask_lidar: Tensor | None = None
+    view_cameras: Cameras | None = None
+    view_semantics: Tensor | None = None
+    view_depth_m: Tensor | None = None
+    view_valid: Tensor | None = None
+    view_time_s: Tensor | None = None
+
+    def map(self, function: Any) -> Targets:
+        """Apply a tensor function to every tensor."""
+        return _map_tensors(self, function)
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """A batch of surround pictures: B samples, T moments (index 0 is the present), V cameras.
+
+    Attributes:
+        images: (B, T, V, 3, H, W) uint8 or float32 0..255, RGB.
+        cameras: Cameras (B, T, V) of the network's picture size; ``cameras.T_ref_ego`` leads from each camera's own
+            stamp to the present reference stamp.
+        camera_names: V names.
+        camera_stamps_ns: (B, T, V) int64.
+        reference_stamp_ns: (B, T) int64; [:, 0] is the time that output and ground truth refer to.
+        T_ref_ego: (B, T, 4, 4) ego pose at each moment's reference stamp in the present ego frame, composed in float64.
+        valid: (B, T, V) bool: the picture is there.
+        pose_valid: (B, T) bool: the pose of that moment is known.
+        targets: Supervision, or None.
+        sample_tokens: B tokens of the present samples, for reports.
+        scene_names: B scene names; streaming memory resets where they change.
+    """
+
+    images: Tensor
+    cameras: Cameras
+    camera_names: tuple[str, ...]
+    camera_stamps_ns: Tensor
+    reference_stamp_ns: Tensor
+    T_ref_ego: Tensor
+    valid: Tensor
+    pose_valid: Tensor
+    targets: Targets | None = None
+    sample_tokens: tuple[str, ...] = ()
+    scene_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 6 or self.images.shape[3] != 3:
+            raise ShapeError("FrameSet", "images", "(B, T, V, 3, H, W)", tuple(self.images.shape))
+        b, t, v = self.images.shape[:3]
+        expected = {
+            "camera_stamps_ns": (b, t, v), "reference_stamp_ns": (b, t), "T_ref_ego": (b, t, 4, 4),
+            "valid": (b, t, v), "pose_valid": (b, t),
+        }  # fmt: skip
+        for key, shape in expected.items():
+            if tuple(getattr(self, key).shape) != shape:
+                raise ShapeError("FrameSet", key, shape, tuple(getattr(self, key).shape))
+        if tuple(self.cameras.intrinsics.shape[:3]) != (b, t, v):
+            raise ShapeError("FrameSet", "cameras", (b, t, v), tuple(self.cameras.intrinsics.shape[:3]))
+        if len(self.camera_names) != v:
+            raise ShapeError("FrameSet", "camera_names", f"{v} names", self.camera_names)
+
+    def map(self, function: Any) -> FrameSet:
+        """Apply a tensor function to every tensor, cameras and targets included."""
+        return _map_tensors(self, function)
+
+    def to(self, device: Any, non_blocking: bool = False) -> FrameSet:
+        """Move every tensor to a device."""
+        return self.map(lambda value: value.to(device, non_blocking=non_blocking))
