@@ -227,17 +227,13 @@ class Cameras:
         return points[..., :2] * scale[..., None], points.norm(dim=-1) > near_m
 
     def rays(self) -> tuple[Tensor, Tensor]:
-        """Rays through the pixel centres, in the reference ego frame.
+        """Rays through the pixel centres, in the reference ego frame; distortion is inverted numerically.
 
         Returns:
-            origins (..., V, H, W, 3) metres and directions (..., V, H, W, 3). Perspective directions have unit depth
-            along the optical axis, so ``origin + depth * direction`` is the point at that depth.
-
-        Raises:
-            ShapeError: the cameras are distorted or fisheye; undistort first.
+            origins (..., V, H, W, 3) metres and directions (..., V, H, W, 3). Pinhole and orthographic directions have
+            unit depth along the optical axis, so ``origin + depth * direction`` is the point at that depth; fisheye
+            directions have unit length, since such a camera also looks sideways.
         """
-        if self.distortion is not None or self.model == "fisheye":
-            raise ShapeError("Cameras.rays", "model", "undistorted pinhole or orthographic", (self.model, "distorted"))
         device, dtype = self.intrinsics.device, self.intrinsics.dtype
         v, u = torch.meshgrid(
             torch.arange(self.height, device=device, dtype=dtype) + 0.5,
@@ -253,4 +249,27 @@ class Cameras:
             offset = torch.cat([plane[..., :2], torch.zeros_like(plane[..., :1])], dim=-1)
             forward = T[..., None, :3, 2].expand(*plane.shape)
             return origin + offset @ rotation_t, forward
-        return origin, plane @ rotation_t
+        directions = self._undistort(plane[..., :2])
+        return origin, directions @ rotation_t
+
+    def _undistort(self, plane: Tensor) -> Tensor:
+        """Camera-frame directions (..., V, H, W, 3) of distorted image-plane positions (..., V, H, W, 2)."""
+        if self.model == "fisheye":
+            radius = plane.norm(dim=-1, keepdim=True)
+            theta = radius
+            if self.distortion is not None:
+                ks = [k[..., None, None, None] for k in self.distortion.unbind(-1)]
+                for _ in range(10):  # Newton on theta (1 + k1 theta^2 + ...) = radius
+                    value = theta * (1 + sum(k * theta ** (2 * i) for i, k in enumerate(ks, 1)))
+                    slope = 1 + sum((2 * i + 1) * k * theta ** (2 * i) for i, k in enumerate(ks, 1))
+                    theta = theta - (value - radius) / slope
+            sideways = torch.where(radius > 1e-9, plane / radius.clamp(min=1e-9), torch.zeros_like(plane))
+            return torch.cat([sideways * theta.sin(), theta.cos()], dim=-1)
+        ideal = plane
+        if self.distortion is not None:
+            flat = plane.flatten(-3, -2)
+            ideal = flat
+            for _ in range(20):  # fixed point: add the remaining error of the forward model
+                ideal = ideal + flat - self._distort_pinhole(ideal)
+            ideal = ideal.unflatten(-2, plane.shape[-3:-1])
+        return torch.cat([ideal, torch.ones_like(ideal[..., :1])], dim=-1)

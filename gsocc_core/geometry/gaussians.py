@@ -76,7 +76,8 @@ class Gaussians:
     def map(self, function: Any) -> Gaussians:
         """Apply a tensor function (``lambda t: t[0]``, ``torch.detach``) to every field that is there."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Gaussians(**{name: None if v is None else function(v) for name, v in values.items()})
+        changes = {name: function(v) for name, v in values.items() if v is not None}
+        return replace(self, **changes)
 
     def to(self, *args: Any, **kwargs: Any) -> Gaussians:
         """``Tensor.to`` on every field."""

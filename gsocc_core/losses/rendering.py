@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses between rendered views and 2D labels: classes, depth and solidity per pixel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gsocc_core.errors import ConfigError
+from gsocc_core.losses.channels import channel_of_label
+
+DepthLossKind = Literal["mse", "log_l1"]
+
+
+def rendered_semantic_loss(
+    logits: Tensor, labels: Tensor, channel_ids: tuple[int, ...], ignore_id: int, class_weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of composited class logits against pixel labels.
+
+    Args:
+        logits: (..., H, W, C) composited class logits.
+        labels: (..., H, W) uint8 class ids.
+        channel_ids: Class id of each of the C channels; pixels of other ids are left out.
+        ignore_id: Label of pixels without a label.
+        class_weights: (C,) weights, or None.
+
+    Returns:
+        Scalar mean over the labelled pixels; 0 when there is none.
+
+    Example:
+        >>> rendered_semantic_loss(torch.zeros(1, 1, 2), torch.tensor([[4]]), (4, 5), 255).item() > 0.69
+        True
+    """
+    channel = channel_of_label(labels, channel_ids)
+    channel = torch.where(labels == ignore_id, -1, channel)
+    used = channel >= 0
+    if not bool(used.any()):
+        return logits.sum() * 0.0
+    return functional.cross_entropy(logits[used], channel[used], weight=class_weights)
+
+
+def rendered_depth_loss(depth_m: Tensor, target_m: Tensor, kind: DepthLossKind = "mse") -> Tensor:
+    """Depth error over the pixels that have a depth label.
+
+    Args:
+        depth_m: (..., H, W) rendered depth, metres.
+        target_m: (..., H, W) metres; 0 = no label.
+        kind: ``mse``: squared metres (GaussianFlowOcc, section 5 of its digest); ``log_l1``: |log d - log t|, which
+            weighs near and far surfaces by their relative error.
+
+    Returns:
+        Scalar mean; 0 when no pixel has a label.
+
+    Raises:
+        ConfigError: unknown kind.
+    """
+    used = target_m > 0
+    if not bool(used.any()):
+        return depth_m.sum() * 0.0
+    predicted, target = depth_m[used], target_m[used]
+    if kind == "mse":
+        return functional.mse_loss(predicted, target)
+    if kind == "log_l1":
+        return (predicted.clamp(min=0.1).log() - target.clamp(min=0.1).log()).abs().mean()
+    raise ConfigError("rendered_depth_loss", "kind", "mse or log_l1", kind)
+
+
+def rendered_alpha_loss(alpha: Tensor, solid: Tensor) -> Tensor:
+    """Every pixel with a depth label shows a surface, so its rays must end: mean of -log(alpha).
+
+    Args:
+        alpha: (..., H, W) accumulated opacity, 0..1.
+        solid: (..., H, W) bool: the pixel shows a surface.
+
+    Returns:
+        Scalar mean; 0 when no pixel is solid.
+    """
+    if not bool(solid.any()):
+        return alpha.sum() * 0.0
+    return -alpha[solid].clamp(min=1e-3).log().mean()
