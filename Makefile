@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+# Every verb works on a fresh clone by itself: it creates .venv and installs what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install test check demo bundle docs clean
+
+help:  ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED)  ## create .venv and install gsocc into it
+
+test: $(INSTALLED)  ## run the tests that need neither a GPU nor ROS
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## lint, format check and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: $(INSTALLED)  ## drive a synthetic street through the shipped model, from pictures to a bag and a film
+	$(BIN)/python scripts/demo.py
+
+bundle: $(INSTALLED)  ## train the shipped model again and score it (hours)
+	$(BIN)/python scripts/train_demo_bundle.py
+
+docs: $(INSTALLED)  ## draw the pictures of the documentation again
+	$(BIN)/python scripts/draw_docs.py
+
+clean:  ## delete what the verbs made
+	rm -rf $(VENV) build install log demo_output .mypy_cache .ruff_cache .pytest_cache .hypothesis

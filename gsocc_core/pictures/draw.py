@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of voxels and cameras, made in software: no display, no GPU, no 3D library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.voxels import SemanticGrid
+from gsocc_core.pictures.kernels import cast_voxels
+
+#: Rows of the camera mosaic as a driver would see them.
+SURROUND_LAYOUT = (
+    ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"),
+    ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"),
+)
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where a picture of a voxel grid is taken from, in the grid frame.
+
+    Attributes:
+        eye_m: Position of the eye, metres.
+        target_m: Point in the middle of the picture, metres.
+        fov_deg: Horizontal field of view, degrees.
+    """
+
+    eye_m: tuple[float, float, float] = (-44.0, 0.0, 34.0)
+    target_m: tuple[float, float, float] = (6.0, 0.0, -4.0)
+    fov_deg: float = 58.0
+
+
+def draw_voxels(
+    labels: np.ndarray, semantics: SemanticGrid, width: int, height: int, viewpoint: Viewpoint | None = None
+) -> np.ndarray:
+    """Ray-cast a labelled grid.
+
+    Args:
+        labels: (X, Y, Z) uint8 labels to draw, on the grid of ``semantics``.
+        semantics: Gives grid and class table.
+        width: Picture width, pixels.
+        height: Picture height, pixels.
+        viewpoint: Where from; None = behind and above the car.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        ShapeError: the labels do not lie on the grid.
+
+    Example:
+        >>> import torch
+        >>> from gsocc_core import OCC3D_NUSCENES, VoxelGrid
+        >>> grid = VoxelGrid((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0), 1.0)
+        >>> semantics = SemanticGrid(torch.full(grid.shape, 17, dtype=torch.uint8), grid, OCC3D_NUSCENES)
+        >>> draw_voxels(semantics.labels.numpy(), semantics, 40, 30).shape
+        (30, 40, 3)
+    """
+    grid, view = semantics.grid, viewpoint or Viewpoint()
+    if labels.shape != grid.shape:
+        raise ShapeError("draw_voxels", "labels", grid.shape, labels.shape)
+    eye, target = np.asarray(view.eye_m), np.asarray(view.target_m)
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    up = np.array([1.0, 0.0, 0.0]) if abs(forward[2]) > 0.999 else np.array([0.0, 0.0, 1.0])
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    # Two samples across and down per pixel: voxel borders are finer than pixels at a distance.
+    focal = width / math.tan(math.radians(view.fov_deg) / 2)
+    size = np.asarray(grid.size_m)
+    picture = np.empty((2 * height, 2 * width, 3), np.uint8)
+    cast_voxels(
+        np.ascontiguousarray(labels), (eye - np.asarray(grid.lower)) / size, forward / size, right / size, down / size,
+        focal, semantics.classes.palette().astype(np.float32), semantics.classes.free_id, picture,
+    )  # fmt: skip
+    return picture.reshape(height, 2, width, 2, 3).mean((1, 3)).astype(np.uint8)
+
+
+def camera_mosaic(
+    images: dict[str, np.ndarray | None], tile_width: int, layout: Sequence[Sequence[str]] | None = None
+) -> Image.Image:
+    """Camera pictures side by side.
+
+    Args:
+        images: (H, W, 3) uint8 per camera name; None = missing, drawn grey.
+        tile_width: Width of one picture, pixels.
+        layout: Rows of names; None = the surround layout if all its names are there, else three to a row.
+
+    Returns:
+        An RGB picture.
+    """
+    if layout is None:
+        surround = {name for row in SURROUND_LAYOUT for name in row}
+        names = list(images)
+        layout = SURROUND_LAYOUT if surround == set(names) else [names[i : i + 3] for i in range(0, len(names), 3)]
+    shapes = [image.shape[:2] for image in images.values() if image is not None]
+    ratio = shapes[0][0] / shapes[0][1] if shapes else 9 / 16
+    tile_height = round(tile_width * ratio)
+    mosaic = Image.new("RGB", (tile_width * max(map(len, layout)), tile_height * len(layout)), (225, 225, 228))
+    for r, row in enumerate(layout):
+        for c, name in enumerate(row):
+            image = images.get(name)
+            if image is not None:
+                tile = Image.fromarray(image)
+                tile.thumbnail((tile_width, tile_height), Image.Resampling.BILINEAR)
+                mosaic.paste(tile, (c * tile_width, r * tile_height))
+    return mosaic
+
+
+def draw_comparison(
+    images: dict[str, np.ndarray | None],
+    prediction: SemanticGrid,
+    truth: SemanticGrid | None = None,
+    title: str = "",
+    width: int = 1200,
+) -> Image.Image:
+    """One picture: cameras on top, predicted and true voxels below, and a legend of the classes present.
+
+    Args:
+        images: (H, W, 3) uint8 per camera name.
+        prediction: Labels (X, Y, Z).
+        truth: Labels (X, Y, Z), or None.
+        title: Text over the voxels.
+        width: Picture width, pixels.
+
+    Returns:
+        An RGB picture.
+    """
+    panels = [("prediction", prediction)] + ([("ground truth", truth)] if truth is not None else [])
+    mosaic = camera_mosaic(images, width // 3)
+    panel_width = width // len(panels)
+    panel_height = round(panel_width * 0.6)
+    legend_height = 58
+    picture = Image.new("RGB", (width, mosaic.height + panel_height + legend_height), (255, 255, 255))
+    picture.paste(mosaic, (0, 0))
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=15)
+    present: set[int] = set()
+    for i, (name, semantics) in enumerate(panels):
+        labels = semantics.labels.detach().cpu().numpy()
+        present |= set(np.unique(labels).tolist()) - {semantics.classes.free_id, semantics.classes.ignore_id}
+        left = i * panel_width
+        picture.paste(Image.fromarray(draw_voxels(labels, semantics, panel_width, panel_height)), (left, mosaic.height))
+        text = f"{name}   {title}" if i == 0 else name
+        draw.text((left + 10, mosaic.height + 8), text, fill=(30, 30, 34), font=font)
+    _draw_legend(draw, prediction.classes, sorted(present), picture.height - legend_height, width, font)
+    return picture
+
+
+def _draw_legend(
+    draw: ImageDraw.ImageDraw,
+    classes: ClassTable,
+    ids: Sequence[int],
+    top: int,
+    width: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    x, y = 10, top + 8
+    for i in ids:
+        text = classes.names[i].replace("_", " ")
+        length = int(draw.textlength(text, font=font)) + 34
+        if x + length > width:
+            x, y = 10, y + 24
+        draw.rectangle((x, y + 3, x + 14, y + 17), fill=classes.colors[i], outline=(120, 120, 120))
+        draw.text((x + 20, y), text, fill=(30, 30, 34), font=font)
+        x += length

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ray casting of a voxel grid into a picture."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True)
+def cast_voxels(labels, eye, forward, right, down, focal, palette, free_id, picture):
+    """March every pixel's ray through the grid (Amanatides & Woo 1987), in voxel units."""
+    height, width = picture.shape[:2]
+    shape = np.array(labels.shape)
+    shade = np.array([0.74, 0.86, 1.0])  # faces across x, y, z
+    for row in range(height):
+        for column in range(width):
+            direction = forward + ((column + 0.5 - width / 2) * right + (row + 0.5 - height / 2) * down) / focal
+            near, far, axis = 0.0, 1e9, 2
+            for a in range(3):
+                d = direction[a] if abs(direction[a]) > 1e-12 else 1e-12
+                t0, t1 = -eye[a] / d, (shape[a] - eye[a]) / d
+                if t0 > t1:
+                    t0, t1 = t1, t0
+                if t0 > near:
+                    near, axis = t0, a
+                far = min(far, t1)
+            background = 250.0 - 22.0 * row / height
+            color = np.array([background, background, background + 3.0])
+            if near < far:
+                start = eye + direction * (near + 1e-6)
+                cell = np.empty(3, np.int64)
+                step = np.empty(3, np.int64)
+                t_next = np.empty(3)
+                t_delta = np.empty(3)
+                for a in range(3):
+                    cell[a] = min(max(int(math.floor(start[a])), 0), shape[a] - 1)
+                    d = direction[a] if abs(direction[a]) > 1e-12 else 1e-12
+                    step[a] = 1 if d > 0 else -1
+                    t_delta[a] = abs(1.0 / d)
+                    t_next[a] = (cell[a] + (1 if d > 0 else 0) - eye[a]) / d
+                t = near
+                while True:
+                    label = labels[cell[0], cell[1], cell[2]]
+                    if label != free_id:
+                        hit = eye + direction * t
+                        light = shade[axis]
+                        # Thin darker borders tell single voxels apart; they fade where a pixel is as wide as a border.
+                        pixel = t / focal / max(abs(direction[axis] * t), 0.1) * t
+                        border = 1.0
+                        for a in range(3):
+                            if a != axis:
+                                f = hit[a] - math.floor(hit[a])
+                                border = min(border, f, 1.0 - f)
+                        if border < 0.06:
+                            light *= 1.0 - 0.3 * min(1.0, 0.06 / max(pixel, 1e-6))
+                        color = palette[label] * light
+                        break
+                    axis = 0
+                    if t_next[1] < t_next[axis]:
+                        axis = 1
+                    if t_next[2] < t_next[axis]:
+                        axis = 2
+                    t = t_next[axis]
+                    cell[axis] += step[axis]
+                    t_next[axis] += t_delta[axis]
+                    if cell[axis] < 0 or cell[axis] >= shape[axis]:
+                        break
+            for c in range(3):
+                picture[row, column, c] = np.uint8(min(max(color[c], 0.0), 255.0))

@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Backends of splat_to_image."""

@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""splat_to_voxels: the CPU kernels against the float64 reference, and the reference against hand-made sums."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from gsocc_core import Gaussians, VoxelField, VoxelGrid, splat_to_voxels
+from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.geometry.rigid import quat_to_rotmat, rigid_from_quat
+from gsocc_core.splat.options import half_extents, whitening
+
+GRID = VoxelGrid((-4.0, -3.2, -1.0), (4.0, 3.2, 1.4), 0.4)
+FIELDS = ("means", "scales", "quats", "opacities", "features")
+
+
+def random_scene(n: int, channels: int, seed: int = 0, sigma=(0.1, 1.5)) -> Gaussians:
+    g = torch.Generator().manual_seed(seed)
+
+    def rand(*shape):
+        return torch.rand(*shape, generator=g, dtype=torch.float64)
+
+    means = rand(n, 3) * torch.tensor([10.0, 8.0, 4.0]) - torch.tensor([5.0, 4.0, 1.6])
+    scales = sigma[0] + (sigma[1] - sigma[0]) * rand(n, 3)
+    quats = torch.randn(n, 4, generator=g, dtype=torch.float64) * 3
+    return Gaussians(means, scales, quats, rand(n), torch.randn(n, channels, generator=g, dtype=torch.float64))
+
+
+def away_from_the_cutoff(scene: Gaussians, grid: VoxelGrid, cutoff: float, support: str) -> torch.Tensor:
+    """Voxels whose membership no rounding can flip."""
+    offset = grid.centers.double()[..., None, :] - scene.means
+    if support == "box":
+        margin = (offset.abs() - half_extents(scene, cutoff)).abs().amin(-1)
+    else:
+        margin = (torch.einsum("nij,...nj->...ni", whitening(scene), offset).norm(dim=-1) - cutoff).abs()
+    return (margin > 1e-4).all(-1)
+
+
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
+@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize(("n", "channels", "cutoff"), [(1, 1, 3.0), (60, 18, 3.0), (25, 40, 1.7)])
+def test_cpu_values_and_gradients_equal_the_float64_reference(composition, support, n, channels, cutoff):
+    scene = random_scene(n, channels, seed=n)
+    safe = away_from_the_cutoff(scene, GRID, cutoff, support)
+    assert safe.double().mean() > 0.9
+    g = torch.Generator().manual_seed(1)
+    weights = torch.randn(*GRID.shape, channels + 1, generator=g, dtype=torch.float64) * safe[..., None]
+    results = {}
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
+        field = splat_to_voxels(leaf, GRID, composition=composition, support=support, cutoff=cutoff, backend=backend)
+        # Where the density is tiny the normalised features have unbounded gradients; leave those voxels to the values.
+        solid = (field.density.detach() > 1e-2) & safe
+        w = (weights * solid[..., None]).to(dtype)
+        ((field.density * w[..., 0]).sum() + (field.features * w[..., 1:]).sum()).backward()
+        results[backend] = field, {name: getattr(leaf, name).grad.double() for name in FIELDS}
+    (expected, expected_grads), (got, got_grads) = results["reference"], results["cpu"]
+    torch.testing.assert_close(got.density.double()[safe], expected.density[safe], rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(got.features.double()[safe], expected.features[safe], rtol=2e-3, atol=2e-4)
+    for name in FIELDS:
+        scale = expected_grads[name].abs().max().clamp(min=1e-9)
+        error = (got_grads[name] - expected_grads[name]).abs().max() / scale
+        assert error < 2e-4, f"{name}: relative error {error:.1e}"
+
+
+def test_reference_equals_a_loop_over_voxels_and_gaussians():
+    scene = random_scene(4, 2, seed=3)
+    grid = VoxelGrid((-2.0, -1.0, -1.0), (2.0, 1.0, 1.0), 1.0)
+    field = splat_to_voxels(scene, grid, backend="reference")
+    sigma = scene.covariances().numpy()
+    for index in np.ndindex(*grid.shape):
+        center = np.array([-1.5, -0.5, -0.5]) + index
+        density, votes = 0.0, np.zeros(2)
+        for i in range(4):
+            d = center - scene.means[i].numpy()
+            q = d @ np.linalg.inv(sigma[i]) @ d
+            if q <= 9:
+                weight = scene.opacities[i].item() * math.exp(-q / 2)
+                density += weight
+                votes += weight * scene.features[i].numpy()
+        assert field.density[index].item() == pytest.approx(density, abs=1e-9)
+        assert field.features[index].numpy() == pytest.approx(votes / density if density else votes, abs=1e-7)
+
+
+def test_gradcheck_of_the_reference():
+    scene = random_scene(3, 2, seed=5, sigma=(0.6, 1.5))
+    grid = VoxelGrid((-1.6, -1.6, -0.8), (1.6, 1.6, 0.8), 0.8)
+    tensors = [getattr(scene, name).clone().requires_grad_() for name in FIELDS]
+
+    def run(*values):
+        # A support wider than the grid: the gradient holds it fixed, a finite difference across its border does not.
+        field = splat_to_voxels(Gaussians(*values), grid, cutoff=30.0, backend="reference")
+        return field.density, field.features
+
+    assert torch.autograd.gradcheck(run, tensors, eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_hostile_inputs(backend):
+    def one(**changes):
+        base = Gaussians(
+            torch.tensor([[0.2, 0.2, 0.2]]), torch.full((1, 3), 0.5), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
+            torch.ones(1, 2),
+        )  # fmt: skip
+        return splat_to_voxels(base.replace(**changes), GRID, backend=backend)
+
+    assert one(opacities=torch.zeros(1)).features.abs().sum() == 0
+    assert one(means=torch.tensor([[500.0, 0.0, 0.0]])).density.sum() == 0
+    assert one(scales=torch.full((1, 3), 50.0)).density.min() > 0.98
+    tiny = one(scales=torch.full((1, 3), 1e-4))
+    assert (tiny.density > 0).sum() == 1, "the mean lies on a voxel centre"
+    assert torch.isfinite(one(scales=torch.zeros(1, 3)).density).all()
+    none = random_scene(5, 2).map(lambda t: t[:0].float())
+    assert splat_to_voxels(none, GRID, backend=backend).density.sum() == 0
+    for name in FIELDS:
+        bad = random_scene(5, 2).map(lambda t: t.float().clone())
+        getattr(bad, name).view(-1)[3] = math.nan
+        with pytest.raises(ShapeError, match=name):
+            splat_to_voxels(bad, GRID, backend=backend)
+
+
+def test_batch_dimensions_and_out_buffers():
+    scene = random_scene(24, 3).map(lambda t: t.float().reshape(2, 3, 4, *t.shape[1:]))
+    field = splat_to_voxels(scene, GRID)
+    assert field.features.shape == (2, 3, *GRID.shape, 3)
+    single = splat_to_voxels(scene.map(lambda t: t[1, 2]), GRID)
+    assert torch.equal(field.density[1, 2], single.density)
+    out = VoxelField(torch.full_like(field.density, 7.0), torch.full_like(field.features, 7.0), GRID)
+    with torch.no_grad():
+        again = splat_to_voxels(scene, GRID, out=out)
+    assert again.density.data_ptr() == out.density.data_ptr()
+    assert torch.equal(out.features, field.features)
+    with pytest.raises(ShapeError, match="out"):
+        splat_to_voxels(scene.map(lambda t: t[0]), GRID, out=out)
+
+
+def test_a_posed_grid_equals_moved_gaussians():
+    T = rigid_from_quat([0.9, 0.1, -0.2, 0.3], [1.0, -0.5, 0.2])
+    posed = VoxelGrid(GRID.lower, GRID.upper, 0.4, tuple(map(tuple, T)))
+    scene = random_scene(20, 2, sigma=(0.3, 0.8))
+    # The same centres, moved into the ego frame, must see the same Gaussians.
+    centers = GRID.centers.double() @ torch.from_numpy(T[:3, :3]).T + torch.from_numpy(T[:3, 3])
+    offset = centers.reshape(-1, 1, 3) - scene.means
+    q = torch.einsum("pni,nij,pnj->pn", offset, torch.linalg.inv(scene.covariances()), offset)
+    expected = (torch.where(q <= 9, torch.exp(-q / 2), 0.0) @ scene.opacities).view(GRID.shape)
+    got = splat_to_voxels(scene, posed, backend="reference").density
+    torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_results_do_not_depend_on_threads_and_threads_may_call_at_once():
+    import numba
+
+    scene = random_scene(200, 5).map(lambda t: t.float())
+    expected = splat_to_voxels(scene, GRID)
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        assert torch.equal(splat_to_voxels(scene, GRID).features, expected.features)
+    finally:
+        numba.set_num_threads(before)
+    results = [None] * 4
+
+    def run(i):
+        results[i] = splat_to_voxels(scene, GRID).features
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(r, expected.features) for r in results)
+
+
+def test_unknown_options_name_the_choices():
+    scene = random_scene(2, 2)
+    with pytest.raises(ConfigError, match=r"composition.*hazard"):
+        splat_to_voxels(scene, GRID, composition="max")
+    with pytest.raises(ConfigError, match="cutoff"):
+        splat_to_voxels(scene, GRID, cutoff=0.0)
+
+
+def test_whitening_is_the_inverse_square_root_of_the_covariance():
+    scene = random_scene(10, 1)
+    A = whitening(scene)
+    eye = A @ scene.covariances() @ A.transpose(-1, -2)
+    torch.testing.assert_close(eye, torch.eye(3, dtype=torch.float64).expand(10, 3, 3), rtol=1e-8, atol=1e-8)
+    assert quat_to_rotmat(scene.quats).det().allclose(torch.ones(10, dtype=torch.float64))
