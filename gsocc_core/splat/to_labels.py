@@ -73,7 +73,7 @@ def splat_to_labels(
     else:
         labels, confidence = out.labels, out.confidence
     local = to_grid_frame(gaussians, None if grid.T_ego_grid is None else gaussians.means.new_tensor(grid.T_ego_grid))
-    flat = local.map(lambda t: t.detach().reshape(-1, *t.shape[len(batch) :]))
+    flat = local.map(lambda t: t.detach().reshape(math.prod(batch), *t.shape[len(batch) :]))
     flat_labels, flat_confidence = labels.view(-1, *grid.shape), confidence.view(-1, *grid.shape)
     for i in range(math.prod(batch)):
         scene = flat.map(lambda t, i=i: t[i])

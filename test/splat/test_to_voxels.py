@@ -103,7 +103,7 @@ def test_gradcheck_of_the_reference():
 def test_hostile_inputs(backend):
     def one(**changes):
         base = Gaussians(
-            torch.tensor([[0.2, 0.2, 0.2]]), torch.full((1, 3), 0.5), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
+            torch.tensor([[0.2, 0.2, 0.0]]), torch.full((1, 3), 0.5), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
             torch.ones(1, 2),
         )  # fmt: skip
         return splat_to_voxels(base.replace(**changes), GRID, backend=backend)

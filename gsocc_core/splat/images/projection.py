@@ -54,10 +54,10 @@ def project(gaussians: Gaussians, cameras: Cameras, near: float, far: float) -> 
     rotation, translation = view[:, :3, :3], view[:, :3, 3]
     # All products of small matrices are written as one large matrix product or as sums of elements: batched 3x3
     # multiplication is slow on a CPU.
-    n = len(gaussians)
-    points = (gaussians.means @ rotation.reshape(-1, 3).T).view(n, -1, 3).transpose(0, 1) + translation[:, None]
+    n, count = len(gaussians), len(rotation)
+    points = (gaussians.means @ rotation.reshape(-1, 3).T).view(n, count, 3).transpose(0, 1) + translation[:, None]
     half = quat_to_rotmat(gaussians.quats) * gaussians.scales.clamp(min=MIN_SCALE_M)[:, None, :]  # (N, 3, 3)
-    half_cam = (rotation.reshape(-1, 3) @ half.transpose(0, 1).reshape(3, -1)).view(-1, 3, n, 3)  # (V, 3, N, 3)
+    half_cam = (rotation.reshape(-1, 3) @ half.transpose(0, 1).reshape(3, 3 * n)).view(count, 3, n, 3)  # (V, 3, N, 3)
     x, y, z = points.unbind(-1)
     kept = (z > near) & (z < far)
     fx, fy = cameras.intrinsics[:, 0, 0, None], cameras.intrinsics[:, 1, 1, None]
