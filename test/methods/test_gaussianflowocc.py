@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""GaussianFlowOcc, static part, at a tiny size."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gsocc_core import OCC3D_NUSCENES, Cameras, FrameSet, Targets, VoxelGrid
+from gsocc_core.errors import ConfigError
+from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc, LossArgs, NetworkArgs, SplatArgs
+from gsocc_core.networks.backbones import BackboneArgs
+
+GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 2.2), 0.8)
+CLASSES = OCC3D_NUSCENES.with_channels(range(1, 17))
+BACKBONE = BackboneArgs(
+    model_args={"embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "layer_type": "basic"},
+    out_indices=(1, 2, 3),
+)
+NETWORK = NetworkArgs(
+    num_gaussians=60, dim=16, num_blocks=2, num_heads=2, num_points=2, num_inducing=6, head_hidden=16, dropout=0.0,
+    scale_range_m=(0.2, 1.0),
+)  # fmt: skip
+
+
+def surround_cameras(b, t, v, width, height):
+    Ts = []
+    for i in range(v):
+        a = 2 * math.pi * i / v
+        T = torch.eye(4)
+        T[:3, 2] = torch.tensor([math.cos(a), math.sin(a), 0.0])
+        T[:3, 1] = torch.tensor([0.0, 0.0, -1.0])
+        T[:3, 0] = torch.linalg.cross(T[:3, 1], T[:3, 2])
+        T[2, 3] = 1.5
+        Ts.append(T)
+    K = torch.tensor([[0.6 * width, 0, width / 2], [0, 0.6 * width, height / 2], [0, 0, 1.0]])
+    return Cameras(K.expand(b, t, v, 3, 3), torch.stack(Ts).expand(b, t, v, 4, 4), width, height)
+
+
+def frames(b=2, v=4, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 18, (b, *GRID.shape), generator=g, dtype=torch.uint8)
+    return FrameSet(
+        images=torch.randint(0, 256, (b, 1, v, 3, 32, 64), generator=g, dtype=torch.uint8),
+        cameras=surround_cameras(b, 1, v, 64, 32),
+        camera_names=tuple(f"camera_{i}" for i in range(v)),
+        camera_stamps_ns=torch.zeros(b, 1, v, dtype=torch.int64),
+        reference_stamp_ns=torch.zeros(b, 1, dtype=torch.int64),
+        T_ref_ego=torch.eye(4).expand(b, 1, 4, 4),
+        valid=torch.ones(b, 1, v, dtype=torch.bool),
+        pose_valid=torch.ones(b, 1, dtype=torch.bool),
+        targets=Targets(
+            labels=labels,
+            mask_camera=torch.rand(b, *GRID.shape, generator=g) < 0.5,
+            view_cameras=surround_cameras(b, 2, v, 22, 8),
+            view_semantics=torch.randint(1, 17, (b, 2, v, 8, 22), generator=g, dtype=torch.uint8),
+            view_depth_m=torch.rand(b, 2, v, 8, 22, generator=g) * 8,
+            view_valid=torch.tensor([True, False]).view(1, 2, 1).expand(b, 2, v),
+        ),
+    )
+
+
+def build(**loss):
+    torch.manual_seed(0)
+    return GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(**loss), SplatArgs(threshold=0.1))
+
+
+def test_shapes_ranges_and_memory():
+    model, batch = build(), frames()
+    output = model(batch)
+    scene = output.scene
+    assert scene.batch_shape == (2,)
+    assert scene.features.shape == (2, 60, 16)
+    assert scene.scales.min() >= 0.2
+    assert scene.scales.max() <= 1.0
+    assert ((scene.opacities > 0) & (scene.opacities < 1)).all()
+    assert model(batch, output.memory).memory.means.shape == (2, 60, 3)
+    assert not output.memory.means.requires_grad
+    grid = model.occupancy(output)
+    assert grid.labels.shape == (2, *GRID.shape)
+    finer = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 1.0), 0.5)
+    assert model.occupancy(output, finer).labels.shape == (2, *finer.shape)
+
+
+def test_the_same_weights_serve_any_number_of_cameras_and_missing_ones():
+    model = build().eval()
+    assert model(frames(v=3)).scene.means.shape == (2, 60, 3)
+    batch = frames(b=1)
+    blind = replace(batch, valid=torch.zeros_like(batch.valid))
+    other = replace(blind, images=255 - blind.images)
+    torch.testing.assert_close(model(blind).scene.features, model(other).scene.features)
+    assert not torch.allclose(model(batch).scene.features, model(blind).scene.features)
+
+
+def test_samples_of_a_batch_do_not_mix():
+    model, batch = build().eval(), frames()
+    alone = model(batch.map(lambda t: t[1:]))
+    torch.testing.assert_close(model(batch).scene.features[1:], alone.scene.features, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "keys"),
+    [
+        ({}, {"semantics", "depth"}),
+        ({"alpha": 0.1, "depth_kind": "log_l1", "depth_render": "expected"}, {"semantics", "depth", "alpha"}),
+        ({"semantics": 0.0, "depth": 0.0, "occupied": 1.0, "voxel_classes": 1.0}, {"occupied", "voxel_classes"}),
+    ],
+)
+def test_each_loss_reaches_every_parameter_that_it_should(loss, keys):
+    model, batch = build(**loss), frames()
+    losses = model.losses(model(batch), batch)
+    assert set(losses) == keys
+    sum(losses.values()).backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    silent = [name for name in silent if "convolution" not in name and "normalization" not in name]
+    # The keys' bias of an attention shifts all scores alike, so its gradient is zero by construction.
+    assert not [n for n in silent if "in_proj_bias" not in n and "backbone" not in n and "norms.3" not in n], silent
+
+
+def test_invalid_views_do_not_count():
+    model, batch = build(), frames()
+    output = model(batch)
+    t = batch.targets
+    changed = replace(t, view_depth_m=torch.cat([t.view_depth_m[:, :1], t.view_depth_m[:, 1:] * 3], 1))
+    first, second = model.losses(output, batch), model.losses(output, replace(batch, targets=changed))
+    assert torch.equal(first["depth"], second["depth"])
+
+
+def test_a_few_steps_lower_the_loss():
+    torch.manual_seed(0)
+    model, batch = build(semantics=1.0, depth=0.02, occupied=0.5, voxel_classes=0.5), frames()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    values = []
+    for _ in range(12):
+        loss = sum(model.losses(model(batch), batch).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert values[-1] < 0.9 * values[0]
+
+
+def test_missing_labels_and_wrong_sizes_are_clear_errors():
+    model, batch = build(), frames()
+    with pytest.raises(ConfigError, match="views with semantics"):
+        model.losses(model(batch), replace(batch, targets=None))
+    with pytest.raises(ConfigError, match="divisor"):
+        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, replace(NETWORK, num_heads=3))
+    with pytest.raises(ConfigError, match="class_weights"):
+        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(class_weights=(1.0,)))
