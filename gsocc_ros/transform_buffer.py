@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small transform tree fed from tf2_msgs/TFMessage, for bag replay without ROS."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+import numpy as np
+
+from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.geometry.rigid import rigid_from_quat
+
+
+def slerp(a_wxyz: np.ndarray, b_wxyz: np.ndarray, fraction: float) -> np.ndarray:
+    """Spherical interpolation between unit quaternions along the shorter arc (Shoemake 1985).
+
+    Args:
+        a_wxyz: (4,) unit quaternion at fraction 0.
+        b_wxyz: (4,) unit quaternion at fraction 1.
+        fraction: 0...1.
+
+    Returns:
+        (4,) unit quaternion.
+    """
+    cosine = float(a_wxyz @ b_wxyz)
+    sign = 1.0 if cosine >= 0 else -1.0
+    angle = float(np.arccos(min(1.0, abs(cosine))))
+    if angle < 1e-6:  # sin(angle) would divide by nearly zero; here the chord is the arc
+        mixed = (1 - fraction) * a_wxyz + fraction * sign * b_wxyz
+    else:
+        mixed = np.sin((1 - fraction) * angle) * a_wxyz + sign * np.sin(fraction * angle) * b_wxyz
+    result: np.ndarray = mixed / np.linalg.norm(mixed)
+    return result
+
+
+class _Link:
+    """Pose of one frame in its parent: constant, or a history over time."""
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+        self.static: np.ndarray | None = None
+        self.stamps: list[int] = []
+        self.poses: list[tuple[np.ndarray, np.ndarray]] = []  # quaternion wxyz, translation
+
+    def insert(self, stamp_ns: int, quat: np.ndarray, translation: np.ndarray, history_ns: int, jump_ns: int) -> None:
+        if self.stamps and stamp_ns < self.stamps[-1] - jump_ns:
+            self.stamps, self.poses = [], []
+        at = bisect_left(self.stamps, stamp_ns)
+        if at < len(self.stamps) and self.stamps[at] == stamp_ns:
+            self.poses[at] = (quat, translation)
+        else:
+            self.stamps.insert(at, stamp_ns)
+            self.poses.insert(at, (quat, translation))
+        old = bisect_left(self.stamps, self.stamps[-1] - history_ns)
+        if old > 64:  # dropped in larger pieces, so that a list is fast enough
+            del self.stamps[:old], self.poses[:old]
+
+    def at(self, stamp_ns: int | None, tolerance_ns: int) -> np.ndarray | None:
+        if self.static is not None:
+            return self.static
+        stamps = self.stamps
+        if not stamps:
+            return None
+        stamp = stamps[-1] if stamp_ns is None else min(max(stamp_ns, stamps[0]), stamps[-1])
+        if stamp_ns is not None and abs(stamp - stamp_ns) > tolerance_ns:
+            return None
+        after = bisect_left(stamps, stamp)
+        quat, translation = self.poses[after]
+        if stamps[after] != stamp:
+            before_quat, before_translation = self.poses[after - 1]
+            fraction = (stamp - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
+            quat = slerp(before_quat, quat, fraction)
+            translation = (1 - fraction) * before_translation + fraction * translation
+        return rigid_from_quat(quat, translation)
+
+
+class TransformBuffer:
+    """Tree of frames with constant and moving links.
+
+    Between two stamps a moving link is interpolated (linear and slerp). Outside its history it holds the nearest pose
+    for ``tolerance_ns``, and is unknown beyond. A moving link whose stamps jump back starts anew (bag loop).
+
+    Args:
+        tolerance_ns: How far outside the history of a link a lookup may lie.
+        history_ns: How long moving links are remembered.
+        jump_ns: A step back of more than this clears the link's history.
+
+    Example:
+        >>> buffer = TransformBuffer()
+        >>> buffer.set_transform("base_link", "camera", [1, 0, 0, 0], [1, 2, 3], stamp_ns=0, static=True)
+        >>> buffer.lookup("base_link", "camera")[:3, 3]
+        array([1., 2., 3.])
+    """
+
+    def __init__(
+        self, tolerance_ns: int = 20_000_000, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000
+    ) -> None:
+        self._tolerance_ns, self._history_ns, self._jump_ns = tolerance_ns, history_ns, jump_ns
+        self._links: dict[str, _Link] = {}
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """All frames seen, sorted."""
+        return tuple(sorted(set(self._links) | {link.parent for link in self._links.values()}))
+
+    def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
+        """Take a tf2_msgs/TFMessage of rosbags or rclpy.
+
+        Args:
+            message: Has ``transforms``, a list of geometry_msgs/TransformStamped.
+            static: The message came from /tf_static.
+            topic: Where it came from, for errors.
+
+        Raises:
+            DataError: a quaternion is zero or not finite, or a frame is its own parent.
+        """
+        for item in message.transforms:
+            rotation, shift = item.transform.rotation, item.transform.translation
+            self.set_transform(
+                item.header.frame_id,
+                item.child_frame_id,
+                [rotation.w, rotation.x, rotation.y, rotation.z],
+                [shift.x, shift.y, shift.z],
+                item.header.stamp.sec * 1_000_000_000 + item.header.stamp.nanosec,
+                static,
+                topic,
+            )
+
+    def set_transform(
+        self,
+        parent: str,
+        child: str,
+        quat_wxyz: object,
+        translation_m: object,
+        stamp_ns: int,
+        static: bool = False,
+        topic: str = "/tf",
+    ) -> None:
+        """Set the pose of ``child`` in ``parent``.
+
+        Args:
+            parent: Frame name.
+            child: Frame name; it has one parent at a time, the last one told.
+            quat_wxyz: 4 numbers, scalar first.
+            translation_m: 3 numbers, metres.
+            stamp_ns: Time of a moving link.
+            static: The pose holds at all times.
+            topic: Where it came from, for errors.
+
+        Raises:
+            DataError: the quaternion is zero or not finite, or the frame is its own parent.
+        """
+        parent, child = parent.lstrip("/"), child.lstrip("/")
+        if parent == child or not child:
+            raise DataError(topic, "child_frame_id", "a name other than the parent's", child)
+        try:
+            T = rigid_from_quat(quat_wxyz, translation_m)
+        except GsoccError as error:
+            raise DataError(topic, f"transform {parent} -> {child}", error.expected, error.received) from error
+        link = self._links.get(child)
+        if link is None or link.parent != parent:
+            link = self._links[child] = _Link(parent)
+        if static:
+            link.static = T
+        else:
+            link.static = None
+            quat = np.asarray(quat_wxyz, np.float64)
+            quat = quat / np.linalg.norm(quat)
+            link.insert(stamp_ns, quat, np.asarray(translation_m, np.float64), self._history_ns, self._jump_ns)
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> np.ndarray:
+        """Pose of ``source`` in ``target``.
+
+        Args:
+            target: Frame to express the pose in.
+            source: Frame whose pose is asked for.
+            stamp_ns: When; None = the newest of every moving link.
+
+        Returns:
+            (4, 4) float64 ``T_target_source``.
+
+        Raises:
+            DataError: a frame is unknown, the two are not connected, or a moving link is not known at that time.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")
+        if target == source:
+            return np.eye(4)
+        up_source, up_target = self._ancestors(source), self._ancestors(target)
+        common = next((frame for frame in up_source if frame in up_target), None)
+        if common is None:
+            known = self.frames
+            for frame in (source, target):
+                if frame not in known:
+                    raise DataError("/tf, /tf_static", frame, f"one of the frames {list(known)}", "an unknown frame")
+            raise DataError("/tf, /tf_static", source, f"a chain to {target}", f"two separate trees of {list(known)}")
+        return np.linalg.solve(self._climb(target, common, stamp_ns), self._climb(source, common, stamp_ns))
+
+    def _ancestors(self, frame: str) -> list[str]:
+        chain = [frame]
+        while (link := self._links.get(chain[-1])) is not None and link.parent not in chain:
+            chain.append(link.parent)
+        return chain
+
+    def _climb(self, frame: str, ancestor: str, stamp_ns: int | None) -> np.ndarray:
+        T = np.eye(4)
+        while frame != ancestor:
+            link = self._links[frame]
+            step = link.at(stamp_ns, self._tolerance_ns)
+            if step is None:
+                first, last = link.stamps[0], link.stamps[-1]
+                raise DataError(
+                    "/tf", f"{link.parent} -> {frame}", f"a pose at {stamp_ns} ns", f"poses of {first}...{last} ns"
+                )
+            T = step @ T
+            frame = link.parent
+        return T
