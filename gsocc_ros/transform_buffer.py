@@ -79,11 +79,10 @@ class _Link:
 class TransformBuffer:
     """Tree of frames with constant and moving links.
 
-    Between two stamps a moving link is interpolated (linear and slerp). Outside its history it holds the nearest pose
-    for ``tolerance_ns``, and is unknown beyond. A moving link whose stamps jump back starts anew (bag loop).
+    Between two stamps a moving link is interpolated (linear and slerp). Outside its history it is unknown, unless a
+    lookup allows to hold the nearest pose. A moving link whose stamps jump back starts anew (bag loop).
 
     Args:
-        tolerance_ns: How far outside the history of a link a lookup may lie.
         history_ns: How long moving links are remembered.
         jump_ns: A step back of more than this clears the link's history.
 
@@ -94,10 +93,8 @@ class TransformBuffer:
         array([1., 2., 3.])
     """
 
-    def __init__(
-        self, tolerance_ns: int = 20_000_000, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000
-    ) -> None:
-        self._tolerance_ns, self._history_ns, self._jump_ns = tolerance_ns, history_ns, jump_ns
+    def __init__(self, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000) -> None:
+        self._history_ns, self._jump_ns = history_ns, jump_ns
         self._links: dict[str, _Link] = {}
 
     @property
@@ -170,13 +167,14 @@ class TransformBuffer:
             quat = quat / np.linalg.norm(quat)
             link.insert(stamp_ns, quat, np.asarray(translation_m, np.float64), self._history_ns, self._jump_ns)
 
-    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> np.ndarray:
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None, tolerance_ns: int = 0) -> np.ndarray:
         """Pose of ``source`` in ``target``.
 
         Args:
             target: Frame to express the pose in.
             source: Frame whose pose is asked for.
             stamp_ns: When; None = the newest of every moving link.
+            tolerance_ns: How far outside the history of a link its nearest pose still holds.
 
         Returns:
             (4, 4) float64 ``T_target_source``.
@@ -195,7 +193,9 @@ class TransformBuffer:
                 if frame not in known:
                     raise DataError("/tf, /tf_static", frame, f"one of the frames {list(known)}", "an unknown frame")
             raise DataError("/tf, /tf_static", source, f"a chain to {target}", f"two separate trees of {list(known)}")
-        return np.linalg.solve(self._climb(target, common, stamp_ns), self._climb(source, common, stamp_ns))
+        return np.linalg.solve(
+            self._climb(target, common, stamp_ns, tolerance_ns), self._climb(source, common, stamp_ns, tolerance_ns)
+        )
 
     def _ancestors(self, frame: str) -> list[str]:
         chain = [frame]
@@ -203,11 +203,11 @@ class TransformBuffer:
             chain.append(link.parent)
         return chain
 
-    def _climb(self, frame: str, ancestor: str, stamp_ns: int | None) -> np.ndarray:
+    def _climb(self, frame: str, ancestor: str, stamp_ns: int | None, tolerance_ns: int) -> np.ndarray:
         T = np.eye(4)
         while frame != ancestor:
             link = self._links[frame]
-            step = link.at(stamp_ns, self._tolerance_ns)
+            step = link.at(stamp_ns, tolerance_ns)
             if step is None:
                 first, last = link.stamps[0], link.stamps[-1]
                 raise DataError(

@@ -70,14 +70,16 @@ def test_between_stamps_the_pose_is_lerp_and_slerp(first, second, fraction, flip
 
 
 def test_nothing_is_made_up_outside_the_history():
-    buffer = TransformBuffer(tolerance_ns=20_000_000)
+    buffer = TransformBuffer()
     for second in (1, 2):
         buffer.set_transform("odom", "base", [1, 0, 0, 0], [second, 0, 0], second * SECOND)
-    assert buffer.lookup("odom", "base", 2 * SECOND + 20_000_000)[0, 3] == 2
-    assert buffer.lookup("odom", "base", 1 * SECOND - 20_000_000)[0, 3] == 1
+    assert buffer.lookup("odom", "base", 2 * SECOND + 20_000_000, 20_000_000)[0, 3] == 2
+    assert buffer.lookup("odom", "base", 1 * SECOND - 20_000_000, 20_000_000)[0, 3] == 1
     for stamp in (2 * SECOND + 20_000_001, SECOND - 20_000_001):
         with pytest.raises(DataError, match=f"odom -> base: expected a pose at {stamp} ns"):
-            buffer.lookup("odom", "base", stamp)
+            buffer.lookup("odom", "base", stamp, 20_000_000)
+    with pytest.raises(DataError):
+        buffer.lookup("odom", "base", 2 * SECOND + 1)
     assert buffer.lookup("odom", "base")[0, 3] == 2
 
 
