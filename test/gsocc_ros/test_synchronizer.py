@@ -257,6 +257,38 @@ def test_a_camera_with_a_wrong_clock_costs_only_itself():
     assert {item.missing for item in sets} == {("BACK",)}
 
 
+def test_of_two_sets_released_at_once_the_newer_one_wins():
+    patient = Synchronizer(
+        SyncSettings(("A", "B", "C"), "A", dict.fromkeys("ABC", 0), min_cameras=2, max_wait_ns=10**9)
+    )
+    for cycle in range(2):
+        assert patient.push("A", START + cycle * 50 * MS, cycle) is None
+        assert patient.push("B", START + cycle * 50 * MS, cycle) is None
+    released = patient.push("C", START + 100 * MS, 2)  # C has passed both cycles by
+    assert released.frames["A"].payload == 1
+    assert patient.counters()["A"].stale == 1
+
+
+def test_a_camera_faster_than_the_cycle_is_never_overwritten():
+    synchronizer = Synchronizer(SyncSettings(("A", "B"), "A", {"A": 0, "B": 0}))
+    for shift in (0, 4, 8):
+        assert synchronizer.push("A", START + shift * MS, shift) is None
+    first = synchronizer.push("B", START + 1 * MS, "b")
+    assert first.frames["A"].payload == 0
+    synchronizer.reset()
+    counts = synchronizer.counters()["A"]
+    assert (counts.received, counts.used, counts.stale) == (3, 1, 2)
+
+
+def test_memory_is_bounded_per_camera():
+    synchronizer = Synchronizer(SyncSettings(("A", "B"), "A", {"A": 0, "B": 0}, ring_size=4))
+    for cycle in range(100):
+        synchronizer.push("A", START + cycle * 50 * MS, cycle)
+    assert synchronizer.counters()["A"].stale == 96
+    assert synchronizer.push("B", START + 95 * 50 * MS, "b") is None
+    assert synchronizer.push("B", START + 96 * 50 * MS, "b").frames["A"].payload == 96
+
+
 def test_max_spread_bounds_the_raw_stamps():
     wide = SyncSettings(CAMERAS, "FRONT", OFFSETS, max_spread_ns=30 * MS)
     assert feed(Synchronizer(wide), drive(10)) == []
