@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reads nuScenes tables once, through nuscenes-devkit, into light records that loaders can carry to other processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.cameras import Camera
+from gsocc_core.geometry.rigid import rigid_from_quat
+
+#: nuScenes' surround cameras in GaussianFlowOcc's order.
+SURROUND_CAMERAS = (
+    "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
+)  # fmt: skip
+
+TABLES = (
+    "attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample", "sample_annotation",
+    "sample_data", "scene", "sensor", "visibility",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CameraShot:
+    """One picture of a key frame.
+
+    Attributes:
+        path: The JPEG.
+        stamp_ns: Trigger time.
+        camera: Calibration at the picture's full size, without ego motion.
+        T_world_ego: (4, 4) float64 ego pose at the trigger time.
+    """
+
+    path: Path
+    stamp_ns: int
+    camera: Camera
+    T_world_ego: np.ndarray
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """One sample of the data set.
+
+    Attributes:
+        token: Sample token.
+        scene_name: Its scene.
+        index: Position in the scene.
+        stamp_ns: LIDAR_TOP's stamp, the reference time.
+        T_world_ego: (4, 4) float64 ego pose at the reference time.
+        T_ego_lidar: (4, 4) float64 LiDAR calibration.
+        lidar_path: The key frame's point cloud.
+        shots: One per camera, in the order asked for.
+    """
+
+    token: str
+    scene_name: str
+    index: int
+    stamp_ns: int
+    T_world_ego: np.ndarray
+    T_ego_lidar: np.ndarray
+    lidar_path: Path
+    shots: tuple[CameraShot, ...]
+
+
+def open_nuscenes(dataroot: str | Path, version: str) -> Any:
+    """Open a data set with nuscenes-devkit.
+
+    Args:
+        dataroot: Folder that holds ``<version>/`` with the tables.
+        version: For instance v1.0-mini.
+
+    Returns:
+        A ``nuscenes.nuscenes.NuScenes``.
+
+    Raises:
+        ConfigError: nuscenes-devkit is not installed.
+        DataError: the folder or a table is missing or unreadable.
+    """
+    try:
+        from nuscenes.nuscenes import NuScenes
+    except ImportError as error:
+        raise ConfigError("nuscenes-devkit", "import", "pip install 'gsocc[nuscenes]'", error) from error
+    root, folder = Path(dataroot), Path(dataroot) / version
+    if not folder.is_dir():
+        found = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else "no such folder"
+        raise DataError(root, version, "a folder with the nuScenes tables", found)
+    for table in TABLES:
+        if not (folder / f"{table}.json").is_file():
+            raise DataError(folder, f"{table}.json", f"all {len(TABLES)} nuScenes tables", "no such file")
+    try:
+        return NuScenes(version=version, dataroot=str(root), verbose=False)
+    except (KeyError, ValueError, AssertionError, OSError) as error:
+        raise DataError(folder, "tables", "tables that nuscenes-devkit can read", repr(error)) from error
+
+
+def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) -> list[str]:
+    """Scene names in the order of the tables.
+
+    Args:
+        nusc: An open data set.
+        split: A split of ``splits.json`` beside the tables ({split: [scene names]}), else an official nuScenes split;
+            None = all scenes.
+        scenes: Explicit names; they win over ``split``.
+
+    Returns:
+        Names of scenes that are in the tables.
+
+    Raises:
+        DataError: a name or split does not exist, or nothing is left.
+    """
+    known = [scene["name"] for scene in nusc.scene]
+    where = Path(nusc.dataroot) / nusc.version
+    if scenes is not None:
+        missing = [name for name in scenes if name not in known]
+        if missing:
+            raise DataError(
+                where, f"scene {missing[0]}", f"one of {known[:5]}... ({len(known)} scenes)", "no such scene"
+            )
+        wanted = set(scenes)
+    elif split is None:
+        wanted = set(known)
+    else:
+        own = where / "splits.json"
+        if own.is_file():
+            splits = json.loads(own.read_text(encoding="utf-8"))
+        else:
+            from nuscenes.utils.splits import create_splits_scenes
+
+            splits = create_splits_scenes()
+        if split not in splits:
+            raise DataError(where, f"split {split}", f"one of {sorted(splits)}", "no such split")
+        wanted = set(splits[split])
+    chosen = [name for name in known if name in wanted]
+    if not chosen:
+        raise DataError(where, f"split {split}", f"scenes among {known[:5]}...", "none of its scenes is in the tables")
+    return chosen
+
+
+def read_key_frames(nusc: Any, scene_names: Sequence[str], cameras: Sequence[str]) -> list[list[KeyFrame]]:
+    """Key frames of scenes, in time order.
+
+    Args:
+        nusc: An open data set.
+        scene_names: Which scenes.
+        cameras: Camera names, the order of ``KeyFrame.shots``.
+
+    Returns:
+        One list of key frames per scene.
+
+    Raises:
+        DataError: a sample lacks one of the sensors, or a picture is missing on disk.
+    """
+    by_name = {scene["name"]: scene for scene in nusc.scene}
+    result = []
+    for name in scene_names:
+        frames: list[KeyFrame] = []
+        token = by_name[name]["first_sample_token"]
+        while token:
+            sample = nusc.get("sample", token)
+            frames.append(_read_key_frame(nusc, sample, name, len(frames), cameras))
+            token = sample["next"]
+        result.append(frames)
+    return result
+
+
+def _read_key_frame(nusc: Any, sample: dict[str, Any], scene_name: str, index: int, cameras: Sequence[str]) -> KeyFrame:
+    for channel in (*cameras, "LIDAR_TOP"):
+        if channel not in sample["data"]:
+            where = Path(nusc.dataroot) / nusc.version / "sample_data.json"
+            raise DataError(where, f"sample {sample['token']}", f"a key frame of {channel}", sorted(sample["data"]))
+    lidar = nusc.get("sample_data", sample["data"]["LIDAR_TOP"])
+    return KeyFrame(
+        token=sample["token"],
+        scene_name=scene_name,
+        index=index,
+        stamp_ns=int(lidar["timestamp"]) * 1000,
+        T_world_ego=_pose(nusc.get("ego_pose", lidar["ego_pose_token"])),
+        T_ego_lidar=_pose(nusc.get("calibrated_sensor", lidar["calibrated_sensor_token"])),
+        lidar_path=Path(nusc.dataroot) / lidar["filename"],
+        shots=tuple(_read_shot(nusc, sample["data"][camera], camera) for camera in cameras),
+    )
+
+
+def _read_shot(nusc: Any, token: str, name: str) -> CameraShot:
+    data = nusc.get("sample_data", token)
+    sensor = nusc.get("calibrated_sensor", data["calibrated_sensor_token"])
+    path = Path(nusc.dataroot) / data["filename"]
+    if not path.is_file():
+        raise DataError(path, f"sample_data {token}", "a picture", "no such file")
+    intrinsics = np.asarray(sensor["camera_intrinsic"], np.float64)
+    camera = Camera(name, intrinsics, _pose(sensor), int(data["width"]), int(data["height"]))
+    return CameraShot(path, int(data["timestamp"]) * 1000, camera, _pose(nusc.get("ego_pose", data["ego_pose_token"])))
+
+
+def _pose(record: dict[str, Any]) -> np.ndarray:
+    return rigid_from_quat(record["rotation"], record["translation"])

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Occ3D-nuScenes label files: ``gts/<scene>/<token>/labels.npz``."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gsocc_core.errors import DataError
+
+GRID_SHAPE = (200, 200, 16)
+
+
+@dataclass(frozen=True)
+class Occ3DLabels:
+    """Labels of one key frame on :meth:`VoxelGrid.occ3d`, in the ego frame at LIDAR_TOP's stamp.
+
+    Attributes:
+        semantics: (200, 200, 16) uint8, 17 = free.
+        mask_camera: (200, 200, 16) bool: seen by the key frame's cameras.
+        mask_lidar: (200, 200, 16) bool: seen by the key frame's LiDAR.
+    """
+
+    semantics: np.ndarray
+    mask_camera: np.ndarray
+    mask_lidar: np.ndarray
+
+
+def read_occ3d(path: str | Path) -> Occ3DLabels:
+    """Read one label file.
+
+    Raises:
+        DataError: the file is missing, damaged, or holds other arrays or shapes.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {key: content[key] for key in ("semantics", "mask_camera", "mask_lidar")}
+    except FileNotFoundError as error:
+        raise DataError(path, "file", "Occ3D labels", "no such file") from error
+    except KeyError as error:
+        raise DataError(path, "arrays", "semantics, mask_camera and mask_lidar", error) from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(path, "content", "an .npz file", error) from error
+    for key, value in arrays.items():
+        if value.shape != GRID_SHAPE:
+            raise DataError(path, key, GRID_SHAPE, value.shape)
+    semantics = arrays["semantics"].astype(np.uint8, copy=False)
+    return Occ3DLabels(semantics, arrays["mask_camera"].astype(bool), arrays["mask_lidar"].astype(bool))

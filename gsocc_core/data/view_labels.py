@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth and class labels per picture, in GaussianFlowOcc's files: ``<folder>/<scene>/<token>.npy``, (V, H, W)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gsocc_core.data.images import cover
+from gsocc_core.errors import DataError
+from gsocc_core.geometry.cameras import Camera
+
+#: Camera orders of the published label folders, which carry no ``cameras.json``.
+PUBLISHED_ORDERS = {
+    "metric_3d_nusc": (
+        "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
+    ),
+    "grounded_sam_nusc": (
+        "CAM_FRONT", "CAM_FRONT_LEFT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT", "CAM_FRONT_RIGHT",
+    ),
+}  # fmt: skip
+
+
+def camera_order(folder: str | Path) -> tuple[str, ...]:
+    """Camera names along axis 0 of the files in a label folder.
+
+    Args:
+        folder: The folder; its ``cameras.json`` holds the names, else its name must be that of a published folder.
+
+    Returns:
+        The names.
+
+    Raises:
+        DataError: there is no such folder, or its order is unknown.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")
+    listed = folder / "cameras.json"
+    if listed.is_file():
+        return tuple(json.loads(listed.read_text(encoding="utf-8")))
+    for name, order in PUBLISHED_ORDERS.items():
+        if folder.name.startswith(name.removesuffix("_nusc")):
+            return order
+    raise DataError(listed, "file", "a list of camera names in the order of axis 0", "no such file")
+
+
+def sample_view_labels(
+    path: str | Path, order: Sequence[str], cameras: Sequence[Camera], width: int, height: int
+) -> np.ndarray:
+    """Labels at the pixel centres of fitted pictures, nearest neighbour, without reading the whole file.
+
+    Args:
+        path: One label file.
+        order: Camera names along its axis 0.
+        cameras: Cameras of the original pictures, in the order wanted.
+        width: Width of the fitted pictures, pixels.
+        height: Height of the fitted pictures, pixels.
+
+    Returns:
+        (V, height, width) of the file's type.
+
+    Raises:
+        DataError: the file is missing or has another shape.
+    """
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(path, "file", "labels per picture", "no such file") from error
+    except (OSError, ValueError) as error:
+        raise DataError(path, "content", "an .npy file", error) from error
+    if stored.ndim != 3 or stored.shape[0] != len(order):
+        raise DataError(path, "shape", f"({len(order)}, H, W)", stored.shape)
+    result = np.empty((len(cameras), height, width), stored.dtype)
+    for i, camera in enumerate(cameras):
+        scale, top, left = cover(camera, width, height)
+        rows = (np.arange(height) + 0.5 + top) / scale * stored.shape[1] / camera.height
+        columns = (np.arange(width) + 0.5 + left) / scale * stored.shape[2] / camera.width
+        result[i] = stored[order.index(camera.name)][np.ix_(rows.astype(int), columns.astype(int))]
+    return result
