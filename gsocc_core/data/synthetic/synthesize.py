@@ -83,7 +83,7 @@ def synthesize(
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
         with tqdm(total=total, desc="synthesize", unit="key frame") as bar:
-            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar)
+            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write_drive)
         write_tables(part / version, drives, splits)
         if pseudo_labels:
             write_camera_orders(part)
@@ -94,7 +94,7 @@ def synthesize(
 
 
 def write_drives(
-    root: Path, options: DriveOptions, scenes: int, jobs: int, bar: tqdm, write: DriveWriter = write_drive
+    root: Path, options: DriveOptions, scenes: int, jobs: int, bar: tqdm, write: DriveWriter
 ) -> list[Tables]:
     """Write several drives into one tree, each in a process of its own when ``jobs`` allows.
 
