@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle: a trained model as a folder of weights, configuration, class table and model card; nothing pickled."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.methods.build import build_method
+
+WEIGHTS, CONFIG, CLASSES, CARD = "model.safetensors", "config.yaml", "classes.yaml", "README.md"
+PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model read from disk.
+
+    Attributes:
+        path: Its folder.
+        method_name: A key of ``gsocc_core.methods.build.METHODS``.
+        arguments: Constructor arguments of the method.
+        classes: Class table.
+        method: The model with its trained weights, in evaluation mode.
+    """
+
+    path: Path
+    method_name: str
+    arguments: dict[str, Any]
+    classes: ClassTable
+    method: nn.Module
+
+    @property
+    def id(self) -> str:
+        """Short name for messages and reports."""
+        return self.path.name
+
+
+def save_bundle(
+    path: str | Path, method_name: str, arguments: Mapping[str, Any], method: nn.Module, card: str, *, half: bool = True
+) -> None:
+    """Write a bundle; it appears only when complete.
+
+    Args:
+        path: Folder to make; it must not exist.
+        method_name: A key of ``METHODS``.
+        arguments: Constructor arguments as plain numbers, lists and mappings.
+        method: The trained model.
+        card: Text of the model card (Markdown): data, scores, limits.
+        half: Store float32 tensors as float16 where every value fits.
+
+    Raises:
+        OutputExistsError: ``path`` exists.
+    """
+    path = Path(path)
+    if path.exists():
+        raise OutputExistsError(path, "bundle", "a folder that does not exist", "an existing one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        weights = {k: _compact(v) if half else v.detach().cpu().contiguous() for k, v in method.state_dict().items()}
+        save_file(weights, temporary / WEIGHTS)
+        config = {"method": method_name, "arguments": dict(arguments)}
+        (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        classes: ClassTable = method.classes  # type: ignore[assignment]  # every method carries its class table
+        classes.to_yaml(temporary / CLASSES)
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def load_bundle(path_or_hub_id: str | Path) -> Bundle:
+    """Read a bundle from a folder or from the Hugging Face hub.
+
+    Args:
+        path_or_hub_id: A folder, or ``owner/name`` on the hub.
+
+    Returns:
+        The bundle with its model in evaluation mode, on the CPU, in float32.
+
+    Raises:
+        BundleError: a file is missing or damaged, is a pickle, or the weights do not fit configuration and classes.
+        ConfigError: the configuration or class table is wrong.
+    """
+    path = _locate(path_or_hub_id)
+    for name in (CONFIG, CLASSES, WEIGHTS):
+        if not (path / name).is_file():
+            pickles = [p.name for p in path.iterdir() if p.suffix in PICKLES]
+            received = f"no such file, but {pickles[0]}, which is never unpickled" if pickles else "no such file"
+            raise BundleError(path, name, f"a bundle folder with {CONFIG}, {CLASSES} and {WEIGHTS}", received)
+    config = _read_config(path / CONFIG)
+    classes = ClassTable.from_yaml(path / CLASSES)
+    method = build_method(config["method"], config["arguments"], classes, pretrained=False, where=path / CONFIG)
+    try:
+        weights = load_file(path / WEIGHTS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleError(path / WEIGHTS, "content", "a complete safetensors file", error) from error
+    _load_weights(method, weights, path, classes)
+    return Bundle(path, config["method"], config["arguments"], classes, method.eval())
+
+
+def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
+    """Upload a bundle to the Hugging Face hub (needs a login).
+
+    Args:
+        path: A bundle folder.
+        hub_id: ``owner/name``.
+        private: Make the repository private.
+
+    Raises:
+        BundleError: the folder is not a bundle.
+    """
+    from huggingface_hub import HfApi
+
+    load_bundle(path)
+    api = HfApi()
+    api.create_repo(hub_id, private=private, exist_ok=True)
+    api.upload_folder(folder_path=str(path), repo_id=hub_id)
+
+
+def _locate(path_or_hub_id: str | Path) -> Path:
+    path = Path(path_or_hub_id)
+    if path.is_dir():
+        return path
+    if path.exists() or path.suffix in PICKLES:
+        raise BundleError(path, "bundle", "a bundle folder; files that run pickled code are never loaded", "a file")
+    text = str(path_or_hub_id)
+    if text.count("/") != 1 or text.startswith((".", "/", "~")):
+        raise BundleError(path, "bundle", "a folder, or owner/name on the Hugging Face hub", "no such folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(text, allow_patterns=[WEIGHTS, CONFIG, CLASSES, CARD]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BundleError(text, "bundle", "a folder, or a repository on the Hugging Face hub", error) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "file", "YAML with the keys method and arguments", error) from error
+    if not isinstance(config, dict) or set(config) != {"method", "arguments"}:
+        received = sorted(config) if isinstance(config, dict) else type(config).__name__
+        raise ConfigError(path, "keys", "method and arguments", received)
+    if not isinstance(config["arguments"], dict):
+        raise ConfigError(path, "arguments", "a mapping", type(config["arguments"]).__name__)
+    return config
+
+
+def _compact(value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if value.dtype != torch.float32:
+        return value
+    half = value.half()
+    # Variances of batch norms may lie outside float16; they are few, so they stay as they are.
+    return half if bool((half.isfinite() & ((half != 0) | (value == 0))).all()) else value
+
+
+def _load_weights(method: nn.Module, weights: dict[str, Tensor], path: Path, classes: ClassTable) -> None:
+    expected = method.state_dict()
+    for name in expected:
+        if name not in weights:
+            raise BundleError(path / WEIGHTS, name, "a tensor of the configured model", "no such tensor")
+    for name, value in weights.items():
+        if name not in expected:
+            raise BundleError(path / WEIGHTS, name, "only tensors of the configured model", "an unknown tensor")
+        if value.shape != expected[name].shape:
+            hint = (
+                f"{tuple(expected[name].shape)} from {CONFIG} and the {len(classes.channel_ids)} channels of {CLASSES}"
+            )
+            raise BundleError(path / WEIGHTS, name, hint, tuple(value.shape))
+    method.load_state_dict({name: value.to(expected[name].dtype) for name, value in weights.items()})

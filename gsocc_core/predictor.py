@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a bundle and plain arrays to occupancy: the one door that command line, evaluation, bag replay and node use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gsocc_core.bundle import Bundle, load_bundle
+from gsocc_core.data.images import fit_camera, fit_image
+from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.cameras import Camera, Cameras
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.splat import warm_up
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one set of pictures gives.
+
+    Attributes:
+        grid: Labels (X, Y, Z) and confidence, on the CPU.
+        scene: The Gaussians (N) or the voxel field behind them.
+        cameras: The cameras of the fitted pictures.
+        reference_stamp_ns: Time that everything refers to.
+        latency_ms: Milliseconds per stage: preprocess, network, splat, total.
+    """
+
+    grid: SemanticGrid
+    scene: Gaussians | VoxelField
+    cameras: Cameras
+    reference_stamp_ns: int
+    latency_ms: dict[str, float]
+
+
+class OccupancyPredictor:
+    """A loaded model that turns pictures into occupancy, one time step per call.
+
+    Example:
+        Load, give one picture and camera per view, read the labels::
+
+            predictor = OccupancyPredictor.load("bundles/synthetic")
+            prediction = predictor.predict(images, cameras)
+            prediction.grid.labels        # (200, 200, 16) uint8
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        """Put a bundle's model on a device; see :meth:`load`."""
+        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self.bundle, self.device = bundle, torch.device(chosen)
+        self.method = bundle.method.to(self.device).eval()
+        self._memory: Any = None
+        self._last: tuple[int, np.ndarray | None] | None = None
+
+    @classmethod
+    def load(cls, path_or_hub_id: str | Path, device: str = "auto") -> OccupancyPredictor:
+        """Load a bundle.
+
+        Args:
+            path_or_hub_id: A bundle folder, or ``owner/name`` on the Hugging Face hub.
+            device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` = CUDA if there is one.
+
+        Returns:
+            A predictor without memory.
+
+        Raises:
+            BundleError: the bundle is damaged or unsafe.
+            ConfigError: its configuration is wrong.
+        """
+        return cls(load_bundle(path_or_hub_id), device)
+
+    @property
+    def classes(self) -> ClassTable:
+        """What the labels mean."""
+        return self.bundle.classes
+
+    @property
+    def grid(self) -> VoxelGrid:
+        """Where the labels lie."""
+        return self.method.grid  # type: ignore[return-value]  # every method carries its grid
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the network's pictures; larger ones are reduced, so decoding may reduce them already."""
+        return self.method.image_size  # type: ignore[return-value]
+
+    def reset(self) -> None:
+        """Forget the streaming memory, as at the start of a drive."""
+        self._memory, self._last = None, None
+
+    def warm_up(self, cameras: int = 6) -> None:
+        """Compile kernels and run the network once, so that the first real picture is not the slow one."""
+        warm_up()
+        height, width = self.image_size
+        camera = Camera(
+            "warm_up", np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]]), np.eye(4), width, height
+        )
+        self.predict([np.zeros((height, width, 3), np.uint8)] * cameras, [camera] * cameras)
+        self.reset()
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        images: Sequence[np.ndarray | None],
+        cameras: Sequence[Camera],
+        *,
+        camera_stamps_ns: Sequence[int] | None = None,
+        reference_stamp_ns: int | None = None,
+        T_world_ego: np.ndarray | None = None,
+    ) -> Prediction:
+        """Predict occupancy from one set of pictures.
+
+        Args:
+            images: One (H_i, W_i, 3) uint8 RGB picture per camera, of the camera's size or reduced; None = missing.
+            cameras: Calibration and, in ``T_ref_ego``, the ego's motion between each picture and the reference time.
+                Any number of cameras of any sizes.
+            camera_stamps_ns: Trigger times; None = the reference time.
+            reference_stamp_ns: Time that the result refers to; None = the newest picture's. A time that does not
+                ascend resets the memory.
+            T_world_ego: (4, 4) ego pose at the reference time, for streaming methods; None = unknown.
+
+        Returns:
+            Labels in the ego frame at the reference time.
+
+        Raises:
+            ShapeError: lengths differ, or a picture does not fit its camera.
+        """
+        started = time.perf_counter()
+        stamps = list(camera_stamps_ns) if camera_stamps_ns is not None else [reference_stamp_ns or 0] * len(cameras)
+        if not cameras or len(images) != len(cameras) or len(stamps) != len(cameras):
+            received = (len(images), len(cameras), len(stamps))
+            raise ShapeError("predict", "images, cameras, camera_stamps_ns", "equal lengths of at least one", received)
+        reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
+        if self._last is not None and reference <= self._last[0]:
+            self.reset()
+        frames = self._frames(images, cameras, stamps, reference).to(self.device)
+        prepared = time.perf_counter()
+        output = self.method(frames, self._memory)
+        self._synchronize()
+        inferred = time.perf_counter()
+        grid = self.method.occupancy(output, self.grid)  # type: ignore[operator]
+        self._synchronize()
+        splatted = time.perf_counter()
+        self._memory = output.memory
+        self._last = (reference, T_world_ego)
+        one = replace(
+            grid,
+            labels=grid.labels[0].cpu(),
+            confidence=None if grid.confidence is None else grid.confidence[0].cpu(),
+        )
+        scene = output.scene.map(lambda t: t[0]) if isinstance(output.scene, Gaussians) else output.scene
+        marks = (("preprocess", started, prepared), ("network", prepared, inferred), ("splat", inferred, splatted))
+        latency = {name: 1e3 * (end - begin) for name, begin, end in (*marks, ("total", started, splatted))}
+        return Prediction(one, scene, frames.cameras.map(lambda t: t[0, 0]), reference, latency)
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _frames(
+        self, images: Sequence[np.ndarray | None], cameras: Sequence[Camera], stamps: Sequence[int], reference: int
+    ) -> FrameSet:
+        height, width = self.image_size
+        pictures, fitted = [], []
+        for image, camera in zip(images, cameras):
+            if image is None:
+                pictures.append(np.zeros((height, width, 3), np.uint8))
+                fitted.append(fit_camera(camera, width, height))
+            else:
+                picture, small = fit_image(image, camera, width, height)
+                pictures.append(picture)
+                fitted.append(small)
+        valid = torch.tensor([[[image is not None for image in images]]])
+        return FrameSet(
+            images=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)[None, None],
+            cameras=Cameras.stack(fitted).map(lambda t: t[None, None]),
+            camera_names=tuple(camera.name for camera in cameras),
+            camera_stamps_ns=torch.tensor([[list(stamps)]]),
+            reference_stamp_ns=torch.tensor([[reference]]),
+            T_ref_ego=torch.eye(4)[None, None],
+            valid=valid,
+            pose_valid=torch.ones(1, 1, dtype=torch.bool),
+        )
