@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -11,21 +12,23 @@ from torch import Tensor
 
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.rigid import quat_to_rotmat, rotmat_to_quat
 
 Composition = Literal["sum", "hazard", "sum_unweighted"]
 Support = Literal["ellipsoid", "box"]
 Backend = Literal["auto", "reference", "cpu", "cuda"]
 DepthMode = Literal["expected", "accumulated"]
 
-#: Smallest standard deviation that the operators work with, metres; smaller ones are raised to it.
-MIN_SCALE_M = 1e-6
-
 
 def check_choice(where: str, key: str, value: str, choices: object) -> None:
     """Raise ConfigError unless ``value`` is one of a Literal's choices."""
     if value not in get_args(choices):
         raise ConfigError(where, key, f"one of {get_args(choices)}", value)
+
+
+def check_cutoff(where: str, cutoff: float) -> None:
+    """Raise ConfigError unless the cutoff is a positive finite number of standard deviations."""
+    if not (math.isfinite(cutoff) and cutoff > 0):
+        raise ConfigError(where, "cutoff", "a positive number of standard deviations", cutoff)
 
 
 def check_finite(where: str, gaussians: Gaussians) -> None:
@@ -37,30 +40,29 @@ def check_finite(where: str, gaussians: Gaussians) -> None:
             raise ShapeError(where, name, "finite numbers", f"{count} NaN or infinite of {value.numel()}")
 
 
-def whitening(gaussians: Gaussians) -> Tensor:
-    """(..., N, 3, 3) matrices A = S^-1 R^T with Sigma^-1 = A^T A, so the Mahalanobis distance of d is |A d|.
+def check_buffer(where: str, key: str, buffer: Tensor, shape: tuple[int, ...], like: Tensor) -> None:
+    """Raise ShapeError unless an output buffer has the wanted shape, type and device and lies without gaps."""
+    expected = (shape, like.dtype, like.device.type)
+    received = (tuple(buffer.shape), buffer.dtype, buffer.device.type)
+    if expected != received or not buffer.is_contiguous():
+        raise ShapeError(where, key, f"contiguous {expected}", received)
 
-    Nothing is inverted: Sigma = R S^2 R^T (Kerbl et al. 2023, eq. 6), R orthogonal, S diagonal.
+
+def resolve_backend(where: str, backend: Backend, device: torch.device) -> Backend:
+    """The backend that "auto" stands for on a device, or the named one after checking that it can run there.
+
+    Raises:
+        ConfigError: unknown name.
+        ConfigError: the backend does not run on this device or machine.
     """
-    rotation = quat_to_rotmat(gaussians.quats)
-    return rotation.transpose(-1, -2) / gaussians.scales.clamp(min=MIN_SCALE_M)[..., :, None]
-
-
-def half_extents(gaussians: Gaussians, cutoff: float) -> Tensor:
-    """(..., N, 3) half edge lengths, metres, of the tight box of the cut-off ellipsoid: cutoff * sqrt(diag Sigma)."""
-    half = quat_to_rotmat(gaussians.quats) * gaussians.scales.clamp(min=MIN_SCALE_M)[..., None, :]
-    return cutoff * half.square().sum(-1).sqrt()
-
-
-def to_grid_frame(gaussians: Gaussians, T_ego_grid: Tensor | None) -> Gaussians:
-    """The same Gaussians seen from the grid's own frame."""
-    if T_ego_grid is None:
-        return gaussians
-    rotation = T_ego_grid[:3, :3]
-    means = (gaussians.means - T_ego_grid[:3, 3]) @ rotation  # R^T (x - t), written for row vectors
-    grid_quat = rotmat_to_quat(rotation.transpose(-1, -2))
-    w0, v0 = grid_quat[0], grid_quat[1:]
-    w1, v1 = gaussians.quats[..., :1], gaussians.quats[..., 1:]
-    scalar = w0 * w1 - (v1 * v0).sum(-1, keepdim=True)
-    vector = w0 * v1 + w1 * v0 + torch.linalg.cross(v0.expand_as(v1), v1)
-    return gaussians.replace(means=means, quats=torch.cat([scalar, vector], dim=-1))
+    check_choice(where, "backend", backend, Backend)
+    if backend == "auto":
+        backend = "cuda" if device.type == "cuda" else "cpu" if device.type == "cpu" else "reference"
+    if backend == "cpu" and device.type != "cpu":
+        raise ConfigError(where, "backend", "tensors on the CPU for backend 'cpu'", f"tensors on {device}")
+    if backend == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError(where, "backend", "an NVIDIA GPU that PyTorch can use, for backend 'cuda'", "none")
+        if device.type != "cuda":
+            raise ConfigError(where, "backend", "tensors on the GPU for backend 'cuda'", f"tensors on {device}")
+    return backend

@@ -1,21 +1,31 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator from Gaussians straight to labels: what inference needs, without the volume of class channels."""
+"""splat_to_labels: a set of Gaussians becomes one class label per voxel, without a volume of class channels."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
-from gsocc_core.splat.options import Backend, Composition, Support, half_extents, to_grid_frame, whitening
-from gsocc_core.splat.to_voxels import check_splat_options, choose_voxel_backend, splat_to_voxels
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.splat.options import (
+    Backend,
+    Composition,
+    Support,
+    check_buffer,
+    check_choice,
+    check_cutoff,
+    check_finite,
+    resolve_backend,
+)
+from gsocc_core.splat.shapes import scenes_in_grid
+from gsocc_core.splat.to_voxels import splat_to_voxels
+from gsocc_core.splat.voxels.cpu import labels_cpu
 
 
+@torch.no_grad()
 def splat_to_labels(
     gaussians: Gaussians,
     grid: VoxelGrid,
@@ -28,80 +38,86 @@ def splat_to_labels(
     backend: Backend = "auto",
     out: SemanticGrid | None = None,
 ) -> SemanticGrid:
-    """Label every voxel: the class with the largest summed feature where occupied, else free.
+    """The class with the largest feature sum per voxel, or free where too little density arrives.
 
-    Occupancy is min(density, 1), or 1 - exp(-density) for ``hazard``; a voxel is occupied from ``threshold`` on.
-    Confidence is the occupancy of occupied voxels and 1 - occupancy of free ones: how sure the scene is of occupied
-    against free, not of the class.
+    Occupancy is min(density, 1) for ``sum`` and ``sum_unweighted`` and 1 - exp(-density) for ``hazard``. A voxel whose
+    occupancy is below the threshold, or that no Gaussian reaches, is free. Every other one takes the class of its
+    largest feature channel, the first one of equals. The confidence is the occupancy where something is, and
+    1 - occupancy where it is free: how sure the scene is that the voxel is full or empty, whatever the class.
 
     Args:
-        gaussians: Gaussians (..., N); feature channel c votes for class ``classes.channel_ids[c]``.
-        grid: Where to evaluate.
-        classes: What the channels and ids mean.
-        composition: See :func:`gsocc_core.splat_to_voxels`.
+        gaussians: (..., N) Gaussians in the ego frame; feature channel c stands for class ``classes.channel_ids[c]``.
+        grid: Where to evaluate; ``T_ego_grid`` is honoured.
+        classes: Class table of the result.
+        composition: See :func:`splat_to_voxels`.
         threshold: Smallest occupancy of an occupied voxel, 0..1.
-        cutoff: Reach of a Gaussian in standard deviations.
-        support: See :func:`gsocc_core.splat_to_voxels`.
-        backend: See :func:`gsocc_core.splat_to_voxels`.
-        out: Write into these buffers (labels and confidence; ``cpu`` backend) instead of new ones.
+        cutoff: See :func:`splat_to_voxels`.
+        support: See :func:`splat_to_voxels`.
+        backend: See :func:`splat_to_voxels`. ``reference`` writes the whole volume and is slow.
+        out: Grid whose ``labels`` (uint8) and ``confidence`` (float32) receive the result; same grid and class table.
 
     Returns:
-        Labels (..., X, Y, Z) with confidence.
+        labels (..., X, Y, Z) with confidence.
 
     Raises:
-        ShapeError: NaN or infinity in a field, the channels do not fit the classes, or ``out`` does not fit.
-        ConfigError: unknown option.
+        ShapeError: a field holds NaN or infinity, the number of channels differs from the table's, or ``out`` does
+            not fit.
+        ConfigError: an unknown option, or a threshold outside 0..1.
+        GsoccError: the backend cannot run here.
+
+    Example:
+        >>> from gsocc_core import OCC3D_NUSCENES
+        >>> car = torch.nn.functional.one_hot(torch.tensor([4]), 18).float()
+        >>> quats = torch.tensor([[1.0, 0, 0, 0]])
+        >>> one = Gaussians(torch.zeros(1, 3), torch.full((1, 3), 0.3), quats, torch.ones(1), car)
+        >>> labels = splat_to_labels(one, VoxelGrid((-1.5,) * 3, (1.5,) * 3, 1.0), OCC3D_NUSCENES, threshold=0.5).labels
+        >>> labels[1, 1, 1].item(), labels[0, 0, 0].item()
+        (4, 17)
     """
     where = "splat_to_labels"
-    check_splat_options(where, gaussians, composition, cutoff, support)
+    check_choice(where, "composition", composition, Composition)
+    check_choice(where, "support", support, Support)
+    check_cutoff(where, cutoff)
     if not 0 <= threshold <= 1:
         raise ConfigError(where, "threshold", "a number in 0..1", threshold)
     channels = gaussians.features.shape[-1]
     if channels != len(classes.channel_ids):
-        raise ShapeError(where, "features", f"{len(classes.channel_ids)} channels, one per class", channels)
-    if choose_voxel_backend(where, backend, gaussians) == "reference":
-        return _labels_from_field(gaussians, grid, classes, composition, threshold, cutoff, support)
+        raise ShapeError(where, "features", f"{len(classes.channel_ids)} channels, as in the class table", channels)
+    check_finite(where, gaussians)
+    backend = resolve_backend(where, backend, gaussians.means.device)
+    result = _result(gaussians, grid, classes, out)
+    assert result.confidence is not None
+    if backend != "cpu":
+        field = splat_to_voxels(
+            gaussians, grid, composition=composition, cutoff=cutoff, support=support, backend=backend
+        )
+        _labels_of_field(field, composition, threshold, result)
+        return result
+    labels, confidence = result.labels.view(-1, *grid.shape), result.confidence.view(-1, *grid.shape)
+    scenes = scenes_in_grid(gaussians.to(torch.float32), grid, cutoff)
+    for scene, ids, sure in zip(scenes, labels, confidence):
+        labels_cpu(scene, grid, composition, cutoff, support, threshold, classes, ids, sure)
+    return result
 
-    from gsocc_core.splat.voxels.cpu import labels_cpu
 
-    batch = gaussians.batch_shape
-    expected = (*batch, *grid.shape)
+def _result(gaussians: Gaussians, grid: VoxelGrid, classes: ClassTable, out: SemanticGrid | None) -> SemanticGrid:
+    shape, where = (*gaussians.batch_shape, *grid.shape), "splat_to_labels"
+    device = gaussians.means.device
     if out is None:
-        labels, confidence = torch.empty(expected, dtype=torch.uint8), torch.empty(expected)
-    elif out.confidence is None or tuple(out.labels.shape) != expected or not out.labels.is_contiguous():
-        raise ShapeError(where, "out", f"labels and confidence {expected}, contiguous", tuple(out.labels.shape))
-    else:
-        labels, confidence = out.labels, out.confidence
-    local = to_grid_frame(gaussians, None if grid.T_ego_grid is None else gaussians.means.new_tensor(grid.T_ego_grid))
-    flat = local.map(lambda t: t.detach().reshape(math.prod(batch), *t.shape[len(batch) :]))
-    flat_labels, flat_confidence = labels.view(-1, *grid.shape), confidence.view(-1, *grid.shape)
-    for i in range(math.prod(batch)):
-        scene = flat.map(lambda t, i=i: t[i])
-        labels_cpu(
-            scene.means, whitening(scene), half_extents(scene, cutoff), scene.opacities, scene.features, grid,
-            cutoff=cutoff, box=support == "box", unweighted=composition == "sum_unweighted",
-            hazard=composition == "hazard", threshold=threshold, channel_ids=classes.channel_ids,
-            free_id=classes.free_id, out=(flat_labels[i], flat_confidence[i]),
-        )  # fmt: skip
-    return SemanticGrid(labels, grid, classes, confidence)
+        labels = torch.empty(shape, dtype=torch.uint8, device=device)
+        return SemanticGrid(labels, grid, classes, torch.empty(shape, device=device))
+    if out.grid != grid or out.classes != classes or out.confidence is None:
+        raise ShapeError(where, "out", "the same grid and class table, and a confidence", out.grid)
+    check_buffer(where, "out.labels", out.labels, shape, torch.empty(0, dtype=torch.uint8, device=device))
+    check_buffer(where, "out.confidence", out.confidence, shape, torch.empty(0, device=device))
+    return out
 
 
-def _labels_from_field(
-    gaussians: Gaussians,
-    grid: VoxelGrid,
-    classes: ClassTable,
-    composition: Composition,
-    threshold: float,
-    cutoff: float,
-    support: Support,
-) -> SemanticGrid:
-    field = splat_to_voxels(
-        gaussians, grid, composition=composition, cutoff=cutoff, support=support, backend="reference"
-    )
+def _labels_of_field(field: VoxelField, composition: Composition, threshold: float, result: SemanticGrid) -> None:
+    """The definition, from a whole volume."""
     occupancy = -torch.expm1(-field.density) if composition == "hazard" else field.density.clamp(max=1.0)
-    occupied = (occupancy >= threshold) & (field.density > 0)
-    ids = torch.tensor(classes.channel_ids, dtype=torch.uint8, device=field.density.device)
-    free = torch.tensor(classes.free_id, dtype=torch.uint8, device=field.density.device)
-    labels = torch.where(occupied, ids[field.features.argmax(-1)], free)
-    confidence = torch.where(occupied, occupancy, 1 - occupancy).detach()
-    return SemanticGrid(labels, grid, classes, confidence)
+    full = (field.density > 0) & (occupancy >= threshold)
+    ids = torch.as_tensor(result.classes.channel_ids, dtype=torch.uint8, device=field.density.device)
+    result.labels.copy_(torch.where(full, ids[field.features.argmax(-1)], result.classes.free_id))
+    assert result.confidence is not None
+    result.confidence.copy_(torch.where(full, occupancy, 1.0 - occupancy))

@@ -1,27 +1,28 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The operator from Gaussians to a voxel field."""
+"""splat_to_voxels: a set of Gaussians becomes density and features on a voxel grid."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
-from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
 from gsocc_core.splat.options import (
     Backend,
     Composition,
     Support,
+    check_buffer,
     check_choice,
+    check_cutoff,
     check_finite,
-    half_extents,
-    to_grid_frame,
-    whitening,
+    resolve_backend,
 )
+from gsocc_core.splat.shapes import scenes_in_grid
+from gsocc_core.splat.voxels.cpu import voxels_cpu
+from gsocc_core.splat.voxels.reference import voxels_reference
 
 
 def splat_to_voxels(
@@ -34,122 +35,82 @@ def splat_to_voxels(
     backend: Backend = "auto",
     out: VoxelField | None = None,
 ) -> VoxelField:
-    """Evaluate Gaussians at the voxel centres.
+    """Add up Gaussians at the voxel centres.
 
-    With phi(x) = exp(-d^T Sigma^-1 d / 2), zero beyond the support, opacity o and feature f per Gaussian:
+    With o the opacity, f the features and phi(x) = exp(-1/2 d^T Sigma^-1 d), d = x - mean, zero outside the support:
 
-    * ``sum``: density = sum o phi, features = sum o phi f / sum o phi.
-    * ``hazard``: density holds z = sum o phi, the occupancy probability is 1 - exp(-z); features as in ``sum``
-      (the Poisson rule of LegoOcc).
-    * ``sum_unweighted``: density = sum o phi, features = sum phi f (GaussianFlowOcc's class vote).
+    * ``sum``: density = sum o phi, features = sum o phi f / sum o phi (opacity takes part in the vote).
+    * ``hazard``: density holds z = sum o phi, so that occupancy = 1 - exp(-z); features as in ``sum``.
+    * ``sum_unweighted``: density = sum o phi, features = sum phi f (GaussianFlowOcc's vote, Boeder et al. 2025).
 
-    Voxels that no Gaussian reaches have density 0 and features 0. Gradients hold the support fixed. Scales below 1e-6 m
-    are raised to it.
+    Where the density is zero the features are zero (``sum_unweighted``: where no Gaussian reaches). Differentiable for
+    means, scales, quats, opacities and features; gradients hold the support fixed. Standard deviations below 1e-6 m
+    count as 1e-6 m. Results on the CPU do not depend on the number of threads.
 
     Args:
-        gaussians: Gaussians (..., N) in the ego frame; C feature channels.
-        grid: Where to evaluate.
-        composition: How contributions combine.
-        cutoff: Reach of a Gaussian in standard deviations.
-        support: ``ellipsoid``: Mahalanobis distance <= cutoff. ``box``: within cutoff * sqrt(diag Sigma) on every axis
-            of the grid (GaussTR's rule).
-        backend: ``reference`` (PyTorch, any dtype and device), ``cpu`` (numba, float32) or ``auto``.
-        out: Write into these buffers (float32, CPU, contiguous; ``cpu`` backend) instead of new ones.
+        gaussians: (..., N) Gaussians in the ego frame, metres. N may be 0.
+        grid: Where to evaluate; ``T_ego_grid`` is honoured.
+        composition: See above.
+        cutoff: Size of the support in standard deviations.
+        support: ``ellipsoid``: Mahalanobis distance <= cutoff; ``box``: inside mean +- cutoff * sqrt(diag Sigma), along
+            the grid's axes (weights below 1e-36 count as zero).
+        backend: ``auto`` picks ``cpu`` (numba, computes in float32) or ``cuda`` by the device of the means;
+            ``reference`` is plain PyTorch in the dtype given.
+        out: Field whose tensors receive the result, for inference: no gradient flows through it. Same grid,
+            contiguous, float32 for ``cpu``.
 
     Returns:
-        Density (..., X, Y, Z) and features (..., X, Y, Z, C), differentiable in means, scales, quats, opacities and
-        features.
+        density (..., X, Y, Z) and features (..., X, Y, Z, C).
 
     Raises:
-        ShapeError: NaN or infinity in a field, or ``out`` does not fit.
-        ConfigError: unknown option, or a backend that does not fit the tensors.
+        ShapeError: a field holds NaN or infinity, or ``out`` does not fit.
+        ConfigError: an unknown option.
+        GsoccError: the backend cannot run here.
 
     Example:
-        >>> grid = VoxelGrid((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), 1.0)
-        >>> quats = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-        >>> g = Gaussians(torch.full((1, 3), 0.5), torch.ones(1, 3), quats, torch.tensor([0.5]), torch.tensor([[2.0]]))
-        >>> field = splat_to_voxels(g, grid)
-        >>> field.density[1, 1, 1].item(), field.features[1, 1, 1, 0].item()
-        (0.5, 2.0)
+        >>> quats = torch.tensor([[1.0, 0, 0, 0]])
+        >>> one = Gaussians(torch.zeros(1, 3), torch.ones(1, 3), quats, torch.ones(1), torch.full((1, 2), 5.0))
+        >>> field = splat_to_voxels(one, VoxelGrid((-1.5,) * 3, (1.5,) * 3, 1.0))
+        >>> field.density[1, 1, 1].item(), field.features[0, 1, 1].tolist()
+        (1.0, [5.0, 5.0])
     """
-    check_splat_options("splat_to_voxels", gaussians, composition, cutoff, support)
-    chosen = choose_voxel_backend("splat_to_voxels", backend, gaussians)
-    batch = gaussians.batch_shape
-    expected = (*batch, *grid.shape)
-    if out is not None:
-        _check_out(out, expected, gaussians.features.shape[-1], chosen)
-    local = to_grid_frame(gaussians, None if grid.T_ego_grid is None else gaussians.means.new_tensor(grid.T_ego_grid))
-    flat = local.map(lambda t: t.reshape(math.prod(batch), *t.shape[len(batch) :]))
-    results = []
-    for i in range(math.prod(batch)):
-        scene = flat.map(lambda t, i=i: t[i])
-        if chosen == "reference":
-            from gsocc_core.splat.voxels.reference import voxels_reference
-
-            results.append(voxels_reference(scene, grid, composition, cutoff, support))
-        else:
-            from gsocc_core.splat.voxels.cpu import SplatToVoxels
-
-            buffers = None
-            if out is not None:
-                buffers = tuple(
-                    t.reshape(math.prod(batch), *t.shape[len(batch) :])[i] for t in (out.density, out.features)
-                )
-            tensors = (scene.means, whitening(scene), scene.opacities, scene.features)
-            results.append(
-                SplatToVoxels.apply(
-                    *(t.float() for t in tensors),
-                    half_extents(scene, cutoff).detach(),
-                    grid,
-                    cutoff,
-                    support == "box",
-                    composition == "sum_unweighted",
-                    buffers,
-                )
-            )
+    where = "splat_to_voxels"
+    check_choice(where, "composition", composition, Composition)
+    check_choice(where, "support", support, Support)
+    check_cutoff(where, cutoff)
+    check_finite(where, gaussians)
+    backend = resolve_backend(where, backend, gaussians.means.device)
+    if backend == "cpu":
+        gaussians = gaussians.to(torch.float32)
     channels = gaussians.features.shape[-1]
-    if not results:
-        return VoxelField(gaussians.means.new_zeros(expected), gaussians.means.new_zeros((*expected, channels)), grid)
-    if out is not None and not torch.is_grad_enabled():
-        return VoxelField(out.density, out.features, grid)
-    density, features = (_restack([r[k] for r in results], batch) for k in (0, 1))
+    if out is not None:
+        _check_out(gaussians, grid, out)
+    run = voxels_cpu if backend == "cpu" else voxels_reference
+    fields: list[tuple[Tensor, Tensor]] = []
+    for index, scene in enumerate(scenes_in_grid(gaussians, grid, cutoff)):
+        buffers = None
+        if out is not None:
+            buffers = out.density.view(-1, *grid.shape)[index], out.features.view(-1, *grid.shape, channels)[index]
+        fields.append(run(scene, grid, composition, cutoff, support, buffers))
+    if out is not None:
+        return out
+    if not fields:  # a batch of no scenes
+        shape = (*gaussians.batch_shape, *grid.shape)
+        return VoxelField(gaussians.means.new_zeros(shape), gaussians.means.new_zeros((*shape, channels)), grid)
+    density, features = (_batched([field[k] for field in fields], gaussians.batch_shape) for k in (0, 1))
     return VoxelField(density, features, grid)
 
 
-def _restack(values: list[Tensor], batch: tuple[int, ...]) -> Tensor:
-    # Stacking one scene would copy a volume of 46 MB for nothing.
-    stacked = values[0][None] if len(values) == 1 else torch.stack(values)
-    return stacked.reshape(*batch, *values[0].shape)
+def _batched(scenes: list[Tensor], batch_shape: tuple[int, ...]) -> Tensor:
+    # Stacking a single scene would copy a volume of 46 MB for nothing.
+    stacked = scenes[0][None] if len(scenes) == 1 else torch.stack(scenes)
+    return stacked.reshape(*batch_shape, *stacked.shape[1:])
 
 
-def check_splat_options(where: str, gaussians: Gaussians, composition: str, cutoff: float, support: str) -> None:
-    """Raise on unknown options and on non-finite fields; shared by splat_to_voxels and splat_to_labels."""
-    check_choice(where, "composition", composition, Composition)
-    check_choice(where, "support", support, Support)
-    if not (math.isfinite(cutoff) and cutoff > 0):
-        raise ConfigError(where, "cutoff", "a positive number of standard deviations", cutoff)
-    check_finite(where, gaussians)
-
-
-def choose_voxel_backend(where: str, backend: Backend, gaussians: Gaussians) -> str:
-    """``reference`` or ``cpu``.
-
-    Raises:
-        ConfigError: the CPU kernels are asked to read tensors on another device.
-    """
-    check_choice(where, "backend", backend, Backend)
-    on_cpu = gaussians.means.device.type == "cpu"
-    if backend == "auto":
-        return "cpu" if on_cpu and gaussians.means.dtype != torch.float64 else "reference"
-    if backend == "cpu" and not on_cpu:
-        raise ConfigError(where, "backend", "tensors on the CPU for backend cpu", gaussians.means.device)
-    return "reference" if backend == "cuda" else backend
-
-
-def _check_out(out: VoxelField, expected: tuple[int, ...], channels: int, backend: str) -> None:
-    if backend != "cpu":
-        raise ConfigError("splat_to_voxels", "out", "backend cpu", backend)
-    for key, value, shape in (("density", out.density, expected), ("features", out.features, (*expected, channels))):
-        fits = tuple(value.shape) == shape and value.dtype == torch.float32 and value.is_contiguous()
-        if not fits or value.device.type != "cpu":
-            raise ShapeError("splat_to_voxels", f"out.{key}", f"{shape} float32 contiguous CPU", tuple(value.shape))
+def _check_out(gaussians: Gaussians, grid: VoxelGrid, out: VoxelField) -> None:
+    where = "splat_to_voxels"
+    if out.grid != grid:
+        raise ShapeError(where, "out.grid", grid, out.grid)
+    shape = (*gaussians.batch_shape, *grid.shape)
+    check_buffer(where, "out.density", out.density, shape, gaussians.means)
+    check_buffer(where, "out.features", out.features, (*shape, gaussians.features.shape[-1]), gaussians.means)

@@ -12,7 +12,7 @@ import torch
 from gsocc_core import Gaussians, VoxelField, VoxelGrid, splat_to_voxels
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.rigid import quat_to_rotmat, rigid_from_quat
-from gsocc_core.splat.options import half_extents, whitening
+from gsocc_core.splat.shapes import scenes_in_grid
 
 GRID = VoxelGrid((-4.0, -3.2, -1.0), (4.0, 3.2, 1.4), 0.4)
 FIELDS = ("means", "scales", "quats", "opacities", "features")
@@ -32,11 +32,12 @@ def random_scene(n: int, channels: int, seed: int = 0, sigma=(0.1, 1.5)) -> Gaus
 
 def away_from_the_cutoff(scene: Gaussians, grid: VoxelGrid, cutoff: float, support: str) -> torch.Tensor:
     """Voxels whose membership no rounding can flip."""
+    _, whitening, half_extents, _, _ = scenes_in_grid(scene, grid, cutoff)[0]
     offset = grid.centers.double()[..., None, :] - scene.means
     if support == "box":
-        margin = (offset.abs() - half_extents(scene, cutoff)).abs().amin(-1)
+        margin = (offset.abs() - half_extents).abs().amin(-1)
     else:
-        margin = (torch.einsum("nij,...nj->...ni", whitening(scene), offset).norm(dim=-1) - cutoff).abs()
+        margin = (torch.einsum("nij,...nj->...ni", whitening, offset).norm(dim=-1) - cutoff).abs()
     return (margin > 1e-4).all(-1)
 
 
@@ -185,7 +186,7 @@ def test_unknown_options_name_the_choices():
 
 def test_whitening_is_the_inverse_square_root_of_the_covariance():
     scene = random_scene(10, 1)
-    A = whitening(scene)
+    A = scenes_in_grid(scene, GRID, 3.0)[0].whitening
     eye = A @ scene.covariances() @ A.transpose(-1, -2)
     torch.testing.assert_close(eye, torch.eye(3, dtype=torch.float64).expand(10, 3, 3), rtol=1e-8, atol=1e-8)
     assert quat_to_rotmat(scene.quats).det().allclose(torch.ones(10, dtype=torch.float64))

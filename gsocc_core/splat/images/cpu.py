@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gsocc_core.splat.images.projection import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
-from gsocc_core.splat.threads import PARALLEL_KERNELS
+from gsocc_core.splat.threads import parallel_kernels
 
 TILE = 8  # pixels; training pictures are small, so small tiles keep all threads busy
 
@@ -194,7 +194,7 @@ class Rasterize(torch.autograd.Function):
             np.empty((pictures, height, width), np.float32),
             np.empty((pictures, height, width), np.float32),
         )
-        with PARALLEL_KERNELS:
+        with parallel_kernels():
             _forward(*arrays, starts, entries, *out)
         ctx.arrays, ctx.lists, ctx.out = arrays, (starts, entries), out
         return tuple(map(torch.from_numpy, out))
@@ -207,7 +207,7 @@ class Rasterize(torch.autograd.Function):
         feature_parts = np.zeros((len(entries), ctx.arrays[4].shape[1]), np.float32)
         grads = tuple(np.zeros(a.shape, np.float32) for a in ctx.arrays)
         given = tuple(map(_array, (g_features, g_depth, g_alpha)))
-        with PARALLEL_KERNELS:
+        with parallel_kernels():
             _backward(*ctx.arrays, starts, entries, *ctx.out, *given, parts, feature_parts)
         tiles = (len(starts) - 1) // max(ctx.arrays[2].shape[0], 1)
         _reduce(starts, entries, parts, feature_parts, tiles, *grads)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import quat_to_rotmat
-from gsocc_core.splat.options import MIN_SCALE_M
+from gsocc_core.splat.shapes import MIN_SCALE_M
 
 LOW_PASS_PX2 = 0.3  # added to the 2D covariance, gsplat's eps2d
 MIN_ALPHA = 1.0 / 255.0

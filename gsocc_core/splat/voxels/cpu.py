@@ -1,402 +1,152 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gaussians to voxels on the CPU: tiles of columns, each written by one thread, so results do not depend on threads.
-
-For a column of voxels the Mahalanobis distance is a quadratic in z, a z^2 + 2 b z + c. Its roots give the voxels inside
-the ellipsoid without testing the others, and neighbouring weights follow by multiplication instead of an exponential:
-exp(-q(z + 1) / 2) / exp(-q(z) / 2) is itself a geometric sequence.
-"""
+"""Gaussians to voxels on the CPU: float32, all cores, the same result whatever their number."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.splat.threads import PARALLEL_KERNELS
+from gsocc_core.splat.options import Composition, Support
+from gsocc_core.splat.shapes import VoxelScene
+from gsocc_core.splat.simd import LANES
+from gsocc_core.splat.threads import balanced_order, parallel_kernels
+from gsocc_core.splat.voxels import kernels
 
-TILE = 8  # columns along x and y; a tile of 16 levels and 18 channels fills 74 kB, about one L2 way
-
-
-@numba.njit(cache=True, inline="always")
-def _column(A, dx, dy, half_z, mz, lower_z, size_z, levels, cutoff2, box):
-    """Levels [first, last] of a column inside the support, and the coefficients of its quadratic in metres."""
-    u0 = A[0, 0] * dx + A[0, 1] * dy
-    u1 = A[1, 0] * dx + A[1, 1] * dy
-    u2 = A[2, 0] * dx + A[2, 1] * dy
-    a = A[0, 2] * A[0, 2] + A[1, 2] * A[1, 2] + A[2, 2] * A[2, 2]
-    b = u0 * A[0, 2] + u1 * A[1, 2] + u2 * A[2, 2]
-    c = u0 * u0 + u1 * u1 + u2 * u2
-    if box:
-        low, high = -half_z, half_z
-    else:
-        root = b * b - a * (c - cutoff2)
-        if root < 0.0:
-            return 1, 0, a, b, c
-        root = math.sqrt(root)
-        low, high = (-b - root) / a, (-b + root) / a
-    first = int(math.ceil((mz + low - lower_z) / size_z - 0.5))
-    last = int(math.floor((mz + high - lower_z) / size_z - 0.5))
-    return max(first, 0), min(last, levels - 1), a, b, c
+#: Shares per thread of the backward pass: enough to even out what the cost estimate misses.
+SHARES_PER_THREAD = 8
 
 
-@numba.njit(cache=True)
-def _bin(means, extents, lower, size, shape):
-    """Voxel box of every Gaussian (inclusive, x and y) and the tile lists: starts (T + 1,), entries (E,)."""
-    n = means.shape[0]
-    tiles_x, tiles_y = (shape[0] + TILE - 1) // TILE, (shape[1] + TILE - 1) // TILE
-    boxes = np.empty((n, 4), np.int32)
-    counts = np.zeros(tiles_x * tiles_y + 1, np.int64)
-    for i in range(n):
-        empty = False
-        for a in range(3):
-            low = (means[i, a] - extents[i, a] - lower[a]) / size[a] - 0.5
-            high = (means[i, a] + extents[i, a] - lower[a]) / size[a] - 0.5
-            if high < 0.0 or low > shape[a] - 1.0:
-                empty = True
-                break
-            if a < 2:
-                boxes[i, 2 * a] = int(max(math.ceil(low), 0.0))
-                boxes[i, 2 * a + 1] = int(min(math.floor(high), shape[a] - 1.0))
-        if empty or boxes[i, 0] > boxes[i, 1] or boxes[i, 2] > boxes[i, 3]:
-            boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = 1, 0, 1, 0
-            continue
-        for tx in range(boxes[i, 0] // TILE, boxes[i, 1] // TILE + 1):
-            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
-                counts[tx * tiles_y + ty + 1] += 1
-    starts = np.cumsum(counts)
-    entries = np.empty(starts[-1], np.int32)
-    fill = starts[:-1].copy()
-    for i in range(n):
-        if boxes[i, 0] > boxes[i, 1]:
-            continue
-        for tx in range(boxes[i, 0] // TILE, boxes[i, 1] // TILE + 1):
-            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
-                tile = tx * tiles_y + ty
-                entries[fill[tile]] = i
-                fill[tile] += 1
-    return boxes, starts, entries
-
-
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _accumulate_tile(
-    density,
-    votes,
-    x0,
-    y0,
-    x1,
-    y1,
-    entries,
-    boxes,
-    means,
-    A,
-    extents,
-    opacities,
-    features,
-    lower,
-    size,
-    cutoff2,
-    box,
-    unweighted,
-):
-    """Add all listed Gaussians to one tile. density (TX, TY, Z) and votes (TX, TY, Z, C) start at zero."""
-    levels, channels = density.shape[2], votes.shape[3]
-    for e in range(entries.shape[0]):
-        i = entries[e]
-        opacity, mz, feature, a_i = opacities[i], means[i, 2], features[i], A[i]
-        for x in range(max(boxes[i, 0], x0), min(boxes[i, 1], x1 - 1) + 1):
-            dx = lower[0] + (x + 0.5) * size[0] - means[i, 0]
-            for y in range(max(boxes[i, 2], y0), min(boxes[i, 3], y1 - 1) + 1):
-                dy = lower[1] + (y + 0.5) * size[1] - means[i, 1]
-                first, last, a, b, c = _column(a_i, dx, dy, extents[i, 2], mz, lower[2], size[2], levels, cutoff2, box)
-                if first > last:
-                    continue
-                z = lower[2] + (first + 0.5) * size[2] - mz
-                phi = math.exp(-0.5 * (a * z * z + 2.0 * b * z + c))
-                ratio = math.exp(-(a * z + b) * size[2] - 0.5 * a * size[2] * size[2])
-                growth = math.exp(-a * size[2] * size[2])
-                for level in range(first, last + 1):
-                    weight = np.float32(phi * opacity)
-                    vote = np.float32(phi) if unweighted else weight
-                    density[x - x0, y - y0, level] += weight
-                    row = votes[x - x0, y - y0, level]
-                    for channel in range(channels):
-                        row[channel] += vote * feature[channel]
-                    phi *= ratio
-                    ratio *= growth
-
-
-@numba.njit(cache=True, parallel=True)
-def _forward(
-    means,
-    A,
-    extents,
-    opacities,
-    features,
-    lower,
-    size,
-    starts,
-    entries,
-    boxes,
-    cutoff2,
-    box,
-    unweighted,
-    density,
-    votes,
-):
-    """Fill density (X, Y, Z) and votes (X, Y, Z, C)."""
-    shape, channels = density.shape, votes.shape[3]
-    tiles_y = (shape[1] + TILE - 1) // TILE
-    for tile in numba.prange(starts.shape[0] - 1):
-        x0, y0 = (tile // tiles_y) * TILE, (tile % tiles_y) * TILE
-        x1, y1 = min(x0 + TILE, shape[0]), min(y0 + TILE, shape[1])
-        part, vote = density[x0:x1, y0:y1], votes[x0:x1, y0:y1]
-        part[:] = 0.0
-        vote[:] = 0.0
-        listed = entries[starts[tile] : starts[tile + 1]]
-        if listed.shape[0] == 0:
-            continue
-        _accumulate_tile(
-            part, vote, x0, y0, x1, y1, listed, boxes, means, A, extents, opacities, features, lower, size, cutoff2,
-            box, unweighted,
-        )  # fmt: skip
-        if not unweighted:
-            for x in range(x1 - x0):
-                for y in range(y1 - y0):
-                    for z in range(shape[2]):
-                        if part[x, y, z] > 0.0:
-                            inverse = np.float32(1.0) / part[x, y, z]
-                            for c in range(channels):
-                                vote[x, y, z, c] *= inverse
-
-
-@numba.njit(cache=True, parallel=True)
-def _labels(
-    means, A, extents, opacities, features, lower, size, starts, entries, boxes, cutoff2, box, unweighted, hazard,
-    threshold, channel_ids, free_id, labels, confidence,
-):  # fmt: skip
-    """Fill labels (X, Y, Z) and confidence without a volume of C channels: one tile's votes live at a time."""
-    shape, channels = labels.shape, features.shape[1]
-    tiles_y = (shape[1] + TILE - 1) // TILE
-    for tile in numba.prange(starts.shape[0] - 1):
-        x0, y0 = (tile // tiles_y) * TILE, (tile % tiles_y) * TILE
-        x1, y1 = min(x0 + TILE, shape[0]), min(y0 + TILE, shape[1])
-        labels[x0:x1, y0:y1] = free_id
-        confidence[x0:x1, y0:y1] = 1.0
-        listed = entries[starts[tile] : starts[tile + 1]]
-        if listed.shape[0] == 0:
-            continue
-        part = np.zeros((x1 - x0, y1 - y0, shape[2]), np.float32)
-        vote = np.zeros((x1 - x0, y1 - y0, shape[2], channels), np.float32)
-        _accumulate_tile(
-            part, vote, x0, y0, x1, y1, listed, boxes, means, A, extents, opacities, features, lower, size, cutoff2,
-            box, unweighted,
-        )  # fmt: skip
-        for x in range(x1 - x0):
-            for y in range(y1 - y0):
-                for z in range(shape[2]):
-                    density = part[x, y, z]
-                    occupied = 1.0 - math.exp(-density) if hazard else min(density, 1.0)
-                    if density > 0.0 and occupied >= threshold:
-                        best = 0
-                        for c in range(1, channels):
-                            if vote[x, y, z, c] > vote[x, y, z, best]:
-                                best = c
-                        labels[x0 + x, y0 + y, z] = channel_ids[best]
-                        confidence[x0 + x, y0 + y, z] = occupied
-                    else:
-                        confidence[x0 + x, y0 + y, z] = 1.0 - occupied
-
-
-@numba.njit(cache=True, parallel=True, fastmath={"reassoc", "contract", "nsz"})
-def _backward(
-    means, A, extents, opacities, features, lower, size, boxes, cutoff2, box, unweighted, grad_density, grad_votes,
-    g_means, g_A, g_opacities, g_features,
-):  # fmt: skip
-    """Each Gaussian gathers from its own voxels, so no two threads write the same gradient."""
-    levels, channels = grad_density.shape[2], features.shape[1]
-    for i in numba.prange(means.shape[0]):
-        if boxes[i, 0] > boxes[i, 1]:
-            continue
-        opacity, mz, feature, a_i = opacities[i], means[i, 2], features[i], A[i]
-        g_feature = np.zeros(channels, np.float32)
-        g_opacity = 0.0
-        # dL/dq summed against 1, d and d d^T gives every geometric gradient: q = d^T A^T A d.
-        s = np.zeros((3, 3))
-        m = np.zeros(3)
-        for x in range(boxes[i, 0], boxes[i, 1] + 1):
-            dx = lower[0] + (x + 0.5) * size[0] - means[i, 0]
-            for y in range(boxes[i, 2], boxes[i, 3] + 1):
-                dy = lower[1] + (y + 0.5) * size[1] - means[i, 1]
-                first, last, a, b, c = _column(a_i, dx, dy, extents[i, 2], mz, lower[2], size[2], levels, cutoff2, box)
-                if first > last:
-                    continue
-                z = lower[2] + (first + 0.5) * size[2] - mz
-                phi = math.exp(-0.5 * (a * z * z + 2.0 * b * z + c))
-                ratio = math.exp(-(a * z + b) * size[2] - 0.5 * a * size[2] * size[2])
-                growth = math.exp(-a * size[2] * size[2])
-                sum0, sum1, sum2 = 0.0, 0.0, 0.0
-                for level in range(first, last + 1):
-                    row = grad_votes[x, y, level]
-                    dot = np.float32(0.0)
-                    vote = np.float32(phi) if unweighted else np.float32(phi * opacity)
-                    for channel in range(channels):
-                        dot += row[channel] * feature[channel]
-                        g_feature[channel] += vote * row[channel]
-                    if unweighted:
-                        g_opacity += phi * grad_density[x, y, level]
-                        g_phi = opacity * grad_density[x, y, level] + dot
-                    else:
-                        g_weight = grad_density[x, y, level] + dot
-                        g_opacity += phi * g_weight
-                        g_phi = opacity * g_weight
-                    g_q = -0.5 * phi * g_phi
-                    sum0 += g_q
-                    sum1 += g_q * z
-                    sum2 += g_q * z * z
-                    phi *= ratio
-                    ratio *= growth
-                    z += size[2]
-                m[0] += sum0 * dx
-                m[1] += sum0 * dy
-                m[2] += sum1
-                s[0, 0] += sum0 * dx * dx
-                s[0, 1] += sum0 * dx * dy
-                s[0, 2] += sum1 * dx
-                s[1, 1] += sum0 * dy * dy
-                s[1, 2] += sum1 * dy
-                s[2, 2] += sum2
-        s[1, 0], s[2, 0], s[2, 1] = s[0, 1], s[0, 2], s[1, 2]
-        for r in range(3):
-            am = a_i[r, 0] * m[0] + a_i[r, 1] * m[1] + a_i[r, 2] * m[2]
-            for k in range(3):
-                g_A[i, r, k] = 2.0 * (a_i[r, 0] * s[0, k] + a_i[r, 1] * s[1, k] + a_i[r, 2] * s[2, k])
-                g_means[i, k] -= 2.0 * a_i[r, k] * am
-        g_opacities[i] = g_opacity
-        for channel in range(channels):
-            g_features[i, channel] = g_feature[channel]
-
-
-@numba.njit(cache=True, parallel=True)
-def _unnormalise_gradients(density, features, grad_density, grad_features, g_den, g_num):
-    """Gradients of features = num / den with respect to num and den."""
-    channels = features.shape[3]
-    for x in numba.prange(density.shape[0]):
-        for y in range(density.shape[1]):
-            for z in range(density.shape[2]):
-                g = grad_density[x, y, z]
-                if density[x, y, z] > 0.0:
-                    inverse = np.float32(1.0) / density[x, y, z]
-                    dot = np.float32(0.0)
-                    for c in range(channels):
-                        g_num[x, y, z, c] = grad_features[x, y, z, c] * inverse
-                        dot += g_num[x, y, z, c] * features[x, y, z, c]
-                    g -= dot
-                else:
-                    for c in range(channels):
-                        g_num[x, y, z, c] = 0.0
-                g_den[x, y, z] = g
-
-
-def _array(value: Tensor) -> np.ndarray:
+def as_float32(value: Tensor) -> np.ndarray:
+    """A tensor's numbers as a gapless float32 array, without a copy where possible."""
     return np.ascontiguousarray(value.detach().numpy(), dtype=np.float32)
 
 
-class _Scene:
-    """One scene's arrays and tile lists."""
+class _Arrays:
+    """One scene as the kernels want it; see :mod:`gsocc_core.splat.voxels.kernels` for the meaning of the arrays."""
 
     def __init__(
-        self, means: Tensor, A: Tensor, extents: Tensor, opacities: Tensor, features: Tensor, grid: VoxelGrid
+        self,
+        scene: VoxelScene,
+        grid: VoxelGrid,
+        composition: Composition,
+        cutoff: float,
+        support: Support,
     ) -> None:
-        self.means, self.A = _array(means), _array(A)
-        # A hair wider, so that rounding of the box never cuts off a voxel that the quadratic accepts.
-        self.extents = _array(extents)
-        self.opacities, self.features = _array(opacities), _array(features)
-        self.lower, self.size = np.asarray(grid.lower), np.asarray(grid.size_m)
-        self.shape = np.asarray(grid.shape)
-        self.boxes, self.starts, self.entries = _bin(self.means, self.extents, self.lower, self.size, self.shape)
+        self.size, self.shape = np.asarray(grid.size_m), np.asarray(grid.shape)
+        self.whitening = as_float32(scene.whitening)
+        self.centers, self.forms, self.boxes, self.starts, self.entries = kernels.prepare(
+            as_float32(scene.means), self.whitening, as_float32(scene.half_extents), np.asarray(grid.lower), self.size,
+            self.shape, support == "box",
+        )  # fmt: skip
+        self.limit = kernels.BOX_LIMIT if support == "box" else float(cutoff) ** 2
+        self.normalise = composition != "sum_unweighted"
+        count, self.channels = scene.features.shape
+        self.rows = np.zeros((count, -(-(self.channels + 1) // LANES) * LANES), np.float32)
+        self.rows[:, : self.channels] = scene.features.detach().numpy()
+        # Density is one more channel: weight o phi times 1, or (sum_unweighted) weight phi times o.
+        opacity = as_float32(scene.opacities)
+        self.rows[:, self.channels] = 1.0 if self.normalise else opacity
+        self.amplitudes = opacity if self.normalise else np.ones_like(opacity)
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self.means, self.A, self.extents, self.opacities, self.features, self.lower, self.size
+    def tiles(self, threads: int) -> tuple[np.ndarray | float, ...]:
+        """Leading arguments of the kernels that work tile by tile."""
+        order = balanced_order(np.diff(self.starts), threads)
+        return (
+            order, self.centers, self.forms, self.boxes, self.starts, self.entries, self.amplitudes, self.rows,
+            self.limit,
+        )  # fmt: skip
+
+    def splat(self, density: np.ndarray, features: np.ndarray) -> None:
+        """Fill density (X, Y, Z) and features (X, Y, Z, C)."""
+        with parallel_kernels() as threads:
+            kernels.splat_tiles(*self.tiles(threads), self.normalise, density, features)
+
+    def shares(self, threads: int) -> tuple[np.ndarray, np.ndarray]:
+        """Gaussians in the order of their first column, and cuts into consecutive shares of about equal cost."""
+        order = np.lexsort((self.boxes[:, 2], self.boxes[:, 0] // kernels.TILE))
+        extent = self.boxes[order].astype(np.int64)
+        cost = 1 + (extent[:, 1] - extent[:, 0] + 1) * (extent[:, 3] - extent[:, 2] + 1)
+        total = np.cumsum(cost)
+        targets = np.linspace(0, total[-1] if len(total) else 0, threads * SHARES_PER_THREAD + 1)[1:-1]
+        return order, np.concatenate([[0], np.searchsorted(total, targets), [len(order)]])
 
 
-class SplatToVoxels(torch.autograd.Function):
-    """density, features = f(means, A, opacities, features) for one scene; see the module docstring."""
+class _SplatToVoxels(torch.autograd.Function):
+    """density, features = f(means, whitening, opacities, features) for one scene."""
 
     @staticmethod
-    def forward(
-        ctx,
-        means,
-        A,
-        opacities,
-        features,
-        extents,
-        grid,
-        cutoff,
-        box,
-        unweighted,
-        out,
-    ):
-        """Evaluate the Gaussians at the voxel centres."""
-        scene = _Scene(means, A, extents, opacities, features, grid)
-        channels = scene.features.shape[1]
-        if out is None:
-            density = np.empty(grid.shape, np.float32)
-            votes = np.empty((*grid.shape, channels), np.float32)
-        else:
-            density, votes = (value.detach().numpy() for value in out)
-        with PARALLEL_KERNELS:
-            _forward(
-                *scene.arrays, scene.starts, scene.entries, scene.boxes, cutoff**2, box, unweighted, density, votes
-            )
-        ctx.scene, ctx.options = scene, (cutoff**2, box, unweighted)
-        result = torch.from_numpy(density), torch.from_numpy(votes)
+    def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor]:
+        """Splat; the five tensors of the scene, then the other arguments of :func:`voxels_cpu` without ``out``."""
+        arrays = _Arrays(VoxelScene(*args[:5]), *args[5:])
+        shape = tuple(arrays.shape)
+        density, features = np.empty(shape, np.float32), np.empty((*shape, arrays.channels), np.float32)
+        arrays.splat(density, features)
+        result = torch.from_numpy(density), torch.from_numpy(features)
+        ctx.arrays = arrays
         ctx.save_for_backward(*result)
         return result
 
     @staticmethod
-    def backward(ctx, grad_density, grad_features):
-        """Chain rule of the voxel sums."""
-        scene, (cutoff2, box, unweighted) = ctx.scene, ctx.options
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Turn gradients of density and features into those of the tensor arguments."""
+        arrays: _Arrays = ctx.arrays
         density, features = (value.numpy() for value in ctx.saved_tensors)
-        g_den, g_num = _array(grad_density), _array(grad_features)
-        n, channels = scene.features.shape
-        grads = (
-            np.zeros((n, 3), np.float32), np.zeros((n, 3, 3), np.float32), np.zeros(n, np.float32),
-            np.zeros((n, channels), np.float32),
-        )  # fmt: skip
-        with PARALLEL_KERNELS:
-            if not unweighted:
-                g_den, g_num = np.empty_like(g_den), np.empty_like(g_num)
-                _unnormalise_gradients(density, features, _array(grad_density), _array(grad_features), g_den, g_num)
-            _backward(*scene.arrays, scene.boxes, cutoff2, box, unweighted, g_den, g_num, *grads)
-        return (*map(torch.from_numpy, grads), None, None, None, None, None, None)
+        count, width = arrays.rows.shape
+        volume = np.empty((*density.shape, width), np.float32)
+        g_means, g_whitening = np.zeros((count, 3), np.float32), np.zeros((count, 3, 3), np.float32)
+        g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
+        with parallel_kernels() as threads:
+            given = (as_float32(grad) for grad in grads)
+            kernels.gradient_rows(density, features, *given, arrays.normalise, volume)
+            kernels.gather_gradients(
+                *arrays.shares(threads), arrays.centers, arrays.forms, arrays.boxes, arrays.whitening, arrays.size,
+                arrays.shape, arrays.amplitudes, arrays.rows, arrays.limit, volume.reshape(-1, width), g_means,
+                g_whitening, g_amplitudes, g_rows,
+            )  # fmt: skip
+        g_opacities = g_amplitudes if arrays.normalise else np.ascontiguousarray(g_rows[:, arrays.channels])
+        results = (g_means, g_whitening, g_opacities, np.ascontiguousarray(g_rows[:, : arrays.channels]))
+        means, whitening, opacities, votes = map(torch.from_numpy, results)
+        return means, whitening, None, opacities, votes, None, None, None, None
+
+
+def voxels_cpu(
+    scene: VoxelScene,
+    grid: VoxelGrid,
+    composition: Composition,
+    cutoff: float,
+    support: Support,
+    out: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One scene; arguments and result as in :func:`gsocc_core.splat.voxels.reference.voxels_reference`, float32."""
+    if out is None:
+        density, features = _SplatToVoxels.apply(*scene, grid, composition, cutoff, support)
+        return density, features
+    _Arrays(scene, grid, composition, cutoff, support).splat(out[0].numpy(), out[1].numpy())
+    return out
 
 
 def labels_cpu(
-    means: Tensor, A: Tensor, extents: Tensor, opacities: Tensor, features: Tensor, grid: VoxelGrid, *,
-    cutoff: float, box: bool, unweighted: bool, hazard: bool, threshold: float, channel_ids: tuple[int, ...],
-    free_id: int, out: tuple[Tensor, Tensor] | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Labels and confidence of one scene; see :func:`gsocc_core.splat_to_labels`.
-
-    Returns:
-        labels (X, Y, Z) uint8 and confidence (X, Y, Z) float32.
-    """
-    scene = _Scene(means, A, extents, opacities, features, grid)
-    labels, confidence = (
-        (np.empty(grid.shape, np.uint8), np.empty(grid.shape, np.float32))
-        if out is None
-        else (out[0].numpy(), out[1].numpy())
-    )
-    with PARALLEL_KERNELS:
-        _labels(
-            *scene.arrays, scene.starts, scene.entries, scene.boxes, cutoff**2, box, unweighted, hazard, threshold,
-            np.asarray(channel_ids, np.uint8), free_id, labels, confidence,
+    scene: VoxelScene,
+    grid: VoxelGrid,
+    composition: Composition,
+    cutoff: float,
+    support: Support,
+    threshold: float,
+    classes: ClassTable,
+    labels: Tensor,
+    confidence: Tensor,
+) -> None:
+    """Fill labels (X, Y, Z) uint8 and confidence (X, Y, Z) of one scene; see :func:`gsocc_core.splat_to_labels`."""
+    arrays = _Arrays(scene, grid, composition, cutoff, support)
+    ids = np.asarray(classes.channel_ids, np.uint8)
+    with parallel_kernels() as threads:
+        kernels.label_tiles(
+            *arrays.tiles(threads), composition == "hazard", float(threshold), ids, classes.free_id, labels.numpy(),
+            confidence.numpy(),
         )  # fmt: skip
-    return torch.from_numpy(labels), torch.from_numpy(confidence)

@@ -6,45 +6,67 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.splat.options import Composition, Support, half_extents, whitening
+from gsocc_core.splat.options import Composition, Support
+from gsocc_core.splat.shapes import VoxelScene
 
 #: Voxel-Gaussian pairs held at once.
 CHUNK_PAIRS = 4_000_000
 
 
 def voxels_reference(
-    gaussians: Gaussians, grid: VoxelGrid, composition: Composition, cutoff: float, support: Support
+    scene: VoxelScene,
+    grid: VoxelGrid,
+    composition: Composition,
+    cutoff: float,
+    support: Support,
+    out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One scene (no batch dimension), Gaussians in the grid frame.
+    """One scene, evaluated exactly as defined.
 
     Args:
-        gaussians: N Gaussians.
+        scene: The Gaussians.
         grid: The grid.
         composition: See :func:`gsocc_core.splat_to_voxels`.
         cutoff: Standard deviations.
         support: See :func:`gsocc_core.splat_to_voxels`.
+        out: Buffers that receive the result.
 
     Returns:
         density (X, Y, Z) and features (X, Y, Z, C).
     """
-    points = grid.centers.to(gaussians.means).reshape(-1, 3)
-    A, extents = whitening(gaussians), half_extents(gaussians, cutoff).detach()
-    densities, features = [], []
-    for part in points.split(max(1, CHUNK_PAIRS // max(len(gaussians), 1))):
-        offset = part[:, None] - gaussians.means  # (P, N, 3)
-        q = torch.einsum("nij,pnj->pni", A, offset).square().sum(-1)
-        inside = (q <= cutoff**2) if support == "ellipsoid" else (offset.abs() <= extents).all(-1)
-        phi = torch.where(inside.detach(), torch.exp(-0.5 * q), 0.0)
-        weight = phi * gaussians.opacities
-        density = weight.sum(-1)
-        if composition == "sum_unweighted":
-            voted = phi @ gaussians.features
-        else:
-            safe = torch.where(density > 0, density, 1.0)
-            voted = (weight @ gaussians.features) / safe[:, None]
-        densities.append(density)
-        features.append(voted)
-    return torch.cat(densities).view(grid.shape), torch.cat(features).view(*grid.shape, -1)
+    points = grid.centers.to(scene.means).reshape(-1, 3)
+    # Checkpointing: without it the backward pass would keep every pair of every chunk.
+    parts = [
+        checkpoint(_evaluate, part, scene, composition, cutoff, support, use_reentrant=False)
+        for part in points.split(max(1, CHUNK_PAIRS // max(len(scene.means), 1)))
+    ]
+    density = torch.cat([p[0] for p in parts]).view(grid.shape)
+    voted = torch.cat([p[1] for p in parts]).view(*grid.shape, -1)
+    if out is None:
+        return density, voted
+    out[0].copy_(density.detach())
+    out[1].copy_(voted.detach())
+    return out
+
+
+def _evaluate(
+    points: Tensor,
+    scene: VoxelScene,
+    composition: Composition,
+    cutoff: float,
+    support: Support,
+) -> tuple[Tensor, Tensor]:
+    """Density (P,) and features (P, C) at points (P, 3)."""
+    offset = points[:, None] - scene.means  # (P, N, 3)
+    distance2 = torch.einsum("nij,pnj->pni", scene.whitening, offset).square().sum(-1)
+    inside = (distance2 <= cutoff**2) if support == "ellipsoid" else (offset.abs() <= scene.half_extents).all(-1)
+    phi = torch.where(inside.detach(), torch.exp(-0.5 * distance2), 0.0)
+    weight = phi * scene.opacities
+    density = weight.sum(-1)
+    if composition == "sum_unweighted":
+        return density, phi @ scene.features
+    safe = torch.where(density > 0, density, 1.0)
+    return density, (weight @ scene.features) / safe[:, None]

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What scales and quaternions mean for a splat: whitening matrices and tight boxes, in the frame of a grid."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.rigid import quat_to_rotmat
+from gsocc_core.geometry.voxels import VoxelGrid
+
+#: Smallest standard deviation that the operators work with, metres; smaller (also zero or negative) ones are raised
+#: to it and get no gradient.
+MIN_SCALE_M = 1e-6
+
+
+class VoxelScene(NamedTuple):
+    """One scene as the voxel backends want it, in the grid's frame.
+
+    Attributes:
+        means: (N, 3) metres.
+        whitening: (N, 3, 3) matrices A with |A d| the Mahalanobis distance of an offset d.
+        half_extents: (N, 3) metres, half edges of the tight box of the cut-off ellipsoid; without gradient.
+        opacities: (N,).
+        features: (N, C).
+    """
+
+    means: Tensor
+    whitening: Tensor
+    half_extents: Tensor
+    opacities: Tensor
+    features: Tensor
+
+
+def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> list[VoxelScene]:
+    """Turn scales and quaternions into whitening matrices and boxes, seen from the grid's own frame.
+
+    Sigma = R S^2 R^T (Kerbl et al. 2023, eq. 6) with R orthogonal and S diagonal, so A = S^-1 R^T fulfils
+    Sigma^-1 = A^T A and nothing is inverted. The tight box of |A d| <= cutoff has half edges cutoff * sqrt(Sigma_ii).
+
+    Args:
+        gaussians: (..., N) Gaussians in the ego frame.
+        grid: The grid, with or without ``T_ego_grid``.
+        cutoff: Standard deviations.
+
+    Returns:
+        One scene per batch element, in the order of the flattened batch dimensions.
+    """
+    means, rotation = gaussians.means, quat_to_rotmat(gaussians.quats)
+    scales = gaussians.scales.clamp(min=MIN_SCALE_M)
+    if grid.T_ego_grid is not None:
+        T_ego_grid = torch.as_tensor(grid.T_ego_grid_matrix, dtype=means.dtype, device=means.device)
+        rotation_ego_grid = T_ego_grid[:3, :3]
+        means = (means - T_ego_grid[:3, 3]) @ rotation_ego_grid  # R^T (x - t), written for row vectors
+        rotation = rotation_ego_grid.transpose(-1, -2) @ rotation
+    whitening = rotation.transpose(-1, -2) / scales[..., :, None]
+    with torch.no_grad():
+        half_extents = cutoff * (rotation * scales[..., None, :]).square().sum(-1).sqrt()
+    batch_shape = gaussians.batch_shape
+    flat = [
+        value.reshape(math.prod(batch_shape), *value.shape[len(batch_shape) :])
+        for value in (means, whitening, half_extents, gaussians.opacities, gaussians.features)
+    ]
+    return [VoxelScene(*tensors) for tensors in zip(*flat)]
