@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import torch
 
-_LOCK = threading.RLock()
+#: Hold it, best through :func:`parallel_kernels`, while a kernel compiled with ``parallel=True`` runs.
+PARALLEL_KERNELS = threading.RLock()
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def parallel_kernels() -> Iterator[int]:
         ...     threads >= 1
         True
     """
-    with _LOCK:
+    with PARALLEL_KERNELS:
         before = numba.get_num_threads()
         threads = max(1, min(numba.config.NUMBA_NUM_THREADS, torch.get_num_threads()))
         numba.set_num_threads(threads)
