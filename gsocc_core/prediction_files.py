@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Predictions of a data set as files that the official Occ3D evaluators read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.errors import OutputExistsError
+from gsocc_core.evaluation import labels_only, model_source
+
+
+def write_predictions(
+    bundle: str | Path, data: DataArgs, out: str | Path, limit: int | None = None, device: str = "auto"
+) -> None:
+    """Write ``<out>/<scene>/<token>/labels.npz`` with ``semantics`` (X, Y, Z) uint8 for every key frame.
+
+    Args:
+        bundle: Bundle folder or hub id.
+        data: Pictures to read; needs no labels, so it works on a test split.
+        out: Folder to make; it appears only when complete.
+        limit: Only the first so many key frames.
+        device: cpu, cuda or auto.
+
+    Raises:
+        OutputExistsError: ``out`` exists.
+        BundleError: the bundle is damaged.
+        DataError: the data set is incomplete.
+    """
+    out = Path(out)
+    if out.exists():
+        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    source, image_size, _, _ = model_source(bundle, device)
+    dataset = NuScenesOccupancy(replace(labels_only(data), occ3d_dir=None), image_size)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="predict", unit="frame"):
+            frame = dataset.key_frame(index)
+            folder = temporary / frame.scene_name / frame.token
+            folder.mkdir(parents=True)
+            np.savez_compressed(folder / "labels.npz", semantics=source(dataset[index]))
+        temporary.chmod(0o755)
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Lightning module around a method: optimiser, schedule, averaged weights, losses and validation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.metrics.confusion import VoxelConfusion
+from gsocc_core.training.args import OptimizerArgs
+
+
+class MethodTraining(lightning.LightningModule):
+    """Trains any method through its three verbs.
+
+    Args:
+        method: The method.
+        optimizer: Optimiser arguments.
+        max_steps: Length of the schedule.
+        seed: All randomness of a step follows from it, the step and the process.
+    """
+
+    def __init__(self, method: nn.Module, optimizer: OptimizerArgs, max_steps: int, seed: int) -> None:
+        super().__init__()
+        self.method, self.args, self.max_steps, self.seed = method, optimizer, max_steps, seed
+        self.average: dict[str, Tensor] = {}
+        self.confusion: VoxelConfusion | None = None
+
+    def on_train_batch_start(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+        """Seed the step, so that a resumed run draws what an uninterrupted one would."""
+        state = np.random.SeedSequence((self.seed, self.global_step, self.global_rank)).generate_state(1)[0]
+        torch.manual_seed(int(state))
+
+    def training_step(self, batch: FrameSet, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Sum of the method's losses."""
+        losses = self.method.losses(self.method(batch), batch)  # type: ignore[operator]
+        total = torch.stack(list(losses.values())).sum()
+        size = batch.images.shape[0]
+        self.log_dict({f"loss/{k}": v.detach() for k, v in losses.items()}, prog_bar=True, batch_size=size)
+        self.log("loss", total.detach(), batch_size=size)
+        return total
+
+    def on_train_batch_end(self, outputs: Any, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
+        """Update the averaged weights: decay rises from 0 so that early averages are not stuck at the start."""
+        if not self.args.ema_decay:
+            return
+        decay = min(self.args.ema_decay, (1 + self.global_step) / (10 + self.global_step))
+        with torch.no_grad():
+            for name, value in self.method.state_dict().items():
+                if name not in self.average:
+                    self.average[name] = value.detach().clone()
+                elif value.is_floating_point():
+                    self.average[name].lerp_(value.detach(), 1 - decay)
+                else:
+                    self.average[name].copy_(value)
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """The averaged weights, or the present ones without an average."""
+        return dict(self.average) if self.average else dict(self.method.state_dict())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the averaged weights."""
+        checkpoint["average"] = self.average
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the averaged weights up again."""
+        self.average = {k: v.to(self.device) for k, v in checkpoint["average"].items()}
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting."""
+        self.confusion = VoxelConfusion(self.method.classes)  # type: ignore[arg-type]
+
+    def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
+        """Count voxels of one key frame."""
+        grid = self.method.occupancy(self.method(batch), self.method.grid)  # type: ignore[operator]
+        if self.confusion is None or batch.targets is None or batch.targets.labels is None:
+            return
+        arrays = (batch.targets.labels, grid.labels, batch.targets.mask_camera, batch.targets.mask_lidar)
+        self.confusion.update(*(None if a is None else a.cpu().numpy() for a in arrays))  # type: ignore[arg-type]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores."""
+        if self.confusion is not None and self.confusion.matrix.sum():
+            scores = self.confusion.scores()
+            self.log_dict({"val/miou": scores.miou, "val/iou": scores.iou}, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; weight decay spares biases, norms and the learned Gaussians, which are no weights of a map."""
+        decayed: list[nn.Parameter] = []
+        spared: list[nn.Parameter] = []
+        for name, parameter in self.method.named_parameters():
+            is_map = parameter.ndim >= 2 and name.rsplit(".", 1)[-1] == "weight"
+            (decayed if is_map else spared).append(parameter)
+        groups = [{"params": decayed, "weight_decay": self.args.weight_decay}, {"params": spared, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.args.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / max(self.args.warmup_steps, 1))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(step / self.max_steps, 1.0)))
+        return warm * (self.args.final_fraction + (1 - self.args.final_fraction) * cosine)
