@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
@@ -95,3 +96,36 @@ def new_bag(path: str | Path, storage: Storage = "mcap", distro: Distro = "jazzy
         (scratch / path.name).rename(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_messages(recording: AnyReader, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
+    """Messages of some topics in the order of the recording.
+
+    Args:
+        recording: An open recording.
+        topics: Their names; topics that are not there are passed over.
+
+    Yields:
+        Topic, log time in nanoseconds, message.
+
+    Raises:
+        DataError: a message cannot be read.
+    """
+    wanted = set(topics)
+    connections = [connection for connection in recording.connections if connection.topic in wanted]
+    if connections:
+        for connection, log_ns, raw in recording.messages(connections):
+            yield connection.topic, log_ns, decode(recording, connection, log_ns, raw)
+
+
+def decode(recording: AnyReader, connection: Connection, log_ns: int, raw: bytes) -> Any:
+    """One message from its bytes.
+
+    Raises:
+        DataError: the bytes are not a message of that type.
+    """
+    try:
+        return recording.deserialize(raw, connection.msgtype)
+    except Exception as error:  # whatever a damaged message makes the parser raise
+        where = f"{connection.topic} at log time {log_ns} ns"
+        raise DataError(where, "message", connection.msgtype, f"{len(raw)} bytes that do not parse: {error}") from error

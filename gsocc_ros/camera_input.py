@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from gsocc_core import Camera
+from gsocc_core.data.images import decode_image
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.rig import RigCamera
@@ -153,7 +153,7 @@ def read_picture(
         message: sensor_msgs/CompressedImage or sensor_msgs/Image, as the rig says.
         camera: Its camera.
         calibration: Its calibration, for the expected size.
-        min_size: (width, height) in pixels that suffice: a JPEG is then decoded at a reduced scale. None = full size.
+        min_size: (height, width) in pixels that suffice: a JPEG is then decoded at a reduced scale. None = full size.
         mask: Polygon in full-size pixels to paint black.
 
     Returns:
@@ -176,14 +176,8 @@ def read_picture(
 
 
 def _decode(message: Any, where: str, min_size: tuple[int, int] | None) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(bytes(message.data))) as image:
-            if min_size is not None:
-                image.draft("RGB", min_size)
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        expected = f"a picture ({message.format or 'jpeg or png'})"
-        raise DataError(where, "data", expected, f"{len(message.data)} bytes that do not decode: {error}") from error
+    height, width = min_size or (None, None)
+    return decode_image(bytes(message.data), min_width=width, min_height=height, where=where)
 
 
 def _from_raw(message: Any, where: str) -> np.ndarray:

@@ -116,6 +116,17 @@ class PipelineCounters:
     calibration_changes: int
 
 
+def rig_subscriptions(rig: Rig) -> tuple[Subscription, ...]:
+    """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one."""
+    topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
+    for camera in rig.cameras:
+        topics.append(Subscription(camera.topic, PICTURE_TYPES[camera.transport]))
+        topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
+    if rig.reference is not None:
+        topics.append(Subscription(rig.reference.topic, rig.reference.message_type))
+    return tuple(topics)
+
+
 class OccupancyPipeline:
     """Feed it messages, take sets, predict.
 
@@ -180,13 +191,7 @@ class OccupancyPipeline:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Topics to feed."""
-        topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
-        for camera in self.rig.cameras:
-            topics.append(Subscription(camera.topic, PICTURE_TYPES[camera.transport]))
-            topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
-        if self.rig.reference is not None:
-            topics.append(Subscription(self.rig.reference.topic, self.rig.reference.message_type))
-        return tuple(topics)
+        return rig_subscriptions(self.rig)
 
     def counters(self) -> PipelineCounters:
         """What happened so far."""
@@ -358,7 +363,8 @@ class OccupancyPipeline:
             reference_stamp_ns=synced.reference_stamp_ns,
             T_world_ego=ready.T_world_ego,
         )
-        latency = {"sync": ready.sync_ms, "decode": decode_ms, **prediction.latency_ms}
+        stages = {stage: value for stage, value in prediction.latency_ms.items() if stage != "total"}
+        latency = {"sync": ready.sync_ms, "decode": decode_ms, **stages}
         return Occupancy(prediction, ready, latency)
 
     def _decode(self, ready: ReadySet) -> tuple[list[np.ndarray | None], list[Camera]]:

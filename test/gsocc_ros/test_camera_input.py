@@ -123,7 +123,7 @@ def test_a_mask_is_painted_black_at_every_scale(tmp_path):
     camera = RigCamera("front", "/front/image", "/front/camera_info", mask=tmp_path / "hood.yaml")
     calibration = read_camera_info(info(1600, 900), camera)
     white = compressed(np.full((900, 1600, 3), 255, np.uint8), "JPEG")
-    for size, rows in ((None, 900), ((200, 100), 113)):
+    for size, rows in ((None, 900), ((100, 200), 113)):
         picture = read_picture(white, camera, calibration, size, read_mask(camera))
         assert picture.shape[0] == rows
         assert picture[: rows * 2 // 3 - 1].min() == 255

@@ -30,7 +30,9 @@ class Recorder:
             images=images, cameras=cameras, stamps=camera_stamps_ns, reference=reference_stamp_ns, T=T_world_ego
         )
         self.calls.append(call)
-        return SimpleNamespace(latency_ms={"network": 1.0, "splat": 2.0}, reference_stamp_ns=reference_stamp_ns)
+        return SimpleNamespace(
+            latency_ms={"network": 1.0, "splat": 2.0, "total": 3.0}, reference_stamp_ns=reference_stamp_ns
+        )
 
     def reset(self):
         self.resets += 1
@@ -87,7 +89,7 @@ def test_four_cameras_of_two_sizes_one_of_them_raw(robot):
 
 def test_a_small_network_gets_smaller_pictures_with_matching_cameras(robot):
     drive = robot(NUSCENES, size=(640, 360), cycles=1)
-    run = play(drive.events(), NUSCENES, Recorder(image_size=(100, 50)))
+    run = play(drive.events(), NUSCENES, Recorder(image_size=(50, 100)))
     call = run.predictor.calls[0]
     assert call.images[0].shape == (90, 160, 3)
     assert (call.cameras[0].width, call.cameras[0].height) == (160, 90)
@@ -168,7 +170,9 @@ def test_a_picture_that_does_not_decode_names_topic_and_stamp(robot):
         e for e in events if e.topic == "/cam_back/image/compressed" and e.stamp_ns > events[0].stamp_ns + 50 * MS
     )
     bad.message.data = bad.message.data[:200].copy()
-    with pytest.raises(DataError, match=f"/cam_back/image/compressed at {bad.stamp_ns} ns: data: expected a picture"):
+    with pytest.raises(
+        DataError, match=f"/cam_back/image/compressed at {bad.stamp_ns} ns: content: expected a JPEG or PNG"
+    ):
         play(events, NUSCENES)
 
 
