@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Eight-lane float32 operations for numba kernels.
 
-numba's loop vectoriser needs long loops; a row of 18 class channels is three registers. These two operations on
+numba's loop vectoriser needs long loops; a row of 18 class channels is three registers. The two operations on
 blocks of eight floats are written as LLVM vectors, which every CPU has or LLVM splits (AVX: one register, SSE and
 NEON: two).
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -82,3 +84,13 @@ def dot(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any
         return builder.extract_element(rest, ir.Constant(ir.IntType(32), 0))
 
     return types.float32(y, types.intp, x, types.intp, types.intp), codegen
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+def exp32(x: Any) -> Any:
+    """exp(x) of a float32 in -87 ... 87 to 1e-7; unlike the library's, a loop over it runs in eight lanes."""
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = x - n * np.float32(0.693145752) - n * np.float32(1.42860677e-6)
+    high = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * np.float32(1 / 720))
+    value = np.float32(1.0) + r * (np.float32(1.0) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * high)))
+    return value * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)

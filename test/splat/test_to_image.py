@@ -145,7 +145,7 @@ def test_bad_arguments():
     with pytest.raises(ConfigError, match="depth"):
         splat_to_image(scene, cameras(dtype=torch.float32), depth="median")
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="cuda tensors"):
+        with pytest.raises(ConfigError, match="NVIDIA GPU"):
             splat_to_image(scene, cameras(dtype=torch.float32), backend="cuda")
 
 

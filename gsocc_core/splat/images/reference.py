@@ -1,53 +1,108 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gaussians to pictures in plain PyTorch: every pixel against every Gaussian in depth order, slow on purpose."""
+"""Gaussians to pictures in plain PyTorch: every Gaussian against every pixel, any dtype and device, slow on purpose."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from gsocc_core.splat.images.projection import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, Projected
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.splat.images.rules import (
+    JACOBIAN_MARGIN,
+    LOW_PASS_PX2,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    MIN_TRANSMITTANCE,
+)
+
+#: Pixel-Gaussian pairs held at once.
+CHUNK_PAIRS = 4_000_000
 
 
-def rasterize_reference(
-    projected: Projected, opacities: Tensor, features: Tensor, width: int, height: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Composite front to back.
-
-    alpha_i = min(0.999, o_i exp(-d^T conic d / 2)), skipped below 1/255; w_i = alpha_i * prod_{j<i} (1 - alpha_j),
-    until the transmittance after i would fall to 1e-4 or less (gsplat's rules; Kerbl et al. 2023, eq. 3).
+def images_reference(gaussians: Gaussians, cameras: Cameras, near: float, far: float) -> tuple[Tensor, Tensor, Tensor]:
+    """One scene seen by V cameras.
 
     Args:
-        projected: M pictures of N Gaussians.
-        opacities: (N,).
-        features: (N, C).
-        width: Picture width, pixels.
-        height: Picture height, pixels.
+        gaussians: (N,) Gaussians in the reference ego frame.
+        cameras: (V,) undistorted cameras.
+        near: Metres.
+        far: Metres.
 
     Returns:
-        features (M, H, W, C) without background, accumulated depth (M, H, W) = sum w z, alpha (M, H, W) = sum w.
+        sum of w f (V, H, W, C), sum of w z (V, H, W) metres and sum of w (V, H, W).
     """
-    dtype, device = features.dtype, features.device
-    v, u = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-    pixels = torch.stack([u, v], -1).to(dtype).reshape(-1, 2) + 0.5
-    pictures = []
-    for m in range(projected.depths.shape[0]):
-        order = projected.depths[m].argsort(stable=True)
-        order = order[(projected.radii[m, order] > 0).all(-1)]
-        offset = pixels[:, None] - projected.means2d[m, order]  # (P, K, 2)
-        xx, xy, yy = projected.conics[m, order].unbind(-1)
-        dx, dy = offset.unbind(-1)
-        power = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
-        alpha = (opacities[order] * torch.exp(-power)).clamp(max=MAX_ALPHA)
-        alpha = torch.where((alpha < MIN_ALPHA).detach() | (power < 0).detach(), 0.0, alpha)
-        after = torch.cumprod(1 - alpha, dim=-1)
-        before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=-1)
-        # Once a Gaussian would bring the transmittance to the limit, it and all behind it are left out.
-        live = (torch.cumsum((after <= MIN_TRANSMITTANCE).to(torch.int32), -1) == 0).detach()
-        weight = torch.where(live, alpha * before, 0.0)
-        pictures.append(
-            (weight @ features[order], weight @ projected.depths[m, order], weight.sum(-1)),
-        )
-    f, d, a = (torch.stack([p[k] for p in pictures]) for k in range(3))
-    return f.view(-1, height, width, features.shape[-1]), d.view(-1, height, width), a.view(-1, height, width)
+    pictures = [
+        _picture(gaussians, viewmat, K, cameras, near, far) for viewmat, K in zip(cameras.viewmats, cameras.intrinsics)
+    ]
+    features, depth, alpha = (torch.stack([picture[k] for picture in pictures]) for k in range(3))
+    return features, depth, alpha
+
+
+def _picture(
+    gaussians: Gaussians, viewmat: Tensor, K: Tensor, cameras: Cameras, near: float, far: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    height, width = cameras.height, cameras.width
+    in_camera = gaussians.means @ viewmat[:3, :3].T + viewmat[:3, 3]
+    depth = in_camera[:, 2].detach()
+    used = torch.nonzero((depth >= near) & (depth <= far))[:, 0]
+    used = used[torch.argsort(depth[used], stable=True)]  # front to back; equal depths in the order given
+    uv, covariances = project_gaussians(
+        in_camera[used], gaussians.covariances()[used], viewmat, K, (height, width), cameras.model == "orthographic"
+    )
+    inverse = torch.linalg.inv(covariances)
+    channels = torch.cat([gaussians.features[used], in_camera[used, 2:], torch.ones_like(uv[:, :1])], dim=-1)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).to(uv) + 0.5
+    parts = []
+    for part in pixels.split(max(1, CHUNK_PAIRS // max(len(used), 1))):
+        offset = uv - part[:, None]  # (P, n, 2)
+        power = 0.5 * torch.einsum("pni,nij,pnj->pn", offset, inverse, offset)
+        alpha = (gaussians.opacities[used] * torch.exp(-power)).clamp(max=MAX_ALPHA)
+        alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
+        behind = torch.cumprod(1 - alpha, dim=-1)
+        before = torch.cat([torch.ones_like(behind[:, :1]), behind[:, :-1]], dim=-1)
+        weight = torch.where(behind > MIN_TRANSMITTANCE, alpha * before, 0.0)
+        parts.append(weight @ channels)
+    picture = torch.cat(parts).view(height, width, -1)
+    return picture[..., :-2], picture[..., -2], picture[..., -1]
+
+
+def project_gaussians(
+    in_camera: Tensor, covariances: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int], orthographic: bool
+) -> tuple[Tensor, Tensor]:
+    """Affine approximation of the projection, "EWA splatting" (Zwicker et al. 2001), Kerbl et al. 2023 eq. 5.
+
+    Args:
+        in_camera: (N, 3) means in the camera frame, in front of it, metres.
+        covariances: (N, 3, 3) in the reference ego frame.
+        viewmat: (4, 4) ``T_cam_ref``.
+        K: (3, 3) intrinsics, pixels.
+        size: (height, width), pixels.
+        orthographic: Parallel projection instead of a pinhole.
+
+    Returns:
+        Pixel positions (N, 2) and covariances (N, 2, 2) with the low-pass filter.
+    """
+    x, y, z = in_camera.unbind(-1)
+    fx, fy, center = K[0, 0], K[1, 1], K[:2, 2]
+    zero = torch.zeros_like(z)
+    if orthographic:
+        uv = torch.stack([fx * x, fy * y], -1) + center
+        one = torch.ones_like(z)
+        rows = [torch.stack([fx * one, zero, zero], -1), torch.stack([zero, fy * one, zero], -1)]
+    else:
+        uv = torch.stack([fx * x / z, fy * y / z], -1) + center
+        slope = []
+        for value, focal, middle, length in ((x / z, fx, center[0], size[1]), (y / z, fy, center[1], size[0])):
+            margin = JACOBIAN_MARGIN * length
+            low, high = (-middle - margin) / focal, (length - middle + margin) / focal
+            slope.append(torch.minimum(torch.maximum(value, low), high))
+        rows = [
+            torch.stack([fx / z, zero, -fx * slope[0] / z], -1),
+            torch.stack([zero, fy / z, -fy * slope[1] / z], -1),
+        ]
+    M = torch.stack(rows, dim=-2) @ viewmat[:3, :3]
+    low_pass = LOW_PASS_PX2 * torch.eye(2, dtype=M.dtype, device=M.device)
+    return uv, M @ covariances @ M.transpose(-1, -2) + low_pass

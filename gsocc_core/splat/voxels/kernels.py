@@ -18,7 +18,7 @@ import math
 import numba
 import numpy as np
 
-from gsocc_core.splat.simd import LANES, add_scaled, dot
+from gsocc_core.splat.simd import LANES, add_scaled, dot, exp32
 
 #: Columns along x and y of one tile.
 TILE = 8
@@ -108,16 +108,6 @@ def _column_box(center, half_extent, size, shape, box):
 
 
 @numba.njit(cache=True, fastmath=_FAST)
-def _exp(x):
-    """exp(x) of a float32 in -87 ... 87 to 1e-7; unlike the library's it can be computed for eight columns at once."""
-    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = x - n * np.float32(0.693145752) - n * np.float32(1.42860677e-6)
-    high = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * np.float32(1 / 720))
-    value = np.float32(1.0) + r * (np.float32(1.0) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * high)))
-    return value * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-@numba.njit(cache=True, fastmath=_FAST)
 def _columns(center, form, x0, y0, levels, limit, first, last, phi, ratio):
     """Walk plans of one Gaussian for the TILE rows of columns x0 + k // TILE, y0 + k % TILE of a tile.
 
@@ -141,8 +131,8 @@ def _columns(center, form, x0, y0, levels, limit, first, last, phi, ratio):
         t = low - z_min
         first[k] = np.int32(min(low, top + 1.0))
         last[k] = np.int32(-1) if outside else np.int32(max(high, -1.0))
-        phi[k] = _exp(np.float32(max(-0.5 * (q_min + a * t * t), -87.0)))
-        ratio[k] = _exp(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
+        phi[k] = exp32(np.float32(max(-0.5 * (q_min + a * t * t), -87.0)))
+        ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
 
 
 @numba.njit(cache=True, fastmath=_FAST)
