@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
@@ -96,6 +96,30 @@ def new_bag(path: str | Path, storage: Storage = "mcap", distro: Distro = "jazzy
         (scratch / path.name).rename(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def qos_profile(depth: int, latched: bool = False) -> Qos:
+    """The reliable keep-last QoS profile that a recording stores for a topic, so that players offer it again.
+
+    Args:
+        depth: Length of the queue.
+        latched: Late subscribers get the last messages (transient local).
+
+    Returns:
+        The profile, without deadline, lifespan and lease.
+    """
+    forever = QosTime(9223372036, 854775807)  # rmw's infinite duration
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=depth,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=forever,
+        lifespan=forever,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=forever,
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 def read_messages(recording: AnyReader, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:

@@ -11,19 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from gsocc_core import Camera
+from gsocc_core import Camera, Prediction
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.camera_input import Calibration, read_camera_info, read_mask, read_picture, stamp_ns
 from gsocc_ros.rig import Rig, RigCamera
 from gsocc_ros.synchronizer import CameraCounters, SyncedSet, Synchronizer
 from gsocc_ros.transform_buffer import TransformBuffer
-
-if TYPE_CHECKING:
-    from gsocc_core.predictor import Prediction
 
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"

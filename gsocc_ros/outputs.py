@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is published about a prediction: topics, types and messages, the same from the node and from bag replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gsocc_core import Gaussians, Prediction
+from gsocc_core.errors import ConfigError
+from gsocc_ros import messages
+from gsocc_ros.message_host import MessageHost
+
+GRID_TOPIC = "/occupancy/grid"
+CLASSES_TOPIC = "/occupancy/classes"
+VOXELS_TOPIC = "/occupancy/voxels"
+MARKERS_TOPIC = "/occupancy/markers"
+GAUSSIANS_TOPIC = "/occupancy/gaussians"
+LATENCY_TOPIC = "/occupancy/latency"
+#: Not published but compared with: ground truth as a SemanticOccupancy at the same reference stamps.
+GROUND_TRUTH_TOPIC = "/occupancy/ground_truth"
+TRUTH_CLASSES_TOPIC = "/occupancy/ground_truth/classes"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A topic that is published.
+
+    Attributes:
+        message_type: Its type.
+        latched: Late subscribers get the last message (transient local).
+    """
+
+    message_type: str
+    latched: bool = False
+
+
+OUTPUTS: Mapping[str, Output] = {
+    CLASSES_TOPIC: Output("gsocc_ros/msg/SemanticClassTable", latched=True),
+    GRID_TOPIC: Output("gsocc_ros/msg/SemanticOccupancy"),
+    VOXELS_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
+    MARKERS_TOPIC: Output("visualization_msgs/msg/Marker"),
+    GAUSSIANS_TOPIC: Output("gsocc_ros/msg/GaussianArray"),
+    LATENCY_TOPIC: Output("gsocc_ros/msg/StageLatency"),
+}
+
+
+class OutputMessages:
+    """Builds the messages about predictions.
+
+    Args:
+        host: Whose message classes.
+        frame_id: Name of the base frame.
+        model_id: What makes the predictions.
+        topics: Topics wanted, out of :data:`OUTPUTS`; nothing is built for the others.
+
+    Raises:
+        ConfigError: a topic is not one of the outputs.
+    """
+
+    def __init__(
+        self, host: MessageHost, frame_id: str, model_id: str, topics: Collection[str] = tuple(OUTPUTS)
+    ) -> None:
+        if unknown := set(topics) - set(OUTPUTS):
+            raise ConfigError("OutputMessages", "topics", f"some of {sorted(OUTPUTS)}", sorted(unknown))
+        self._host, self._frame, self._model, self._topics = host, frame_id, model_id, set(topics)
+        self._classes_sent: str | None = None
+
+    def build(self, prediction: Prediction) -> Iterator[tuple[str, Any]]:
+        """Messages of one prediction; the class table only before the first one and when it changes.
+
+        Yields:
+            Topic and message.
+        """
+        host, frame, model = self._host, self._frame, self._model
+        grid, stamp = prediction.grid, prediction.reference_stamp_ns
+        table = messages.class_table_id(grid.classes)
+        if CLASSES_TOPIC in self._topics and self._classes_sent != table:
+            self._classes_sent = table
+            yield CLASSES_TOPIC, messages.class_table(host, grid.classes, stamp, frame)
+        builders: dict[str, Callable[[], Any]] = {
+            GRID_TOPIC: lambda: messages.occupancy(host, grid, stamp, frame, model),
+            VOXELS_TOPIC: lambda: messages.voxel_cloud(host, grid, stamp, frame),
+            MARKERS_TOPIC: lambda: messages.voxel_marker(host, grid, stamp, frame),
+        }
+        scene = prediction.scene
+        if isinstance(scene, Gaussians):
+            builders[GAUSSIANS_TOPIC] = lambda: messages.gaussian_array(host, scene, grid.classes, stamp, frame, model)
+        for topic, build in builders.items():
+            if topic in self._topics:
+                yield topic, build()
+
+    def latency(self, prediction: Prediction, latency_ms: Mapping[str, float]) -> Iterator[tuple[str, Any]]:
+        """The message about where the time went; it comes last, when the time of the others is known.
+
+        Yields:
+            Topic and message, or nothing when it is not wanted.
+        """
+        if LATENCY_TOPIC in self._topics:
+            stamp = prediction.reference_stamp_ns
+            yield LATENCY_TOPIC, messages.stage_latency(self._host, latency_ms, stamp, self._frame)
