@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding and fitting of pictures."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from gsocc_core import Camera
+from gsocc_core.data.images import decode_image, fit_image
+from gsocc_core.errors import DataError
+
+
+def camera(width, height):
+    K = np.array([[width * 0.7, 0, width * 0.45], [0, width * 0.7, height * 0.55], [0, 0, 1]])
+    return Camera("c", K, np.eye(4), width, height)
+
+
+@given(st.integers(20, 300), st.integers(20, 300), st.integers(4, 80), st.integers(4, 80))
+def test_a_mark_stays_where_the_camera_sees_it(width, height, new_width, new_height):
+    """A gradient picture encodes its own coordinates: the fitted camera must point back to them."""
+    u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    picture = np.stack([255 * u / width, 255 * v / height, 0 * u], -1).astype(np.uint8)
+    fitted, small = fit_image(picture, camera(width, height), new_width, new_height)
+    assert fitted.shape == (new_height, new_width, 3)
+    full = camera(width, height)
+    row, column = new_height // 2, new_width // 2
+    ray = np.linalg.inv(small.intrinsics) @ [column + 0.5, row + 0.5, 1]
+    x, y, _ = full.intrinsics @ ray
+    assert fitted[row, column, 0] / 255 == pytest.approx(x / width, abs=2 / min(width, new_width) + 0.01)
+    assert fitted[row, column, 1] / 255 == pytest.approx(y / height, abs=2 / min(height, new_height) + 0.01)
+
+
+def test_the_top_is_cut_off_and_the_bottom_kept():
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[-10:] = 200
+    fitted, small = fit_image(picture, camera(160, 90), 80, 20)
+    assert fitted[-4:].min() > 150
+    assert small.intrinsics[1, 2] == pytest.approx(90 * 0.55 / 2 - 25)
+
+
+def test_reduced_decoding_gives_nearly_the_same_picture():
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (9, 16, 3)).astype(np.uint8)).resize(
+        (1600, 900), Image.Resampling.BICUBIC
+    )
+    buffer = io.BytesIO()
+    smooth.save(buffer, "JPEG", quality=95)
+    reduced = decode_image(buffer.getvalue(), min_width=176, min_height=64)
+    assert reduced.shape[1] < 1600
+    assert reduced.shape[1] >= 176
+    a, ca = fit_image(reduced, camera(1600, 900), 176, 64)
+    b, cb = fit_image(decode_image(buffer.getvalue()), camera(1600, 900), 176, 64)
+    assert np.abs(a.astype(int) - b).mean() < 4
+    assert np.array_equal(ca.intrinsics, cb.intrinsics)
+
+
+def test_bad_pictures_are_named(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        decode_image(tmp_path / "none.jpg")
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="bad.jpg"):
+        decode_image(tmp_path / "bad.jpg")
+    with pytest.raises(DataError, match="/cam_front"):
+        decode_image(b"\xff\xd8\xff", where="/cam_front at 3 ns")
+    with pytest.raises(DataError, match=r"\(90, 160\)"):
+        fit_image(np.zeros((90, 120, 3), np.uint8), camera(160, 90), 10, 10)
+    with pytest.raises(DataError, match="uint8"):
+        fit_image(np.zeros((90, 160, 3)), camera(160, 90), 10, 10)
