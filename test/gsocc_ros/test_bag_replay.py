@@ -17,6 +17,7 @@ from gsocc_ros.bag_files import new_bag, open_bag, read_messages
 from gsocc_ros.bag_replay import ReplayOptions, main, replay, replay_occupancy
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.message_host import rosbags_host
+from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.outputs import OUTPUTS
 from gsocc_ros.rig import Rig
 
@@ -315,3 +316,22 @@ def test_the_command_prints_a_table_and_writes_the_report(recorded, tmp_path, mo
     with pytest.raises(SystemExit):
         main([str(recorded[1]), str(tmp_path / "other"), "--bundle", "x", "--limit", "many"])
     assert "limit" in capsys.readouterr().err
+
+
+def test_from_a_data_set_to_a_scored_recording(tiny_tree, tiny_bundle, tmp_path):
+    bag, out = tmp_path / "drive", tmp_path / "out"
+    nuscenes_to_rosbag2(str(tiny_tree), str(bag), "scene-a", version="v1.0-tiny")
+    report = replay_occupancy(str(bag), str(out), bundle=str(tiny_bundle), report=str(tmp_path / "report.json"))
+    assert (report.sets, report.scored, report.truths) == (3, 3, 3)
+    assert report.without_ego_motion == 0
+    assert None not in (report.miou, report.iou, report.rayiou)
+    assert {"sync", "decode", "network", "splat", "messages", "total"} <= set(report.latency_ms)
+    with open_bag(out) as result:
+        tables = {m.id: messages.read_class_table(m) for _, _, m in read_messages(result, ["/occupancy/classes"])}
+        grids = [message for _, _, message in read_messages(result, ["/occupancy/grid"])]
+        truths = [message for _, _, message in read_messages(result, ["/occupancy/ground_truth"])]
+    assert [stamp_ns(grid.header) for grid in grids] == [stamp_ns(truth.header) for truth in truths]
+    back = messages.read_occupancy(grids[0], tables[grids[0].class_table_id])
+    assert back.grid.shape == (200, 200, 16)
+    assert grids[0].model_id == tiny_bundle.name
+    assert json.loads((tmp_path / "report.json").read_text())["miou"] == report.miou
