@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Eight-lane float32 operations for numba kernels.
 
-numba's loop vectoriser needs long loops; a row of 18 class channels is three registers. The two operations on
-blocks of eight floats are written as LLVM vectors, which every CPU has or LLVM splits (AVX: one register, SSE and
-NEON: two).
+numba's loop vectoriser needs long loops; a row of 18 class channels is three registers. The operations on blocks of
+eight floats are written as LLVM vectors, which every CPU has or LLVM splits (AVX: one register, SSE and NEON: two).
+
+numba's disk cache notices changes of a kernel's own file only: after an edit here, touch the files of the kernels.
 """
 
 from __future__ import annotations

@@ -148,6 +148,11 @@ def _seen_from_cameras(gaussians: Gaussians, viewmats: Tensor) -> Gaussians:
 
 
 def _render_one_by_one(gaussians: Gaussians, cameras: Cameras, near: float, far: float, backend: Backend) -> Pictures:
+    if not len(gaussians.opacities) or (backend == "cuda" and not len(gaussians)):
+        # No scene at all, or nothing that gsplat could draw.
+        shape = (*cameras.intrinsics.shape[:2], cameras.height, cameras.width)
+        blank = gaussians.means.new_zeros(shape)
+        return gaussians.means.new_zeros((*shape, gaussians.features.shape[-1])), blank, blank.clone()
     results = []
     for b in range(len(gaussians.opacities)):
         scene, rig = gaussians.map(lambda t, b=b: t[b]), cameras.map(lambda t, b=b: t[b].to(gaussians.means))

@@ -10,6 +10,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.to_labels import splat_to_labels
+from gsocc_core.splat.to_voxels import splat_to_voxels
 
 
 def warm_up() -> None:
@@ -19,3 +20,4 @@ def warm_up() -> None:
     quats = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     scene = Gaussians(torch.zeros(1, 3), torch.ones(1, 3), quats, torch.ones(1), torch.ones(1, 1))
     splat_to_labels(scene, grid, classes, threshold=0.5)
+    splat_to_voxels(scene, grid)

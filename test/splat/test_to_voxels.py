@@ -8,6 +8,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gsocc_core import Gaussians, VoxelField, VoxelGrid, splat_to_voxels
 from gsocc_core.errors import ConfigError, ShapeError
@@ -66,6 +68,50 @@ def test_cpu_values_and_gradients_equal_the_float64_reference(composition, suppo
         scale = expected_grads[name].abs().max().clamp(min=1e-9)
         error = (got_grads[name] - expected_grads[name]).abs().max() / scale
         assert error < 2e-4, f"{name}: relative error {error:.1e}"
+
+
+HOSTILE = {
+    "flat": [2.0, 2.0, 0.01],
+    "needles": [3.0, 0.02, 0.02],
+    "huge": [50.0, 50.0, 50.0],
+    "tiny": [1e-4, 1e-4, 1e-4],
+}
+
+
+@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_shapes_equal_the_float64_reference(kind, support):
+    scene = random_scene(40, 3, seed=11)
+    scene = scene.replace(scales=torch.tensor(HOSTILE[kind], dtype=torch.float64).expand(40, 3).clone())
+    scene = scene.replace(means=GRID.centers.double().reshape(-1, 3)[torch.arange(40) * 37 % 1920] + 5e-5)
+    scene = scene.map(lambda t: t.float().double())  # a mean rounded to float32 moves by 2e-7 m, a lot at 1e-4 m
+    safe = away_from_the_cutoff(scene, GRID, 3.0, support)
+    fields, grads = [], []
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
+        field = splat_to_voxels(leaf, GRID, composition="sum_unweighted", support=support, backend=backend)
+        ((field.density + field.features.sum(-1)) * safe.to(dtype)).sum().backward()
+        fields.append(field)
+        grads.append({name: getattr(leaf, name).grad.double() for name in FIELDS})
+    assert (fields[1].density.double() - fields[0].density)[safe].abs().max() < 1e-3
+    assert (fields[1].features.double() - fields[0].features)[safe].abs().max() < 3e-3
+    for name in FIELDS:
+        scale = grads[0][name].abs().max().clamp(min=1e-3)
+        assert (grads[1][name] - grads[0][name]).abs().max() / scale < 1e-2, name
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), n=st.integers(1, 12), cutoff=st.floats(0.5, 6.0), split=st.integers(0, 12),
+    support=st.sampled_from(["ellipsoid", "box"]),
+)  # fmt: skip
+def test_the_density_of_two_scenes_together_is_the_sum_of_both(seed, n, cutoff, split, support):
+    scene = random_scene(n, 2, seed=seed).map(lambda t: t.float())
+    parts = [scene.map(lambda t: t[:split]), scene.map(lambda t: t[split:]), scene]
+    a, b, both = (splat_to_voxels(p, GRID, cutoff=cutoff, support=support) for p in parts)
+    torch.testing.assert_close(a.density + b.density, both.density, rtol=1e-5, atol=1e-6)
+    votes = a.features * a.density[..., None] + b.features * b.density[..., None]
+    torch.testing.assert_close(votes, both.features * both.density[..., None], rtol=1e-4, atol=1e-5)
 
 
 def test_reference_equals_a_loop_over_voxels_and_gaussians():
