@@ -138,7 +138,8 @@ def replay(
             run = _Replay(recording, pipeline, writer, score, options)
             run.play()
             if run.sets == 0:
-                raise DataError(bag, "pictures", "at least one set of the rig's cameras", _losses(pipeline))
+                expected = f"at least one set (see trigger_offset_ms and tolerance_ms in {rig.path})"
+                raise DataError(bag, "pictures", expected, _losses(pipeline))
         return run.report(bag)
 
 

@@ -25,10 +25,10 @@ class ReplayReport:
         sets: Sets predicted.
         scored: Sets compared with ground truth.
         truths: Ground-truth grids in the recording.
-        miou: Mean IoU in percent as Occ3D counts it (17 classes, observed voxels); None = nothing scored.
-        iou: Occupied against free, percent, on the same voxels; None = nothing scored.
-        rayiou: Mean RayIoU in percent; None = nothing scored.
-        class_iou: IoU per class in percent, classes that occur.
+        miou: Mean IoU as Occ3D counts it (17 classes, observed voxels), 0..1; None = nothing scored.
+        iou: Occupied against free on the same voxels, 0..1; None = nothing scored.
+        rayiou: Mean RayIoU, 0..1; None = nothing scored.
+        class_iou: IoU per class that occurs, 0..1.
         fps: Sets per second of processing time, all stages.
         latency_ms: Median milliseconds per stage and in ``total``.
         latency_p95_ms: 95th percentile likewise.
@@ -63,7 +63,7 @@ class ReplayReport:
         lines = [f"{self.sets} sets, {self.scored} of {self.truths} ground truths scored, {self.fps:.2f} sets/s"]
         if self.miou is not None:
             figures = (("mIoU", self.miou), ("IoU", self.iou), ("RayIoU", self.rayiou))
-            lines.append("  ".join(f"{name} {value:.2f} %" for name, value in figures if value is not None))
+            lines.append("  ".join(f"{name} {100 * value:.2f} %" for name, value in figures if value is not None))
         lines.append(f"{'stage':<12}{'median ms':>12}{'p95 ms':>12}")
         lines += [f"{k:<12}{v:>12.1f}{self.latency_p95_ms[k]:>12.1f}" for k, v in self.latency_ms.items()]
         lossy = {name: count for name, count in self.cameras.items() if count["missing"] or count["late"]}

@@ -31,7 +31,7 @@ _TRACK_HISTORY_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy in percent.
+    """Accuracy, 0..1.
 
     Attributes:
         miou: Mean IoU over the semantic classes, on observed voxels; None = nothing was scored.
@@ -182,11 +182,11 @@ class ReplayScore:
         if self._voxels is None or self._rays is None:
             return Scores()
         voxels = self._voxels.scores()
-        per_class = {name: _percent(value) for name, value in voxels.per_class.items()}
+        per_class = {name: _number(value) for name, value in voxels.per_class.items()}
         return Scores(
-            miou=_percent(voxels.miou),
-            iou=_percent(voxels.iou),
-            rayiou=_percent(self._rays.scores().rayiou) if self._rays_scored else None,
+            miou=_number(voxels.miou),
+            iou=_number(voxels.iou),
+            rayiou=_number(self._rays.scores().rayiou) if self._rays_scored else None,
             class_iou={name: value for name, value in per_class.items() if value is not None},
         )
 
@@ -197,5 +197,5 @@ def _same_grid(a: VoxelGrid, b: VoxelGrid) -> bool:
     return a.shape == b.shape and np.allclose(one, two, rtol=0, atol=1e-6)
 
 
-def _percent(value: float) -> float | None:
-    return None if math.isnan(value) else round(100 * value, 3)
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 5)

@@ -40,8 +40,8 @@ def test_pairs_meet_in_any_order_and_strangers_do_not():
     score.add_truth(3, semantic(3))
     assert score.scored == 2
     scores = score.scores()
-    assert (scores.miou, scores.iou, scores.rayiou) == (100.0, 100.0, 100.0)
-    assert scores.class_iou["car"] == 100.0
+    assert (scores.miou, scores.iou, scores.rayiou) == (1.0, 1.0, 1.0)
+    assert scores.class_iou["car"] == 1.0
 
 
 def test_only_observed_voxels_count():
@@ -50,11 +50,11 @@ def test_only_observed_voxels_count():
     wrong[:4] = True
     found.labels[wrong] = 17
     masked = SemanticGrid(truth.labels, GRID, OCC3D_NUSCENES, observed=~wrong)
-    for observed, expected in ((masked, 100.0), (truth, None)):
+    for observed, expected in ((masked, True), (truth, False)):
         score = ReplayScore([1], track(), TOPIC)
         score.add_truth(1, observed)
         score.add_prediction(1, found)
-        assert (score.scores().miou == 100.0) == (expected == 100.0)
+        assert (score.scores().miou == 1.0) == expected
         assert score.scores().rayiou is None  # the pose is not known
 
 
@@ -123,12 +123,12 @@ def test_latencies_give_medians_and_rate():
 def test_the_report_is_json_and_text(tmp_path):
     counts = {"CAM": dict.fromkeys(("received", "used", "late", "stale", "duplicate", "unplaced", "missing"), 2)}
     report = ReplayReport(
-        "bag", 3, 2, 2, 12.5, 50.0, None, {"car": 1.0}, 4.0, {"total": 250.0}, {"total": 260.0}, 1, counts
+        "bag", 3, 2, 2, 0.125, 0.5, None, {"car": 0.01}, 4.0, {"total": 250.0}, {"total": 260.0}, 1, counts
     )
     report.to_json(tmp_path / "sub" / "report.json")
     content = json.loads((tmp_path / "sub" / "report.json").read_text())
     assert {key: content[key] for key in ("miou", "iou", "rayiou", "fps", "latency_ms")} == {
-        "miou": 12.5, "iou": 50.0, "rayiou": None, "fps": 4.0, "latency_ms": {"total": 250.0},
+        "miou": 0.125, "iou": 0.5, "rayiou": None, "fps": 4.0, "latency_ms": {"total": 250.0},
     }  # fmt: skip
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["report.json"]
     assert "mIoU 12.50 %  IoU 50.00 %" in report.table()
