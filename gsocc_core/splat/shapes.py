@@ -19,15 +19,15 @@ from gsocc_core.geometry.voxels import VoxelGrid
 MIN_SCALE_M = 1e-6
 
 
-class VoxelScene(NamedTuple):
-    """One scene as the voxel backends want it, in the grid's frame.
+class VoxelScenes(NamedTuple):
+    """B scenes as the voxel backends want them, in the grid's frame.
 
     Attributes:
-        means: (N, 3) metres.
-        whitening: (N, 3, 3) matrices A with |A d| the Mahalanobis distance of an offset d.
-        half_extents: (N, 3) metres, half edges of the tight box of the cut-off ellipsoid; without gradient.
-        opacities: (N,).
-        features: (N, C).
+        means: (B, N, 3) metres.
+        whitening: (B, N, 3, 3) matrices A with |A d| the Mahalanobis distance of an offset d.
+        half_extents: (B, N, 3) metres, half edges of the tight box of the cut-off ellipsoid; without gradient.
+        opacities: (B, N).
+        features: (B, N, C).
     """
 
     means: Tensor
@@ -36,8 +36,12 @@ class VoxelScene(NamedTuple):
     opacities: Tensor
     features: Tensor
 
+    def scene(self, index: int) -> VoxelScenes:
+        """One scene, without the batch dimension."""
+        return VoxelScenes(*(value[index] for value in self))
 
-def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> list[VoxelScene]:
+
+def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> VoxelScenes:
     """Turn scales and quaternions into whitening matrices and boxes, seen from the grid's own frame.
 
     Sigma = R S^2 R^T (Kerbl et al. 2023, eq. 6) with R orthogonal and S diagonal, so A = S^-1 R^T fulfils
@@ -49,7 +53,7 @@ def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> list
         cutoff: Standard deviations.
 
     Returns:
-        One scene per batch element, in the order of the flattened batch dimensions.
+        The scenes, with all batch dimensions flattened into one.
     """
     means, rotation = gaussians.means, quat_to_rotmat(gaussians.quats)
     scales = gaussians.scales.clamp(min=MIN_SCALE_M)
@@ -66,4 +70,4 @@ def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> list
         value.reshape(math.prod(batch_shape), *value.shape[len(batch_shape) :])
         for value in (means, whitening, half_extents, gaussians.opacities, gaussians.features)
     ]
-    return [VoxelScene(*tensors) for tensors in zip(*flat)]
+    return VoxelScenes(*flat)

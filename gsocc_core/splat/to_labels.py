@@ -93,10 +93,10 @@ def splat_to_labels(
         )
         _labels_of_field(field, composition, threshold, result)
         return result
-    labels, confidence = result.labels.view(-1, *grid.shape), result.confidence.view(-1, *grid.shape)
     scenes = scenes_in_grid(gaussians.to(torch.float32), grid, cutoff)
-    for scene, ids, sure in zip(scenes, labels, confidence):
-        labels_cpu(scene, grid, composition, cutoff, support, threshold, classes, ids, sure)
+    shape = (len(scenes.means), *grid.shape)
+    for b, (labels, confidence) in enumerate(zip(result.labels.view(shape), result.confidence.view(shape))):
+        labels_cpu(scenes.scene(b), grid, composition, cutoff, support, threshold, classes, labels, confidence)
     return result
 
 

@@ -82,29 +82,23 @@ def splat_to_voxels(
     backend = resolve_backend(where, backend, gaussians.means.device)
     if backend == "cpu":
         gaussians = gaussians.to(torch.float32)
-    channels = gaussians.features.shape[-1]
+    scenes = scenes_in_grid(gaussians, grid, cutoff)
+    count, _, channels = scenes.features.shape
+    buffers: tuple[Tensor, Tensor] | None = None
     if out is not None:
         _check_out(gaussians, grid, out)
-    run = voxels_cpu if backend == "cpu" else voxels_reference
-    fields: list[tuple[Tensor, Tensor]] = []
-    for index, scene in enumerate(scenes_in_grid(gaussians, grid, cutoff)):
-        buffers = None
-        if out is not None:
-            buffers = out.density.view(-1, *grid.shape)[index], out.features.view(-1, *grid.shape, channels)[index]
-        fields.append(run(scene, grid, composition, cutoff, support, buffers))
+        buffers = out.density.view(count, *grid.shape), out.features.view(count, *grid.shape, channels)
+    if backend == "cpu":
+        density, features = voxels_cpu(scenes, grid, composition, cutoff, support, buffers)
+    else:
+        density, features = voxels_reference(scenes, grid, composition, cutoff, support)
+        if buffers is not None:
+            buffers[0].copy_(density.detach())
+            buffers[1].copy_(features.detach())
     if out is not None:
         return out
-    if not fields:  # a batch of no scenes
-        shape = (*gaussians.batch_shape, *grid.shape)
-        return VoxelField(gaussians.means.new_zeros(shape), gaussians.means.new_zeros((*shape, channels)), grid)
-    density, features = (_batched([field[k] for field in fields], gaussians.batch_shape) for k in (0, 1))
-    return VoxelField(density, features, grid)
-
-
-def _batched(scenes: list[Tensor], batch_shape: tuple[int, ...]) -> Tensor:
-    # Stacking a single scene would copy a volume of 46 MB for nothing.
-    stacked = scenes[0][None] if len(scenes) == 1 else torch.stack(scenes)
-    return stacked.reshape(*batch_shape, *stacked.shape[1:])
+    shape = (*gaussians.batch_shape, *grid.shape)
+    return VoxelField(density.view(shape), features.view(*shape, channels), grid)
 
 
 def _check_out(gaussians: Gaussians, grid: VoxelGrid, out: VoxelField) -> None:

@@ -34,7 +34,7 @@ def random_scene(n: int, channels: int, seed: int = 0, sigma=(0.1, 1.5)) -> Gaus
 
 def away_from_the_cutoff(scene: Gaussians, grid: VoxelGrid, cutoff: float, support: str) -> torch.Tensor:
     """Voxels whose membership no rounding can flip."""
-    _, whitening, half_extents, _, _ = scenes_in_grid(scene, grid, cutoff)[0]
+    _, whitening, half_extents, _, _ = scenes_in_grid(scene, grid, cutoff).scene(0)
     offset = grid.centers.double()[..., None, :] - scene.means
     if support == "box":
         margin = (offset.abs() - half_extents).abs().amin(-1)
@@ -181,6 +181,8 @@ def test_batch_dimensions_and_out_buffers():
         again = splat_to_voxels(scene, GRID, out=out)
     assert again.density.data_ptr() == out.density.data_ptr()
     assert torch.equal(out.features, field.features)
+    for backend in ("cpu", "reference"):
+        assert splat_to_voxels(scene.map(lambda t: t[:0]), GRID, backend=backend).density.shape == (0, 3, *GRID.shape)
     with pytest.raises(ShapeError, match="out"):
         splat_to_voxels(scene.map(lambda t: t[0]), GRID, out=out)
 
@@ -232,7 +234,7 @@ def test_unknown_options_name_the_choices():
 
 def test_whitening_is_the_inverse_square_root_of_the_covariance():
     scene = random_scene(10, 1)
-    A = scenes_in_grid(scene, GRID, 3.0)[0].whitening
+    A = scenes_in_grid(scene, GRID, 3.0).whitening[0]
     eye = A @ scene.covariances() @ A.transpose(-1, -2)
     torch.testing.assert_close(eye, torch.eye(3, dtype=torch.float64).expand(10, 3, 3), rtol=1e-8, atol=1e-8)
     assert quat_to_rotmat(scene.quats).det().allclose(torch.ones(10, dtype=torch.float64))

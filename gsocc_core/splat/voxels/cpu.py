@@ -13,7 +13,7 @@ from torch import Tensor
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import VoxelScene
+from gsocc_core.splat.shapes import VoxelScenes
 from gsocc_core.splat.simd import LANES
 from gsocc_core.splat.threads import balanced_order, parallel_kernels
 from gsocc_core.splat.voxels import kernels
@@ -32,7 +32,7 @@ class _Arrays:
 
     def __init__(
         self,
-        scene: VoxelScene,
+        scene: VoxelScenes,
         grid: VoxelGrid,
         composition: Composition,
         cutoff: float,
@@ -76,63 +76,82 @@ class _Arrays:
         targets = np.linspace(0, total[-1] if len(total) else 0, threads * SHARES_PER_THREAD + 1)[1:-1]
         return order, np.concatenate([[0], np.searchsorted(total, targets), [len(order)]])
 
+    def gradients(self, *fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Gradients of means, whitening, opacities and features, given density, features and their gradients."""
+        count, width = self.rows.shape
+        volume = np.empty((*self.shape, width), np.float32)
+        g_means, g_whitening = np.zeros((count, 3), np.float32), np.zeros((count, 3, 3), np.float32)
+        g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
+        with parallel_kernels() as threads:
+            kernels.gradient_rows(*fields, self.normalise, volume)
+            kernels.gather_gradients(
+                *self.shares(threads), self.centers, self.forms, self.boxes, self.whitening, self.size, self.shape,
+                self.amplitudes, self.rows, self.limit, volume.reshape(-1, width), g_means, g_whitening, g_amplitudes,
+                g_rows,
+            )  # fmt: skip
+        g_opacities = g_amplitudes if self.normalise else g_rows[:, self.channels]
+        return g_means, g_whitening, g_opacities, g_rows[:, : self.channels]
+
 
 class _SplatToVoxels(torch.autograd.Function):
-    """density, features = f(means, whitening, opacities, features) for one scene."""
+    """density, features = f(means, whitening, opacities, features) of B scenes."""
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor]:
-        """Splat; the five tensors of the scene, then the other arguments of :func:`voxels_cpu` without ``out``."""
-        arrays = _Arrays(VoxelScene(*args[:5]), *args[5:])
-        shape = tuple(arrays.shape)
-        density, features = np.empty(shape, np.float32), np.empty((*shape, arrays.channels), np.float32)
-        arrays.splat(density, features)
+        """Splat; the five tensors of the scenes, then the other arguments of :func:`voxels_cpu` without ``out``."""
+        scenes = VoxelScenes(*args[:5])
+        count, _, channels = scenes.features.shape
+        shape = (count, *args[5].shape)
+        density, features = np.empty(shape, np.float32), np.empty((*shape, channels), np.float32)
+        ctx.arrays = [_Arrays(scenes.scene(b), *args[5:]) for b in range(count)]
+        for b, arrays in enumerate(ctx.arrays):
+            arrays.splat(density[b], features[b])
         result = torch.from_numpy(density), torch.from_numpy(features)
-        ctx.arrays = arrays
         ctx.save_for_backward(*result)
         return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of density and features into those of the tensor arguments."""
-        arrays: _Arrays = ctx.arrays
-        density, features = (value.numpy() for value in ctx.saved_tensors)
-        count, width = arrays.rows.shape
-        volume = np.empty((*density.shape, width), np.float32)
-        g_means, g_whitening = np.zeros((count, 3), np.float32), np.zeros((count, 3, 3), np.float32)
-        g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
-        with parallel_kernels() as threads:
-            given = (as_float32(grad) for grad in grads)
-            kernels.gradient_rows(density, features, *given, arrays.normalise, volume)
-            kernels.gather_gradients(
-                *arrays.shares(threads), arrays.centers, arrays.forms, arrays.boxes, arrays.whitening, arrays.size,
-                arrays.shape, arrays.amplitudes, arrays.rows, arrays.limit, volume.reshape(-1, width), g_means,
-                g_whitening, g_amplitudes, g_rows,
-            )  # fmt: skip
-        g_opacities = g_amplitudes if arrays.normalise else np.ascontiguousarray(g_rows[:, arrays.channels])
-        results = (g_means, g_whitening, g_opacities, np.ascontiguousarray(g_rows[:, : arrays.channels]))
-        means, whitening, opacities, votes = map(torch.from_numpy, results)
-        return means, whitening, None, opacities, votes, None, None, None, None
+        fields = [value.numpy() for value in ctx.saved_tensors] + [as_float32(grad) for grad in grads]
+        scenes = [arrays.gradients(*(f[b] for f in fields)) for b, arrays in enumerate(ctx.arrays)]
+        if not scenes:
+            return (None,) * 9
+        means, whitening, opacities, features = (torch.from_numpy(np.stack(parts)) for parts in zip(*scenes))
+        return means, whitening, None, opacities, features, None, None, None, None
 
 
 def voxels_cpu(
-    scene: VoxelScene,
+    scenes: VoxelScenes,
     grid: VoxelGrid,
     composition: Composition,
     cutoff: float,
     support: Support,
     out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One scene; arguments and result as in :func:`gsocc_core.splat.voxels.reference.voxels_reference`, float32."""
+    """Splat B scenes.
+
+    Args:
+        scenes: float32 tensors on the CPU.
+        grid: The grid.
+        composition: See :func:`gsocc_core.splat_to_voxels`.
+        cutoff: Standard deviations.
+        support: See :func:`gsocc_core.splat_to_voxels`.
+        out: Buffers like the result, which receive it without gradients.
+
+    Returns:
+        density (B, X, Y, Z) and features (B, X, Y, Z, C).
+    """
     if out is None:
-        density, features = _SplatToVoxels.apply(*scene, grid, composition, cutoff, support)
+        density, features = _SplatToVoxels.apply(*scenes, grid, composition, cutoff, support)
         return density, features
-    _Arrays(scene, grid, composition, cutoff, support).splat(out[0].numpy(), out[1].numpy())
+    for b, (density, features) in enumerate(zip(*out)):
+        _Arrays(scenes.scene(b), grid, composition, cutoff, support).splat(density.numpy(), features.numpy())
     return out
 
 
 def labels_cpu(
-    scene: VoxelScene,
+    scene: VoxelScenes,
     grid: VoxelGrid,
     composition: Composition,
     cutoff: float,

@@ -10,56 +10,49 @@ from torch.utils.checkpoint import checkpoint
 
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import VoxelScene
+from gsocc_core.splat.shapes import VoxelScenes
 
 #: Voxel-Gaussian pairs held at once.
 CHUNK_PAIRS = 4_000_000
 
 
 def voxels_reference(
-    scene: VoxelScene,
-    grid: VoxelGrid,
-    composition: Composition,
-    cutoff: float,
-    support: Support,
-    out: tuple[Tensor, Tensor] | None = None,
+    scenes: VoxelScenes, grid: VoxelGrid, composition: Composition, cutoff: float, support: Support
 ) -> tuple[Tensor, Tensor]:
-    """One scene, evaluated exactly as defined.
+    """Evaluate the sums exactly as defined.
 
     Args:
-        scene: The Gaussians.
+        scenes: B scenes of N Gaussians.
         grid: The grid.
         composition: See :func:`gsocc_core.splat_to_voxels`.
         cutoff: Standard deviations.
         support: See :func:`gsocc_core.splat_to_voxels`.
-        out: Buffers that receive the result.
 
     Returns:
-        density (X, Y, Z) and features (X, Y, Z, C).
+        density (B, X, Y, Z) and features (B, X, Y, Z, C).
     """
-    points = grid.centers.to(scene.means).reshape(-1, 3)
+    count, number, channels = scenes.features.shape
+    points = grid.centers.to(scenes.means).reshape(-1, 3)
     # Checkpointing: without it the backward pass would keep every pair of every chunk.
     parts = [
-        checkpoint(_evaluate, part, scene, composition, cutoff, support, use_reentrant=False)
-        for part in points.split(max(1, CHUNK_PAIRS // max(len(scene.means), 1)))
+        checkpoint(_evaluate, part, scenes.scene(b), composition, cutoff, support, use_reentrant=False)
+        for b in range(count)
+        for part in points.split(max(1, CHUNK_PAIRS // max(number, 1)))
     ]
-    density = torch.cat([p[0] for p in parts]).view(grid.shape)
-    voted = torch.cat([p[1] for p in parts]).view(*grid.shape, -1)
-    if out is None:
-        return density, voted
-    out[0].copy_(density.detach())
-    out[1].copy_(voted.detach())
-    return out
+    if not parts:
+        return points.new_zeros((0, *grid.shape)), points.new_zeros((0, *grid.shape, channels))
+    density, features = (torch.cat([part[k] for part in parts]) for k in (0, 1))
+    return density.view(count, *grid.shape), features.view(count, *grid.shape, channels)
 
 
 def _evaluate(
     points: Tensor,
-    scene: VoxelScene,
+    scene: VoxelScenes,
     composition: Composition,
     cutoff: float,
     support: Support,
 ) -> tuple[Tensor, Tensor]:
-    """Density (P,) and features (P, C) at points (P, 3)."""
+    """Density (P,) and features (P, C) of one scene at points (P, 3)."""
     offset = points[:, None] - scene.means  # (P, N, 3)
     distance2 = torch.einsum("nij,pnj->pni", scene.whitening, offset).square().sum(-1)
     inside = (distance2 <= cutoff**2) if support == "ellipsoid" else (offset.abs() <= scene.half_extents).all(-1)
