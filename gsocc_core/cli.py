@@ -18,16 +18,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Words after the program's name; None = those of the process. ``train CONFIG.yaml`` stands for
             ``train --config CONFIG.yaml``. With GSOCC_DEBUG=1 in the environment errors show their traceback.
     """
-    from jsonargparse import CLI
+    from jsonargparse import ArgumentParser
 
     from gsocc_core import commands
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     if len(words) > 1 and words[0] == "train" and not words[1].startswith("-"):
         words.insert(1, "--config")
-    available = {name: getattr(commands, name) for name in ("synthesize", "train", "evaluate", "predict")}
+    functions = {name: getattr(commands, name) for name in ("synthesize", "train", "evaluate", "predict")}
+    parser = ArgumentParser(prog="gsocc_core", description="3D semantic occupancy by Gaussian splatting.")
+    subcommands = parser.add_subcommands(required=True)
+    for name, function in functions.items():
+        summary = (function.__doc__ or "").split("\n\n")[0]
+        sub = ArgumentParser(description=summary)
+        if name == "train":
+            sub.add_argument("--config", action="config", help="YAML file with the arguments below")
+        sub.add_function_arguments(function, as_positional=name != "train", fail_untyped=True)
+        subcommands.add_subcommand(name, sub, help=summary)
+    chosen = parser.instantiate_classes(parser.parse_args(words))
+    values = {k: v for k, v in vars(chosen[chosen.subcommand]).items() if k != "config"}
     try:
-        CLI(available, args=words, as_positional=True, fail_untyped=True, description=__doc__)
+        functions[chosen.subcommand](**values)
     except GsoccError as error:
         if os.environ.get("GSOCC_DEBUG"):
             raise

@@ -109,7 +109,7 @@ def _write_reading(root, tables, rng, scene, sample, channel, stamp, i, frames):
     else:
         rng.uniform(-20, 20, (30, 5)).astype(np.float32).tofile(root / name)
     token = f"{sample}-{channel}"
-    along = (time - 1_500_000_000_000_000) % 10**9 * 1e-6 * 5.0  # 5 m/s
+    along = (time - stamp + i * 500_000) * 1e-6 * 5.0  # 5 m/s
     tables["ego_pose"].append({"token": f"pose-{token}", "timestamp": time, "translation": [100 + along, 50.0, 0.3],
                                "rotation": [0.98, 0.0, 0.0, 0.199]})  # fmt: skip
     neighbour = sample.rsplit("-", 1)[0]

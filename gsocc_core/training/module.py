@@ -47,8 +47,12 @@ class MethodTraining(lightning.LightningModule):
         self.log("loss", total.detach(), batch_size=size)
         return total
 
-    def on_train_batch_end(self, outputs: Any, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
-        """Update the averaged weights: decay rises from 0 so that early averages are not stuck at the start."""
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then update the averaged weights, so that a checkpoint of a step holds the average of that step.
+
+        The decay rises from 0, so that early averages are not stuck at the random start.
+        """
+        super().optimizer_step(*args, **kwargs)
         if not self.args.ema_decay:
             return
         decay = min(self.args.ema_decay, (1 + self.global_step) / (10 + self.global_step))

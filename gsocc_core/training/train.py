@@ -144,6 +144,7 @@ def _card(method: str, data: DataArgs, run: RunArgs, network: torch.nn.Module) -
     return (
         f"# {method}\n\n"
         f"{parameters:.2f} M parameters, trained for {run.max_steps} steps of "
-        f"{run.batch_size * run.devices * run.nodes} samples on `{data.version}`, split `{data.split}`, seed {run.seed}.\n\n"
+        f"{run.batch_size * run.devices * run.nodes} samples on `{data.version}`, split `{data.split}`, "
+        f"seed {run.seed}.\n\n"
         "Load it with `gsocc_core.OccupancyPredictor.load`. Scores: run `gsocc_core evaluate` on your data.\n"
     )

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The predictor: plain arrays in, occupancy out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gsocc_core import OccupancyPredictor
+from gsocc_core.data.images import decode_image
+from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
+from gsocc_core.errors import ShapeError
+
+
+@pytest.fixture
+def predictor(tiny_bundle):
+    return OccupancyPredictor.load(tiny_bundle, device="cpu")
+
+
+@pytest.fixture
+def dataset(tiny_tree, predictor):
+    args = DataArgs(str(tiny_tree), version="v1.0-tiny", depth_dir=None, semantics_dir=None)
+    return NuScenesOccupancy(args, predictor.image_size)
+
+
+def pictures(dataset, index):
+    frame = dataset.key_frame(index)
+    cameras = [camera_at(frame, shot.camera, shot.T_world_ego) for shot in frame.shots]
+    return [decode_image(shot.path) for shot in frame.shots], cameras, frame
+
+
+def test_the_predictor_gives_what_the_method_gives(predictor, dataset):
+    images, cameras, frame = pictures(dataset, 2)
+    prediction = predictor.predict(images, cameras, reference_stamp_ns=frame.stamp_ns)
+    with torch.inference_mode():
+        expected = predictor.method.occupancy(predictor.method(dataset[2])).labels[0]
+    assert (prediction.grid.labels == expected).float().mean() > 0.999, "reduced decoding may differ by a grey level"
+    assert prediction.grid.labels.shape == (200, 200, 16)
+    assert prediction.reference_stamp_ns == frame.stamp_ns
+    assert set(prediction.latency_ms) == {"preprocess", "network", "splat", "total"}
+    parts = sum(v for k, v in prediction.latency_ms.items() if k != "total")
+    assert prediction.latency_ms["total"] == pytest.approx(parts)
+
+
+def test_any_number_and_sizes_of_cameras_and_missing_pictures(predictor, dataset):
+    images, cameras, _ = pictures(dataset, 0)
+    first = predictor.predict(images[:4], cameras[:4]).grid.labels
+    small = images[1][::2, ::2]
+    half = cameras[1].resized(small.shape[1], small.shape[0])
+    mixed = predictor.predict([images[0], small], [cameras[0], half])
+    assert mixed.grid.labels.shape == first.shape
+    gone = [images[0], None, *images[2:]]
+    a = predictor.predict(gone, cameras).scene.features
+    b = predictor.predict([images[0], np.zeros_like(images[1]), *images[2:]], cameras).scene.features
+    assert not torch.allclose(a, b), "a missing picture is not a black one"
+
+
+def test_a_fisheye_camera_works(predictor, dataset):
+    images, cameras, _ = pictures(dataset, 0)
+    fisheye = replace(cameras[0], model="fisheye", distortion=(0.05, -0.01, 0.0, 0.0))
+    assert predictor.predict(images[:1], [fisheye]).grid.labels.shape == (200, 200, 16)
+
+
+def test_memory_is_carried_and_reset(predictor, dataset):
+    images, cameras, frame = pictures(dataset, 0)
+    predictor.predict(images, cameras, reference_stamp_ns=frame.stamp_ns)
+    assert predictor._memory is not None
+    predictor.reset()
+    assert predictor._memory is None
+    predictor.predict(images, cameras, reference_stamp_ns=10)
+    predictor.predict(images, cameras, reference_stamp_ns=5)  # time runs backwards: a loop of a recording
+    assert predictor._last[0] == 5
+
+
+def test_bad_input_is_named(predictor, dataset):
+    images, cameras, _ = pictures(dataset, 0)
+    with pytest.raises(ShapeError, match="equal lengths"):
+        predictor.predict(images[:3], cameras)
+    with pytest.raises(ShapeError, match="at least one"):
+        predictor.predict([], [])
+
+
+def test_warm_up_leaves_no_memory(predictor):
+    predictor.warm_up()
+    assert predictor._memory is None
