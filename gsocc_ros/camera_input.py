@@ -143,7 +143,7 @@ def read_mask(camera: RigCamera) -> tuple[tuple[float, float], ...] | None:
 def read_picture(
     message: Any,
     camera: RigCamera,
-    calibration: Calibration,
+    full_size: tuple[int, int],
     min_size: tuple[int, int] | None = None,
     mask: tuple[tuple[float, float], ...] | None = None,
 ) -> np.ndarray:
@@ -152,7 +152,7 @@ def read_picture(
     Args:
         message: sensor_msgs/CompressedImage or sensor_msgs/Image, as the rig says.
         camera: Its camera.
-        calibration: Its calibration, for the expected size.
+        full_size: (height, width) in pixels that CameraInfo announces.
         min_size: (height, width) in pixels that suffice: a JPEG is then decoded at a reduced scale. None = full size.
         mask: Polygon in full-size pixels to paint black.
 
@@ -164,14 +164,14 @@ def read_picture(
     """
     where = f"{camera.topic} at {stamp_ns(message.header)} ns"
     picture = _decode(message, where, min_size) if camera.transport == "compressed" else _from_raw(message, where)
-    height, width = picture.shape[:2]
+    (height, width), (full_height, full_width) = picture.shape[:2], full_size
     # JPEG decoders round reduced sizes up, so the two scales may differ by less than one pixel.
-    scale = max(width / calibration.width, height / calibration.height)
-    if scale > 1 or abs(calibration.width * scale - width) > 1 or abs(calibration.height * scale - height) > 1:
-        expected = f"{calibration.width} x {calibration.height} pixels as in {camera.camera_info_topic}"
+    scale = max(width / full_width, height / full_height)
+    if scale > 1 or abs(full_width * scale - width) > 1 or abs(full_height * scale - height) > 1:
+        expected = f"{full_width} x {full_height} pixels as in {camera.camera_info_topic}"
         raise DataError(where, "picture size", expected, f"{width} x {height}")
     if mask is not None:
-        picture = _paint(picture, mask, width / calibration.width, height / calibration.height)
+        picture = _paint(picture, mask, width / full_width, height / full_height)
     return picture
 
 

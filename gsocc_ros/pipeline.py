@@ -166,7 +166,8 @@ class OccupancyPipeline:
         self._calibrations: dict[str, Calibration] = {}
         self._masks = {camera.name: read_mask(camera) for camera in rig.cameras}
         self._pending: deque[SyncedSet[Any]] = deque()
-        self._newest_ns = 0
+        self._newest_ns = 0  # reference stamp of the newest set
+        self._finished = False
         self._feed_s = 0.0
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
         self._sets = self._superseded = self._without_ego_motion = self._calibration_changes = 0
@@ -176,7 +177,7 @@ class OccupancyPipeline:
     def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
         handlers: dict[str, Callable[[Any], None]] = {
             "/tf_static": partial(self._transforms.feed, static=True, topic="/tf_static"),
-            "/tf": self._feed_tf,
+            "/tf": partial(self._transforms.feed, static=False),
         }
         for camera in self.rig.cameras:
             handlers[camera.topic] = partial(self._feed_picture, camera)
@@ -223,10 +224,6 @@ class OccupancyPipeline:
             handler(message)
             self._feed_s += time.perf_counter() - start
 
-    def _feed_tf(self, message: Any) -> None:
-        self._transforms.feed(message, static=False)
-        self._newest_ns = max([self._newest_ns, *(stamp_ns(item.header) for item in message.transforms)])
-
     def _feed_info(self, camera: RigCamera, message: Any) -> None:
         calibration = read_camera_info(message, camera)
         known = self._calibrations.get(camera.name)
@@ -236,21 +233,18 @@ class OccupancyPipeline:
 
     def _feed_picture(self, camera: RigCamera, message: Any) -> None:
         stamp = stamp_ns(message.header)
-        self._file(stamp, self._synchronizer.push(camera.name, stamp, message))
+        self._file(self._synchronizer.push(camera.name, stamp, message))
 
     def _feed_reference(self, message: Any) -> None:
-        stamp = stamp_ns(message.header)
-        self._file(stamp, self._synchronizer.push_reference(stamp))
+        self._file(self._synchronizer.push_reference(stamp_ns(message.header)))
 
-    def _file(self, stamp: int, synced: SyncedSet[Any] | None) -> None:
-        self._newest_ns = max(self._newest_ns, stamp)
+    def _file(self, synced: SyncedSet[Any] | None) -> None:
         if self._pending and self._pending[-1].epoch != self._synchronizer.epoch:
             self._superseded += len(self._pending)
             self._pending.clear()
-        if stamp < self._newest_ns - self.rig.sync_settings().reset_threshold_ns:
-            self._newest_ns = stamp
         if synced is not None:
             self._sets += 1
+            self._newest_ns = synced.reference_stamp_ns
             if self._wants is None or self._wants(synced.reference_stamp_ns):
                 self._pending.append(synced)
 
@@ -258,8 +252,8 @@ class OccupancyPipeline:
         """The recording is over: release the sets still held; ``take`` no longer waits for anything."""
         with self._lock:
             for synced in self._synchronizer.flush():
-                self._file(synced.reference_stamp_ns, synced)
-            self._newest_ns += 10 * round(self.rig.transform_wait_ms * 1e6) + 1
+                self._file(synced)
+            self._finished = True
 
     def take(self) -> ReadySet | None:
         """The next set whose calibration and transforms are there.
@@ -276,7 +270,8 @@ class OccupancyPipeline:
             found: tuple[SyncedSet[Any], tuple[Camera, ...], np.ndarray | None] | None = None
             while self._pending:
                 synced = self._pending[0]
-                waited = self._newest_ns - synced.reference_stamp_ns > self.rig.transform_wait_ms * 1e6
+                waiting_ns = self._newest_ns - synced.reference_stamp_ns
+                waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
                 try:
                     # Holding the last pose is the second-best answer: first wait for the exact one.
                     tolerance_ns = HOLD_POSE_NS if waited else 0
@@ -371,8 +366,8 @@ class OccupancyPipeline:
             frame = ready.synced.frames.get(camera.name)
             if frame is None:
                 return None
-            rig_camera, calibration = self.rig.camera(camera.name), self._calibrations[camera.name]
-            return read_picture(frame.payload, rig_camera, calibration, size, self._masks[camera.name])
+            full = (camera.height, camera.width)
+            return read_picture(frame.payload, self.rig.camera(camera.name), full, size, self._masks[camera.name])
 
         images = list(self._decoders.map(decode, ready.cameras))
         cameras = [

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every output topic gets a message of its declared type, and only what is wanted is built."""
+
+import pytest
+import torch
+
+from gsocc_core import OCC3D_NUSCENES, Cameras, Gaussians, Prediction, SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.errors import ConfigError
+from gsocc_ros.message_host import rosbags_host
+from gsocc_ros.outputs import CLASSES_TOPIC, GAUSSIANS_TOPIC, GRID_TOPIC, LATENCY_TOPIC, OUTPUTS, OutputMessages
+
+GRID = VoxelGrid((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0), 1.0)
+
+
+def prediction(scene=None, classes=OCC3D_NUSCENES):
+    labels = torch.full(GRID.shape, classes.free_id, dtype=torch.uint8)
+    labels[0, 0, 0] = 4
+    camera = Cameras(torch.eye(3)[None], torch.eye(4)[None], 8, 8)
+    gaussians = Gaussians(torch.zeros(1, 3), torch.ones(1, 3), torch.eye(4)[:1], torch.ones(1), torch.rand(1, 18))
+    return Prediction(SemanticGrid(labels, GRID, classes), scene or gaussians, camera, 5, {"network": 1.0})
+
+
+@pytest.mark.parametrize("distro", ["jazzy", "humble"])
+def test_every_topic_serialises_as_its_type(distro):
+    host, types = rosbags_host(distro)
+    outputs, one = OutputMessages(host, "base_link", "model"), prediction()
+    sent = dict(outputs.build(one)) | dict(outputs.latency(one, {"network": 1.0}))
+    assert set(sent) == set(OUTPUTS)
+    for topic, message in sent.items():
+        raw = types.serialize_cdr(message, OUTPUTS[topic].message_type)
+        back = types.deserialize_cdr(raw, OUTPUTS[topic].message_type)
+        assert (back.header.stamp.nanosec, back.header.frame_id) == (5, "base_link")
+
+
+def test_the_class_table_comes_once_and_again_when_it_changes():
+    host, _ = rosbags_host()
+    outputs = OutputMessages(host, "base_link", "model")
+    changed = prediction(classes=OCC3D_NUSCENES.with_channels(range(1, 17)))
+    sent = [[topic for topic, _ in outputs.build(item)] for item in (prediction(), prediction(), changed)]
+    assert [CLASSES_TOPIC in topics for topics in sent] == [True, False, True]
+
+
+def test_only_wanted_topics_are_built():
+    host, _ = rosbags_host()
+    outputs = OutputMessages(host, "base_link", "model", [GRID_TOPIC])
+    assert [topic for topic, _ in outputs.build(prediction())] == [GRID_TOPIC]
+    assert list(outputs.latency(prediction(), {})) == []
+    field = VoxelField(torch.zeros(GRID.shape), torch.zeros(*GRID.shape, 2), GRID)
+    every = OutputMessages(host, "base_link", "model", set(OUTPUTS) - {LATENCY_TOPIC})
+    assert GAUSSIANS_TOPIC not in dict(every.build(prediction(field)))
+    with pytest.raises(ConfigError, match="/occupancy/other"):
+        OutputMessages(host, "base_link", "model", ["/occupancy/other"])
