@@ -269,7 +269,7 @@ class StreetScene:
         static: Everything without a box, world frame.
         actors: Everything with a box; ``actors[i].instance_index == i``.
         materials: Table that the meshes' material ids index.
-        paint: (P, Q) uint8 road paint, wear and patches over the street's surface coordinates, see ``paint.py``.
+        paint: (P, Q, 2) uint8 road paint and patches over the streets' surface coordinates, see ``paint.py``.
         light: Sun, sky, lens.
         ego: Motion of the ego frame (rear axle's projection on the road).
         description: A few words for people.
@@ -303,7 +303,7 @@ class StreetScene:
         Returns:
             The picture and where it lies in the world.
         """
-        from gsocc_core.data.synthetic.raster import fill_from_above
+        from gsocc_core.data.synthetic.raster_kernels import fill_from_above
 
         vertices = self.static.vertices_m.astype(np.float64)
         lower = np.floor(vertices[:, :2].min(0))

@@ -1,0 +1,305 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled deferred shading: light, shadow, haze, sky, lens and sensor for every pixel of a z-buffer."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from gsocc_core.data.synthetic.raster_kernels import pixel_weights
+from gsocc_core.data.synthetic.shading_kernels import hash01, noise, surface
+
+
+class Surfaces(NamedTuple):
+    """Triangles with what shading needs: (T, 3, 3) corners, (T, 3, 3) normals, (T, 3, 2) uv, (T,) material rows."""
+
+    corners: np.ndarray
+    normals: np.ndarray
+    uv: np.ndarray
+    materials: np.ndarray
+
+
+class Look(NamedTuple):
+    """Material table, paint atlas and noise tile."""
+
+    patterns: np.ndarray
+    colors: np.ndarray
+    params: np.ndarray
+    paint: np.ndarray
+    tile: np.ndarray
+
+
+class Shades(NamedTuple):
+    """Maps of what is dark.
+
+    Attributes:
+        sun: (H, W) float32 greatest height + offset along the sun's direction, of everything that stands still.
+        sun_moving: The same for actors at this time.
+        contact: (P, Q) uint8 how much the ground is covered by actors.
+        ground: (P, Q) float32 height of the ground.
+        openness: (P, Q) float32 how much of the sky the ground sees.
+        frame: (8,) sun origin x, y, texels per metre, shear x, y per metre of height, offset, spare, spare.
+        ground_frame: (3,) ground maps' origin x, y and texels per metre.
+    """
+
+    sun: np.ndarray
+    sun_moving: np.ndarray
+    contact: np.ndarray
+    ground: np.ndarray
+    openness: np.ndarray
+    frame: np.ndarray
+    ground_frame: np.ndarray
+
+
+class Lens(NamedTuple):
+    """One view: rotation into the camera, position, inverse intrinsics, seed of the sensor noise."""
+
+    R_cam_world: np.ndarray
+    origin: np.ndarray
+    K_inv: np.ndarray
+    seed: int
+
+
+@numba.njit(cache=True)
+def _sunlit(shades: Shades, x: float, y: float, z: float) -> float:
+    """Share of the sun's disc that a point sees, from the four nearest texels of the shadow maps."""
+    frame = shades.frame
+    column = (x - frame[3] * z - frame[0]) * frame[2] - 0.5
+    row = (y - frame[4] * z - frame[1]) * frame[2] - 0.5
+    height, width = shades.sun.shape
+    if not (0.0 <= column < width - 1.0 and 0.0 <= row < height - 1.0):
+        return 1.0
+    i, j = int(row), int(column)
+    wi, wj = row - i, column - j
+    level = z + frame[5]
+    total = 0.0
+    for di in range(2):
+        for dj in range(2):
+            if max(shades.sun[i + di, j + dj], shades.sun_moving[i + di, j + dj]) <= level:
+                total += (wi if di else 1.0 - wi) * (wj if dj else 1.0 - wj)
+    return total
+
+
+@numba.njit(cache=True)
+def _ambient(shades: Shades, x: float, y: float, z: float) -> float:
+    """How much sky light reaches a point between what stands around it and what parks above it."""
+    frame = shades.ground_frame
+    column, row = (x - frame[0]) * frame[2] - 0.5, (y - frame[1]) * frame[2] - 0.5
+    height, width = shades.ground.shape
+    if not (0.0 <= column < width - 1.0 and 0.0 <= row < height - 1.0):
+        return 1.0
+    i, j = int(row), int(column)
+    wi, wj = row - i, column - j
+    above = max(z - shades.ground[i, j], 0.0)
+    covered, opened = 0.0, 0.0
+    for di in range(2):
+        for dj in range(2):
+            w = (wi if di else 1.0 - wi) * (wj if dj else 1.0 - wj)
+            covered += w * shades.contact[i + di, j + dj]
+            opened += w * shades.openness[i + di, j + dj]
+    near_ground = 1.0 / (1.0 + (above * 2.2) ** 2)
+    return (1.0 - 0.85 / 255.0 * covered * near_ground) * (1.0 - (1.0 - opened) / (1.0 + 0.15 * above))
+
+
+@numba.njit(cache=True)
+def sky(d: np.ndarray, light: np.ndarray, tile: np.ndarray, clouds: bool, out: np.ndarray) -> None:
+    """Radiance of the sky in a direction.
+
+    Args:
+        d: (3,) unit direction, world frame.
+        light: The light vector, see ``render.light_vector``.
+        tile: Noise.
+        clouds: Whether clouds are drawn.
+        out: (3,) result.
+    """
+    up = max(d[2], 0.0)
+    w = math.exp(-4.5 * up)
+    glow = max(d[0] * light[0] + d[1] * light[1] + d[2] * light[2], 0.0) ** 24
+    cover = 0.0
+    if clouds and d[2] > 0.0:
+        x, y = d[0] / (d[2] + 0.12), d[1] / (d[2] + 0.12)
+        n = 0.75 * noise(tile, x * 9.0 + light[20], y * 9.0) + 0.4 * noise(tile, x * 41.0, y * 41.0 + light[20])
+        cover = min(max(0.5 * n + 1.6 * light[16] - 0.75, 0.0), 1.0) * (1.0 - 0.6 * w)
+    for k in range(3):
+        base = light[6 + k] * (1.0 - w) + light[9 + k] * w
+        cloud = (light[3 + k] * 0.22 + light[9 + k] * 0.9) * (1.0 - 0.35 * cover)
+        out[k] = base * (1.0 - cover) + cloud * cover + 0.25 * glow * light[3 + k] * (1.0 - 0.7 * cover)
+
+
+@numba.njit(cache=True)
+def _shade_point(
+    x: np.ndarray, normal: np.ndarray, view: np.ndarray, distance: float, albedo: np.ndarray, light: np.ndarray,
+    shades: Shades, tile: np.ndarray, scratch: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Light that leaves a point towards the camera, through the haze."""
+    facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
+    sun = 0.0
+    if facing > 0.0 and light[3] > 1e-3:
+        s = 0.12
+        sun = facing * _sunlit(shades, x[0] + s * normal[0], x[1] + s * normal[1], x[2] + s * normal[2] + 0.06)
+    open_sky = _ambient(shades, x[0], x[1], x[2])
+    up = 0.5 + 0.5 * normal[2]
+    clear = math.exp(-light[15] * distance)
+    for k in range(3):
+        ambient = (light[12 + k] * (1.0 - up) + (0.45 * light[6 + k] + 0.55 * light[9 + k]) * up) * open_sky
+        out[k] = albedo[k] * (ambient + light[3 + k] * sun + 1.5 * albedo[4])
+    if albedo[3] > 0.02:
+        cosine = max(-(view[0] * normal[0] + view[1] * normal[1] + view[2] * normal[2]), 0.0)
+        for k in range(3):
+            scratch[k] = view[k] + 2.0 * cosine * normal[k]
+        fresnel = (0.05 + 0.95 * (1.0 - cosine) ** 5) * albedo[3]
+        mirror = max(scratch[0] * light[0] + scratch[1] * light[1] + scratch[2] * light[2], 0.0)
+        glint = mirror**60 * sun * 1.5 * albedo[3]
+        w = math.exp(-4.5 * max(scratch[2], 0.0))
+        for k in range(3):
+            if scratch[2] > 0.02:
+                seen = (light[6 + k] * (1.0 - w) + light[9 + k] * w) * (0.35 + 0.65 * min(scratch[2] * 4.0, 1.0))
+            else:
+                seen = 0.5 * light[12 + k]
+            out[k] = out[k] * (1.0 - fresnel) + fresnel * seen * open_sky + glint * light[3 + k]
+    for k in range(3):
+        out[k] = out[k] * clear + light[9 + k] * (1.0 - clear)
+
+
+@numba.njit(cache=True)
+def shade(
+    lens: Lens,
+    inverse_depth: np.ndarray,
+    triangle_of: np.ndarray,
+    static: Surfaces,
+    moving: Surfaces,
+    look: Look,
+    shades: Shades,
+    light: np.ndarray,
+    radiance: np.ndarray,
+) -> None:
+    """Colour every pixel of a z-buffer.
+
+    Args:
+        lens: The view.
+        inverse_depth: (H, W) float32, 0 = sky.
+        triangle_of: (H, W) int32; values from ``len(static.corners)`` on mean triangles of ``moving``.
+        static: Triangles that stand still.
+        moving: Triangles of the actors.
+        look: Materials.
+        shades: Shadow maps.
+        light: The light vector.
+        radiance: (H, W, 3) float32 result, linear light.
+    """
+    height, width = inverse_depth.shape
+    R, origin = lens.R_cam_world, lens.origin
+    p, q = np.empty((3, 3)), np.zeros((3, 3))
+    ray, x, normal, out, scratch, albedo = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(5)
+    own_normal = np.empty(3)
+    split = static.corners.shape[0]
+    angle = abs(lens.K_inv[0, 0])
+    for row in range(height):
+        last = -2
+        source, t = static, 0
+        for column in range(width):
+            u, v = column + 0.5, row + 0.5
+            a = lens.K_inv[0, 0] * u + lens.K_inv[0, 1] * v + lens.K_inv[0, 2]
+            b = lens.K_inv[1, 1] * v + lens.K_inv[1, 2]
+            for k in range(3):
+                ray[k] = R[0, k] * a + R[1, k] * b + R[2, k]
+            length = math.sqrt(1.0 + a * a + b * b)
+            triangle = triangle_of[row, column]
+            if triangle < 0:
+                for k in range(3):
+                    ray[k] /= length
+                sky(ray, light, look.tile, True, out)
+                for k in range(3):
+                    radiance[row, column, k] = out[k]
+                continue
+            if triangle != last:
+                last = triangle
+                source, t = (static, triangle) if triangle < split else (moving, triangle - split)
+                pixel_weights(source.corners[t], R, origin, lens.K_inv, p, q)
+                for k in range(3):
+                    i, j = (k + 1) % 3, (k + 2) % 3
+                    own_normal[k] = (source.corners[t, 1, i] - source.corners[t, 0, i]) * (
+                        source.corners[t, 2, j] - source.corners[t, 0, j]
+                    ) - (source.corners[t, 1, j] - source.corners[t, 0, j]) * (
+                        source.corners[t, 2, i] - source.corners[t, 0, i]
+                    )
+                size = math.sqrt(own_normal[0] ** 2 + own_normal[1] ** 2 + own_normal[2] ** 2) + 1e-20
+                for k in range(3):
+                    own_normal[k] /= size
+            depth = 1.0 / inverse_depth[row, column]
+            w0 = (q[0, 0] * u + q[0, 1] * v + q[0, 2]) * depth
+            w1 = (q[1, 0] * u + q[1, 1] * v + q[1, 2]) * depth
+            w2 = (q[2, 0] * u + q[2, 1] * v + q[2, 2]) * depth
+            for k in range(3):
+                x[k] = origin[k] + ray[k] * depth
+                ray[k] /= length
+                normal[k] = w0 * source.normals[t, 0, k] + w1 * source.normals[t, 1, k] + w2 * source.normals[t, 2, k]
+            cosine = ray[0] * own_normal[0] + ray[1] * own_normal[1] + ray[2] * own_normal[2]
+            if normal[0] * own_normal[0] + normal[1] * own_normal[1] + normal[2] * own_normal[2] < 0.0:
+                cosine = -cosine
+            if cosine > 0.0:  # the back of a surface
+                for k in range(3):
+                    normal[k] = -normal[k]
+            near = depth * angle
+            row_m = source.materials[t]
+            surface(
+                look.patterns[row_m], look.colors[row_m], look.params[row_m], look.paint, look.tile, x,
+                w0 * source.uv[t, 0, 0] + w1 * source.uv[t, 1, 0] + w2 * source.uv[t, 2, 0],
+                w0 * source.uv[t, 0, 1] + w1 * source.uv[t, 1, 1] + w2 * source.uv[t, 2, 1],
+                near, near / max(abs(cosine), 0.03), normal, albedo,
+            )  # fmt: skip
+            size = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-9
+            for k in range(3):
+                normal[k] /= size
+            _shade_point(x, normal, ray, depth * length, albedo, light, shades, look.tile, scratch, out)
+            for k in range(3):
+                radiance[row, column, k] = out[k]
+
+
+@numba.njit(cache=True)
+def develop(
+    radiance: np.ndarray, factor: int, triangle_of: np.ndarray, light: np.ndarray, seed: int, rgb: np.ndarray
+) -> None:
+    """Turn linear light into a picture: antialiasing, exposure, vignetting, tone curve, sensor noise.
+
+    Args:
+        radiance: (H * factor, W * factor, 3) linear light.
+        factor: Samples per pixel and axis; 1 = edges between triangles are smoothed instead.
+        triangle_of: (H * factor, W * factor) int32.
+        light: The light vector.
+        seed: Seed of the sensor noise.
+        rgb: (H, W, 3) uint8 result.
+    """
+    height, width = rgb.shape[:2]
+    mean = np.empty(3)
+    for row in range(height):
+        for column in range(width):
+            mean[:] = 0.0
+            if factor == 1:
+                here = triangle_of[row, column]
+                r1, c1 = min(row + 1, height - 1), min(column + 1, width - 1)
+                r0, c0 = max(row - 1, 0), max(column - 1, 0)
+                flat = here == triangle_of[row, c1] and here == triangle_of[row, c0]
+                flat = flat and here == triangle_of[r1, column] and here == triangle_of[r0, column]
+                for k in range(3):
+                    mean[k] = radiance[row, column, k]
+                    if not flat:
+                        around = radiance[row, c0, k] + radiance[row, c1, k]
+                        around += radiance[r0, column, k] + radiance[r1, column, k]
+                        mean[k] = 0.5 * mean[k] + 0.125 * around
+            else:
+                for i in range(factor):
+                    for j in range(factor):
+                        for k in range(3):
+                            mean[k] += radiance[row * factor + i, column * factor + j, k] / (factor * factor)
+            x, y = (column + 0.5) / width * 2.0 - 1.0, (row + 0.5) / height * 2.0 - 1.0
+            falloff = 1.0 - 0.5 * light[19] * (x * x + y * y)
+            for k in range(3):
+                value = 1.0 - math.exp(-mean[k] * light[21 + k] * falloff)
+                value = value ** (1.0 / 2.2)
+                h = hash01(column, row, seed + k) + hash01(row, column, seed + 31 + k) - 1.0
+                value += 2.45 * light[18] * h * (1.2 - 0.6 * value)
+                rgb[row, column, k] = int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)

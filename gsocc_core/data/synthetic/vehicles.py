@@ -1,0 +1,441 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes of motor vehicles: cars, vans, buses, trucks, trailers, construction machines.
+
+Every function builds in a frame on the ground (x forward, y left, z up, origin under the middle) and returns a mesh;
+``centered`` moves it into its box frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gsocc_core.data.synthetic import materials as m
+from gsocc_core.data.synthetic.materials import Palette
+from gsocc_core.data.synthetic.scene import Mesh
+from gsocc_core.data.synthetic.shapes import MeshBuilder
+
+BUS, CAR, CONSTRUCTION, TRAILER, TRUCK = 3, 4, 5, 9, 10
+
+
+class Parts:
+    """Materials that vehicles of a scene share.
+
+    Args:
+        palette: Takes them.
+    """
+
+    def __init__(self, palette: Palette) -> None:
+        self.tyre = palette.add(m.PLAIN, palette.grey(0.08, 0.2), palette.earth() * 0.6, 0.2, 0.3)
+        self.hub = palette.add(m.PLAIN, palette.grey(0.35, 0.7), None, 0.15, 0.2, (), 0.4)
+        self.glass = palette.add(m.GLASS, (0.06, 0.07, 0.07), None, 0.1, 1.0, (), 1.0)
+        self.dark = palette.add(m.PLAIN, palette.grey(0.07, 0.25), palette.earth() * 0.5, 0.25, 0.5)
+        self.front = palette.add(m.LAMP, (0.85, 0.85, 0.8), None, 0.0, 1.0, (0.25,), 0.6)
+        self.rear = palette.add(m.LAMP, (0.6, 0.05, 0.04), None, 0.0, 1.0, (0.3,), 0.5)
+        self.chrome = palette.add(m.PLAIN, (0.6, 0.6, 0.6), None, 0.05, 0.3, (), 1.0)
+        self.plate = palette.add(m.SIGN, (0.8, 0.8, 0.75), (0.1, 0.1, 0.2), 0.05, 1.0, (0.05,))
+
+
+def centered(mesh: Mesh) -> tuple[Mesh, tuple[float, float, float], float]:
+    """Move a mesh into its box frame.
+
+    Args:
+        mesh: Built on the ground, z up.
+
+    Returns:
+        The mesh with its bounding box centred at the origin, the size (width, length, height) in metres, and the
+        height of the box's centre above the ground.
+    """
+    low, high = mesh.vertices_m.min(0).astype(np.float64), mesh.vertices_m.max(0).astype(np.float64)
+    half = np.maximum(np.abs(low), np.abs(high))[:2]
+    middle = 0.5 * (low[2] + high[2])
+    vertices = (mesh.vertices_m - np.array([0.0, 0.0, middle])).astype(np.float32)
+    # A millimetre more than the mesh, so that rounding never leaves a corner outside.
+    size = (float(2 * half[1]) + 1e-3, float(2 * half[0]) + 1e-3, float(high[2] - low[2]) + 1e-3)
+    return replace(mesh, vertices_m=vertices), size, float(middle)
+
+
+def _wheels(
+    b: MeshBuilder, parts: Parts, xs: list[float], half_track: float, radius: float, width: float, cls: int
+) -> None:
+    for x in xs:
+        for side in (-1.0, 1.0):
+            y = side * half_track
+            b.prism((x, y - side * width, radius), (x, y, radius), radius, cls, parts.tyre, 12)
+            b.prism((x, y, radius), (x, y + side * 0.012, radius), radius * 0.6, cls, parts.hub, 8)
+
+
+def _body(stations: list[tuple[float, float, float, float]]) -> np.ndarray:
+    """Rings of six points from (x, half width, bottom, top) per station, with a shoulder at 70 % of the height."""
+    return np.array(
+        [
+            [
+                (x, -0.92 * w, z0), (x, 0.92 * w, z0), (x, w, z0 + 0.35 * (z1 - z0)),
+                (x, 0.94 * w, z1), (x, -0.94 * w, z1), (x, -w, z0 + 0.35 * (z1 - z0)),
+            ]
+            for x, w, z0, z1 in stations
+        ]
+    )  # fmt: skip
+
+
+def _cabin(
+    b: MeshBuilder, stations: list[tuple[float, float, float]], w: float, belt: float, paint: int, glass: int, cls: int
+) -> None:
+    """Glass house over the belt line from (x, roof height, width factor) per station; narrow gaps become pillars."""
+    rings = np.array(
+        [
+            [(x, -w, belt), (x, w, belt), (x, w * f, max(z, belt + 0.01)), (x, -w * f, max(z, belt + 0.01))]
+            for x, z, f in stations
+        ]
+    )
+    rows = np.full((len(stations) - 1, 4), paint)
+    for i in range(len(stations) - 1):
+        sloped = abs(stations[i][1] - stations[i + 1][1]) > 0.2
+        if stations[i + 1][0] - stations[i][0] > 0.15:
+            rows[i, 1] = rows[i, 3] = glass
+        if sloped:
+            rows[i, 2] = glass
+    b.loft(rings, cls, rows)
+
+
+def car(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
+    """A saloon, hatchback, off-road car or van in one random paint."""
+    kind = str(rng.choice(["saloon", "hatch", "suv", "van"], p=[0.33, 0.27, 0.27, 0.13]))
+    length = {"saloon": 4.6, "hatch": 4.0, "suv": 4.6, "van": 5.1}[kind] * rng.uniform(0.94, 1.06)
+    width = {"saloon": 1.82, "hatch": 1.75, "suv": 1.92, "van": 1.98}[kind] * rng.uniform(0.97, 1.04)
+    height = {"saloon": 1.45, "hatch": 1.5, "suv": 1.72, "van": 2.1}[kind] * rng.uniform(0.96, 1.05)
+    paint, b = palette.car_paint(), MeshBuilder()
+    half, w, clear = length / 2, width / 2, 0.2
+    belt = height * (0.6 if kind != "van" else 0.52)
+    nose = belt * rng.uniform(0.8, 0.92)
+    hood = {"saloon": 0.28, "hatch": 0.24, "suv": 0.26, "van": 0.14}[kind] * length
+    tail = belt if kind == "saloon" else belt + 0.02
+    stations = [
+        (-half, 0.9 * w, clear + 0.12, tail * 0.9), (-half + 0.15, w, clear, tail), (-half + 0.8, w, clear, belt),
+        (half - hood, w, clear, belt), (half - 0.35, w, clear, nose), (half, 0.86 * w, clear + 0.1, nose * 0.82),
+    ]  # fmt: skip
+    b.loft(_body(stations), CAR, paint, smooth=False)
+    rear = {"saloon": 0.62, "hatch": 0.12, "suv": 0.08, "van": 0.04}[kind] * rng.uniform(0.9, 1.1)
+    slant = {"saloon": 0.55, "hatch": 0.4, "suv": 0.28, "van": 0.1}[kind]
+    front = half - hood + 0.1
+    screen = {"saloon": 0.75, "hatch": 0.7, "suv": 0.6, "van": 0.6}[kind]
+    roof0, roof1 = -half + rear + slant, front - screen
+    middle = 0.5 * (roof0 + roof1) + 0.1
+    _cabin(
+        b,
+        [
+            (-half + rear, belt, 0.95), (roof0, height, 0.8), (middle - 0.05, height, 0.8), (middle + 0.05, height, 0.8),
+            (roof1, height * 0.985, 0.8), (front, belt, 0.95),
+        ],
+        0.95 * w, belt - 0.02, paint, parts.glass if kind != "van" or rng.uniform() < 0.5 else paint, CAR,
+    )  # fmt: skip
+    if kind == "van":
+        b.quads(_windscreen(roof1, front, height, belt, 0.85 * w), CAR, parts.glass)
+    radius = rng.uniform(0.3, 0.37)
+    _wheels(b, parts, [-half + 0.2 * length, half - 0.19 * length], w * 0.985, radius, 0.2, CAR)
+    for side in (-1.0, 1.0):
+        b.box((half - 0.12, side * 0.68 * w, nose * 0.78), (0.22, 0.32, 0.14), CAR, parts.front)
+        b.box((-half + 0.08, side * 0.76 * w, tail * 0.82), (0.16, 0.24, 0.2), CAR, parts.rear)
+        b.box((front - 0.45, side * (w + 0.06), belt + 0.06), (0.12, 0.2, 0.14), CAR, paint)
+    b.box((half - 0.03, 0.0, 0.42), (0.1, 0.9 * w, 0.16), CAR, parts.dark)
+    b.box((-half + 0.02, 0.0, 0.55), (0.05, 0.5, 0.12), CAR, parts.plate)
+    if rng.uniform() < 0.15:
+        b.box((0.5 * (roof0 + roof1), 0.0, height + 0.1), (0.4, 0.7, 0.16), CAR, palette.car_paint())
+    return b.mesh()
+
+
+def _windscreen(x0: float, x1: float, z1: float, z0: float, w: float) -> np.ndarray:
+    e = 0.02
+    return np.array([[(x1 + e, -w, z0), (x1 + e, w, z0), (x0 + e, 0.85 * w, z1 - 0.1), (x0 + e, -0.85 * w, z1 - 0.1)]])
+
+
+def bus(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
+    """A city bus or coach."""
+    length, width, height = rng.uniform(9.5, 12.5), rng.uniform(2.45, 2.6), rng.uniform(2.9, 3.4)
+    paint, second, b = palette.car_paint(), palette.car_paint(), MeshBuilder()
+    half, w = length / 2, width / 2
+    b.loft(
+        _body(
+            [
+                (-half, 0.96 * w, 0.4, height - 0.1),
+                (-half + 0.15, w, 0.3, height),
+                (half - 0.2, w, 0.3, height),
+                (half, 0.94 * w, 0.35, height - 0.2),
+            ]
+        ),
+        BUS,
+        paint,
+    )
+    low, high = 0.38 * height, 0.8 * height
+    count = int(length / 1.6)
+    edges = np.linspace(-half + 0.3, half - 0.3, count + 1)
+    for side in (-1.0, 1.0):
+        y = side * (w + 0.015)
+        for k in range(count):
+            door = side < 0 and k in (count - 1, count // 2)
+            z0 = 0.35 if door else low
+            b.quads(
+                np.array(
+                    [
+                        [
+                            (edges[k] + 0.06, y, z0),
+                            (edges[k + 1] - 0.06, y, z0),
+                            (edges[k + 1] - 0.06, y, high),
+                            (edges[k] + 0.06, y, high),
+                        ]
+                    ]
+                ),
+                BUS,
+                parts.glass,
+            )
+        b.quads(
+            np.array(
+                [
+                    [
+                        (-half + 0.2, y * 0.999, 0.55),
+                        (half - 0.3, y * 0.999, 0.55),
+                        (half - 0.3, y * 0.999, 0.95),
+                        (-half + 0.2, y * 0.999, 0.95),
+                    ]
+                ]
+            ),
+            BUS,
+            second,
+        )
+        b.box((half - 0.02, side * 0.75 * w, 0.75), (0.08, 0.35, 0.2), BUS, parts.front)
+        b.box((-half, side * 0.8 * w, 0.9), (0.05, 0.2, 0.35), BUS, parts.rear)
+    for x, z0 in ((half + 0.012, 1.0), (-half - 0.012, 1.5)):
+        b.quads(
+            np.array(
+                [[(x, -0.88 * w, z0), (x, 0.88 * w, z0), (x, 0.86 * w, 0.83 * height), (x, -0.86 * w, 0.83 * height)]]
+            ),
+            BUS,
+            parts.glass,
+        )
+    sign = palette.add(m.SIGN, (0.1, 0.08, 0.04), (0.95, 0.6, 0.1), 0.0, 1.0, (0.09,))
+    b.quads(
+        np.array(
+            [
+                [
+                    (half + 0.02, -0.6 * w, 0.86 * height),
+                    (half + 0.02, 0.6 * w, 0.86 * height),
+                    (half + 0.02, 0.6 * w, 0.93 * height),
+                    (half + 0.02, -0.6 * w, 0.93 * height),
+                ]
+            ]
+        ),
+        BUS,
+        sign,
+    )
+    _wheels(b, parts, [-half + 0.25 * length, half - 0.22 * length], w * 0.99, 0.48, 0.3, BUS)
+    b.box((-0.15 * length, 0.0, height + 0.1), (0.3 * length, 1.4, 0.22), BUS, paint)
+    return b.mesh()
+
+
+def _cab(b: MeshBuilder, parts: Parts, paint: int, x0: float, depth: float, w: float, height: float) -> None:
+    """A lorry's cab between x0 and x0 + depth."""
+    b.box(
+        (x0 + depth / 2, 0.0, 0.5 + (height - 0.5) / 2),
+        (depth, 2 * w, height - 0.5),
+        TRUCK,
+        paint,
+        0.0,
+        (0.88, 0.96),
+        -0.05,
+    )
+    glass_x = x0 + depth + 0.012
+    top = glass_x - 0.06 * depth
+    b.quads(
+        np.array(
+            [
+                [
+                    (glass_x - 0.04, -0.9 * w, 0.55 * height),
+                    (glass_x - 0.04, 0.9 * w, 0.55 * height),
+                    (top - 0.02, 0.88 * w, 0.88 * height),
+                    (top - 0.02, -0.88 * w, 0.88 * height),
+                ]
+            ]
+        ),
+        TRUCK,
+        parts.glass,
+    )
+    for side in (-1.0, 1.0):
+        y = side * (w + 0.012)
+        b.quads(
+            np.array(
+                [
+                    [
+                        (x0 + 0.35 * depth, y, 0.55 * height),
+                        (x0 + 0.85 * depth, y, 0.55 * height),
+                        (x0 + 0.8 * depth, y * 0.985, 0.86 * height),
+                        (x0 + 0.38 * depth, y * 0.985, 0.86 * height),
+                    ]
+                ]
+            ),
+            TRUCK,
+            parts.glass,
+        )
+        b.box((x0 + depth - 0.02, side * 0.72 * w, 0.75), (0.1, 0.35, 0.2), TRUCK, parts.front)
+        b.box((x0 + depth - 0.15, side * (w + 0.12), 0.68 * height), (0.12, 0.18, 0.5), TRUCK, parts.dark)
+    b.box((x0 + depth, 0.0, 0.95), (0.06, 1.3 * w, 0.5), TRUCK, parts.dark)
+
+
+def _cargo(rng: np.random.Generator, palette: Palette) -> int:
+    kind = rng.uniform()
+    if kind < 0.3:
+        return palette.add(m.CORRUGATED, palette.any_color(), None, 0.12, 2.0, (rng.uniform(0.12, 0.4),))
+    if kind < 0.5:
+        return palette.add(m.SIGN, palette.grey(0.5, 0.95), palette.any_color(1.3), 0.08, 3.0, (rng.uniform(0.5, 2.0),))
+    return palette.add(
+        m.PLAIN, palette.grey(0.3, 0.95) if rng.uniform() < 0.6 else palette.any_color(), None, 0.12, 2.5, (), 0.1
+    )
+
+
+def truck(rng: np.random.Generator, palette: Palette, parts: Parts, tractor: bool = False) -> Mesh:
+    """A box, tipper or tank lorry, a pickup, or a short tractor for a trailer."""
+    b, paint = MeshBuilder(), palette.car_paint()
+    if not tractor and rng.uniform() < 0.25:
+        return _pickup(rng, palette, parts)
+    length = rng.uniform(5.6, 6.4) if tractor else rng.uniform(6.2, 9.5)
+    w, half = rng.uniform(1.1, 1.25), length / 2
+    cab_height, depth = rng.uniform(2.4, 3.1), rng.uniform(1.7, 2.1)
+    _cab(b, parts, paint, half - depth, depth, w, cab_height)
+    b.box((-0.1, 0.0, 0.75), (length - 0.3, 1.0, 0.3), TRUCK, parts.dark)
+    radius = rng.uniform(0.42, 0.5)
+    wheels = [-half + 0.9, half - 1.3] + ([-half + 1.95] if length > 8 or tractor else [])
+    _wheels(b, parts, wheels, w * 0.98, radius, 0.3, TRUCK)
+    bed = length - depth - 0.25
+    middle = -half + bed / 2
+    kind = rng.uniform()
+    if tractor:
+        b.prism((-half + 1.3, 0.0, 0.9), (-half + 1.3, 0.0, 1.1), 0.5, TRUCK, parts.dark)
+    elif kind < 0.6:
+        height = rng.uniform(2.0, 2.7)
+        b.box((middle, 0.0, 0.95 + height / 2), (bed, 2 * w, height), TRUCK, _cargo(rng, palette))
+    elif kind < 0.8:
+        b.box((middle, 0.0, 1.6), (bed, 2 * w, 1.3), TRUCK, palette.metal(), 0.0, (1.0, 1.04))
+        b.ellipsoid(
+            (middle, 0.0, 2.2),
+            (bed * 0.42, w * 0.8, 0.55),
+            TRUCK,
+            palette.add(m.GROUND, palette.earth(), None, 0.4, 1.0),
+            1,
+        )
+    else:
+        b.prism((-half, 0.0, 1.95), (-half + bed, 0.0, 1.95), 0.95, TRUCK, palette.car_paint(), 12)
+        b.box((middle, 0.0, 1.0), (bed, 1.2, 0.3), TRUCK, parts.dark)
+    for side in (-1.0, 1.0):
+        b.box((-half + 0.03, side * 0.75 * w, 0.8), (0.05, 0.3, 0.15), TRUCK, parts.rear)
+    return b.mesh()
+
+
+def _pickup(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
+    b, paint = MeshBuilder(), palette.car_paint()
+    half, w = rng.uniform(2.6, 2.9), rng.uniform(0.95, 1.02)
+    b.loft(
+        _body(
+            [
+                (-half, 0.95 * w, 0.4, 1.0),
+                (-half + 0.1, w, 0.35, 1.08),
+                (half - 1.4, w, 0.35, 1.1),
+                (half - 0.2, w, 0.35, 1.02),
+                (half, 0.9 * w, 0.4, 0.9),
+            ]
+        ),
+        TRUCK,
+        paint,
+    )
+    _cabin(
+        b,
+        [
+            (-0.6, 1.08, 0.95),
+            (-0.45, 1.82, 0.8),
+            (0.35, 1.84, 0.8),
+            (0.45, 1.84, 0.8),
+            (0.75, 1.82, 0.8),
+            (half - 1.35, 1.08, 0.95),
+        ],
+        0.95 * w,
+        1.06,
+        paint,
+        parts.glass,
+        TRUCK,
+    )
+    b.box((-half + 0.95, 0.0, 1.12), (1.7, 1.5 * w, 0.1), TRUCK, parts.dark)
+    if rng.uniform() < 0.5:
+        b.box((-half + 1.0, 0.0, 1.35), (1.3, 1.1 * w, 0.4), TRUCK, _cargo(rng, palette))
+    _wheels(b, parts, [-half + 1.1, half - 1.0], w * 0.99, 0.4, 0.25, TRUCK)
+    for side in (-1.0, 1.0):
+        b.box((half - 0.06, side * 0.7 * w, 0.8), (0.2, 0.3, 0.16), TRUCK, parts.front)
+        b.box((-half + 0.02, side * 0.85 * w, 0.85), (0.06, 0.14, 0.3), TRUCK, parts.rear)
+    return b.mesh()
+
+
+def trailer(rng: np.random.Generator, palette: Palette, parts: Parts, large: bool) -> Mesh:
+    """A semi-trailer, or a small box or flat trailer."""
+    b = MeshBuilder()
+    half = rng.uniform(4.2, 6.2) if large else rng.uniform(1.5, 2.6)
+    w = rng.uniform(1.15, 1.28) if large else rng.uniform(0.8, 1.1)
+    floor = 1.1 if large else 0.6
+    radius = 0.46 if large else 0.3
+    back = [-half + 0.8, -half + 1.9] if large else [-0.1]
+    _wheels(b, parts, back, w * 0.97, radius, 0.25, TRAILER)
+    b.box((0.0, 0.0, floor - 0.1), (2 * half, 2 * w * 0.9, 0.22), TRAILER, parts.dark)
+    kind = rng.uniform()
+    if kind < 0.65:
+        height = rng.uniform(2.3, 2.8) if large else rng.uniform(0.9, 1.8)
+        b.box((0.0, 0.0, floor + height / 2), (2 * half, 2 * w, height), TRAILER, _cargo(rng, palette))
+    elif kind < 0.82:
+        cargo = _cargo(rng, palette)
+        for x in np.arange(-half + 0.6, half - 0.8, 1.5):
+            if rng.uniform() < 0.75:
+                b.box((float(x), 0.0, floor + 0.45), (1.1, 1.5 * w, 0.9 * rng.uniform(0.6, 1.3)), TRAILER, cargo)
+    else:
+        b.prism(
+            (-half, 0.0, floor + 0.85), (half, 0.0, floor + 0.85), min(0.95, w * 0.85), TRAILER, palette.car_paint(), 12
+        )
+    if large:
+        b.box((half - 1.6, 0.0, 0.5), (0.2, 1.4, 1.0), TRAILER, parts.dark)
+    else:
+        b.box((half + 0.55, 0.0, 0.5), (1.2, 0.1, 0.1), TRAILER, parts.dark)
+    for side in (-1.0, 1.0):
+        b.box((-half - 0.01, side * 0.8 * w, floor - 0.05), (0.04, 0.25, 0.14), TRAILER, parts.rear)
+    return b.mesh()
+
+
+def construction_vehicle(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
+    """An excavator, a wheel loader or a roller."""
+    b = MeshBuilder()
+    colors = np.array([[0.9, 0.62, 0.08], [0.85, 0.45, 0.1], [0.8, 0.75, 0.2], [0.55, 0.6, 0.5], [0.7, 0.7, 0.68]])
+    paint = palette.add(m.PLAIN, rng.choice(colors) * rng.uniform(0.7, 1.05), palette.earth() * 0.6, 0.25, 0.8, (), 0.2)
+    kind = int(rng.integers(3))
+    if kind == 0:
+        for side in (-1.0, 1.0):
+            b.box((0.0, side * 1.05, 0.42), (3.4, 0.5, 0.8), CONSTRUCTION, parts.dark, 0.0, (0.85, 1.0))
+        b.box((-0.3, 0.0, 1.5), (2.9, 2.4, 1.1), CONSTRUCTION, paint)
+        b.box((0.45, 0.65, 2.35), (1.3, 1.0, 1.6), CONSTRUCTION, parts.glass, 0.0, (0.85, 0.9))
+        b.box((0.4, 0.65, 3.12), (1.3, 1.05, 0.1), CONSTRUCTION, paint)
+        reach, rise = rng.uniform(2.2, 3.2), rng.uniform(3.2, 4.4)
+        b.prism((0.9, -0.3, 1.7), (reach, -0.3, rise), 0.28, CONSTRUCTION, paint, 4)
+        b.prism((reach, -0.3, rise), (reach + 1.5, -0.3, 1.5), 0.2, CONSTRUCTION, paint, 4)
+        b.box((reach + 1.4, -0.3, 1.1), (0.9, 1.0, 0.9), CONSTRUCTION, parts.dark, 0.0, (0.5, 1.0))
+    elif kind == 1:
+        _wheels(b, parts, [-1.5, 1.4], 1.15, 0.72, 0.5, CONSTRUCTION)
+        b.box((-1.5, 0.0, 1.5), (2.2, 1.6, 1.1), CONSTRUCTION, paint, 0.0, (0.8, 0.9))
+        b.box((0.1, 0.0, 2.2), (1.4, 1.5, 1.9), CONSTRUCTION, parts.glass, 0.0, (0.85, 0.9))
+        b.box((0.1, 0.0, 3.2), (1.4, 1.5, 0.12), CONSTRUCTION, paint)
+        b.box((0.4, 0.0, 1.0), (2.8, 1.2, 0.6), CONSTRUCTION, paint)
+        for side in (-1.0, 1.0):
+            b.prism((0.9, side * 0.5, 1.7), (3.0, side * 0.5, 0.7), 0.15, CONSTRUCTION, paint, 4)
+        b.box((3.3, 0.0, 0.65), (0.9, 2.6, 1.0), CONSTRUCTION, parts.dark, 0.0, (0.6, 1.0), -0.2)
+    else:
+        b.prism((1.6, -1.0, 0.7), (1.6, 1.0, 0.7), 0.7, CONSTRUCTION, palette.metal(), 14)
+        b.prism((-1.6, -1.0, 0.7), (-1.6, 1.0, 0.7), 0.7, CONSTRUCTION, parts.dark, 14)
+        b.box((0.0, 0.0, 1.25), (3.2, 1.8, 0.7), CONSTRUCTION, paint, 0.0, (0.9, 1.0))
+        for x in (-0.7, 0.7):
+            for y in (-0.8, 0.8):
+                b.prism((x, y, 1.5), (x, y, 2.7), 0.05, CONSTRUCTION, parts.dark, 5)
+        b.box((0.0, 0.0, 2.75), (1.9, 1.9, 0.12), CONSTRUCTION, paint)
+    return b.mesh()
