@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -226,7 +227,7 @@ class _Replay:
                     message = decode(recording, connection, log_ns, raw)
                     self._tables[message.id] = read_class_table(message)
                 progress.update()
-                if self._done:
+                if self._done and not self._score.waiting:
                     return
             self._pipeline.finish()
             self._predict_ready(log_ns)
@@ -305,16 +306,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the program name; None = those of the process.
 
     Returns:
-        0 when all went well, 2 when an error was told.
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
     """
     parser = jsonargparse.ArgumentParser(prog="replay_occupancy", description="Occupancy from a recording.")
     parser.add_argument("bag", type=str, help="recording to read: a rosbag2 folder")
     parser.add_argument("out", type=str, help="folder to create")
-    parser.add_function_arguments(replay_occupancy, skip={"bag", "out"})
+    parser.add_argument("--only-keyframes", action="store_true", help="predict only where there is ground truth")
+    parser.add_function_arguments(replay_occupancy, skip={"bag", "out", "only_keyframes"})
     options = parser.instantiate_classes(parser.parse_args(arguments))
     try:
         report = replay_occupancy(**options.as_dict())
     except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
         sys.stderr.write(f"replay_occupancy: error: {error}\n")
         return 2
     print(report.table())

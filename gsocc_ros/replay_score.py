@@ -134,6 +134,11 @@ class ReplayScore:
         self._rays_scored = False
         self.scored = 0
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a prediction still waits for its ground truth."""
+        return bool(self._predictions)
+
     def add_truth(self, stamp: int, truth: SemanticGrid) -> None:
         """Take one ground truth.
 

@@ -309,9 +309,10 @@ def test_the_command_prints_a_table_and_writes_the_report(recorded, tmp_path, mo
 
     monkeypatch.setattr(bag_replay, "OccupancyPredictor", Loader)
     report = tmp_path / "report.json"
-    words = [str(recorded[1]), str(tmp_path / "out"), "--bundle", "stand-in", "--limit", "3", "--report", str(report)]
-    assert main(words) == 0
-    assert json.loads(report.read_text())["sets"] == 3
+    words = [str(recorded[1]), str(tmp_path / "out"), "--bundle", "stand-in", "--limit", "2", "--report", str(report)]
+    assert main([*words, "--only-keyframes"]) == 0
+    content = json.loads(report.read_text())
+    assert (content["sets"], content["scored"]) == (2, 2)
     assert "mIoU 100.00 %" in capsys.readouterr().out
     assert main(words) == 2
     assert "expected a path that does not exist yet" in capsys.readouterr().err
