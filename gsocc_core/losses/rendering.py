@@ -82,3 +82,46 @@ def rendered_alpha_loss(alpha: Tensor, solid: Tensor) -> Tensor:
     if not bool(solid.any()):
         return alpha.sum() * 0.0
     return -alpha[solid].clamp(min=1e-3).log().mean()
+
+
+def second_moments(means_m: Tensor) -> Tensor:
+    """Monomials of positions that make the depth moments of any view linear in rendered features.
+
+    Args:
+        means_m: (..., 3) metres.
+
+    Returns:
+        (..., 9): x, y, z, xx, yy, zz, xy, xz, yz.
+    """
+    x, y, z = means_m.unbind(-1)
+    return torch.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], dim=-1)
+
+
+def depth_spread_loss(moments: Tensor, alpha: Tensor, viewmats: Tensor, target_m: Tensor) -> Tensor:
+    """Mean over labelled pixels of sum_i w_i (z_i - d)^2 / d^2: weight before the surface and behind it both cost.
+
+    A rendered depth can be right on average while half of its weight hangs in free space; this loss leaves no such way
+    out. With z = r . x + t, the third row of the view matrix, sum w z and sum w z^2 follow from composited
+    :func:`second_moments`, so one rendering serves all views.
+
+    Args:
+        moments: (..., V, H, W, 9) composited moments of the Gaussians' means.
+        alpha: (..., V, H, W) sum of weights.
+        viewmats: (..., V, 4, 4) reference ego frame to camera.
+        target_m: (..., V, H, W) depth labels d, metres; 0 = no label.
+
+    Returns:
+        Scalar; 0 when no pixel has a label.
+    """
+    row = viewmats[..., None, None, 2, :]  # (..., V, 1, 1, 4)
+    rx, ry, rz, t = row.unbind(-1)
+    x, y, z, xx, yy, zz, xy, xz, yz = moments.unbind(-1)
+    along = rx * x + ry * y + rz * z
+    first = along + t * alpha
+    square = rx * rx * xx + ry * ry * yy + rz * rz * zz + 2 * (rx * ry * xy + rx * rz * xz + ry * rz * yz)
+    second = square + 2 * t * along + t * t * alpha
+    used = target_m > 0
+    if not bool(used.any()):
+        return moments.sum() * 0.0
+    d = target_m[used]
+    return ((second[used] - 2 * d * first[used] + d * d * alpha[used]) / (d * d)).clamp(min=0).mean()

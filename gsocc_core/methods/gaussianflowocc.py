@@ -24,9 +24,11 @@ from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
     DepthLossKind,
+    depth_spread_loss,
     rendered_alpha_loss,
     rendered_depth_loss,
     rendered_semantic_loss,
+    second_moments,
 )
 from gsocc_core.networks.attention import DeformableImageAttention, InducedAttention, PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
@@ -75,6 +77,7 @@ class LossArgs:
         depth: Rendered depth against depth labels.
         depth_kind: See :func:`rendered_depth_loss`.
         depth_render: ``accumulated`` (the paper's) or ``expected`` depth.
+        depth_spread: All weight of a ray must lie at its depth label; see :func:`depth_spread_loss`.
         alpha: Pixels with a depth label must be opaque.
         occupied: 3D labels: occupancy of the splatted voxels.
         occupied_balance: Weight of occupied voxels in it.
@@ -86,6 +89,7 @@ class LossArgs:
     depth: float = 0.05
     depth_kind: DepthLossKind = "mse"
     depth_render: DepthRender = "accumulated"
+    depth_spread: float = 0.0
     alpha: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0
@@ -287,7 +291,7 @@ class GaussianFlowOcc(nn.Module):
         """
         targets, weights = frames.targets or Targets(), self.loss_args
         result: dict[str, Tensor] = {}
-        if weights.semantics or weights.depth or weights.alpha:
+        if weights.semantics or weights.depth or weights.depth_spread or weights.alpha:
             result |= self._view_losses(output.scene, targets)
         if weights.occupied or weights.voxel_classes:
             result |= self._voxel_losses(output.scene, targets)
@@ -296,24 +300,36 @@ class GaussianFlowOcc(nn.Module):
     def _view_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
         args = self.loss_args
         cameras, labels, depth_m = targets.view_cameras, targets.view_semantics, targets.view_depth_m
-        if cameras is None or (args.semantics and labels is None) or ((args.depth or args.alpha) and depth_m is None):
+        needs_depth = bool(args.depth or args.depth_spread or args.alpha)
+        if cameras is None or (args.semantics and labels is None) or (needs_depth and depth_m is None):
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with semantics and depth", "none")
         views = cameras.map(lambda t: t.flatten(1, 2))  # moments and cameras are one list of views
         valid = torch.ones_like(views.intrinsics[..., 0, 0], dtype=torch.bool)
         if targets.view_valid is not None:
             valid = targets.view_valid.flatten(1, 2)
-        rendered = splat_to_image(scene, views, depth=args.depth_render)
+        channels = len(self.classes.channel_ids)
+        shown = scene
+        if args.depth_spread:
+            shown = scene.replace(features=torch.cat([scene.features, second_moments(scene.means)], dim=-1))
+        rendered = splat_to_image(shown, views, depth=args.depth_render)
         result: dict[str, Tensor] = {}
         if args.semantics and labels is not None:
             used = torch.where(valid[..., None, None], labels.flatten(1, 2), self.classes.ignore_id)
             loss = rendered_semantic_loss(
-                rendered.features, used, self.classes.channel_ids, self.classes.ignore_id, self._class_weights(scene)
+                rendered.features[..., :channels],
+                used,
+                self.classes.channel_ids,
+                self.classes.ignore_id,
+                self._class_weights(scene),
             )
             result["semantics"] = args.semantics * loss
-        if depth_m is not None:
+        if depth_m is not None and needs_depth:
             target = torch.where(valid[..., None, None], depth_m.flatten(1, 2), 0.0)
             if args.depth:
                 result["depth"] = args.depth * rendered_depth_loss(rendered.depth, target, args.depth_kind)
+            if args.depth_spread:
+                loss = depth_spread_loss(rendered.features[..., channels:], rendered.alpha, views.viewmats, target)
+                result["depth_spread"] = args.depth_spread * loss
             if args.alpha:
                 result["alpha"] = args.alpha * rendered_alpha_loss(rendered.alpha, target > 0)
         return result

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from gsocc_core.errors import ConfigError
-from gsocc_core.losses.rendering import rendered_alpha_loss, rendered_depth_loss, rendered_semantic_loss
+from gsocc_core.losses.rendering import (
+    depth_spread_loss,
+    rendered_alpha_loss,
+    rendered_depth_loss,
+    rendered_semantic_loss,
+    second_moments,
+)
 
 
 def test_semantic_loss_counts_only_pixels_with_a_channel():
@@ -42,3 +48,17 @@ def test_alpha_loss_pulls_up_solid_pixels_only():
     assert loss.item() == pytest.approx(math.log(2))
     assert alpha.grad[0] < 0
     assert alpha.grad[1] == 0
+
+
+def test_depth_spread_equals_the_sum_over_gaussians():
+    """Composite by hand: two pictures, one pixel each, three Gaussians with known weights."""
+    torch.manual_seed(0)
+    means, weights = torch.randn(3, 3).double() * 5, torch.rand(2, 3).double()
+    viewmats = torch.linalg.qr(torch.randn(2, 4, 4).double())[0]
+    depths = means @ viewmats[:, 2, :3].T + viewmats[:, 2, 3]  # (3, 2)
+    target = torch.tensor([4.0, 7.0]).double()
+    expected = (weights * (depths.T - target[:, None]) ** 2 / target[:, None] ** 2).sum(-1).mean()
+    moments = (weights @ second_moments(means)).view(2, 1, 1, 9)
+    got = depth_spread_loss(moments, weights.sum(-1).view(2, 1, 1), viewmats, target.view(2, 1, 1))
+    assert got.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert depth_spread_loss(moments, weights.sum(-1).view(2, 1, 1), viewmats, torch.zeros(2, 1, 1)).item() == 0

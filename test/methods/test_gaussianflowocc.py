@@ -104,7 +104,10 @@ def test_samples_of_a_batch_do_not_mix():
     ("loss", "keys"),
     [
         ({}, {"semantics", "depth"}),
-        ({"alpha": 0.1, "depth_kind": "log_l1", "depth_render": "expected"}, {"semantics", "depth", "alpha"}),
+        (
+            {"alpha": 0.1, "depth_spread": 0.1, "depth_kind": "log_l1", "depth_render": "expected"},
+            {"semantics", "depth", "depth_spread", "alpha"},
+        ),
         ({"semantics": 0.0, "depth": 0.0, "occupied": 1.0, "voxel_classes": 1.0}, {"occupied", "voxel_classes"}),
     ],
 )
