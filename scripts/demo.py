@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""``make demo``: a synthetic drive becomes a recording, and the shipped model replays it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gsocc_core import OCC3D_NUSCENES, SemanticGrid
+from gsocc_core.data.images import decode_image
+from gsocc_core.data.synthetic.synthesize import synthesize
+from gsocc_core.pictures import draw_comparison
+from gsocc_ros.bag_files import open_bag, read_messages
+from gsocc_ros.bag_replay import replay_occupancy
+from gsocc_ros.camera_input import stamp_ns
+from gsocc_ros.messages import read_occupancy
+from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.outputs import GRID_TOPIC, GROUND_TRUTH_TOPIC
+from gsocc_ros.replay_report import ReplayReport
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "bundles" / "synthetic-gaussianflowocc"
+#: A drive that no model was trained on: training seeds are 1, scoring seeds 2.
+SEED, DURATION_S = 7, 10.5
+CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "demo_output", help="folder to (re)make")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="trained model")
+    parser.add_argument("--image-scale", type=float, default=1.0, help="factor on 1600x900")
+    parser.add_argument("--duration-s", type=float, default=DURATION_S, help="length of the drive")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".demo-", dir=options.out.parent))
+    try:
+        report = run(scratch, options.bundle, options.image_scale, options.duration_s)
+        shutil.rmtree(options.out, ignore_errors=True)
+        (scratch / "result").rename(options.out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    seconds = time.perf_counter() - started
+    say(
+        f"\n{report.table()}\n\n{options.out}/ holds the recording, drive.gif, frame.png and report.json ({seconds:.0f} s)."
+    )
+    say(f"Look further: open {options.out}/occupancy in Foxglove, or ros2 bag play {options.out}/occupancy")
+    return 0
+
+
+def run(scratch: Path, bundle: Path, image_scale: float, duration_s: float) -> ReplayReport:
+    """Synthesize, convert, replay, draw; the result lies in ``scratch/result``."""
+    result = scratch / "result"
+    result.mkdir()
+    say("1/4 synthesize a drive that the model has never seen")
+    synthesize(
+        scratch / "drive", seed=SEED, image_scale=image_scale, sweeps=False, duration_s=duration_s, pseudo_labels=False
+    )
+    say("2/4 convert it to a rosbag2 recording")
+    nuscenes_to_rosbag2(
+        str(scratch / "drive"), str(scratch / "recording"), f"synthetic-{SEED}-0000", "v1.0-synthetic", sweeps=False
+    )
+    say("3/4 replay the recording through the model")
+    report = replay_occupancy(
+        str(scratch / "recording"), str(result / "occupancy"), str(bundle), only_keyframes=True, device="cpu"
+    )
+    say("4/4 draw what it saw")
+    frames = list(draw(result / "occupancy"))
+    frames[len(frames) // 2].save(result / "frame.png", optimize=True)
+    palette = [frame.quantize(128, dither=Image.Dither.NONE) for frame in frames]
+    palette[0].save(result / "drive.gif", save_all=True, append_images=palette[1:], duration=400, loop=0)
+    figures = {
+        "miou": report.miou, "iou": report.iou, "rayiou": report.rayiou, "fps": report.fps,
+        "latency_ms": dict(report.latency_ms), "class_iou": dict(report.class_iou), "frames": report.scored,
+        "bundle": bundle.name,
+    }  # fmt: skip
+    (result / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def draw(recording: Path) -> Iterator[Image.Image]:
+    """One picture per prediction that has ground truth: cameras, prediction, truth, read back from the recording."""
+    topics = {f"/{name.lower()}/image/compressed": name for name in CAMERAS}
+    predictions: dict[int, SemanticGrid] = {}
+    truths: dict[int, SemanticGrid] = {}
+    pictures: dict[str, list[tuple[int, bytes]]] = {name: [] for name in CAMERAS}
+    with open_bag(recording) as bag:
+        for topic, _, message in read_messages(bag, [GRID_TOPIC, GROUND_TRUTH_TOPIC, *topics]):
+            stamp = stamp_ns(message.header)
+            if topic in topics:
+                pictures[topics[topic]].append((stamp, bytes(message.data)))
+            else:
+                target = predictions if topic == GRID_TOPIC else truths
+                target[stamp] = read_occupancy(message, OCC3D_NUSCENES, topic)
+    for number, stamp in enumerate(sorted(set(predictions) & set(truths))):
+        images: dict[str, np.ndarray | None] = {}
+        for name, taken in pictures.items():
+            encoded = min(taken, key=lambda item: abs(item[0] - stamp))[1]
+            images[name] = decode_image(encoded, min_width=400, min_height=225)
+        seen = visible(predictions[stamp], truths[stamp])
+        yield draw_comparison(images, seen, truths[stamp], f"key frame {number + 1}", width=1200)
+
+
+def visible(prediction: SemanticGrid, truth: SemanticGrid) -> SemanticGrid:
+    """The prediction where the cameras see; what lies behind surfaces is neither scored nor drawn."""
+    if truth.observed is None:
+        return prediction
+    labels = prediction.labels.clone()
+    labels[~truth.observed] = prediction.classes.free_id
+    return replace(prediction, labels=labels, confidence=None)
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
