@@ -24,9 +24,11 @@ class BackboneArgs:
     """Which image backbone to build.
 
     Attributes:
-        hub_id: Hugging Face id or local folder of pretrained weights; None = random weights from ``model_type``.
-        model_type: transformers' model type (resnet, convnext, swin, dinov2, ...), used without ``hub_id``.
-        model_args: Arguments of that model's configuration, for instance hidden_sizes and depths.
+        hub_id: Hugging Face id or local folder of pretrained weights; None = random weights.
+        model_type: transformers' model type (resnet, convnext, swin, dinov2, ...). With ``hub_id`` it must describe the
+            same architecture: a trained bundle is rebuilt from it alone, without the hub.
+        model_args: Arguments of that model's configuration, for instance hidden_sizes and depths; transformers'
+            defaults for resnet are ResNet-50.
         out_indices: Stages whose maps are returned, finest first.
         checkpointing: Recompute activations in the backward pass to save memory.
     """
@@ -57,10 +59,7 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
     try:
         if args.hub_id is not None and pretrained:
             return AutoBackbone.from_pretrained(args.hub_id, out_indices=list(args.out_indices))
-        if args.hub_id is not None:
-            config = AutoConfig.from_pretrained(args.hub_id, out_indices=list(args.out_indices), **args.model_args)
-        else:
-            config = AutoConfig.for_model(args.model_type, out_indices=list(args.out_indices), **args.model_args)
+        config = AutoConfig.for_model(args.model_type, out_indices=list(args.out_indices), **args.model_args)
         return AutoBackbone.from_config(config)
     except (ValueError, KeyError, OSError, TypeError) as error:
         raise ConfigError(
