@@ -7,8 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from gsocc_core.data.synthetic.nuscenes_tree import BoxNote
-from gsocc_core.data.synthetic.occupancy import SurfaceSamples
-from gsocc_core.data.synthetic.scene import StreetScene
+from gsocc_core.data.synthetic.occupancy import SurfaceMemory
 
 _PROBES = 64
 _MIN_VISIBLE = 0.05
@@ -22,14 +21,13 @@ class BoxObserver:
     pixel belongs to the actor, so an object does not hide itself.
 
     Args:
-        scene: The street.
-        samples: Surface samples, body i + 1 = actor i.
+        memory: Holds the street, its surface samples and the actors' poses.
         key_count: Number of key frames.
     """
 
-    def __init__(self, scene: StreetScene, samples: SurfaceSamples, key_count: int) -> None:
-        self.scene = scene
-        actors = len(scene.actors)
+    def __init__(self, memory: SurfaceMemory, key_count: int) -> None:
+        self.memory, self.scene = memory, memory.scene
+        samples, actors = memory.samples, len(memory.scene.actors)
         bodies = np.repeat(samples.tile_bodies, np.diff(samples.tile_starts))
         self._probes = np.zeros((actors, _PROBES, 3))
         for index in range(actors):
@@ -55,8 +53,7 @@ class BoxObserver:
         """
         if not self.scene.actors:
             return
-        T_world_box = np.stack([actor.T_world_box(t_s) for actor in self.scene.actors])
-        T = np.linalg.inv(T_world_cam) @ T_world_box
+        T = np.linalg.inv(T_world_cam) @ self.memory.T_world_bodies(t_s)[1:]
         points = self._probes @ T[:, :3, :3].transpose(0, 2, 1) + T[:, None, :3, 3]
         depth = points[..., 2]
         pixels = points @ intrinsics.T

@@ -112,6 +112,7 @@ class SurfaceMemory:
         self.seen = np.zeros(len(self.samples.points_m), np.uint8)
         self._layout_cells()
         self._votes = np.zeros((*self.grid.shape, FREE), np.uint16)
+        self._posed: tuple[float, np.ndarray] | None = None
 
     def _layout_cells(self) -> None:
         """Cells in which LiDAR returns are remembered: one dense box of flags per body."""
@@ -143,7 +144,7 @@ class SurfaceMemory:
             depth_m: (H, W) float32 depth along the optical axis, 0 = sky.
         """
         far = maximum_filter(np.where(depth_m > 0, depth_m, np.inf).astype(np.float32), size=3, mode="nearest")
-        T_cam_body = np.linalg.inv(T_world_cam) @ self._T_world_bodies(t_s)
+        T_cam_body = np.linalg.inv(T_world_cam) @ self.T_world_bodies(t_s)
         s = self.samples
         kernels.mark_seen_by_camera(
             s.points_m, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m, s.tile_radii_m,
@@ -160,7 +161,7 @@ class SurfaceMemory:
         """
         kernels.mark_cells(
             np.ascontiguousarray(points_world_m, np.float64), instance_ids.astype(np.int64) + 1,
-            np.linalg.inv(self._T_world_bodies(t_s)),
+            np.linalg.inv(self.T_world_bodies(t_s)),
             self._lower, self._counts, self._starts, self._cell_m, self._cells,
         )  # fmt: skip
         self._cells_pending = True
@@ -182,7 +183,7 @@ class SurfaceMemory:
                 self._lower, self._counts, self._starts, self._cell_m, self._cells,
             )  # fmt: skip
             self._cells_pending = False
-        T_voxel_body = T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self._T_world_bodies(t_s)
+        T_voxel_body = T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self.T_world_bodies(t_s)
         labels = np.full(self.grid.shape, FREE, np.uint8)
         kernels.vote(
             s.points_m, s.class_ids, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m,
@@ -190,8 +191,11 @@ class SurfaceMemory:
         )  # fmt: skip
         return labels
 
-    def _T_world_bodies(self, t_s: float) -> np.ndarray:
-        return np.stack([np.eye(4), *(actor.T_world_box(t_s) for actor in self.scene.actors)])
+    def T_world_bodies(self, t_s: float) -> np.ndarray:
+        """(B, 4, 4) float64 poses of all bodies at a drive time in seconds; the last answer is kept."""
+        if self._posed is None or self._posed[0] != t_s:
+            self._posed = t_s, np.stack([np.eye(4), *(actor.T_world_box(t_s) for actor in self.scene.actors)])
+        return self._posed[1]
 
 
 def trace(origins_ego_m: np.ndarray, ends_ego_m: np.ndarray, hits: np.ndarray, grid: VoxelGrid) -> np.ndarray:

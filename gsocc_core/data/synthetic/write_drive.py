@@ -107,7 +107,7 @@ class _DriveWriter:
         self.T_global_world[:2, 3] = -np.asarray(self.chart.origin_m)
         key_poses = np.stack([self._ego_pose(stamp) for stamp in self.schedule.key_stamps_us])
         self.memory = SurfaceMemory(self.scene, key_poses)
-        self.observer = BoxObserver(self.scene, self.memory.samples, len(key_poses))
+        self.observer = BoxObserver(self.memory, len(key_poses))
         self.camera_rays: list[list[_Rays]] = [[] for _ in key_poses]
         self.lidar_rays: list[_Rays] = []
         self.street_seed = street_seed

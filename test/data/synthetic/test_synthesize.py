@@ -187,7 +187,7 @@ def test_points_in_a_box_carry_its_class(nusc, street):
     boxes = {
         row["instance_token"]: row for row in nusc.sample_annotation if row["sample_token"] == nusc.sample[0]["token"]
     }
-    checked = 0
+    checked, foreign = 0, 0
     for actor in street.actors:
         T = np.linalg.inv(actor.T_world_box(t_s))
         local = world @ T[:3, :3].T + T[:3, 3]
@@ -195,13 +195,18 @@ def test_points_in_a_box_carry_its_class(nusc, street):
         half = np.array([length, width, height]) / 2
         # The lowest centimetres belong to the ground.
         inside = (np.abs(local) < half + 1e-3).all(1) & (local[:, 2] > 0.05 - half[2])
-        assert (classes[inside] == actor.class_id).all(), actor.category
+        # Boxes may touch, as those of a crane and of the barrier under its arm; nothing static lies in a box.
+        mine = instances[inside] == actor.instance_index
+        assert (instances[inside] >= 0).all(), actor.category
+        assert (classes[inside][mine] == actor.class_id).all(), actor.category
+        foreign += int((~mine).sum())
         assert (np.abs(local[instances == actor.instance_index]) < half + 1e-3).all()
         checked += inside.sum()
         row = boxes.get(token("instance", NAME, actor.instance_index))
         returned = int((instances == actor.instance_index).sum())
         assert (row["num_lidar_pts"] if row else 0) == returned
     assert checked > 50
+    assert foreign <= 0.02 * checked
 
 
 def labels_of(out, nusc, index):
