@@ -29,17 +29,29 @@ def decode_image(
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: the file is missing or is not a picture.
+        DataError: the file is missing, is not a picture, is cut short or has more than 8 bits per channel.
+
+    Example:
+        >>> stream = io.BytesIO()
+        >>> Image.new("RGB", (160, 90)).save(stream, "JPEG")
+        >>> decode_image(stream.getvalue()).shape
+        (90, 160, 3)
+        >>> decode_image(stream.getvalue(), min_width=30, min_height=20).shape
+        (23, 40, 3)
     """
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if min_width is not None and min_height is not None:
                 image.draft("RGB", (min_width, min_height))
+            if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
+                raise DataError(name, "content", "8 bits per channel", f"mode {image.mode}")
             return np.asarray(image.convert("RGB"))
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(name, "file", "a picture", "no such file") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
 
 
@@ -67,28 +79,49 @@ def fit_camera(camera: Camera, width: int, height: int) -> Camera:
     return camera.resized(width, height, crop_top_px=top, crop_left_px=left, scale=scale)
 
 
-def fit_image(image: np.ndarray, camera: Camera, width: int, height: int) -> tuple[np.ndarray, Camera]:
-    """Fit a picture of any size to a network's picture size.
+def fit_image(
+    image: np.ndarray, camera: Camera, width: int, height: int, where: str | None = None
+) -> tuple[np.ndarray, Camera]:
+    """Fit a picture of any size to a network's picture size; see :func:`cover` for what is cut off.
 
     Args:
         image: (H, W, 3) uint8 RGB, either of the camera's size or a reduced decoding of it.
         camera: Describes the original picture.
         width: Target width, pixels.
         height: Target height, pixels.
+        where: Name of the picture in errors; None = the camera's name.
 
     Returns:
         (height, width, 3) uint8 picture and its camera.
 
     Raises:
         DataError: the picture is not (H, W, 3) uint8, or its shape is not the camera's.
+
+    Example:
+        >>> camera = Camera("front", np.diag([800.0, 800.0, 1.0]), np.eye(4), 1600, 900)
+        >>> small, fitted = fit_image(np.zeros((900, 1600, 3), np.uint8), camera, 704, 256)
+        >>> small.shape, fitted.intrinsics[0, 0], fitted.intrinsics[1, 2]  # 140 rows are cut off at the top
+        ((256, 704, 3), 352.0, -140.0)
     """
+    name = where or camera.name
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise DataError(camera.name, "image", "(H, W, 3) uint8 RGB", f"{image.shape} {image.dtype}")
-    sy, sx = image.shape[0] / camera.height, image.shape[1] / camera.width
-    if abs(sx * camera.height - image.shape[0]) > 1.5 or sx > 1 + 1e-9:
-        raise DataError(camera.name, "image", f"{(camera.height, camera.width)} or a reduction", image.shape[:2])
+        raise DataError(name, "image", "(H, W, 3) uint8 RGB", f"{image.shape} {image.dtype}")
+    reduction = _reduction(image, camera, name)
     scale, top, left = cover(camera, width, height)
-    box = (left / scale * sx, top / scale * sy, (left + width) / scale * sx, (top + height) / scale * sy)
+    to_stored = reduction / scale
+    box = (left * to_stored, top * to_stored, (left + width) * to_stored, (top + height) * to_stored)
     limited = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.shape[1]), min(box[3], image.shape[0]))
     fitted = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=limited, reducing_gap=2.0)
     return np.asarray(fitted), fit_camera(camera, width, height)
+
+
+def _reduction(image: np.ndarray, camera: Camera, name: str) -> float:
+    """Scale at which a picture was decoded: 1, 1/2, 1/4 or 1/8.
+
+    A JPEG decoder rounds the reduced size up, so the last row and column may hang over the picture's edge; the scale
+    itself is exact.
+    """
+    for divisor in (1, 2, 4, 8):
+        if image.shape[:2] == (-(-camera.height // divisor), -(-camera.width // divisor)):
+            return 1 / divisor
+    raise DataError(name, "image", f"{(camera.height, camera.width)}, or 1/2, 1/4 or 1/8 of it", image.shape[:2])

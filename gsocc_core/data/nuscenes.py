@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from gsocc_core.data.nuscenes_index import (
     read_key_frames,
 )
 from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.data.photometric import jitter
 from gsocc_core.data.view_labels import camera_order, sample_view_labels
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 from gsocc_core.geometry.frames import FrameSet, Targets
@@ -46,6 +48,8 @@ class DataArgs:
         views: Key frames that supervise a sample: the present and views - 1 drawn from ``view_offsets``.
         view_offsets: Candidates, in key frames from the present.
         max_view_depth_m: View labels beyond are ignored.
+        history: Earlier key frames whose pictures come along as moments 1 ... history.
+        photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
     """
 
     dataroot: str
@@ -60,34 +64,67 @@ class DataArgs:
     views: int = 7
     view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
     max_view_depth_m: float = 40.0
+    history: int = 0
+    photometric: float = 0.0
 
 
 class NuScenesOccupancy(Dataset[FrameSet]):
-    """One frame set (B = 1, T = 1) per key frame.
+    """One frame set (B = 1, T = 1 + history) per key frame.
 
-    Item access takes an index, or (index, seed): the seed draws the neighbouring views, else the nearest are taken.
+    Item access takes an index, or (index, seed): the seed draws the neighbouring views and the change of light, else
+    the nearest neighbours are taken and the pictures are left as they are.
+
+    A version whose name ends in ``test`` (v1.0-test) has no labels to offer: folders that do not exist count as None.
 
     Args:
         args: What to load.
         image_size: (height, width) of the network's pictures, pixels.
 
     Raises:
-        ConfigError: nuscenes-devkit is missing, or ``views`` asks for more than ``view_offsets`` holds.
+        ConfigError: nuscenes-devkit is missing, or a number in ``args`` makes no sense.
         DataError: the tree lacks tables, scenes, pictures or label folders.
+
+    Example:
+        >>> data = DataArgs("data/nuscenes", "v1.0-mini", split="mini_train")
+        >>> frames = NuScenesOccupancy(data, image_size=(256, 704))[0]  # doctest: +SKIP
+        >>> frames.images.shape  # doctest: +SKIP
+        torch.Size([1, 1, 6, 3, 256, 704])
     """
 
     def __init__(self, args: DataArgs, image_size: tuple[int, int]) -> None:
         if not 1 <= args.views <= 1 + len(args.view_offsets):
             raise ConfigError("data", "views", f"1 ... {1 + len(args.view_offsets)}", args.views)
+        if 0 in args.view_offsets or len(set(args.view_offsets)) != len(args.view_offsets):
+            raise ConfigError("data", "view_offsets", "different numbers, without 0", args.view_offsets)
+        if args.history < 0:
+            raise ConfigError("data", "history", "0 or more", args.history)
+        if not 0 <= args.photometric <= 1:
+            raise ConfigError("data", "photometric", "0 ... 1", args.photometric)
         nusc = open_nuscenes(args.dataroot, args.version)
         names = choose_scenes(nusc, args.split, args.scenes)
-        self.args, self.image_size, self.root = args, tuple(image_size), Path(args.dataroot)
+        self.root, self.image_size = Path(args.dataroot), tuple(image_size)
+        self.args = _existing_labels(args)
         self.scenes = read_key_frames(nusc, names, args.cameras)
         self.items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
-        self.orders = {d: camera_order(self.root / d) for d in (args.depth_dir, args.semantics_dir) if d is not None}
+        folders = (self.args.depth_dir, self.args.semantics_dir)
+        self.orders = {folder: camera_order(self.root / folder) for folder in folders if folder is not None}
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def of_scenes(self, names: Sequence[str]) -> NuScenesOccupancy:
+        """The part that holds some scenes, without reading the tables again.
+
+        Raises:
+            DataError: a name is not among this part's scenes.
+        """
+        known = [frames[0].scene_name for frames in self.scenes]
+        if missing := [name for name in names if name not in known]:
+            raise DataError(self.root, f"scene {missing[0]}", f"one of {known[:5]}...", "no such scene")
+        part = copy.copy(self)
+        part.scenes = [frames for frames in self.scenes if frames[0].scene_name in set(names)]
+        part.items = [(s, k) for s, frames in enumerate(part.scenes) for k in range(len(frames))]
+        return part
 
     def key_frame(self, index: int) -> KeyFrame:
         """The record of one item."""
@@ -97,27 +134,47 @@ class NuScenesOccupancy(Dataset[FrameSet]):
     def __getitem__(self, item: int | tuple[int, int]) -> FrameSet:
         index, seed = item if isinstance(item, tuple) else (item, None)
         scene, position = self.items[index]
-        present = self.scenes[scene][position]
-        height, width = self.image_size
-        pictures, cameras = [], []
-        for shot in present.shots:
-            small = decode_image(shot.path, min_width=width, min_height=height)
-            picture, camera = fit_image(small, camera_at(present, shot.camera, shot.T_world_ego), width, height)
-            pictures.append(picture)
-            cameras.append(camera)
+        frames = self.scenes[scene]
+        present = frames[position]
+        # Before the scene's beginning there is nothing: the present's cameras stand in, marked as invalid.
+        known = [position - t >= 0 for t in range(self.args.history + 1)]
+        moments = [frames[position - t] if there else present for t, there in enumerate(known)]
+        loaded = [self._pictures(present, moment, seed) for moment, there in zip(moments, known) if there]
+        images = np.zeros((len(moments), *loaded[0][0].shape), np.uint8)
+        images[: len(loaded)] = [pictures for pictures, _ in loaded]
+        views = len(self.args.cameras)
+        cameras = [cameras for _, cameras in loaded] + [loaded[0][1]] * (len(moments) - len(loaded))
+        T_ref_ego = np.stack([present.T_ego_world @ moment.T_world_ego for moment in moments])
         return FrameSet(
-            images=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)[None, None],
-            cameras=Cameras.stack(cameras).map(lambda t: t[None, None]),
+            images=torch.from_numpy(images).permute(0, 1, 4, 2, 3)[None],
+            cameras=Cameras.stack([c for moment in cameras for c in moment]).map(
+                lambda t: t.view(1, len(moments), views, *t.shape[1:])
+            ),
             camera_names=tuple(self.args.cameras),
-            camera_stamps_ns=torch.tensor([[[shot.stamp_ns for shot in present.shots]]]),
-            reference_stamp_ns=torch.tensor([[present.stamp_ns]]),
-            T_ref_ego=torch.eye(4)[None, None],
-            valid=torch.ones(1, 1, len(cameras), dtype=torch.bool),
-            pose_valid=torch.ones(1, 1, dtype=torch.bool),
+            camera_stamps_ns=torch.tensor([[[shot.stamp_ns for shot in moment.shots] for moment in moments]]),
+            reference_stamp_ns=torch.tensor([[moment.stamp_ns for moment in moments]]),
+            T_ref_ego=torch.from_numpy(T_ref_ego).float()[None],
+            valid=torch.tensor(known)[None, :, None].repeat(1, 1, views),
+            pose_valid=torch.tensor(known)[None],
             targets=self._targets(scene, position, seed),
             sample_tokens=(present.token,),
             scene_names=(present.scene_name,),
         )
+
+    def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
+        """(V, H, W, 3) pictures of one key frame and their cameras."""
+        height, width = self.image_size
+        pictures, cameras = [], []
+        for shot in moment.shots:
+            small = decode_image(shot.path, min_width=width, min_height=height)
+            full = camera_at(present, shot.camera, shot.T_world_ego)
+            picture, camera = fit_image(small, full, width, height, where=str(shot.path))
+            pictures.append(picture)
+            cameras.append(camera)
+        stacked = np.stack(pictures)
+        if seed is not None and self.args.photometric:
+            stacked = jitter(stacked, seed, self.args.photometric)
+        return stacked, cameras
 
     def _targets(self, scene: int, position: int, seed: int | None) -> Targets | None:
         args, present = self.args, self.scenes[scene][position]
@@ -147,15 +204,8 @@ class NuScenesOccupancy(Dataset[FrameSet]):
             frame = frames[position + offsets[i]] if i < len(offsets) else present
             full = [camera_at(present, shot.camera, shot.T_world_ego) for shot in frame.shots]
             cameras += [fit_camera(camera, width, height) for camera in full]
-            if i >= len(offsets):
-                continue
-            if args.semantics_dir is not None:
-                path = self.root / args.semantics_dir / frame.scene_name / f"{frame.token}.npy"
-                ids = sample_view_labels(path, self.orders[args.semantics_dir], full, width, height)
-                semantics[i] = np.where(ids > 0, ids, OCC3D_NUSCENES.ignore_id)
-            if args.depth_dir is not None:
-                path = self.root / args.depth_dir / frame.scene_name / f"{frame.token}.npy"
-                depth[i] = sample_view_labels(path, self.orders[args.depth_dir], full, width, height)
+            if i < len(offsets):
+                self._read_view_labels(frame, full, semantics[i], depth[i])
         far = depth > args.max_view_depth_m
         depth[far] = 0.0
         semantics[far] = OCC3D_NUSCENES.ignore_id
@@ -170,14 +220,46 @@ class NuScenesOccupancy(Dataset[FrameSet]):
             "view_time_s": torch.tensor([[s * 1e-9 for s in stamps] + [0.0] * (args.views - len(offsets))]),
         }
 
+    def _read_view_labels(
+        self, frame: KeyFrame, cameras: Sequence[Camera], semantics: np.ndarray, depth: np.ndarray
+    ) -> None:
+        """Fill (V, height, width) class ids and metres from the label files of one key frame."""
+        height, width = self.args.view_size
+        if (folder := self.args.semantics_dir) is not None:
+            path = self.root / folder / frame.scene_name / f"{frame.token}.npy"
+            ids = sample_view_labels(path, self.orders[folder], cameras, width, height)
+            if ids.size and ids.max() >= OCC3D_NUSCENES.free_id:
+                raise DataError(path, "class ids", f"below {OCC3D_NUSCENES.free_id}, 0 = none", int(ids.max()))
+            np.copyto(semantics, ids, where=ids > 0, casting="unsafe")
+        if (folder := self.args.depth_dir) is not None:
+            path = self.root / folder / frame.scene_name / f"{frame.token}.npy"
+            metres = sample_view_labels(path, self.orders[folder], cameras, width, height)
+            # Written so that nan, which compares false, means no label.
+            np.copyto(depth, metres, where=(metres > 0) & (metres < np.inf), casting="unsafe")
+
+
+def _existing_labels(args: DataArgs) -> DataArgs:
+    """The arguments without the label folders that a test version does not have."""
+
+    def checked(key: str, folder: str | None) -> str | None:
+        if folder is None or (Path(args.dataroot) / folder).is_dir():
+            return folder
+        if args.version.endswith("test"):
+            return None
+        path = Path(args.dataroot) / folder
+        raise DataError(path, key, "a folder with labels, or null to do without", "no such folder")
+
+    return replace(
+        args,
+        occ3d_dir=checked("occ3d_dir", args.occ3d_dir),
+        depth_dir=checked("depth_dir", args.depth_dir),
+        semantics_dir=checked("semantics_dir", args.semantics_dir),
+    )
+
 
 def camera_at(present: KeyFrame, camera: Camera, T_world_ego: np.ndarray) -> Camera:
     """A camera with its ego motion to the present reference time, composed in float64."""
-    T_ref_ego = np.linalg.inv(present.T_world_ego) @ T_world_ego
-    return Camera(
-        camera.name, camera.intrinsics, camera.T_ego_cam, camera.width, camera.height, camera.model, camera.distortion,
-        T_ref_ego,
-    )  # fmt: skip
+    return replace(camera, T_ref_ego=present.T_ego_world @ T_world_ego)
 
 
 def collate(samples: Sequence[FrameSet]) -> FrameSet:

@@ -68,6 +68,20 @@ class KeyFrame:
     lidar_path: Path
     shots: tuple[CameraShot, ...]
 
+    @property
+    def T_ego_world(self) -> np.ndarray:
+        """(4, 4) float64 inverse of ``T_world_ego``."""
+        # LAPACK would cost a loader more than all its other arithmetic.
+        T = np.eye(4)
+        T[:3, :3] = self.T_world_ego[:3, :3].T
+        T[:3, 3] = -T[:3, :3] @ self.T_world_ego[:3, 3]
+        return T
+
+    @property
+    def T_world_lidar(self) -> np.ndarray:
+        """(4, 4) float64 pose of the LiDAR in the world at the reference time."""
+        return self.T_world_ego @ self.T_ego_lidar
+
 
 def open_nuscenes(dataroot: str | Path, version: str) -> Any:
     """Open a data set with nuscenes-devkit.
@@ -127,13 +141,7 @@ def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) ->
     elif split is None:
         wanted = set(known)
     else:
-        own = where / "splits.json"
-        if own.is_file():
-            splits = json.loads(own.read_text(encoding="utf-8"))
-        else:
-            from nuscenes.utils.splits import create_splits_scenes
-
-            splits = create_splits_scenes()
+        splits = _splits(where)
         if split not in splits:
             raise DataError(where, f"split {split}", f"one of {sorted(splits)}", "no such split")
         wanted = set(splits[split])
@@ -141,6 +149,22 @@ def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) ->
     if not chosen:
         raise DataError(where, f"split {split}", f"scenes among {known[:5]}...", "none of its scenes is in the tables")
     return chosen
+
+
+def _splits(where: Path) -> dict[str, list[str]]:
+    own = where / "splits.json"
+    if not own.is_file():
+        from nuscenes.utils.splits import create_splits_scenes
+
+        official: dict[str, list[str]] = create_splits_scenes()
+        return official
+    try:
+        splits = json.loads(own.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(own, "file", "JSON: {split: [scene names]}", error) from error
+    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
+        raise DataError(own, "content", "{split: [scene names]}", type(splits).__name__)
+    return splits
 
 
 def read_key_frames(nusc: Any, scene_names: Sequence[str], cameras: Sequence[str]) -> list[list[KeyFrame]]:
@@ -158,45 +182,66 @@ def read_key_frames(nusc: Any, scene_names: Sequence[str], cameras: Sequence[str
         DataError: a sample lacks one of the sensors, or a picture is missing on disk.
     """
     by_name = {scene["name"]: scene for scene in nusc.scene}
+    cameras_by_key: dict[tuple[str, int, int], Camera] = {}
     result = []
     for name in scene_names:
         frames: list[KeyFrame] = []
         token = by_name[name]["first_sample_token"]
         while token:
             sample = nusc.get("sample", token)
-            frames.append(_read_key_frame(nusc, sample, name, len(frames), cameras))
+            frames.append(_read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key))
             token = sample["next"]
         result.append(frames)
     return result
 
 
-def _read_key_frame(nusc: Any, sample: dict[str, Any], scene_name: str, index: int, cameras: Sequence[str]) -> KeyFrame:
+def _read_key_frame(
+    nusc: Any,
+    sample: dict[str, Any],
+    scene_name: str,
+    index: int,
+    cameras: Sequence[str],
+    cameras_by_key: dict[tuple[str, int, int], Camera],
+) -> KeyFrame:
     for channel in (*cameras, "LIDAR_TOP"):
         if channel not in sample["data"]:
             where = Path(nusc.dataroot) / nusc.version / "sample_data.json"
             raise DataError(where, f"sample {sample['token']}", f"a key frame of {channel}", sorted(sample["data"]))
-    lidar = nusc.get("sample_data", sample["data"]["LIDAR_TOP"])
+    lidar = _row(nusc, "sample_data", sample["data"]["LIDAR_TOP"])
     return KeyFrame(
         token=sample["token"],
         scene_name=scene_name,
         index=index,
         stamp_ns=int(lidar["timestamp"]) * 1000,
-        T_world_ego=_pose(nusc.get("ego_pose", lidar["ego_pose_token"])),
-        T_ego_lidar=_pose(nusc.get("calibrated_sensor", lidar["calibrated_sensor_token"])),
+        T_world_ego=_pose(_row(nusc, "ego_pose", lidar["ego_pose_token"])),
+        T_ego_lidar=_pose(_row(nusc, "calibrated_sensor", lidar["calibrated_sensor_token"])),
         lidar_path=Path(nusc.dataroot) / lidar["filename"],
-        shots=tuple(_read_shot(nusc, sample["data"][camera], camera) for camera in cameras),
+        shots=tuple(_read_shot(nusc, sample["data"][camera], camera, cameras_by_key) for camera in cameras),
     )
 
 
-def _read_shot(nusc: Any, token: str, name: str) -> CameraShot:
-    data = nusc.get("sample_data", token)
-    sensor = nusc.get("calibrated_sensor", data["calibrated_sensor_token"])
+def _read_shot(nusc: Any, token: str, name: str, cameras_by_key: dict[tuple[str, int, int], Camera]) -> CameraShot:
+    data = _row(nusc, "sample_data", token)
     path = Path(nusc.dataroot) / data["filename"]
     if not path.is_file():
         raise DataError(path, f"sample_data {token}", "a picture", "no such file")
-    intrinsics = np.asarray(sensor["camera_intrinsic"], np.float64)
-    camera = Camera(name, intrinsics, _pose(sensor), int(data["width"]), int(data["height"]))
-    return CameraShot(path, int(data["timestamp"]) * 1000, camera, _pose(nusc.get("ego_pose", data["ego_pose_token"])))
+    # Shots of a drive share one Camera: it is checked once, and pickling for loader processes stores it once.
+    key = (data["calibrated_sensor_token"], int(data["width"]), int(data["height"]))
+    if key not in cameras_by_key:
+        sensor = _row(nusc, "calibrated_sensor", key[0])
+        intrinsics = np.asarray(sensor["camera_intrinsic"], np.float64)
+        cameras_by_key[key] = Camera(name, intrinsics, _pose(sensor), key[1], key[2])
+    pose = _pose(_row(nusc, "ego_pose", data["ego_pose_token"]))
+    return CameraShot(path, int(data["timestamp"]) * 1000, cameras_by_key[key], pose)
+
+
+def _row(nusc: Any, table: str, token: str) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = nusc.get(table, token)
+    except KeyError as error:
+        where = Path(nusc.dataroot) / nusc.version / f"{table}.json"
+        raise DataError(where, f"token {token}", "a row", "no such token") from error
+    return row
 
 
 def _pose(record: dict[str, Any]) -> np.ndarray:

@@ -42,7 +42,13 @@ def camera_order(folder: str | Path) -> tuple[str, ...]:
         raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")
     listed = folder / "cameras.json"
     if listed.is_file():
-        return tuple(json.loads(listed.read_text(encoding="utf-8")))
+        try:
+            names = json.loads(listed.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(listed, "file", "a JSON list of camera names", error) from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError(listed, "content", "a list of camera names", names)
+        return tuple(names)
     for name, order in PUBLISHED_ORDERS.items():
         if folder.name.startswith(name.removesuffix("_nusc")):
             return order
@@ -77,6 +83,8 @@ def sample_view_labels(
         raise DataError(path, "shape", f"({len(order)}, H, W)", stored.shape)
     result = np.empty((len(cameras), height, width), stored.dtype)
     for i, camera in enumerate(cameras):
+        if camera.name not in order:
+            raise DataError(path, camera.name, f"one of {tuple(order)}", "no labels for this camera")
         scale, top, left = cover(camera, width, height)
         rows = (np.arange(height) + 0.5 + top) / scale * stored.shape[1] / camera.height
         columns = (np.arange(width) + 0.5 + left) / scale * stored.shape[2] / camera.width
