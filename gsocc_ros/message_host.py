@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import array
 import os
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -84,7 +83,7 @@ def _rclpy_array(values: np.ndarray) -> Any:
     if values.dtype == bool:
         return values.tolist()
     converted = array.array(values.dtype.char)
-    converted.frombytes(np.ascontiguousarray(values).tobytes())
+    converted.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return converted
 
 
@@ -102,7 +101,7 @@ def register_own_messages(types: Typestore) -> None:
 
 
 def find_share_file(relative: str) -> Path:
-    """A file that is installed beside the code: in the source tree, a Python prefix, or a ROS workspace.
+    """A file that is installed beside the code: in the source tree, a Python package, or a ROS workspace.
 
     Args:
         relative: For instance ``msg/SemanticOccupancy.msg``.
@@ -113,7 +112,8 @@ def find_share_file(relative: str) -> Path:
     Raises:
         DataError: it is in none of the places.
     """
-    places = [Path(__file__).resolve().parents[1], Path(sys.prefix) / "share" / "gsocc_ros"]
+    here = Path(__file__).resolve()
+    places = [here.parents[1], here.parent / "share"]
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     places += [Path(prefix) / "share" / "gsocc_ros" for prefix in prefixes if prefix]
     for place in places:

@@ -1,145 +1,74 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Value types to ROS messages and back. Plain Python: the host decides whose message classes are made."""
+"""Occupancy, class tables and Gaussians as ROS messages, and back. The host decides whose classes are made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from gsocc_core import Camera, ClassTable, Gaussians, SemanticGrid, VoxelGrid
-from gsocc_core.errors import DataError
+from gsocc_core import ClassTable, Gaussians, SemanticGrid, VoxelGrid
+from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.rigid import rigid_from_quat, rotmat_to_quat
 from gsocc_ros.message_host import MessageHost
+from gsocc_ros.sensor_messages import point_cloud
 
-#: PointField data types of sensor_msgs.
-_FIELD_CODES = {"u1": 2, "u2": 4, "u4": 6, "f4": 7, "f8": 8}
+#: Points of occupied voxels. Every field is aligned to its size: some readers cast pointers instead of copying.
+_VOXEL_POINT = np.dtype({
+    "names": ["x", "y", "z", "rgb", "label", "confidence"], "formats": ["<f4", "<f4", "<f4", "<f4", "u1", "<f4"],
+    "offsets": [0, 4, 8, 12, 16, 20], "itemsize": 24,
+})  # fmt: skip
 
 
 def class_table_id(classes: ClassTable) -> str:
-    """Short id that changes with names, colours or roles of the classes."""
-    text = json.dumps(classes.to_dict(), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def transform(host: MessageHost, T_parent_child: np.ndarray, parent: str, child: str, stamp_ns: int) -> Any:
-    """A geometry_msgs/TransformStamped from a (4, 4) pose of ``child`` in ``parent``."""
-    w, x, y, z = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(T_parent_child[:3, :3]))).tolist()
-    tx, ty, tz = (float(v) for v in T_parent_child[:3, 3])
-    return host.make(
-        "geometry_msgs/msg/TransformStamped",
-        header=host.header(stamp_ns, parent),
-        child_frame_id=child,
-        transform=host.make(
-            "geometry_msgs/msg/Transform",
-            translation=host.make("geometry_msgs/msg/Vector3", x=tx, y=ty, z=tz),
-            rotation=host.make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
-        ),
-    )
-
-
-def transforms(host: MessageHost, items: Iterable[Any]) -> Any:
-    """A tf2_msgs/TFMessage."""
-    return host.make("tf2_msgs/msg/TFMessage", transforms=list(items))
-
-
-def camera_info(host: MessageHost, camera: Camera, stamp_ns: int, frame_id: str) -> Any:
-    """A sensor_msgs/CameraInfo: R is the identity, P = [K | 0] (REP-104, a monocular camera).
-
-    Args:
-        host: Whose message.
-        camera: Pinhole or fisheye camera.
-        stamp_ns: Stamp.
-        frame_id: Optical frame.
-    """
-    K = camera.intrinsics
-    distortion = camera.distortion or (0.0,) * (4 if camera.model == "fisheye" else 5)
-    model = (
-        "equidistant" if camera.model == "fisheye" else "plumb_bob" if len(distortion) <= 5 else "rational_polynomial"
-    )
-    return host.make(
-        "sensor_msgs/msg/CameraInfo",
-        header=host.header(stamp_ns, frame_id),
-        height=camera.height,
-        width=camera.width,
-        distortion_model=model,
-        d=np.asarray(distortion, np.float64),
-        k=K.reshape(-1).astype(np.float64),
-        r=np.eye(3).reshape(-1),
-        p=np.hstack([K, np.zeros((3, 1))]).reshape(-1),
-        binning_x=0,
-        binning_y=0,
-        roi=host.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
-    )
-
-
-def compressed_image(host: MessageHost, data: bytes, stamp_ns: int, frame_id: str, encoding: str = "jpeg") -> Any:
-    """A sensor_msgs/CompressedImage that holds an encoded picture as it is."""
-    return host.make(
-        "sensor_msgs/msg/CompressedImage",
-        header=host.header(stamp_ns, frame_id),
-        format=encoding,
-        data=np.frombuffer(data, np.uint8),
-    )
-
-
-def point_cloud(host: MessageHost, points: np.ndarray, stamp_ns: int, frame_id: str) -> Any:
-    """A sensor_msgs/PointCloud2 from a structured array.
-
-    Args:
-        host: Whose message.
-        points: (N,) structured array; its fields become the cloud's fields.
-        stamp_ns: Stamp.
-        frame_id: Frame of the points.
-    """
-    layout = points.dtype.fields or {}
-    fields = [
-        host.make(
-            "sensor_msgs/msg/PointField", name=name, offset=int(offset), datatype=_FIELD_CODES[kind.str[1:]], count=1
-        )
-        for name, (kind, offset, *_) in layout.items()
-    ]
-    size = points.dtype.itemsize
-    return host.make(
-        "sensor_msgs/msg/PointCloud2",
-        header=host.header(stamp_ns, frame_id),
-        height=1,
-        width=len(points),
-        fields=fields,
-        is_bigendian=False,
-        point_step=size,
-        row_step=size * len(points),
-        data=np.ascontiguousarray(points).view(np.uint8).reshape(-1),
-        is_dense=True,
-    )
+    """Short id that changes with what a SemanticClassTable says: names, colours, roles of the classes."""
+    content = [classes.names, classes.colors, sorted(classes.dynamic_ids), classes.free_id, classes.ignore_id]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
 def occupied_voxels(grid: SemanticGrid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres (N, 3) float32 in the ego frame, labels (N,) uint8 and confidences (N,) float32 of occupied voxels."""
-    labels = grid.labels.numpy()
-    taken = (labels != grid.classes.free_id) & (labels != grid.classes.ignore_id)
-    index = np.flatnonzero(taken)
-    xyz = np.stack(np.unravel_index(index, labels.shape), axis=-1)
-    centers = (np.asarray(grid.grid.lower) + (xyz + 0.5) * np.asarray(grid.grid.size_m)).astype(np.float32)
-    if grid.grid.T_ego_grid is not None:
-        T = grid.grid.T_ego_grid_matrix
-        centers = (centers @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+    """What is neither free nor without a label.
+
+    Args:
+        grid: Labels (X, Y, Z).
+
+    Returns:
+        (N, 3) int64 voxel indices, (N,) uint8 labels, and (N,) float32 confidences, 1 where the grid holds none.
+
+    Raises:
+        ShapeError: the labels have batch dimensions.
+    """
+    labels = _single(grid)
+    index = np.flatnonzero((labels != grid.classes.free_id) & (labels != grid.classes.ignore_id))
     confidence = np.ones(len(index), np.float32)
     if grid.confidence is not None:
-        confidence = grid.confidence.numpy().reshape(-1)[index].astype(np.float32)
-    return centers, labels.reshape(-1)[index], confidence
+        confidence = grid.confidence.cpu().numpy().reshape(-1)[index].astype(np.float32)
+    return np.stack(np.unravel_index(index, labels.shape), axis=-1), labels.reshape(-1)[index], confidence
+
+
+def _single(grid: SemanticGrid) -> np.ndarray:
+    if tuple(grid.labels.shape) != grid.grid.shape:
+        raise ShapeError("message", "labels", f"{grid.grid.shape} without batch dimensions", tuple(grid.labels.shape))
+    return grid.labels.cpu().numpy()
+
+
+def _grid_pose(grid: VoxelGrid) -> np.ndarray:
+    corner = np.eye(4)
+    corner[:3, 3] = grid.lower
+    return grid.T_ego_grid_matrix @ corner
 
 
 def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
     """Occupied voxels as a PointCloud2: x, y, z (m), rgb (packed as RViz reads it), label, confidence."""
-    centers, labels, confidence = occupied_voxels(grid)
-    kinds = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<f4"), ("label", "u1"), ("confidence", "<f4")]
-    points = np.zeros(len(labels), np.dtype(kinds))
+    index, labels, confidence = occupied_voxels(grid)
+    T = _grid_pose(grid.grid)
+    centers = ((index + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
+    points = np.zeros(len(labels), _VOXEL_POINT)
     points["x"], points["y"], points["z"] = centers.T
     red, green, blue = grid.classes.palette().astype(np.uint32)[labels].T
     points["rgb"] = ((red << 16) | (green << 8) | blue).view(np.float32)
@@ -148,8 +77,12 @@ def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: 
 
 
 def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
-    """Occupied voxels as one CUBE_LIST Marker; slower to build than :func:`voxel_cloud`, for viewers without clouds."""
-    centers, labels, _ = occupied_voxels(grid)
+    """Occupied voxels as one CUBE_LIST Marker; slower to build than :func:`voxel_cloud`, for viewers without clouds.
+
+    The points are in the frame of the marker's pose, whose axes are those of the grid: cubes turn with it.
+    """
+    index, labels, _ = occupied_voxels(grid)
+    centers = (index + 0.5) * np.asarray(grid.grid.size_m)
     palette = grid.classes.palette() / 255.0
     colors = {
         int(i): host.make(
@@ -157,7 +90,6 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
         )
         for i in np.unique(labels)
     }
-    point = host.make
     x, y, z = (0.95 * s for s in grid.grid.size_m)  # a gap tells single voxels apart
     return host.make(
         "visualization_msgs/msg/Marker",
@@ -166,12 +98,12 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
         id=0,
         type=6,
         action=0,
-        pose=_pose(host, np.eye(4)),
+        pose=_pose(host, _grid_pose(grid.grid)),
         scale=host.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
         color=host.make("std_msgs/msg/ColorRGBA", r=1.0, g=1.0, b=1.0, a=1.0),
         lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
         frame_locked=False,
-        points=[point("geometry_msgs/msg/Point", x=a, y=b, z=c) for a, b, c in centers.astype(float).tolist()],
+        points=[host.make("geometry_msgs/msg/Point", x=a, y=b, z=c) for a, b, c in centers.tolist()],
         colors=[colors[i] for i in labels.tolist()],
         texture_resource="",
         texture=host.make(
@@ -194,23 +126,24 @@ def occupancy(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: st
         stamp_ns: Time that the labels refer to.
         frame_id: The ego frame's name.
         model_id: What made the labels.
+
+    Raises:
+        ShapeError: the labels have batch dimensions.
     """
+    labels = _single(grid)
     x, y, z = grid.grid.shape
     sx, sy, sz = grid.grid.size_m
-    corner = np.eye(4)
-    corner[:3, 3] = grid.grid.lower
-    empty = np.zeros(0, np.uint8)
-    confidence = (
-        empty if grid.confidence is None else np.rint(grid.confidence.numpy().reshape(-1) * 255).astype(np.uint8)
-    )
-    observed = empty if grid.observed is None else grid.observed.numpy().reshape(-1).astype(np.uint8)
-    velocity = np.zeros(0, np.float32)
+    confidence, observed, velocity = np.zeros(0, np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
+    if grid.confidence is not None:
+        confidence = _as_bytes(grid.confidence)
+    if grid.observed is not None:
+        observed = grid.observed.cpu().numpy().reshape(-1).astype(np.uint8)
     if grid.velocity is not None:
-        velocity = grid.velocity.numpy().reshape(-1).astype(np.float32)
+        velocity = grid.velocity.cpu().numpy().reshape(-1).astype(np.float32)
     return host.make(
         "gsocc_ros/msg/SemanticOccupancy",
         header=host.header(stamp_ns, frame_id),
-        origin=_pose(host, grid.grid.T_ego_grid_matrix @ corner),
+        origin=_pose(host, _grid_pose(grid.grid)),
         voxel_size=host.make("geometry_msgs/msg/Vector3", x=sx, y=sy, z=sz),
         size_x=x,
         size_y=y,
@@ -219,7 +152,7 @@ def occupancy(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: st
         unknown_label=grid.classes.ignore_id,
         class_table_id=class_table_id(grid.classes),
         model_id=model_id,
-        labels=grid.labels.numpy().reshape(-1),
+        labels=labels.reshape(-1),
         confidence=confidence,
         observed=observed,
         velocity=velocity,
@@ -238,12 +171,17 @@ def read_occupancy(message: Any, classes: ClassTable, where: str = "SemanticOccu
         Labels (X, Y, Z) with what optional parts the message holds.
 
     Raises:
-        DataError: an array has another length than the grid, or the free label differs from the table's.
+        DataError: an array has another length than the grid, the grid is empty, or free and unknown labels are not
+            the table's.
     """
     shape = (int(message.size_x), int(message.size_y), int(message.size_z))
     count = shape[0] * shape[1] * shape[2]
-    if int(message.free_label) != classes.free_id:
-        raise DataError(where, "free_label", classes.free_id, int(message.free_label))
+    for key, expected in (("free_label", classes.free_id), ("unknown_label", classes.ignore_id)):
+        if int(getattr(message, key)) != expected:
+            raise DataError(where, key, f"{expected} as in the class table", int(getattr(message, key)))
+    size = tuple(float(getattr(message.voxel_size, a)) for a in "xyz")
+    if count == 0 or not all(0 < s < np.inf for s in size):
+        raise DataError(where, "size, voxel_size", "at least one voxel of positive size (m)", (shape, size))
     arrays: dict[str, np.ndarray] = {}
     for key, kind, per_voxel in (
         ("labels", np.uint8, 1), ("confidence", np.uint8, 1), ("observed", np.uint8, 1), ("velocity", np.float32, 3),
@@ -252,7 +190,6 @@ def read_occupancy(message: Any, classes: ClassTable, where: str = "SemanticOccu
         if values.size != count * per_voxel and (values.size or key == "labels"):
             raise DataError(where, key, f"{count * per_voxel} values for a grid of {shape}", values.size)
         arrays[key] = values
-    size = tuple(float(getattr(message.voxel_size, a)) for a in "xyz")
     T = _read_pose(message.origin)
     lower = tuple(float(v) for v in T[:3, 3])
     T_ego_grid = None
@@ -311,7 +248,13 @@ def gaussian_array(
         stamp_ns: Time that the scene refers to.
         frame_id: The ego frame's name.
         model_id: What made the scene.
+
+    Raises:
+        ShapeError: the scene has batch dimensions, or other feature channels than the class table.
     """
+    if scene.batch_shape or scene.features.shape[-1] != len(classes.channel_ids):
+        expected = f"(N, {len(classes.channel_ids)}) without batch dimensions"
+        raise ShapeError("GaussianArray", "features", expected, tuple(scene.features.shape))
     g = scene.map(lambda t: t.detach().float().cpu())
     probability, channel = g.features.softmax(-1).max(-1)
     quats = torch.nn.functional.normalize(g.quats, dim=-1)
@@ -325,7 +268,7 @@ def gaussian_array(
         quats=quats.numpy().reshape(-1),
         opacities=g.opacities.numpy().reshape(-1),
         labels=np.asarray(classes.channel_ids, np.uint8)[channel.numpy()],
-        confidence=np.rint(probability.numpy() * 255).astype(np.uint8),
+        confidence=_as_bytes(probability),
         velocities=velocities,
         class_table_id=class_table_id(classes),
         model_id=model_id,
@@ -340,6 +283,11 @@ def stage_latency(host: MessageHost, milliseconds: Mapping[str, float], stamp_ns
         stages=list(milliseconds),
         milliseconds=np.asarray(list(milliseconds.values()), np.float32),
     )
+
+
+def _as_bytes(fractions: torch.Tensor) -> np.ndarray:
+    values = torch.nan_to_num(fractions.detach().float().cpu()).clamp(0, 1).numpy().reshape(-1)
+    return np.rint(values * 255).astype(np.uint8)
 
 
 def _pose(host: MessageHost, T: np.ndarray) -> Any:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,29 +15,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import Writer
-from rosbags.typesys.store import Typestore
+from rosbags.interfaces import Connection, Qos
 from tqdm import tqdm
 
 from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.data.occ3d import read_occ3d
-from gsocc_core.errors import DataError, GsoccError
-from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros import messages
-from gsocc_ros.bag_files import Distro, Storage, new_bag
+from gsocc_core.errors import DataError, GsoccError, OutputExistsError
+from gsocc_ros import messages, sensor_messages
+from gsocc_ros.bag_files import Distro, Storage, new_bag, qos_profile
 from gsocc_ros.message_host import MessageHost, rosbags_host
+from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
 
 WORLD_FRAME, BASE_FRAME = "map", "base_link"
-TRUTH_TOPIC, TRUTH_CLASSES_TOPIC = "/occupancy/ground_truth", "/occupancy/ground_truth/classes"
-#: Points of nuScenes' .pcd.bin files.
+#: Where Occ3D keeps its labels.
+OCC3D_FOLDER = "gts"
+#: Points of nuScenes' .pcd.bin files, and of our clouds (padded, so that every field is aligned to its size).
 _LIDAR_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<f4")])
-_CLOUD_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2")])
+_CLOUD_POINT = np.dtype({
+    "names": ["x", "y", "z", "intensity", "ring"], "formats": ["<f4", "<f4", "<f4", "<f4", "<u2"], "itemsize": 20,
+})  # fmt: skip
+#: First bytes of the picture formats that players know, and what CompressedImage calls them.
+_ENCODINGS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n": "png"}
 
-SENSOR_DATA = (5, QosReliability.RELIABLE, QosDurability.VOLATILE)
-LATCHED = (1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL)
-STREAM = (100, QosReliability.RELIABLE, QosDurability.VOLATILE)
+#: A reliable offer suits every subscriber, also best-effort ones.
+SENSOR_DATA, STREAM, LATCHED = qos_profile(5), qos_profile(100), qos_profile(1, latched=True)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class _Event:
     order: int
     topic: str
     message_type: str
-    qos: tuple[int, QosReliability, QosDurability]
+    qos: Qos
     build: Callable[[], Any]
 
 
@@ -57,14 +61,16 @@ def nuscenes_to_rosbag2(
     version: str = "v1.0-trainval",
     storage: Storage = "mcap",
     distro: Distro = "jazzy",
-    occupancy: str | None = "gts",
+    occupancy: str | None = OCC3D_FOLDER,
     sweeps: bool = True,
 ) -> None:
     """Write one nuScenes scene as a rosbag2 recording that ``ros2 bag`` plays.
 
-    Frames: ``map`` -> ``base_link`` in ``/tf`` at every distinct ego-pose stamp; ``base_link`` -> sensors in the
-    latched ``/tf_static``, from that drive's own calibration. Camera frames are optical (z forward) and named
-    ``<camera>_optical_frame``, as REP-103 asks. Pictures stay the JPEGs they are. Log time = header stamp, sorted.
+    Frames: ``map`` -> ``base_link`` in ``/tf`` at every distinct ego-pose stamp of the scene, radars and sweeps
+    included; ``base_link`` -> cameras and LiDAR in the latched ``/tf_static``, from that drive's own calibration.
+    nuScenes' camera frames are optical (z forward) and named ``<camera>_optical_frame``, as REP-103 asks. Pictures
+    stay the JPEGs they are. Log time = header stamp, sorted. Scene, data set version and calibration stand in the
+    recording's custom data.
 
     Args:
         dataroot: A tree in nuScenes layout.
@@ -73,33 +79,37 @@ def nuscenes_to_rosbag2(
         version: Name of the tables' folder.
         storage: mcap or sqlite3.
         distro: Oldest ROS 2 distribution that must read it.
-        occupancy: Folder of Occ3D labels inside ``dataroot``, written as ground truth; None = without. Key frames
-            without a label file (a test split has none) get no ground truth.
+        occupancy: Folder of Occ3D labels inside ``dataroot``, written as ground truth of the voxels that the key
+            frame's cameras see; None = without. Key frames without a label file get no ground truth, and a tree
+            without the folder ``gts`` (a test split) gets none at all; any other folder has to exist.
         sweeps: Write the readings between key frames too.
 
     Raises:
-        DataError: the tree lacks tables, the scene or a file.
+        DataError: the tree lacks tables, the scene or a file, or a file is no picture, point cloud or label file.
         OutputExistsError: ``out`` exists.
         ConfigError: nuscenes-devkit is not installed.
 
     Example:
         ``nuscenes_to_rosbag2("data/nuscenes", "scene-0103", scene="scene-0103", version="v1.0-mini")``
     """
+    if Path(out).exists():  # told at once: the tables of the whole data set take half a minute to read
+        raise OutputExistsError(out, "output", "a path that does not exist yet", "something is there")
     nusc = open_nuscenes(dataroot, version)
     choose_scenes(nusc, None, [scene])
     drive = next(s for s in nusc.scene if s["name"] == scene)
     host, types = rosbags_host(distro)
-    source = _Scene(nusc, drive, host, Path(occupancy) if occupancy else None, sweeps)
+    source = _Scene(nusc, drive, host, occupancy, sweeps)
     events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
     with new_bag(out, storage, distro) as writer:
         connections: dict[str, Connection] = {}
         for event in tqdm(events, desc=scene, unit="msg"):
             if event.topic not in connections:
-                connections[event.topic] = _connect(writer, event, types)
+                connections[event.topic] = writer.add_connection(
+                    event.topic, event.message_type, typestore=types, offered_qos_profiles=[event.qos]
+                )
             raw = types.serialize_cdr(event.build(), event.message_type)
             writer.write(connections[event.topic], event.stamp_ns, raw)
-        details = {"scene": scene, "scene_token": drive["token"], "dataset_version": version}
-        for key, value in details.items():
+        for key, value in source.custom_data().items():
             writer.set_custom_data(key, value)
 
 
@@ -118,143 +128,147 @@ class _Scene:
     """Events of one scene."""
 
     def __init__(
-        self, nusc: Any, drive: dict[str, Any], host: MessageHost, occupancy: Path | None, sweeps: bool
+        self, nusc: Any, drive: dict[str, Any], host: MessageHost, occupancy: str | None, sweeps: bool
     ) -> None:
-        self.nusc, self.drive, self.host, self.occupancy, self.sweeps = nusc, drive, host, occupancy, sweeps
+        self.nusc, self.drive, self.host, self.sweeps = nusc, drive, host, sweeps
         self.root = Path(nusc.dataroot)
+        self.labels = self._labels_folder(occupancy)
         self.samples = list(self._chain("sample", drive["first_sample_token"]))
+        self.sensors: dict[str, dict[str, Any]] = {}  # the drive's calibration by channel, filled by events()
+
+    def _get(self, table: str, token: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = self.nusc.get(table, token)
+        except KeyError as error:
+            where = self.root / self.nusc.version / f"{table}.json"
+            raise DataError(where, "token", f"a record {token!r}", "none") from error
+        return record
+
+    def _labels_folder(self, occupancy: str | None) -> Path | None:
+        if occupancy is None:
+            return None
+        folder = self.root / occupancy
+        if folder.is_dir():
+            return folder
+        if occupancy == OCC3D_FOLDER:
+            return None
+        raise DataError(folder, "occupancy", "a folder of Occ3D labels", "no such folder")
 
     def _chain(self, table: str, token: str) -> Iterator[dict[str, Any]]:
         while token:
-            record = self.nusc.get(table, token)
+            record = self._get(table, token)
             yield record
             token = record["next"]
 
     def _readings(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(channel, sample_data) of every camera and LiDAR reading of the scene."""
+        """(channel, sample_data) of every reading of the scene, whatever the sensor."""
         tokens = {sample["token"] for sample in self.samples}
         for channel, token in self.samples[0]["data"].items():
-            if not channel.startswith(("CAM", "LIDAR")):
-                continue
-            first = self.nusc.get("sample_data", token)
+            first = self._get("sample_data", token)
             while first["prev"]:  # sweeps may begin before the first key frame
-                first = self.nusc.get("sample_data", first["prev"])
+                first = self._get("sample_data", first["prev"])
             for data in self._chain("sample_data", first["token"]):
-                if data["sample_token"] in tokens and (self.sweeps or data["is_key_frame"]):
+                if data["sample_token"] in tokens:
                     yield channel, data
 
     def events(self) -> Iterator[_Event]:
-        """All messages, in no particular order."""
-        poses: dict[int, str] = {}
-        sensors: dict[str, str] = {}
+        """All messages, in no particular order.
+
+        Raises:
+            DataError: a picture or point cloud is missing, or the LiDAR that ground truth refers to.
+        """
+        poses: dict[int, dict[str, Any]] = {}
         for channel, data in self._readings():
-            stamp = int(data["timestamp"]) * 1000
-            pose = self.nusc.get("ego_pose", data["ego_pose_token"])
-            poses.setdefault(int(pose["timestamp"]) * 1000, pose["token"])
-            sensors[channel] = data["calibrated_sensor_token"]
-            path = self.root / data["filename"]
-            if not path.is_file():
-                raise DataError(path, f"sample_data {data['token']}", "a picture or point cloud", "no such file")
-            yield from (
-                self._camera(channel, data, stamp, path)
-                if channel.startswith("CAM")
-                else self._lidar(channel, stamp, path)
-            )
+            pose = self._get("ego_pose", data["ego_pose_token"])
+            poses.setdefault(int(pose["timestamp"]) * 1000, pose)
+            if channel.startswith(("CAM", "LIDAR")):
+                self.sensors[channel] = self._get("calibrated_sensor", data["calibrated_sensor_token"])
+                if self.sweeps or data["is_key_frame"]:
+                    yield from self._reading(channel, data)
         begin = min(poses)
-        yield _Event(begin, 0, "/tf_static", "tf2_msgs/msg/TFMessage", LATCHED, lambda: self._static(sensors, begin))
-        for stamp, token in poses.items():
-            build = partial(self._ego_pose, stamp, token)
+        yield _Event(begin, 0, "/tf_static", "tf2_msgs/msg/TFMessage", LATCHED, partial(self._static, begin))
+        for stamp, pose in poses.items():
+            build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
             yield _Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
-        if self.occupancy is not None:
-            yield from self._truths(begin)
+        if self.labels is not None:
+            yield from self._truths(self.labels, begin)
 
-    def _camera(self, channel: str, data: dict[str, Any], stamp: int, path: Path) -> Iterator[_Event]:
-        host, frame, topic = self.host, frame_of(channel), topic_of(channel)
-        sensor = self.nusc.get("calibrated_sensor", data["calibrated_sensor_token"])
-        K = np.asarray(sensor["camera_intrinsic"], np.float64)
+    def _reading(self, channel: str, data: dict[str, Any]) -> Iterator[_Event]:
+        stamp, path, topic = int(data["timestamp"]) * 1000, self.root / data["filename"], topic_of(channel)
+        if not path.is_file():
+            raise DataError(path, f"sample_data {data['token']}", "a picture or point cloud", "no such file")
+        if channel.startswith("LIDAR"):
+            build = partial(self._cloud, path, stamp, frame_of(channel))
+            yield _Event(stamp, 3, topic, "sensor_msgs/msg/PointCloud2", SENSOR_DATA, build)
+            return
+        K = np.asarray(self.sensors[channel]["camera_intrinsic"], np.float64)
         camera = Camera(channel, K, np.eye(4), int(data["width"]), int(data["height"]))
-        yield _Event(
-            stamp, 2, f"{topic}/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_DATA,
-            lambda: messages.camera_info(host, camera, stamp, frame),
-        )  # fmt: skip
-        encoding = "png" if path.suffix.lower() == ".png" else "jpeg"
-        yield _Event(
-            stamp, 3, f"{topic}/image/compressed", "sensor_msgs/msg/CompressedImage", SENSOR_DATA,
-            lambda: messages.compressed_image(host, path.read_bytes(), stamp, frame, encoding),
-        )  # fmt: skip
+        info = partial(sensor_messages.camera_info, self.host, camera, stamp, frame_of(channel))
+        yield _Event(stamp, 2, f"{topic}/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_DATA, info)
+        build = partial(self._picture, path, stamp, frame_of(channel))
+        yield _Event(stamp, 3, f"{topic}/image/compressed", "sensor_msgs/msg/CompressedImage", SENSOR_DATA, build)
 
-    def _lidar(self, channel: str, stamp: int, path: Path) -> Iterator[_Event]:
-        def build() -> Any:
-            raw = np.fromfile(path, np.uint8)
-            if raw.size % _LIDAR_POINT.itemsize:
-                raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
-            return messages.point_cloud(
-                self.host, raw.view(_LIDAR_POINT).astype(_CLOUD_POINT), stamp, frame_of(channel)
-            )
+    def _picture(self, path: Path, stamp: int, frame: str) -> Any:
+        data = path.read_bytes()
+        encoding = next((name for start, name in _ENCODINGS.items() if data.startswith(start)), None)
+        if encoding is None:
+            raise DataError(path, "content", "a JPEG or PNG picture", f"{len(data)} bytes that begin with {data[:6]!r}")
+        return sensor_messages.compressed_image(self.host, data, stamp, frame, encoding)
 
-        yield _Event(stamp, 3, topic_of(channel), "sensor_msgs/msg/PointCloud2", SENSOR_DATA, build)
+    def _cloud(self, path: Path, stamp: int, frame: str) -> Any:
+        raw = np.fromfile(path, np.uint8)
+        if raw.size % _LIDAR_POINT.itemsize:
+            raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
+        return sensor_messages.point_cloud(self.host, raw.view(_LIDAR_POINT).astype(_CLOUD_POINT), stamp, frame)
 
-    def _static(self, sensors: dict[str, str], stamp: int) -> Any:
-        items = []
-        for channel, token in sensors.items():
-            sensor = self.nusc.get("calibrated_sensor", token)
-            T = rigid_from_quat(sensor["rotation"], sensor["translation"])
-            items.append(messages.transform(self.host, T, BASE_FRAME, frame_of(channel), stamp))
-        return messages.transforms(self.host, items)
+    def _static(self, stamp: int) -> Any:
+        sensors = {frame_of(channel): sensor for channel, sensor in self.sensors.items()}
+        return self._transforms(sensors, BASE_FRAME, stamp)
 
-    def _ego_pose(self, stamp: int, token: str) -> Any:
-        pose = self.nusc.get("ego_pose", token)
-        T = rigid_from_quat(pose["rotation"], pose["translation"])
-        return messages.transforms(self.host, [messages.transform(self.host, T, WORLD_FRAME, BASE_FRAME, stamp)])
+    def _transforms(self, children: dict[str, dict[str, Any]], parent: str, stamp: int) -> Any:
+        """Poses of child frames as the tables' records hold them."""
+        items = [
+            sensor_messages.transform_from_quat(self.host, pose["rotation"], pose["translation"], parent, child, stamp)
+            for child, pose in children.items()
+        ]
+        return sensor_messages.transforms(self.host, items)
 
-    def _truths(self, begin: int) -> Iterator[_Event]:
-        host, grid = self.host, VoxelGrid.occ3d()
-        found = 0
-        for sample in self.samples:
-            stamp = int(self.nusc.get("sample_data", sample["data"]["LIDAR_TOP"])["timestamp"]) * 1000
-            path = self.root / str(self.occupancy) / self.drive["name"] / sample["token"] / "labels.npz"
-            if not path.is_file():
-                continue
-            found += 1
+    def _truths(self, folder: Path, begin: int) -> Iterator[_Event]:
+        files = {
+            sample["token"]: folder / self.drive["name"] / sample["token"] / "labels.npz" for sample in self.samples
+        }
+        labelled = [sample for sample in self.samples if files[sample["token"]].is_file()]
+        for sample in labelled:
+            if "LIDAR_TOP" not in sample["data"]:
+                where = self.root / self.nusc.version / "sample_data.json"
+                raise DataError(where, f"sample {sample['token']}", "a key frame of LIDAR_TOP", sorted(sample["data"]))
+            stamp = int(self._get("sample_data", sample["data"]["LIDAR_TOP"])["timestamp"]) * 1000
+            build = partial(self._truth, files[sample["token"]], stamp)
+            yield _Event(stamp, 4, GROUND_TRUTH_TOPIC, "gsocc_ros/msg/SemanticOccupancy", STREAM, build)
+        if labelled:
+            table = partial(messages.class_table, self.host, OCC3D_NUSCENES, begin)
+            yield _Event(begin, 0, TRUTH_CLASSES_TOPIC, "gsocc_ros/msg/SemanticClassTable", LATCHED, table)
 
-            def build(path: Path = path, stamp: int = stamp) -> Any:
-                labels = read_occ3d(path)
-                truth = SemanticGrid(
-                    torch.from_numpy(labels.semantics),
-                    grid,
-                    OCC3D_NUSCENES,
-                    observed=torch.from_numpy(labels.mask_camera),
-                )
-                return messages.occupancy(host, truth, stamp, BASE_FRAME, "ground_truth")
+    def _truth(self, path: Path, stamp: int) -> Any:
+        labels = read_occ3d(path)
+        observed = torch.from_numpy(labels.mask_camera)
+        truth = SemanticGrid(torch.from_numpy(labels.semantics), VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
+        return messages.occupancy(self.host, truth, stamp, BASE_FRAME, "ground_truth")
 
-            yield _Event(stamp, 4, TRUTH_TOPIC, "gsocc_ros/msg/SemanticOccupancy", STREAM, build)
-        if found:
-            yield _Event(
-                begin, 0, TRUTH_CLASSES_TOPIC, "gsocc_ros/msg/SemanticClassTable", LATCHED,
-                lambda: messages.class_table(host, OCC3D_NUSCENES, begin),
-            )  # fmt: skip
-
-
-def _connect(writer: Writer, event: _Event, types: Typestore) -> Connection:
-    return writer.add_connection(
-        event.topic, event.message_type, typestore=types, offered_qos_profiles=[qos_profile(*event.qos)]
-    )
-
-
-def qos_profile(depth: int, reliability: QosReliability, durability: QosDurability) -> Qos:
-    """A keep-last QoS profile with otherwise default policies, as a recording stores it."""
-    forever = QosTime(9223372036, 854775807)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=depth,
-        reliability=reliability,
-        durability=durability,
-        deadline=forever,
-        lifespan=forever,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=forever,
-        avoid_ros_namespace_conventions=False,
-    )
+    def custom_data(self) -> dict[str, str]:
+        """What the recording says about itself; complete after :meth:`events`."""
+        log = self._get("log", self.drive["log_token"])
+        keys = ("translation", "rotation", "camera_intrinsic")
+        calibration = {channel: {key: sensor[key] for key in keys} for channel, sensor in self.sensors.items()}
+        return {
+            "dataset": "nuScenes",
+            "dataset_version": self.nusc.version,
+            "scene": self.drive["name"],
+            "scene_token": self.drive["token"],
+            "logfile": str(log.get("logfile", "")),
+            "location": str(log.get("location", "")),
+            "calibration": json.dumps(calibration),  # rotation: w, x, y, z; pose of the sensor in base_link
+        }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -264,18 +278,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the program name; None = those of the process.
 
     Returns:
-        0 when all went well, 2 when an error was told.
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
     """
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(prog="nuscenes_to_rosbag2", description="nuScenes scenes as recordings.")
     parser.add_argument("dataroot", type=str, help="a tree in nuScenes layout")
     parser.add_argument("out", type=str, help="recording folder to make")
-    parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out"})
+    parser.add_argument(
+        "--sweeps", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True,
+        help="write the readings between key frames too",
+    )  # fmt: skip
+    parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out", "sweeps"})
     options = parser.instantiate_classes(parser.parse_args(arguments))
     try:
-        nuscenes_to_rosbag2(**{k: v for k, v in vars(options).items() if k != "config"})
+        nuscenes_to_rosbag2(**options.as_dict())
     except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
         sys.stderr.write(f"nuscenes_to_rosbag2: error: {error}\n")
         return 2
     return 0

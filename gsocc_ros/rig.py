@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +151,8 @@ def _find(rig: str | Path) -> Path:
     path = Path(rig)
     if path.suffix or path.exists():
         return path
-    roots = [Path(__file__).resolve().parent.parent / "config", Path(sys.prefix) / "share/gsocc_ros/config"]
+    here = Path(__file__).resolve()
+    roots = [here.parents[1] / "config", here.parent / "share/config"]
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     roots += [Path(prefix) / "share/gsocc_ros/config" for prefix in prefixes if prefix]
     shipped = [file for root in roots for file in sorted((root / "rigs").glob("*.yaml"))]
