@@ -54,9 +54,8 @@ def main() -> int:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     seconds = time.perf_counter() - started
-    say(
-        f"\n{report.table()}\n\n{options.out}/ holds the recording, drive.gif, frame.png and report.json ({seconds:.0f} s)."
-    )
+    say(f"\n{report.table()}\n")
+    say(f"{options.out}/ holds the recording, drive.gif, frame.png, report.json ({seconds:.0f} s).")
     say(f"Look further: open {options.out}/occupancy in Foxglove, or ros2 bag play {options.out}/occupancy")
     return 0
 
