@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from gsocc_core.arguments import read_yaml
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.methods.build import build_method
@@ -50,23 +51,31 @@ class Bundle:
 
 
 def save_bundle(
-    path: str | Path, method_name: str, arguments: Mapping[str, Any], method: nn.Module, card: str, *, half: bool = True
+    path: str | Path,
+    method_name: str,
+    arguments: Mapping[str, Any],
+    method: nn.Module,
+    card: str,
+    *,
+    half: bool = True,
+    replace: bool = False,
 ) -> None:
     """Write a bundle; it appears only when complete.
 
     Args:
-        path: Folder to make; it must not exist.
+        path: Folder to make.
         method_name: A key of ``METHODS``.
         arguments: Constructor arguments as plain numbers, lists and mappings.
         method: The trained model.
         card: Text of the model card (Markdown): data, scores, limits.
         half: Store float32 tensors as float16 where every value fits.
+        replace: Take the place of an older bundle of the same name.
 
     Raises:
-        OutputExistsError: ``path`` exists.
+        OutputExistsError: ``path`` exists and is not to be replaced, or is no bundle.
     """
     path = Path(path)
-    if path.exists():
+    if path.exists() and not (replace and (path / CONFIG).is_file()):
         raise OutputExistsError(path, "bundle", "a folder that does not exist", "an existing one")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -79,10 +88,19 @@ def save_bundle(
         classes.to_yaml(temporary / CLASSES)
         (temporary / CARD).write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
-        temporary.rename(path)
+        _put(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Move a finished folder to its name; an older one steps aside, since a folder cannot replace a full one."""
+    old = temporary.with_name(f"{temporary.name}-old")
+    if path.exists():
+        path.rename(old)
+    temporary.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_bundle(path_or_hub_id: str | Path) -> Bundle:
@@ -106,7 +124,10 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
             raise BundleError(path, name, f"a bundle folder with {CONFIG}, {CLASSES} and {WEIGHTS}", received)
     config = _read_config(path / CONFIG)
     classes = ClassTable.from_yaml(path / CLASSES)
-    method = build_method(config["method"], config["arguments"], classes, pretrained=False, where=path / CONFIG)
+    where = path / CONFIG
+    method = build_method(
+        config["method"], config["arguments"], classes, pretrained=False, where=where, key="arguments"
+    )
     try:
         weights = load_file(path / WEIGHTS)
     except (SafetensorError, OSError, ValueError) as error:
@@ -153,25 +174,22 @@ def _locate(path_or_hub_id: str | Path) -> Path:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "file", "YAML with the keys method and arguments", error) from error
-    if not isinstance(config, dict) or set(config) != {"method", "arguments"}:
-        received = sorted(config) if isinstance(config, dict) else type(config).__name__
-        raise ConfigError(path, "keys", "method and arguments", received)
+    config = read_yaml(path, "YAML with the keys method and arguments")
+    if set(config) != {"method", "arguments"}:
+        raise ConfigError(path, "keys", "method and arguments", ", ".join(map(str, config)))
     if not isinstance(config["arguments"], dict):
-        raise ConfigError(path, "arguments", "a mapping", type(config["arguments"]).__name__)
+        raise ConfigError(path, "arguments", "a mapping", repr(config["arguments"]))
     return config
 
 
 def _compact(value: Tensor) -> Tensor:
     value = value.detach().cpu().contiguous()
-    if value.dtype != torch.float32:
+    if value.dtype != torch.float32 or not value.numel():
         return value
     half = value.half()
-    # Variances of batch norms may lie outside float16; they are few, so they stay as they are.
-    return half if bool((half.isfinite() & ((half != 0) | (value == 0))).all()) else value
+    # Tensors beyond float16, such as variances of batch norms, are few and stay as they are; so do integers.
+    error = (half.float() - value).abs()
+    return half if bool((error <= 1e-3 * value.abs().max()).all()) else value
 
 
 def _load_weights(method: nn.Module, weights: dict[str, Tensor], path: Path, classes: ClassTable) -> None:

@@ -4,22 +4,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
 
-from gsocc_core.errors import ConfigError
+from gsocc_core.arguments import keyword_arguments
+from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
 
 #: Method name -> where it lives. Configurations name a method, never a class path.
 METHODS = {"gaussianflowocc": ("gsocc_core.methods.gaussianflowocc", "GaussianFlowOcc")}
 
 #: Constructor arguments that do not come from a configuration.
-GIVEN = {"classes", "pretrained"}
+GIVEN = ("classes", "pretrained")
 
 
 def method_class(name: str, where: object = "config") -> type[nn.Module]:
@@ -28,14 +27,44 @@ def method_class(name: str, where: object = "config") -> type[nn.Module]:
     Raises:
         ConfigError: no such method.
     """
-    if name not in METHODS:
-        raise ConfigError(where, "method", f"one of {sorted(METHODS)}", name)
+    if not isinstance(name, str) or name not in METHODS:
+        raise ConfigError(where, "method", f"one of {', '.join(sorted(METHODS))}", repr(name))
     module, attribute = METHODS[name]
     return getattr(import_module(module), attribute)
 
 
+def parse_arguments(name: str, arguments: Mapping[str, Any], where: object = "config", key: str = "") -> dict[str, Any]:
+    """Check plain arguments against a method's typed constructor, without building it.
+
+    Args:
+        name: A key of :data:`METHODS`.
+        arguments: Constructor arguments as plain numbers, lists and mappings.
+        where: File that the arguments come from, for errors.
+        key: Their key in that file, for errors.
+
+    Returns:
+        The arguments with their value types made.
+
+    Raises:
+        ConfigError: unknown method or argument, or a value of the wrong type.
+    """
+    cls = method_class(name, where)
+    try:
+        return keyword_arguments(cls, arguments, where, skip=GIVEN)
+    except ConfigError as error:
+        if not key:
+            raise
+        raise ConfigError(where, f"{key}.{error.key}", error.expected, error.received) from error
+
+
 def build_method(
-    name: str, arguments: Mapping[str, Any], classes: ClassTable, *, pretrained: bool, where: object = "config"
+    name: str,
+    arguments: Mapping[str, Any],
+    classes: ClassTable,
+    *,
+    pretrained: bool,
+    where: object = "config",
+    key: str = "",
 ) -> nn.Module:
     """Build a method from plain arguments, checked against its typed constructor.
 
@@ -45,23 +74,20 @@ def build_method(
         classes: Class table.
         pretrained: Load the backbone's hub weights; False when trained weights are loaded over it.
         where: File that the arguments come from, for errors.
+        key: Their key in that file, for errors.
 
     Returns:
         The method, with random weights but for a pretrained backbone.
 
     Raises:
-        ConfigError: unknown method, unknown argument, or a value of the wrong type.
+        ConfigError: unknown method, unknown argument, a value of the wrong type, or values that do not fit together.
     """
-    cls = method_class(name, where)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, skip=GIVEN)
-    known = [p for p in inspect.signature(cls).parameters if p not in GIVEN]
-    if unknown := [key for key in arguments if key not in known]:
-        raise ConfigError(where, unknown[0], f"one of {known}", "an unknown argument")
+    parsed = parse_arguments(name, arguments, where, key)
+    prefix = f"{key}." if key else ""
     try:
-        parsed = parser.instantiate_classes(parser.parse_object(dict(arguments)))
-    except (ArgumentError, TypeError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(where, f"arguments of {name}", "values of the types in its constructor", error) from error
-    return cls(classes=classes, pretrained=pretrained, **vars(parsed))
+        return method_class(name, where)(classes=classes, pretrained=pretrained, **parsed)
+    except GsoccError as error:
+        raise ConfigError(where, f"{prefix}{error.key}", error.expected, error.received) from error
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+        # Layers that cannot be made: negative widths, strides that leave no pixel, ...
+        raise ConfigError(where, key or "arguments", f"sizes that {name} can be built with", error) from error

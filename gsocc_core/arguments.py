@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values from YAML files and command lines, checked against the typed signatures that will receive them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import re
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from gsocc_core.errors import ConfigError, GsoccError
+
+# YAML 1.1 reads 1e-3 as a word, since it lacks the point; people mean a number.
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def read_yaml(path: Any, expected: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Args:
+        path: The file.
+        expected: What it should be, for errors.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - path may be any path-like
+            content = yaml.safe_load(file)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "file", expected, " ".join(str(error).split())) from error
+    if not isinstance(content, dict):
+        raise ConfigError(path, "file", f"{expected}: a mapping", _shown(content))
+    return content
+
+
+def keyword_arguments(
+    function: Callable[..., Any],
+    content: Mapping[str, Any],
+    where: object,
+    *,
+    skip: Collection[str] = (),
+    partial: bool = False,
+) -> dict[str, Any]:
+    """Turn plain values into the arguments of a function or constructor.
+
+    Args:
+        function: A function or class with a typed signature.
+        content: Name -> number, text, list or mapping.
+        where: File or place that the values come from, for errors.
+        skip: Parameters that come from elsewhere.
+        partial: Required arguments may be missing.
+
+    Returns:
+        The values, with dataclasses and tuples made.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value does not fit its type; it names the key.
+
+    Example:
+        >>> def drive(speed: float, wheels: tuple[int, int] = (2, 2)) -> None: ...
+        >>> keyword_arguments(drive, {"speed": 3, "wheels": [1, 2]}, "car.yaml")
+        {'speed': 3.0, 'wheels': (1, 2)}
+        >>> keyword_arguments(drive, {"speed": "fast"}, "car.yaml")
+        Traceback (most recent call last):
+        ...
+        gsocc_core.errors.ConfigError: car.yaml: speed: expected a number, received 'fast'
+    """
+    called = function.__init__ if inspect.isclass(function) else function
+    hints = get_type_hints(called)
+    parameters = inspect.signature(function).parameters
+    required = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in skip]
+    known = {n: hints.get(n, Any) for n in parameters if n not in skip}
+    return _members(content, known, [] if partial else required, where, "")
+
+
+def from_plain(annotation: Any, value: Any, where: object, key: str) -> Any:
+    """Turn one plain value into a value of a type; see :func:`keyword_arguments`.
+
+    Args:
+        annotation: The type: a dataclass, int, float, bool, str, None, Any, Literal, Union, tuple, list or dict.
+        value: Number, text, list or mapping.
+        where: File or place that the value comes from.
+        key: Its key there.
+
+    Returns:
+        The value.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    if is_dataclass(annotation) and isinstance(annotation, type):
+        return _dataclass(annotation, value, where, key)
+    origin = get_origin(annotation)
+    if origin in {Union, types.UnionType}:
+        return _union(annotation, value, where, key)
+    if origin in {tuple, list} and isinstance(value, list | tuple):
+        return _sequence(annotation, value, where, key)
+    fits, made = _plain(annotation, value)
+    if not fits:
+        raise ConfigError(where, key, _described(annotation), _shown(value))
+    return made
+
+
+def check_word(function: Callable[..., Any], name: str, text: str, where: object = "command line") -> None:
+    """Check one ``--name text`` of a command line against a signature.
+
+    Args:
+        function: The command.
+        name: Dotted name, for instance ``run.max_steps``.
+        text: What was typed.
+        where: For errors.
+
+    Raises:
+        ConfigError: no such argument, or the text does not fit its type.
+    """
+    try:
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError:
+        parsed = text
+    first, *rest = name.split(".")
+    for candidate in (text, parsed):
+        value: Any = candidate
+        for part in reversed(rest):
+            value = {part: value}
+        try:
+            keyword_arguments(function, {first: value}, where, partial=True)
+        except ConfigError as error:
+            # Only one member of a group is given here; the others come from a file.
+            if error.received == "nothing":
+                return
+            last = error
+        else:
+            return
+    raise last
+
+
+def _members(
+    content: Mapping[str, Any], known: Mapping[str, Any], required: Sequence[str], where: object, prefix: str
+) -> dict[str, Any]:
+    for key in content:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise ConfigError(where, f"{prefix}{key}", f"one of {', '.join(known)}", f"an unknown key{hint}")
+    result = {key: from_plain(known[key], value, where, f"{prefix}{key}") for key, value in content.items()}
+    for key in required:
+        if key not in content:
+            raise ConfigError(where, f"{prefix}{key}", _described(known[key]), "nothing")
+    return result
+
+
+def _dataclass(cls: type, value: Any, where: object, key: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ConfigError(where, key, _described(cls), _shown(value))
+    hints = get_type_hints(cls)
+    members = [f for f in fields(cls) if f.init]
+    required = [f.name for f in members if f.default is MISSING and f.default_factory is MISSING]
+    given = _members(value, {f.name: hints[f.name] for f in members}, required, where, f"{key}.")
+    try:
+        return cls(**given)
+    except GsoccError as error:
+        raise ConfigError(where, f"{key}.{error.key}", error.expected, error.received) from error
+
+
+def _union(annotation: Any, value: Any, where: object, key: str) -> Any:
+    members = get_args(annotation)
+    if value is None and type(None) in members:
+        return None
+    for member in members:
+        if is_dataclass(member) and isinstance(value, Mapping):
+            return from_plain(member, value, where, key)  # its own error says more than "none of these types"
+    errors: list[ConfigError] = []
+    for member in members:
+        try:
+            return from_plain(member, value, where, key)
+        except ConfigError as error:  # noqa: PERF203 - trying is how a union is read
+            errors.append(error)
+    inside = [error for error in errors if error.key != key]
+    raise inside[0] if inside else ConfigError(where, key, _described(annotation), _shown(value))
+
+
+def _sequence(annotation: Any, value: Sequence[Any], where: object, key: str) -> Any:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is tuple and inner[-1] is not Ellipsis:
+        if len(value) != len(inner):
+            raise ConfigError(where, key, _described(annotation), _shown(value))
+        kinds = inner
+    else:
+        kinds = (inner[0],) * len(value)
+    items = [from_plain(kind, item, where, f"{key}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value))]
+    return items if origin is list else tuple(items)
+
+
+def _plain(annotation: Any, value: Any) -> tuple[bool, Any]:
+    """Whether a value fits a type without parts, and the value in that type."""
+    if annotation is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if annotation is float:
+        return (True, float(value)) if number and math.isfinite(value) else (False, None)
+    if annotation is int:
+        return number and isinstance(value, int), value
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation), value
+    kind = get_origin(annotation) or annotation
+    return annotation is Any or (isinstance(kind, type) and isinstance(value, kind)), value
+
+
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    dict: "a mapping",
+    type(None): "null",
+}
+
+
+def _described(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if is_dataclass(annotation):
+        return f"a mapping with keys among {', '.join(f.name for f in fields(annotation))}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if origin in {Union, types.UnionType}:
+        return " or ".join(_described(member) for member in inner)
+    if origin in {tuple, list}:
+        parts = [_described(member) for member in inner if member is not Ellipsis]
+        if origin is list or Ellipsis in inner:
+            return f"a list, each {parts[0]}"
+        return f"a list of {len(parts)}, each {parts[0]}" if len(set(parts)) == 1 else f"a list: {', '.join(parts)}"
+    return _NAMES.get(origin or annotation, "a value")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The model card of a bundle: what it was trained on, how well it does, and what it is not for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gsocc_core.errors import BundleError
+
+CARD = "README.md"
+_BEGIN, _END = "<!-- scores -->", "<!-- end of scores -->"
+
+_TEMPLATE = """\
+---
+license: apache-2.0
+library_name: gsocc
+tags: [3d-occupancy, gaussian-splatting, {method}]
+---
+# {title}
+
+3D semantic occupancy from surround cameras with `{method}`: {parameters:.2f} M parameters, pictures of {width}x{height}
+pixels, {classes} classes.
+
+## Use
+
+```python
+from gsocc_core import OccupancyPredictor
+
+predictor = OccupancyPredictor.load("{title}")
+prediction = predictor.predict(images, cameras)   # prediction.grid.labels: (X, Y, Z) class ids
+```
+
+## Training data
+
+{data}
+
+## Scores
+
+{begin}
+Not scored yet: `gsocc_core evaluate` fills this in with `--update_card`.
+{end}
+
+## Limits
+
+{limits}
+"""
+
+#: What holds for every model that sees only cameras.
+LIMITS = (
+    "The model knows the kind of scenes, cameras and camera poses that it was trained on; elsewhere its labels may be "
+    "wrong without a sign of it. What no camera sees is guessed. It is not a safety function: do not let anything "
+    "move by it alone."
+)
+
+
+def model_card(
+    title: str,
+    method: str,
+    parameters: int,
+    image_size: tuple[int, int],
+    classes: int,
+    data: str,
+    limits: str = LIMITS,
+) -> str:
+    """Text of a model card.
+
+    Args:
+        title: Name of the model.
+        method: Name of the method.
+        parameters: Number of weights.
+        image_size: (height, width) of the network's pictures, pixels.
+        classes: Number of classes without free space.
+        data: What it was trained on and for how long.
+        limits: What it is not for.
+
+    Returns:
+        Markdown with the front matter of the Hugging Face hub.
+    """
+    height, width = image_size
+    return _TEMPLATE.format(
+        title=title, method=method, parameters=parameters / 1e6, width=width, height=height, classes=classes,
+        data=data, limits=limits, begin=_BEGIN, end=_END,
+    )  # fmt: skip
+
+
+def put_scores(bundle: str | Path, scores: str) -> None:
+    """Write scores into a bundle's card, in place of those that are there.
+
+    Args:
+        bundle: A bundle folder.
+        scores: Markdown.
+
+    Raises:
+        BundleError: the folder has no card, or the card no place for scores.
+    """
+    path = Path(bundle) / CARD
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise BundleError(path, "scores", f"{_BEGIN} and {_END}", "no such place")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(f"{before}{begin}\n{scores.strip()}\n{end}{after}", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values against signatures: what fits is made, what does not is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gsocc_core.arguments import check_word, keyword_arguments, read_yaml
+from gsocc_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Wheel:
+    radius_m: float
+    bolts: int = 5
+    kind: Literal["steel", "alloy"] = "steel"
+
+    def __post_init__(self) -> None:
+        if self.radius_m <= 0:
+            raise ConfigError("Wheel", "radius_m", "more than 0", self.radius_m)
+
+
+def build(
+    name: str,
+    wheel: Wheel,
+    spare: Wheel | None = None,
+    box: tuple[float, float] = (1.0, 2.0),
+    seats: tuple[int, ...] = (),
+    size: tuple[float, float] | float = 1.0,
+    extra: dict[str, Any] | None = None,
+    diesel: bool = False,
+) -> None:
+    """A signature of every kind of type."""
+
+
+GOOD = {"name": "van", "wheel": {"radius_m": 0.3}}
+
+
+def test_values_take_their_types():
+    content = {**GOOD, "spare": {"radius_m": "1e-1", "kind": "alloy"}, "box": [1, 2], "seats": [2, 3], "size": [1, 2]}
+    made = keyword_arguments(build, content, "x.yaml")
+    assert made["wheel"] == Wheel(0.3)
+    assert made["spare"] == Wheel(0.1, kind="alloy")
+    assert made["box"] == (1.0, 2.0)
+    assert isinstance(made["box"][0], float)
+    assert made["seats"] == (2, 3)
+    assert made["size"] == (1.0, 2.0)
+    assert keyword_arguments(build, {**GOOD, "size": 3, "spare": None}, "x")["size"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "expected", "received"),
+    [
+        ({"name": 3}, "name", "text", "3"),
+        ({"wheel": {"radius_m": "wide"}}, "wheel.radius_m", "a number", "'wide'"),
+        ({"wheel": {"radius_m": True}}, "wheel.radius_m", "a number", "True"),
+        ({"wheel": {"radius_m": float("nan")}}, "wheel.radius_m", "a number", "nan"),
+        ({"wheel": {"radius_m": -1.0}}, "wheel.radius_m", "more than 0", "-1.0"),
+        ({"wheel": {"radius_m": 1.0, "bolts": 2.5}}, "wheel.bolts", "a whole number", "2.5"),
+        ({"wheel": {"radius_m": 1.0, "bolt": 2}}, "wheel.bolt", "one of radius_m, bolts, kind", "did you mean bolts"),
+        ({"wheel": {}}, "wheel.radius_m", "a number", "nothing"),
+        ({"wheel": "round"}, "wheel", "keys among radius_m, bolts, kind", "'round'"),
+        ({"spare": {"radius_m": 1.0, "kind": "gold"}}, "spare.kind", "one of steel, alloy", "'gold'"),
+        ({"spare": 4}, "spare", "or null", "4"),
+        ({"box": [1, 2, 3]}, "box", "a list of 2, each a number", "[1, 2, 3]"),
+        ({"box": [1, "b"]}, "box[1]", "a number", "'b'"),
+        ({"seats": 4}, "seats", "a list, each a whole number", "4"),
+        ({"size": [1, "b"]}, "size[1]", "a number", "'b'"),
+        ({"extra": [1]}, "extra", "a mapping or null", "[1]"),
+        ({"diesel": "yes"}, "diesel", "true or false", "'yes'"),
+        ({"colour": "red"}, "colour", "one of name, wheel", "an unknown key"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, key, expected, received):
+    with pytest.raises(ConfigError) as caught:
+        keyword_arguments(build, {**GOOD, **change}, "car.yaml")
+    error = caught.value
+    assert error.where == "car.yaml"
+    assert error.key == key
+    assert expected in str(error.expected)
+    assert received in str(error.received)
+    assert "\n" not in str(error)
+
+
+def test_a_missing_argument_is_named_unless_partial():
+    with pytest.raises(ConfigError, match="x.yaml: wheel: .*received nothing"):
+        keyword_arguments(build, {"name": "van"}, "x.yaml")
+    assert keyword_arguments(build, {"name": "van"}, "x.yaml", partial=True) == {"name": "van"}
+    assert keyword_arguments(build, {"name": "van"}, "x.yaml", skip=("wheel",)) == {"name": "van"}
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+                    max_leaves=8))  # fmt: skip
+def test_nothing_but_a_config_error_comes_out(value):
+    for key in ("wheel", "spare", "box", "seats", "size", "extra", "diesel", "name"):
+        try:
+            keyword_arguments(build, {**GOOD, key: value}, "x.yaml")
+        except ConfigError as error:  # noqa: PERF203 - both outcomes are right
+            assert error.key.startswith(key)  # noqa: PT017
+
+
+def test_words_of_a_command_line():
+    for name, text in (("name", "3"), ("wheel.bolts", "4"), ("box", "[1, 2]"), ("spare.kind", "alloy"), ("size", "2")):
+        check_word(build, name, text)
+    for name, text, expected in (
+        ("wheel.bolts", "many", "wheel.bolts: expected a whole number, received 'many'"),
+        ("wheel.rim", "4", "wheel.rim: expected one of"),
+        ("colour", "red", "colour: expected one of"),
+        ("spare.kind", "gold", "spare.kind"),
+        ("name.first", "x", "name"),
+    ):
+        with pytest.raises(ConfigError, match=f"^command line: {expected}"):
+            check_word(build, name, text)
+
+
+def test_files_that_are_no_mapping(tmp_path):
+    path = tmp_path / "x.yaml"
+    for content in ("a: [", "- 1", "", "\xff"):
+        path.write_bytes(content.encode("latin1"))
+        with pytest.raises(ConfigError, match="x.yaml: file: expected a recipe") as caught:
+            read_yaml(path, "a recipe")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="nowhere.yaml"):
+        read_yaml(tmp_path / "nowhere.yaml", "a recipe")
