@@ -14,7 +14,8 @@ import numpy as np
 def march(labels, free_id, origins, directions, distances, hits):
     """First occupied voxel of every ray, in voxel units (Amanatides & Woo 1987); the far side of that voxel counts.
 
-    A ray that meets nothing ends at the far side of the grid with the class of the last voxel, which is free.
+    A ray that meets nothing ends at the far side of the grid with the class of the last voxel, which is free. A ray
+    that starts outside the grid is followed to where it enters; one that never enters has distance 0 and is free.
     """
     count = directions.shape[0]
     for r in numba.prange(origins.shape[0] * count):
@@ -23,7 +24,7 @@ def march(labels, free_id, origins, directions, distances, hits):
         step = np.empty(3, np.int64)
         t_next = np.empty(3)
         t_delta = np.empty(3)
-        inside = True
+        inside, comes_nearer = True, True
         for a in range(3):
             cell[a] = math.floor(origin[a])
             inside = inside and 0 <= cell[a] < labels.shape[a]
@@ -32,6 +33,19 @@ def march(labels, free_id, origins, directions, distances, hits):
             t_delta[a] = abs(1.0 / d)
             t_next[a] = (cell[a] + (1 if d > 0 else 0) - origin[a]) / d
         t, label = 0.0, free_id
+        while comes_nearer and not inside:
+            axis = 0
+            if t_next[1] < t_next[axis]:
+                axis = 1
+            if t_next[2] < t_next[axis]:
+                axis = 2
+            cell[axis] += step[axis]
+            t_next[axis] += t_delta[axis]
+            inside = True
+            for a in range(3):
+                inside = inside and 0 <= cell[a] < labels.shape[a]
+                if (cell[a] < 0 and step[a] < 0) or (cell[a] >= labels.shape[a] and step[a] > 0):
+                    comes_nearer = False
         while inside:
             axis = 0
             if t_next[1] < t_next[axis]:

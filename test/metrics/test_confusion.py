@@ -70,6 +70,17 @@ def test_three_voxels_by_hand():
     assert scores.iou == pytest.approx(2 / 3)
 
 
+def test_gaussianflowoccs_protocol_forgives_predictions_in_dropped_voxels():
+    truth, predicted = np.array([12, 4, 4], np.uint8), np.array([4, 4, 11], np.uint8)
+    seen = np.ones(3, bool)
+    ours, theirs = VoxelConfusion(OCC3D_NUSCENES), VoxelConfusion.gaussianflowocc(OCC3D_NUSCENES)
+    for metric in (ours, theirs):
+        metric.update(truth, predicted, seen)
+    assert ours.scores().per_class["car"] == pytest.approx(1 / 3)
+    assert theirs.scores().per_class["car"] == pytest.approx(1 / 2)
+    assert theirs.scores().miou_15 == pytest.approx(1 / 4), "car 1/2, driveable_surface 0"
+
+
 def test_parts_add_up_to_the_whole():
     whole, parts = VoxelConfusion(OCC3D_NUSCENES), [VoxelConfusion(OCC3D_NUSCENES) for _ in range(3)]
     for frame, part in zip(random_frames(), parts):
@@ -112,5 +123,7 @@ def test_bad_input_is_named():
         metric.update(labels, labels + 40, np.ones((2, 2), bool))
     with pytest.raises(ConfigError, match="mask"):
         VoxelConfusion(OCC3D_NUSCENES, "all")
+    with pytest.raises(ShapeError, match="at least one scene"):
+        bootstrap_interval([], lambda counts: 0.0)
     with pytest.raises(ConfigError, match="drop_truth"):
         VoxelConfusion(OCC3D_NUSCENES, drop_truth=("cars",))
