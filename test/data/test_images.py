@@ -59,6 +59,31 @@ def test_reduced_decoding_gives_nearly_the_same_picture():
     assert np.array_equal(ca.intrinsics, cb.intrinsics)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1601, 903), (1600, 900), (60, 1999), (1999, 60)])
+def test_reduced_decoding_keeps_marks_in_place(width, height):
+    """Sizes that are no multiple of 8: a reduced JPEG hangs over the edge, but its scale is exactly 1/2, 1/4 or 1/8."""
+    v = np.arange(height) / height
+    u = np.arange(width) / width
+    picture = np.stack(np.broadcast_arrays(255 * v[:, None], 255 * u[None], np.zeros((height, width))), -1)
+    buffer = io.BytesIO()
+    Image.fromarray(picture.astype(np.uint8)).save(buffer, "JPEG", quality=100, subsampling=0)
+    target = (max(width // 9, 1), max(height // 9, 1))
+    reduced = decode_image(buffer.getvalue(), min_width=target[0], min_height=target[1])
+    assert reduced.shape[0] == -(-height // 8)
+    a, _ = fit_image(reduced, camera(width, height), *target)
+    b, _ = fit_image(decode_image(buffer.getvalue()), camera(width, height), *target)
+    difference = a.astype(float) - b
+    # One level is width / 255 columns or height / 255 rows; the error of a wrong scale grows towards the far edges.
+    assert abs(difference[1:-1, -4:-1, 1].mean()) < max(0.6, 255 / width)
+    assert abs(difference[-4:-1, 1:-1, 0].mean()) < max(0.6, 255 / height)
+
+
+def test_grey_pictures_become_rgb():
+    buffer = io.BytesIO()
+    Image.new("L", (160, 90), 77).save(buffer, "JPEG")
+    assert decode_image(buffer.getvalue(), min_width=40, min_height=20).tolist()[0][0] == [77, 77, 77]
+
+
 def test_bad_pictures_are_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         decode_image(tmp_path / "none.jpg")
@@ -67,6 +92,12 @@ def test_bad_pictures_are_named(tmp_path):
         decode_image(tmp_path / "bad.jpg")
     with pytest.raises(DataError, match="/cam_front"):
         decode_image(b"\xff\xd8\xff", where="/cam_front at 3 ns")
+    deep = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 5000, np.uint16)).save(deep, "PNG")
+    with pytest.raises(DataError, match="8 bits"):
+        decode_image(deep.getvalue())
+    with pytest.raises(DataError, match="here"):
+        fit_image(np.zeros((7, 7, 3), np.uint8), camera(160, 90), 10, 10, where="here")
     with pytest.raises(DataError, match=r"\(90, 160\)"):
         fit_image(np.zeros((90, 120, 3), np.uint8), camera(160, 90), 10, 10)
     with pytest.raises(DataError, match="uint8"):

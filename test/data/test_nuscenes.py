@@ -3,15 +3,17 @@
 """The loader on a hand-made tree, so that nothing relies on the synthetic generator."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, collate
-from gsocc_core.data.nuscenes_index import open_nuscenes
+from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, open_nuscenes
 from gsocc_core.errors import ConfigError, DataError
 
 ARGS = {"version": "v1.0-tiny", "view_size": (8, 22), "views": 2, "view_offsets": (-1, 1)}
@@ -99,6 +101,91 @@ def test_collate_joins_along_the_batch(dataset):
     assert torch.equal(batch.cameras.T_ref_ego[1:], dataset[4].cameras.T_ref_ego)
 
 
+def test_history_comes_along_with_its_poses(tiny_tree, dataset):
+    args = replace(dataset.args, history=2)
+    frames = NuScenesOccupancy(args, (32, 64))[1]
+    assert frames.images.shape[:3] == (1, 3, 6)
+    assert torch.equal(frames.images[:, :1], dataset[1].images)
+    assert torch.equal(frames.images[:, 1:2], dataset[0].images)
+    assert frames.pose_valid.tolist() == [[True, True, False]]
+    assert frames.valid[0, :, 0].tolist() == [True, True, False]
+    assert not frames.images[0, 2].any()
+    assert frames.T_ref_ego[0, 1, :3, 3].numpy() == pytest.approx([-2.5 * 0.92, 2.5 * 0.39, 0], abs=0.02), "0.5 s"
+    # Its cameras refer to the present ego frame: a world point projects the same from both samples.
+    point = torch.tensor([[[12.0, 3.0, 0.0, 1.0]]])
+    earlier = (point @ torch.linalg.inv(frames.T_ref_ego[:, 1]).transpose(-1, -2))[..., :3]
+    now, _, _ = frames.cameras.map(lambda t: t[:, 1]).project(point[..., :3])
+    then, _, _ = dataset[0].cameras.map(lambda t: t[:, 0]).project(earlier)
+    assert now[0, 1, 0].numpy() == pytest.approx(then[0, 1, 0].numpy(), abs=1e-2)
+
+
+def test_light_changes_with_the_seed_only(tiny_tree, dataset):
+    lit = NuScenesOccupancy(replace(dataset.args, photometric=0.3), (32, 64))
+    assert torch.equal(lit[0].images, dataset[0].images)
+    assert torch.equal(lit[0, 1].images, lit[0, 1].images)
+    assert not torch.equal(lit[0, 1].images, lit[0, 2].images)
+
+
+def test_a_part_by_scene_shares_the_tables(dataset):
+    part = dataset.of_scenes(["scene-b"])
+    assert len(part) == 3
+    assert len(dataset) == 6
+    assert torch.equal(part[0].images, dataset[3].images)
+    with pytest.raises(DataError, match="scene-c"):
+        dataset.of_scenes(["scene-c"])
+
+
+def test_a_loader_process_gets_light_records(dataset):
+    """Spawned processes receive the data set pickled; on the real training set that is 28,130 key frames."""
+    assert len(pickle.dumps(dataset)) / len(dataset) < 4000
+    again = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(again[2].images, dataset[2].images)
+    assert b"nuscenes.nuscenes" not in pickle.dumps(dataset)
+
+
+def test_missing_and_impossible_view_labels(tiny_tree, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_tree, root)
+    dataset = NuScenesOccupancy(DataArgs(str(root), **ARGS), (32, 64))
+    depth = np.full((6, 45, 80), 5.0, np.float32)
+    depth[:, :, :40] = np.nan
+    depth[:, :, 40:50] = -1
+    np.save(root / "metric_3d_nusc/scene-a/scene-a-0.npy", depth)
+    got = dataset[0].targets.view_depth_m[0, 0]
+    assert set(got.unique().tolist()) == {0.0, 5.0}
+    np.save(root / "grounded_sam_nusc/scene-a/scene-a-0.npy", np.full((6, 45, 80), 18, np.int8))
+    with pytest.raises(DataError, match=r"scene-a-0.npy.*below 17.*18"):
+        dataset[0]
+    (root / "metric_3d_nusc/cameras.json").write_text('["CAM_FRONT"]')
+    np.save(root / "metric_3d_nusc/scene-a/scene-a-1.npy", depth[:1])
+    with pytest.raises(DataError, match="CAM_FRONT_LEFT"):
+        NuScenesOccupancy(replace(dataset.args, semantics_dir=None), (32, 64))[1]
+    (root / "metric_3d_nusc/cameras.json").write_text("[")
+    with pytest.raises(DataError, match="cameras.json"):
+        NuScenesOccupancy(dataset.args, (32, 64))
+
+
+def test_camera_order_on_disk_is_by_name(tiny_tree, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_tree, root)
+    before = NuScenesOccupancy(DataArgs(str(root), **ARGS), (32, 64))[0].targets.view_depth_m
+    order = list(SURROUND_CAMERAS)
+    for path in (root / "metric_3d_nusc").rglob("*.npy"):
+        np.save(path, np.load(path)[::-1])
+    (root / "metric_3d_nusc/cameras.json").write_text(json.dumps(order[::-1]))
+    after = NuScenesOccupancy(DataArgs(str(root), **ARGS), (32, 64))[0].targets.view_depth_m
+    assert torch.equal(before, after)
+
+
+def test_fewer_cameras_in_any_order(tiny_tree, dataset):
+    names = ("CAM_BACK", "CAM_FRONT")
+    few = NuScenesOccupancy(replace(dataset.args, cameras=names), (32, 64))[0]
+    assert few.camera_names == names
+    assert torch.equal(few.images[:, :, 0], dataset[0].images[:, :, SURROUND_CAMERAS.index("CAM_BACK")])
+    picked = [SURROUND_CAMERAS.index(name) for name in names]
+    assert torch.equal(few.targets.view_semantics, dataset[0].targets.view_semantics[:, :, picked])
+
+
 def test_splits_and_scenes(tiny_tree):
     args = DataArgs(str(tiny_tree), **ARGS)
     assert len(NuScenesOccupancy(replace(args, split="val"), (32, 64))) == 3
@@ -106,8 +193,7 @@ def test_splits_and_scenes(tiny_tree):
 
 
 def test_a_test_split_has_pictures_and_no_targets(tiny_test_tree):
-    args = DataArgs(str(tiny_test_tree), version="v1.0-tinytest", occ3d_dir=None, depth_dir=None, semantics_dir=None)
-    frames = NuScenesOccupancy(args, (32, 64))[0]
+    frames = NuScenesOccupancy(DataArgs(str(tiny_test_tree), version="v1.0-tinytest"), (32, 64))[0]
     assert frames.targets is None
     assert frames.valid.all()
 
@@ -124,6 +210,9 @@ def test_bad_data_is_named(tiny_tree, tmp_path):
         NuScenesOccupancy(replace(args, dataroot=str(tmp_path / "nowhere")), (32, 64))
     with pytest.raises(DataError, match="no such folder"):
         NuScenesOccupancy(replace(args, depth_dir="no_depth"), (32, 64))
+    for bad in ({"history": -1}, {"photometric": 2.0}, {"view_offsets": (0, 1)}):
+        with pytest.raises(ConfigError, match=next(iter(bad))):
+            NuScenesOccupancy(replace(args, **bad), (32, 64))
     with pytest.raises(ConfigError, match="views"):
         NuScenesOccupancy(replace(args, views=9), (32, 64))
 
@@ -143,9 +232,19 @@ def test_damaged_trees_are_named(tiny_tree, tmp_path):
     picture.write_bytes(picture.read_bytes()[:100])
     with pytest.raises(DataError, match="scene-b-0.jpg"):
         dataset[3]
+    Image.new("RGB", (60, 45)).save(picture)
+    with pytest.raises(DataError, match=r"scene-b-0.jpg.*\(45, 80\)"):
+        dataset[3]
     picture.unlink()
     with pytest.raises(DataError, match="no such file"):
         NuScenesOccupancy(args, (32, 64))
+    picture.touch()
+    for name, content in (("splits.json", "{"), ("splits.json", "[1]"), ("ego_pose.json", "[]"), ("scene.json", "{")):
+        before = (root / "v1.0-tiny" / name).read_text()
+        (root / "v1.0-tiny" / name).write_text(content)
+        with pytest.raises(DataError, match=name if name != "scene.json" else "tables"):
+            NuScenesOccupancy(replace(args, split="train"), (32, 64))
+        (root / "v1.0-tiny" / name).write_text(before)
     (root / "v1.0-tiny/ego_pose.json").unlink()
     with pytest.raises(DataError, match="ego_pose.json"):
         NuScenesOccupancy(args, (32, 64))
