@@ -219,7 +219,11 @@ class _Scene:
         raw = np.fromfile(path, np.uint8)
         if raw.size % _LIDAR_POINT.itemsize:
             raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
-        return sensor_messages.point_cloud(self.host, raw.view(_LIDAR_POINT).astype(_CLOUD_POINT), stamp, frame)
+        read = raw.view(_LIDAR_POINT)
+        points = np.zeros(len(read), _CLOUD_POINT)  # astype would leave chance values in the padding
+        for name in _LIDAR_POINT.names or ():
+            points[name] = read[name]
+        return sensor_messages.point_cloud(self.host, points, stamp, frame)
 
     def _static(self, stamp: int) -> Any:
         sensors = {frame_of(channel): sensor for channel, sensor in self.sensors.items()}
