@@ -22,6 +22,11 @@ from gsocc_core.geometry.rigid import invert_rigid, transform_points
 CameraModel = Literal["pinhole", "fisheye", "orthographic"]
 CAMERA_MODELS: tuple[CameraModel, ...] = ("pinhole", "fisheye", "orthographic")
 
+#: Numbers of distortion coefficients that each model understands.
+COEFFICIENTS: dict[CameraModel, tuple[int, ...]] = {
+    "pinhole": (0, 4, 5, 6, 7, 8), "fisheye": (0, 1, 2, 3, 4), "orthographic": (0,),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -65,6 +70,10 @@ class Camera:
             raise ShapeError(f"Camera {self.name}", "width, height", "positive pixels", (self.width, self.height))
         if self.model not in CAMERA_MODELS:
             raise ShapeError(f"Camera {self.name}", "model", f"one of {CAMERA_MODELS}", self.model)
+        count, allowed = len(self.distortion or ()), COEFFICIENTS[self.model]
+        if count not in allowed or not np.isfinite(self.distortion or ()).all():
+            expected = f"finite coefficients, as many as one of {allowed}"
+            raise ShapeError(f"Camera {self.name}", "distortion", expected, self.distortion)
 
     @property
     def T_ref_cam(self) -> np.ndarray:
@@ -196,24 +205,54 @@ class Cameras:
                 plane, in_front = self._fisheye_plane(points, near_m)
             else:
                 safe = torch.where(in_front, depth, torch.ones_like(depth))
-                plane = self._distort_pinhole(points[..., :2] / safe[..., None])
+                ideal = points[..., :2] / safe[..., None]
+                plane = self._distort_pinhole(ideal)
+                in_front = in_front & self._within_reach(ideal.detach().norm(dim=-1))
         uv = plane @ self.intrinsics[..., :2, :2].transpose(-1, -2) + self.intrinsics[..., None, :2, 2]
         u, v = uv.unbind(-1)
         return uv, depth, in_front & (u >= 0) & (u < self.width) & (v >= 0) & (v < self.height)
 
     def _distort_pinhole(self, plane: Tensor) -> Tensor:
-        """OpenCV's plumb-bob (5) or rational (8) model on normalised image coordinates."""
+        """OpenCV's plumb-bob (5) or rational (8) model on normalised image coordinates (..., V, N, 2)."""
         if self.distortion is None:
             return plane
-        k1, k2, p1, p2, *rest = (k[..., None] for k in self.distortion.unbind(-1))
-        k3, k4, k5, k6 = [*rest, *[torch.zeros_like(k1)] * (4 - len(rest))][:4]
+        p1, p2 = self.distortion[..., 2, None], self.distortion[..., 3, None]
         x, y = plane.unbind(-1)
         r2 = x * x + y * y
-        radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        radial, _ = self._radial(r2)
         return torch.stack(
             [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y],
             dim=-1,
         )
+
+    def _radial(self, r2: Tensor) -> tuple[Tensor, Tensor]:
+        """Radial factor of a distorted pinhole at squared radii (..., V, N), and its derivative by them."""
+        assert self.distortion is not None
+        k1, k2, _, _, *rest = (k[..., None] for k in self.distortion.unbind(-1))
+        k3, k4, k5, k6 = [*rest, *[torch.zeros_like(k1)] * (4 - len(rest))]
+        over, under = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+        slope_over, slope_under = k1 + r2 * (2 * k2 + 3 * r2 * k3), k4 + r2 * (2 * k5 + 3 * r2 * k6)
+        return over / under, (slope_over * under - over * slope_under) / (under * under)
+
+    def _within_reach(self, radius: Tensor) -> Tensor:
+        """Whether radii (..., V, N), or angles off axis of a fisheye, lie where the lens model still grows outwards.
+
+        Beyond its first turning point a fitted polynomial folds points from far outside back into the picture.
+        """
+        if self.distortion is None:
+            return torch.ones_like(radius, dtype=torch.bool)
+        angles = torch.linspace(0, 1, 257, device=radius.device, dtype=radius.dtype)
+        if self.model == "fisheye":
+            samples = angles * torch.pi
+            powers = enumerate(self.distortion.unbind(-1), start=1)
+            growth = torch.ones_like(samples) + sum((2 * i + 1) * k[..., None] * samples ** (2 * i) for i, k in powers)
+        else:
+            samples = torch.tan(angles * 1.55)
+            radial, slope = self._radial(samples**2)
+            growth = radial + 2 * samples**2 * slope
+        grows = (growth > 0).cummin(dim=-1).values
+        limit = torch.where(grows, samples, torch.zeros_like(samples)).amax(-1)
+        return (radius <= limit[..., None]) | grows.all(-1)[..., None]
 
     def _fisheye_plane(self, points: Tensor, near_m: float) -> tuple[Tensor, Tensor]:
         """Equidistant projection r = theta (1 + k1 theta^2 + ...), Kannala & Brandt 2006, OpenCV's fisheye model."""
@@ -224,7 +263,8 @@ class Cameras:
             for power, k in enumerate(self.distortion.unbind(-1), start=1):
                 stretched = stretched + k[..., None] * theta ** (2 * power + 1)
         scale = torch.where(radius > 1e-9, stretched / radius.clamp(min=1e-9), torch.ones_like(radius))
-        return points[..., :2] * scale[..., None], points.norm(dim=-1) > near_m
+        seen = (points.norm(dim=-1) > near_m) & ((radius > 1e-9) | (points[..., 2] > 0))
+        return points[..., :2] * scale[..., None], seen & self._within_reach(theta.detach())
 
     def rays(self) -> tuple[Tensor, Tensor]:
         """Rays through the pixel centres, in the reference ego frame; distortion is inverted numerically.
@@ -265,11 +305,24 @@ class Cameras:
                     theta = theta - (value - radius) / slope
             sideways = torch.where(radius > 1e-9, plane / radius.clamp(min=1e-9), torch.zeros_like(plane))
             return torch.cat([sideways * theta.sin(), theta.cos()], dim=-1)
-        ideal = plane
-        if self.distortion is not None:
-            flat = plane.flatten(-3, -2)
-            ideal = flat
-            for _ in range(20):  # fixed point: add the remaining error of the forward model
-                ideal = ideal + flat - self._distort_pinhole(ideal)
-            ideal = ideal.unflatten(-2, plane.shape[-3:-1])
+        ideal = plane if self.distortion is None else self._undistort_pinhole(plane.flatten(-3, -2)).view_as(plane)
         return torch.cat([ideal, torch.ones_like(ideal[..., :1])], dim=-1)
+
+    def _undistort_pinhole(self, plane: Tensor) -> Tensor:
+        """Ideal image-plane positions (..., V, N, 2) of distorted ones, by Newton's method."""
+        assert self.distortion is not None
+        p1, p2 = self.distortion[..., 2, None], self.distortion[..., 3, None]
+        ideal = plane
+        for _ in range(12):
+            x, y = ideal.unbind(-1)
+            radial, slope = self._radial(x * x + y * y)
+            xx = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+            yy = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+            xy = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y  # the Jacobian is symmetric
+            u, v = (plane - self._distort_pinhole(ideal)).unbind(-1)
+            determinant = xx * yy - xy * xy
+            # Pixels outside the image circle have no solution; they must not become nan.
+            determinant = torch.where(determinant.abs() < 1e-3, torch.full_like(determinant, 1e-3), determinant)
+            step = torch.stack([yy * u - xy * v, xx * v - xy * u], dim=-1) / determinant[..., None]
+            ideal = ideal + step.clamp(-0.5, 0.5)
+        return ideal
