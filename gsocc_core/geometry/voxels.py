@@ -48,9 +48,11 @@ class VoxelGrid:
             if len(tuple(value)) != 3 or not np.isfinite(np.asarray(value, float)).all():
                 raise ShapeError("VoxelGrid", name, "3 finite numbers (m)", value)
             object.__setattr__(self, name, tuple(float(v) for v in value))
+        if min(self.size_m) <= 0:
+            raise ShapeError("VoxelGrid", "voxel_size", "positive edge lengths (m)", self.voxel_size)
         counts = (np.asarray(self.upper) - np.asarray(self.lower)) / np.asarray(self.voxel_size)
-        if not (np.asarray(self.voxel_size) > 0).all() or (np.rint(counts) < 1).any():
-            raise ShapeError("VoxelGrid", "upper", "lower + at least one voxel of positive size", (self.upper, size))
+        if (np.rint(counts) < 1).any():
+            raise ShapeError("VoxelGrid", "upper", "lower + at least one voxel", (self.upper, size))
         if np.abs(counts - np.rint(counts)).max() > 1e-4:
             raise ShapeError("VoxelGrid", "voxel_size", "a divisor of upper - lower", (self.voxel_size, tuple(counts)))
         if self.T_ego_grid is not None:
