@@ -112,37 +112,96 @@ def from_plain(annotation: Any, value: Any, where: object, key: str) -> Any:
     return made
 
 
-def check_word(function: Callable[..., Any], name: str, text: str, where: object = "command line") -> None:
-    """Check one ``--name text`` of a command line against a signature.
+def read_words(words: Sequence[str], function: Callable[..., Any], positional: str) -> list[tuple[str, Any]]:
+    """Read the words of a command line as arguments of a function.
 
     Args:
+        words: The first may stand for ``--<positional>``. Names may hold - for _, truth values may be written as
+            ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
         function: The command.
-        name: Dotted name, for instance ``run.max_steps``.
-        text: What was typed.
-        where: For errors.
+        positional: Name of the first argument; it may be one that the function itself does not have.
+
+    Returns:
+        Dotted names and plain values.
 
     Raises:
-        ConfigError: no such argument, or the text does not fit its type.
+        ConfigError: an argument is unknown, lacks its value or does not fit its type.
+
+    Example:
+        >>> def drive(car: str, lights: bool = True, stops: tuple[str, ...] = ()) -> None: ...
+        >>> read_words(["van", "--no-lights", "--stops", "a,b"], drive, "car")
+        [('car', 'van'), ('lights', False), ('stops', ['a', 'b'])]
     """
+    queue, result = list(words), []
+    if queue and not queue[0].startswith("-"):
+        queue.insert(0, f"--{positional}")
+    while queue:
+        word = queue.pop(0)
+        if not word.startswith("--"):
+            raise ConfigError("command line", word, "--key value", "a word without a key")
+        key, has_value, text = word[2:].partition("=")
+        key = key.replace("-", "_")
+        annotation = argument_type(function, key)
+        if annotation is None and key.startswith("no_") and argument_type(function, key[3:]) is bool:
+            key, has_value, text = key[3:], "=", "false"
+        elif not has_value and annotation is bool and (not queue or queue[0] not in {"true", "false"}):
+            text = "true"
+        elif not has_value:
+            if not queue:
+                raise ConfigError("command line", f"--{key}", "a value", "nothing")
+            text = queue.pop(0)
+        if _is_list(annotation) and text != "null" and not text.startswith("["):
+            text = f"[{text}]"
+        known = key == positional and key not in inspect.signature(function).parameters
+        result.append((key, text if known else _typed(function, key, text)))
+    return result
+
+
+def put(content: dict[str, Any], name: str, value: Any) -> None:
+    """Set a value by its dotted name, making the mappings on the way; what stands beside it stays."""
+    *groups, last = name.split(".")
+    for group in groups:
+        inner = content.get(group)
+        content[group] = dict(inner) if isinstance(inner, Mapping) else {}
+        content = content[group]
+    content[last] = value
+
+
+def argument_type(function: Callable[..., Any], name: str) -> Any:
+    """Type of an argument by its dotted name, for instance ``run.max_steps``; None = there is no such argument."""
+    owner: Any = function
+    for part in name.split("."):
+        owner = next((m for m in get_args(owner) if is_dataclass(m)), owner)
+        owner = get_type_hints(owner).get(part) if is_dataclass(owner) or owner is function else None
+        if owner is None:
+            return None
+    return owner
+
+
+def _is_list(annotation: Any) -> bool:
+    members = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else (annotation,)
+    kinds = [get_origin(member) for member in members if member is not type(None)]
+    return bool(kinds) and all(kind in {tuple, list} for kind in kinds)
+
+
+def _typed(function: Callable[..., Any], name: str, text: str) -> Any:
+    """The plain value of a word: what YAML reads in it, or the text itself where the signature wants text."""
     try:
         parsed = yaml.safe_load(text)
     except yaml.YAMLError:
         parsed = text
-    first, *rest = name.split(".")
-    for candidate in (text, parsed):
-        value: Any = candidate
-        for part in reversed(rest):
-            value = {part: value}
+    errors = []
+    for value in (parsed, text):
+        content: dict[str, Any] = {}
+        put(content, name, value)
         try:
-            keyword_arguments(function, {first: value}, where, partial=True)
+            keyword_arguments(function, content, "command line", partial=True)
         except ConfigError as error:
-            # Only one member of a group is given here; the others come from a file.
-            if error.received == "nothing":
-                return
-            last = error
-        else:
-            return
-    raise last
+            if error.received != "nothing":  # other members of a group may come from a file
+                errors.append(error)
+                continue
+        return value
+    raise errors[-1]
 
 
 def _members(

@@ -1,49 +1,104 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``gsocc_core synthesize | train | evaluate | predict``."""
+"""The command line: every function of :mod:`gsocc_core.commands` is a command, its signature the arguments."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from gsocc_core.errors import GsoccError
+from gsocc_core.errors import ConfigError, GsoccError
+
+COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a wrong input ends with one clear line and exit code 2.
 
     Args:
-        arguments: Words after the program's name; None = those of the process. ``train CONFIG.yaml`` stands for
-            ``train --config CONFIG.yaml``. With GSOCC_DEBUG=1 in the environment errors show their traceback.
+        arguments: Words after the program's name; None = those of the process. With ``--debug`` among them, or
+            GSOCC_DEBUG=1 in the environment, errors show their traceback.
+
+    Raises:
+        SystemExit: always with ``--help``, and with code 2 after an error.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or bool(os.environ.get("GSOCC_DEBUG"))
+    try:
+        _run([word for word in words if word != "--debug"])
+    except GsoccError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"gsocc_core: error: {' '.join(str(error).split())}\n")
+        raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        raise SystemExit(130) from None
+
+
+def _run(words: list[str]) -> None:
+    from gsocc_core import __version__, commands
+
+    functions: dict[str, Callable[..., None]] = {name: getattr(commands, name) for name in COMMANDS}
+    if not words or words[0] in {"-h", "--help"}:
+        lines = [f"  {name:<12}{_summary(function)}" for name, function in functions.items()]
+        sys.stdout.write("usage: gsocc_core COMMAND [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
+        sys.stdout.write("gsocc_core COMMAND --help lists the arguments of a command.\n")
+        raise SystemExit(0 if words else 2)
+    if words[0] == "--version":
+        sys.stdout.write(f"gsocc_core {__version__}\n")
+        return
+    if words[0] not in functions:
+        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", repr(words[0]))
+    function = functions[words[0]]
+    function(**_arguments(words[0], function, words[1:]))
+
+
+def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:
+    """Arguments of a command from its words and, for ``train``, from the file that the first one names."""
+    from gsocc_core.arguments import keyword_arguments, put, read_words, read_yaml
+
+    positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
+    if {"-h", "--help"} & set(words):
+        _help(name, function, positional)
+    given = read_words(words, function, positional)
+    content: dict[str, Any] = {}
+    where: object = "command line"
+    for key, value in given:
+        if key == "config":
+            where = Path(value)
+            content = read_yaml(where, "a YAML file with the command's arguments")
+            keyword_arguments(function, content, where, partial=True)  # before the words, so that errors name the file
+    for key, value in given:
+        if key != "config":
+            put(content, key, value)
+    made = keyword_arguments(function, content, where)
+    if name == "train":
+        from gsocc_core.methods.build import parse_arguments
+
+        parse_arguments(made["method"], made["model"], where, key="model")
+    return made
+
+
+def _help(name: str, function: Callable[..., None], positional: str) -> None:
     from jsonargparse import ArgumentParser
 
-    from gsocc_core import commands
+    usage = f"gsocc_core {name} {positional.upper()} [--key value ...]"
+    parser = ArgumentParser(prog=f"gsocc_core {name}", usage=usage, description=_summary(function))
+    if positional == "config":
+        parser.add_argument("--config", help="YAML file with the arguments below; words overrule it. (required)")
+    parser.add_function_arguments(function, fail_untyped=True)
+    parser.print_help()
+    raise SystemExit(0)
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if len(words) > 1 and words[0] == "train" and not words[1].startswith("-"):
-        words.insert(1, "--config")
-    functions = {name: getattr(commands, name) for name in ("synthesize", "train", "evaluate", "predict")}
-    parser = ArgumentParser(prog="gsocc_core", description="3D semantic occupancy by Gaussian splatting.")
-    subcommands = parser.add_subcommands(required=True)
-    for name, function in functions.items():
-        summary = (function.__doc__ or "").split("\n\n")[0]
-        sub = ArgumentParser(description=summary)
-        if name == "train":
-            sub.add_argument("--config", action="config", help="YAML file with the arguments below")
-        sub.add_function_arguments(function, as_positional=name != "train", fail_untyped=True)
-        subcommands.add_subcommand(name, sub, help=summary)
-    chosen = parser.instantiate_classes(parser.parse_args(words))
-    values = {k: v for k, v in vars(chosen[chosen.subcommand]).items() if k != "config"}
-    try:
-        functions[chosen.subcommand](**values)
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"gsocc_core: error: {error}\n")
-        raise SystemExit(2) from error
+
+def _summary(function: Callable[..., None]) -> str:
+    return " ".join((function.__doc__ or "").split("\n\n")[0].split())
 
 
 if __name__ == "__main__":

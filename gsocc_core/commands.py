@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from gsocc_core.data.nuscenes import DataArgs
 from gsocc_core.training.args import OptimizerArgs, RunArgs
+
+_OPTIMIZER, _RUN = OptimizerArgs(), RunArgs()
 
 
 def synthesize(
@@ -52,11 +53,11 @@ def train(
     data: DataArgs,
     channels: tuple[int, ...] | None = None,
     val_split: str | None = None,
-    optimizer: OptimizerArgs | None = None,
-    run: RunArgs | None = None,
+    optimizer: OptimizerArgs = _OPTIMIZER,
+    run: RunArgs = _RUN,
     resume: str | None = None,
 ) -> None:
-    """Train a method and leave a bundle: ``gsocc_core train CONFIG.yaml [--key value]``.
+    """Train a method and leave a bundle.
 
     Args:
         out: Folder of the run: checkpoints, logs, bundle.
@@ -76,62 +77,107 @@ def train(
 
 def evaluate(
     bundle: str,
-    data: DataArgs,
+    dataroot: str,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    occ3d_dir: str = "gts",
     out: str | None = None,
     limit: int | None = None,
     rays: bool = True,
     mask: Literal["camera", "lidar", "none"] = "camera",
     swap_pictures: bool = False,
+    update_card: bool = False,
     device: str = "auto",
 ) -> None:
-    """Score a bundle on voxel ground truth: mIoU, IoU, RayIoU, per class, with bootstrap intervals over scenes.
+    """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
     Args:
-        bundle: Bundle folder or hub id; or ``ground`` for the ground-plane baseline.
-        data: What to score on.
+        bundle: Bundle folder or hub id.
+        dataroot: Tree in nuScenes layout.
+        version: Name of the tables' folder.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
         out: Write <out>.json and <out>.md; None = print only.
         limit: Score only so many key frames, evenly spread.
         rays: Compute RayIoU.
         mask: Which voxels count.
         swap_pictures: Control: show the model pictures of other drives.
+        update_card: Put the scores into the bundle's model card.
         device: cpu, cuda or auto.
     """
     from gsocc_core import evaluation as ev
-    from gsocc_core.data.nuscenes import NuScenesOccupancy
+    from gsocc_core.model_card import put_scores
 
-    if bundle == "ground":
-        dataset = NuScenesOccupancy(ev.labels_only(data), (64, 176))
-        scores = ev.score("ground", dataset, ev.constant_source(ev.ground_labels()), limit=limit, rays=rays, mask=mask)
-    else:
-        source, image_size, classes, grid = ev.model_source(bundle, device)
-        dataset = NuScenesOccupancy(ev.labels_only(data), image_size)
-        donor = ev.donor_from_another_scene(dataset) if swap_pictures else None
-        scores = ev.score(
-            Path(bundle).name,
-            dataset,
-            source,
-            limit=limit,
-            rays=rays,
-            mask=mask,
-            classes=classes,
-            grid=grid,
-            donor=donor,
-        )
-    if out is not None:
-        ev.write_report([scores], out)
-    sys.stdout.write(ev.markdown([scores]) + "\n")
+    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
+    name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
+    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device)
+    ev.report([scores], out)
+    if update_card:
+        put_scores(bundle, f"On `{version}`, split `{split or 'all'}`:\n\n{ev.markdown([scores])}")
 
 
-def predict(bundle: str, data: DataArgs, out: str, limit: int | None = None, device: str = "auto") -> None:
-    """Write predictions in Occ3D's format, ``<out>/<scene>/<token>/labels.npz`` with the array ``semantics``.
+def baseline(
+    kind: Literal["majority", "ground"],
+    dataroot: str,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    train_split: str = "train",
+    occ3d_dir: str = "gts",
+    out: str | None = None,
+    limit: int | None = None,
+    rays: bool = True,
+    mask: Literal["camera", "lidar", "none"] = "camera",
+) -> None:
+    """Score a prediction that looks at no picture.
+
+    Args:
+        kind: ``majority`` = the most frequent label of each voxel in the training scenes where cameras see it;
+            ``ground`` = driveable surface at the height of the wheels and nothing else.
+        dataroot: Tree in nuScenes layout.
+        version: Name of the tables' folder.
+        split: What to score on: a split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        train_split: Where ``majority`` counts.
+        occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
+        out: Write <out>.json and <out>.md; None = print only.
+        limit: Score only so many key frames, evenly spread.
+        rays: Compute RayIoU.
+        mask: Which voxels count.
+    """
+    from gsocc_core import evaluation as ev
+
+    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
+    ev.report([ev.score_baseline(kind, data, train_split, limit, rays, mask)], out)
+
+
+def predict(
+    bundle: str,
+    dataroot: str,
+    out: str,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Write predictions in the format of Occ3D.
+
+    Every key frame becomes ``<out>/<scene>/<token>/labels.npz`` with the array ``semantics``.
 
     Args:
         bundle: Bundle folder or hub id.
-        data: Pictures to read; needs no labels.
+        dataroot: Tree in nuScenes layout; needs no labels.
         out: Folder to make; it must not exist.
+        version: Name of the tables' folder.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
         limit: Only the first so many key frames.
         device: cpu, cuda or auto.
     """
+    from gsocc_core import evaluation as ev
     from gsocc_core.prediction_files import write_predictions
 
-    write_predictions(bundle, data, out, limit, device)
+    write_predictions(bundle, ev.scoring_data(dataroot, version, split, scenes, None), out, limit, device)

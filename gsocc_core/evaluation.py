@@ -7,29 +7,32 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from gsocc_core.bundle import load_bundle
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.nuscenes_index import KeyFrame
+from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import MaskPolicy, VoxelConfusion, bootstrap_interval, scores_of
 from gsocc_core.metrics.rayiou import RayIoU, ray_origins, ray_scores_of
+from gsocc_core.predictor import OccupancyPredictor
 
 #: Gives (X, Y, Z) uint8 labels for one frame set (B = 1).
 LabelSource = Callable[[FrameSet], np.ndarray]
+
+# Pictures that nobody looks at are decoded as small as they get.
+_ANY_SIZE = (16, 28)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,99 @@ class Scores:
     per_class: dict[str, float]
     absent: tuple[str, ...]
     seconds_per_frame: float
+
+
+def scoring_data(
+    dataroot: str,
+    version: str,
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    occ3d_dir: str | None = "gts",
+) -> DataArgs:
+    """Arguments for reading pictures and voxel labels, but no labels per picture.
+
+    Args:
+        dataroot: Tree in nuScenes layout.
+        version: Name of the tables' folder.
+        split: A split; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        occ3d_dir: Folder of Occ3D labels; None = read none.
+
+    Returns:
+        The arguments.
+    """
+    return DataArgs(
+        dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1
+    )  # fmt: skip
+
+
+def score_bundle(
+    name: str,
+    bundle: str | Path,
+    data: DataArgs,
+    limit: int | None = None,
+    rays: bool = True,
+    mask: MaskPolicy = "camera",
+    swap_pictures: bool = False,
+    device: str = "auto",
+) -> Scores:
+    """Score a bundle on a data set.
+
+    Args:
+        name: Shown in reports.
+        bundle: Folder or hub id.
+        data: What to score on.
+        limit: Score only so many key frames, evenly spread.
+        rays: Compute RayIoU.
+        mask: Which voxels count.
+        swap_pictures: Control: show the model pictures of other drives.
+        device: cpu, cuda or auto.
+
+    Returns:
+        The scores.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        DataError: the data set is incomplete, or has a single scene to swap pictures with.
+    """
+    source, image_size, classes, grid = model_source(bundle, device)
+    dataset = NuScenesOccupancy(data, image_size)
+    donor = donor_from_another_scene(dataset) if swap_pictures else None
+    return score(
+        name, dataset, source, limit=limit, rays=rays, mask=mask, classes=classes, grid=grid, donor=donor
+    )  # fmt: skip
+
+
+def score_baseline(
+    kind: Literal["majority", "ground"],
+    data: DataArgs,
+    train_split: str = "train",
+    limit: int | None = None,
+    rays: bool = True,
+    mask: MaskPolicy = "camera",
+) -> Scores:
+    """Score labels that depend on no picture.
+
+    Args:
+        kind: See :func:`majority_labels` and :func:`ground_labels`.
+        data: What to score on.
+        train_split: Where the majority is counted.
+        limit: Score only so many key frames, evenly spread.
+        rays: Compute RayIoU.
+        mask: Which voxels count.
+
+    Returns:
+        The scores.
+
+    Raises:
+        DataError: the data set is incomplete.
+    """
+    if kind == "majority":
+        labels = majority_labels(NuScenesOccupancy(replace(data, split=train_split, scenes=None), _ANY_SIZE))
+    else:
+        labels = ground_labels()
+    dataset = NuScenesOccupancy(data, _ANY_SIZE)
+    return score(kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask)
 
 
 def score(
@@ -143,34 +239,36 @@ def model_source(
     Returns:
         The source, the network's (height, width), its class table and grid.
     """
-    loaded = load_bundle(bundle)
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    method: Any = loaded.method.to(chosen)
-    memory: dict[str, Any] = {}
+    predictor = OccupancyPredictor.load(bundle, device)
 
-    @torch.inference_mode()
     def labels(frames: FrameSet) -> np.ndarray:
-        on_device = frames.map(lambda t: t.to(chosen))
-        scene = frames.scene_names[0]
-        output = method(on_device, memory.get(scene))
-        memory.clear()  # only the present scene's stream is alive
-        memory[scene] = output.memory
-        result: Tensor = method.occupancy(output, method.grid).labels[0]
-        return result.cpu().numpy()
+        return predictor.predict_frames(frames).grid.labels.numpy()
 
-    return labels, method.image_size, loaded.classes, method.grid
+    return labels, predictor.image_size, predictor.classes, predictor.grid
 
 
 def majority_labels(dataset: NuScenesOccupancy, classes: ClassTable = OCC3D_NUSCENES) -> np.ndarray:
-    """(X, Y, Z) most frequent label of every voxel over the key frames whose cameras see it; free where none does."""
+    """Most frequent label of every voxel over the key frames whose cameras see it.
+
+    Args:
+        dataset: With voxel labels; pictures are not read.
+        classes: Class table.
+
+    Returns:
+        (X, Y, Z) uint8; free where no camera ever sees.
+
+    Raises:
+        DataError: the data set has no voxel labels.
+    """
     shape = VoxelGrid.occ3d().shape
     counts = np.zeros((len(classes.names), math.prod(shape)), np.int32)
+    if dataset.args.occ3d_dir is None:
+        raise DataError(dataset.root, "occ3d_dir", "voxel labels (a test split has none)", "none")
     for index in tqdm(range(len(dataset)), desc="majority", unit="frame"):
-        targets = dataset[index].targets
-        if targets is None or targets.labels is None or targets.mask_camera is None:
-            raise DataError(dataset.root, "occ3d_dir", "voxel labels", "none")
-        seen = np.flatnonzero(targets.mask_camera[0].numpy())
-        counts[targets.labels[0].numpy().reshape(-1)[seen], seen] += 1
+        frame = dataset.key_frame(index)
+        found = read_occ3d(dataset.root / dataset.args.occ3d_dir / frame.scene_name / frame.token / "labels.npz")
+        seen = np.flatnonzero(found.mask_camera)
+        counts[found.semantics.reshape(-1)[seen], seen] += 1
     majority = counts.argmax(0)
     majority[counts.sum(0) == 0] = classes.free_id
     return majority.reshape(shape).astype(np.uint8)
@@ -201,6 +299,13 @@ def donor_from_another_scene(dataset: NuScenesOccupancy, seed: int = 0) -> Calla
     scene_of = np.array([scene for scene, _ in dataset.items])
     donors = [int(rng.choice(np.flatnonzero(scene_of != scene))) for scene in scene_of]
     return donors.__getitem__
+
+
+def report(scores: Sequence[Scores], out: str | Path | None) -> None:
+    """Print the scores and, unless ``out`` is None, write them too."""
+    if out is not None:
+        write_report(scores, out)
+    sys.stdout.write(markdown(scores) + "\n")
 
 
 def write_report(scores: Sequence[Scores], path: str | Path) -> None:
@@ -273,8 +378,3 @@ def _summary(
         absent=total.absent,
         seconds_per_frame=seconds / max(frames, 1),
     )
-
-
-def labels_only(data: DataArgs) -> DataArgs:
-    """The same data without labels per picture, as scoring needs no more."""
-    return replace(data, depth_dir=None, semantics_dir=None, views=1)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import OutputExistsError
-from gsocc_core.evaluation import labels_only, model_source
+from gsocc_core.evaluation import model_source
 
 
 def write_predictions(
@@ -38,7 +37,7 @@ def write_predictions(
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     source, image_size, _, _ = model_source(bundle, device)
-    dataset = NuScenesOccupancy(replace(labels_only(data), occ3d_dir=None), image_size)
+    dataset = NuScenesOccupancy(data, image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.data.images import fit_camera, fit_image
-from gsocc_core.errors import ShapeError
+from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
@@ -56,11 +57,10 @@ class OccupancyPredictor:
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         """Put a bundle's model on a device; see :meth:`load`."""
-        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.bundle, self.device = bundle, torch.device(chosen)
+        self.bundle, self.device = bundle, _device(device)
         self.method = bundle.method.to(self.device).eval()
         self._memory: Any = None
-        self._last: tuple[int, np.ndarray | None] | None = None
+        self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
 
     @classmethod
     def load(cls, path_or_hub_id: str | Path, device: str = "auto") -> OccupancyPredictor:
@@ -75,7 +75,7 @@ class OccupancyPredictor:
 
         Raises:
             BundleError: the bundle is damaged or unsafe.
-            ConfigError: its configuration is wrong.
+            ConfigError: its configuration is wrong, or this machine has no such device.
         """
         return cls(load_bundle(path_or_hub_id), device)
 
@@ -108,7 +108,6 @@ class OccupancyPredictor:
         self.predict([np.zeros((height, width, 3), np.uint8)] * cameras, [camera] * cameras)
         self.reset()
 
-    @torch.inference_mode()
     def predict(
         self,
         images: Sequence[np.ndarray | None],
@@ -123,17 +122,19 @@ class OccupancyPredictor:
         Args:
             images: One (H_i, W_i, 3) uint8 RGB picture per camera, of the camera's size or reduced; None = missing.
             cameras: Calibration and, in ``T_ref_ego``, the ego's motion between each picture and the reference time.
-                Any number of cameras of any sizes.
+                Any number of cameras of any sizes, of one projection model.
             camera_stamps_ns: Trigger times; None = the reference time.
             reference_stamp_ns: Time that the result refers to; None = the newest picture's. A time that does not
                 ascend resets the memory.
-            T_world_ego: (4, 4) ego pose at the reference time, for streaming methods; None = unknown.
+            T_world_ego: (4, 4) ego pose at the reference time in a frame that stays the same along a drive, so that
+                streaming methods can move their memory along; None = unknown.
 
         Returns:
             Labels in the ego frame at the reference time.
 
         Raises:
-            ShapeError: lengths differ, or a picture does not fit its camera.
+            ShapeError: lengths differ, or cameras do not fit each other.
+            DataError: a picture does not fit its camera.
         """
         started = time.perf_counter()
         stamps = list(camera_stamps_ns) if camera_stamps_ns is not None else [reference_stamp_ns or 0] * len(cameras)
@@ -141,9 +142,33 @@ class OccupancyPredictor:
             received = (len(images), len(cameras), len(stamps))
             raise ShapeError("predict", "images, cameras, camera_stamps_ns", "equal lengths of at least one", received)
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
-        if self._last is not None and reference <= self._last[0]:
+        frames = self._frames(images, cameras, stamps, reference, T_world_ego)
+        return self.predict_frames(frames, started=started)
+
+    @torch.inference_mode()
+    def predict_frames(self, frames: FrameSet, *, started: float | None = None) -> Prediction:
+        """Predict occupancy from a frame set, as data sets give it.
+
+        Args:
+            frames: One sample (B = 1) with pictures of :attr:`image_size`; a reference time that does not ascend or
+                another scene name resets the memory.
+            started: ``time.perf_counter()`` at the begin of the preprocessing, for the latency; None = now.
+
+        Returns:
+            Labels in the ego frame at the reference time.
+
+        Raises:
+            ShapeError: the frame set holds several samples or pictures of another size.
+        """
+        started = time.perf_counter() if started is None else started
+        if frames.images.shape[0] != 1 or tuple(frames.images.shape[-2:]) != self.image_size:
+            expected = f"(1, T, V, 3, {self.image_size[0]}, {self.image_size[1]})"
+            raise ShapeError("predict_frames", "images", expected, tuple(frames.images.shape))
+        now = (int(frames.reference_stamp_ns[0, 0]), frames.scene_names)
+        if self._last is not None and (now[0] <= self._last[0] or now[1] != self._last[1]):
             self.reset()
-        frames = self._frames(images, cameras, stamps, reference).to(self.device)
+        frames = frames.to(self.device)
+        self._synchronize()
         prepared = time.perf_counter()
         output = self.method(frames, self._memory)
         self._synchronize()
@@ -151,24 +176,23 @@ class OccupancyPredictor:
         grid = self.method.occupancy(output, self.grid)  # type: ignore[operator]
         self._synchronize()
         splatted = time.perf_counter()
-        self._memory = output.memory
-        self._last = (reference, T_world_ego)
-        one = replace(
-            grid,
-            labels=grid.labels[0].cpu(),
-            confidence=None if grid.confidence is None else grid.confidence[0].cpu(),
-        )
-        scene = output.scene.map(lambda t: t[0]) if isinstance(output.scene, Gaussians) else output.scene
+        self._memory, self._last = output.memory, now
         marks = (("preprocess", started, prepared), ("network", prepared, inferred), ("splat", inferred, splatted))
         latency = {name: 1e3 * (end - begin) for name, begin, end in (*marks, ("total", started, splatted))}
-        return Prediction(one, scene, frames.cameras.map(lambda t: t[0, 0]), reference, latency)
+        cameras = frames.cameras.map(lambda t: t[0, 0])
+        return Prediction(_first(grid), _first_scene(output.scene), cameras, now[0], latency)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def _frames(
-        self, images: Sequence[np.ndarray | None], cameras: Sequence[Camera], stamps: Sequence[int], reference: int
+        self,
+        images: Sequence[np.ndarray | None],
+        cameras: Sequence[Camera],
+        stamps: Sequence[int],
+        reference: int,
+        T_world_ego: np.ndarray | None,
     ) -> FrameSet:
         height, width = self.image_size
         pictures, fitted = [], []
@@ -181,13 +205,59 @@ class OccupancyPredictor:
                 pictures.append(picture)
                 fitted.append(small)
         valid = torch.tensor([[[image is not None for image in images]]])
+        pose = None if T_world_ego is None else torch.as_tensor(np.asarray(T_world_ego), dtype=torch.float64)[None]
         return FrameSet(
             images=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)[None, None],
-            cameras=Cameras.stack(fitted).map(lambda t: t[None, None]),
+            cameras=Cameras.stack(_equal_distortion(fitted)).map(lambda t: t[None, None]),
             camera_names=tuple(camera.name for camera in cameras),
             camera_stamps_ns=torch.tensor([[list(stamps)]]),
             reference_stamp_ns=torch.tensor([[reference]]),
             T_ref_ego=torch.eye(4)[None, None],
             valid=valid,
             pose_valid=torch.ones(1, 1, dtype=torch.bool),
+            T_world_ego=pose,
         )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        received = f"{name!r} ({str(error).splitlines()[0]})"
+        raise ConfigError("predictor", "device", "auto, cpu, or cuda with a GPU present", received) from error
+    return device
+
+
+def _equal_distortion(cameras: Sequence[Camera]) -> list[Camera]:
+    """Cameras with as many coefficients each: a coefficient that is not given is zero."""
+    count = max(len(camera.distortion or ()) for camera in cameras)
+    if not count:
+        return list(cameras)
+    padded = [(*(c.distortion or ()), *(0.0,) * count)[:count] for c in cameras]
+    return [replace(camera, distortion=distortion) for camera, distortion in zip(cameras, padded)]
+
+
+def _first(grid: SemanticGrid) -> SemanticGrid:
+    """The only sample of a batch, on the CPU."""
+
+    def first(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value[0].cpu()
+
+    return SemanticGrid(
+        grid.labels[0].cpu(),
+        grid.grid,
+        grid.classes,
+        first(grid.confidence),
+        first(grid.observed),
+        first(grid.velocity),
+    )
+
+
+def _first_scene(scene: Gaussians | VoxelField) -> Gaussians | VoxelField:
+    if isinstance(scene, Gaussians):
+        return scene.map(lambda t: t[0])
+    velocity = None if scene.velocity is None else scene.velocity[0]
+    return VoxelField(scene.density[0], scene.features[0], scene.grid, velocity)

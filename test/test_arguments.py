@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsocc_core.arguments import check_word, keyword_arguments, read_yaml
+from gsocc_core.arguments import keyword_arguments, put, read_words, read_yaml
 from gsocc_core.errors import ConfigError
 
 
@@ -107,17 +107,42 @@ def test_nothing_but_a_config_error_comes_out(value):
 
 
 def test_words_of_a_command_line():
-    for name, text in (("name", "3"), ("wheel.bolts", "4"), ("box", "[1, 2]"), ("spare.kind", "alloy"), ("size", "2")):
-        check_word(build, name, text)
-    for name, text, expected in (
-        ("wheel.bolts", "many", "wheel.bolts: expected a whole number, received 'many'"),
-        ("wheel.rim", "4", "wheel.rim: expected one of"),
-        ("colour", "red", "colour: expected one of"),
-        ("spare.kind", "gold", "spare.kind"),
-        ("name.first", "x", "name"),
-    ):
-        with pytest.raises(ConfigError, match=f"^command line: {expected}"):
-            check_word(build, name, text)
+    words = ["3", "--wheel.bolts", "4", "--box=1,2", "--spare.kind", "alloy", "--size", "[2, 3]", "--extra.a.b", "5"]
+    values = dict(read_words([*words, "--diesel", "--wheel.radius-m=1e-1"], build, "name"))
+    assert values == {
+        "name": "3", "wheel.bolts": 4, "box": [1, 2], "spare.kind": "alloy", "size": [2, 3], "extra.a.b": 5,
+        "diesel": True, "wheel.radius_m": "1e-1",
+    }  # fmt: skip
+    assert read_words(["--no-diesel", "--seats", "4", "--spare", "null"], build, "name") == [
+        ("diesel", False), ("seats", [4]), ("spare", None),
+    ]  # fmt: skip
+    assert read_words(["a.yaml"], build, "config") == [("config", "a.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--wheel.bolts", "many"], "wheel.bolts: expected a whole number, received 'many'"),
+        (["--wheel.rim", "4"], "wheel.rim: expected one of"),
+        (["--colour", "red"], "colour: expected one of"),
+        (["--spare.kind", "gold"], "spare.kind: expected one of steel, alloy"),
+        (["--box", "1,2,3"], "box: expected a list of 2"),
+        (["--diesel=maybe"], "diesel: expected true or false"),
+        (["van", "blue"], "blue: expected --key value"),
+        (["--box"], "--box: expected a value, received nothing"),
+    ],
+)
+def test_wrong_words_are_named(words, expected):
+    with pytest.raises(ConfigError, match=f"^command line: {expected}"):
+        read_words(words, build, "name")
+
+
+def test_put_keeps_what_stands_beside():
+    content = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
+    put(content, "a.c.f", 4)
+    put(content, "e", 5)
+    put(content, "g.h", 6)
+    assert content == {"a": {"b": 1, "c": {"d": 2, "f": 4}}, "e": 5, "g": {"h": 6}}
 
 
 def test_files_that_are_no_mapping(tmp_path):

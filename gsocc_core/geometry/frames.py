@@ -75,6 +75,8 @@ class FrameSet:
         targets: Supervision, or None.
         sample_tokens: B tokens of the present samples, for reports.
         scene_names: B scene names; streaming memory resets where they change.
+        T_world_ego: (B, 4, 4) float64 ego pose at the present reference stamp, in a world that stays the same along a
+            drive, so that a method can move its memory to the present; None = unknown.
     """
 
     images: Tensor
@@ -88,6 +90,7 @@ class FrameSet:
     targets: Targets | None = None
     sample_tokens: tuple[str, ...] = ()
     scene_names: tuple[str, ...] = ()
+    T_world_ego: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 6 or self.images.shape[3] != 3:
@@ -102,6 +105,8 @@ class FrameSet:
                 raise ShapeError("FrameSet", key, shape, tuple(getattr(self, key).shape))
         if tuple(self.cameras.intrinsics.shape[:3]) != (b, t, v):
             raise ShapeError("FrameSet", "cameras", (b, t, v), tuple(self.cameras.intrinsics.shape[:3]))
+        if self.T_world_ego is not None and tuple(self.T_world_ego.shape) != (b, 4, 4):
+            raise ShapeError("FrameSet", "T_world_ego", (b, 4, 4), tuple(self.T_world_ego.shape))
         if len(self.camera_names) != v:
             raise ShapeError("FrameSet", "camera_names", f"{v} names", self.camera_names)
 
