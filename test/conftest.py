@@ -139,6 +139,12 @@ def _write_labels(root, rng, scene, sample):
 
 
 @pytest.fixture(scope="session")
+def tree_writer():
+    """``write_tree``, for trees of other names and sizes."""
+    return write_tree
+
+
+@pytest.fixture(scope="session")
 def tiny_tree(tmp_path_factory) -> Path:
     """Two scenes of three key frames."""
     return write_tree(tmp_path_factory.mktemp("data") / "tiny")

@@ -192,6 +192,19 @@ def test_splits_and_scenes(tiny_tree):
     assert len(NuScenesOccupancy(replace(args, scenes=("scene-a",)), (32, 64))) == 3
 
 
+def test_official_splits_work_without_a_file_of_our_own(tree_writer, tmp_path):
+    root = tree_writer(tmp_path / "mini", ("scene-0061", "scene-0103"), frames=1, version="v1.0-mini", test=True)
+    (root / "v1.0-mini/splits.json").unlink()
+    args = DataArgs(str(root), "v1.0-mini", occ3d_dir=None, depth_dir=None, semantics_dir=None)
+    for split, scene in (("mini_train", "scene-0061"), ("mini_val", "scene-0103"), ("val", "scene-0103")):
+        dataset = NuScenesOccupancy(replace(args, split=split), (32, 64))
+        assert [dataset[i].scene_names for i in range(len(dataset))] == [(scene,)]
+    with pytest.raises(DataError, match="none of its scenes"):
+        NuScenesOccupancy(replace(args, split="test"), (32, 64))
+    with pytest.raises(DataError, match=r"split tain.*mini_train"):
+        NuScenesOccupancy(replace(args, split="tain"), (32, 64))
+
+
 def test_a_test_split_has_pictures_and_no_targets(tiny_test_tree):
     frames = NuScenesOccupancy(DataArgs(str(tiny_test_tree), version="v1.0-tinytest"), (32, 64))[0]
     assert frames.targets is None

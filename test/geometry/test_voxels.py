@@ -86,8 +86,10 @@ def test_a_grid_in_another_frame_is_hashable_and_equal_by_value():
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"lower": (0.0, 0.0)}, "lower"), ({"upper": (math.inf, 1.0, 1.0)}, "upper"), ({"voxel_size": 0.0}, "voxel_size"),
-        ({"voxel_size": -0.4}, "voxel_size"), ({"voxel_size": 0.3}, "voxel_size"), ({"upper": (-50.0, 40.0, 5.4)}, "upper"),
+        ({"lower": (0.0, 0.0)}, "lower"), ({"upper": (math.inf, 1.0, 1.0)}, "upper"),
+        ({"voxel_size": 0.0}, "voxel_size"),
+        ({"voxel_size": -0.4}, "voxel_size"), ({"voxel_size": 0.3}, "voxel_size"),
+        ({"upper": (-50.0, 40.0, 5.4)}, "upper"),
         ({"T_ego_grid": np.eye(3)}, "T_ego_grid"), ({"voxel_size": 1000.0}, "upper"),
     ],
 )  # fmt: skip
