@@ -110,6 +110,7 @@ class SurfaceMemory:
         static = sample_mesh(scene.static, spacing_m, T_voxel_world, self.grid.shape)
         self.samples = _collect([static, *(sample_mesh(actor.mesh, spacing_m) for actor in scene.actors)])
         self.seen = np.zeros(len(self.samples.points_m), np.uint8)
+        self._visible = np.zeros_like(self.seen)
         self._layout_cells()
         self._votes = np.zeros((*self.grid.shape, FREE), np.uint16)
         self._posed: tuple[float, np.ndarray] | None = None
@@ -147,9 +148,21 @@ class SurfaceMemory:
         T_cam_body = np.linalg.inv(T_world_cam) @ self.T_world_bodies(t_s)
         s = self.samples
         kernels.mark_seen_by_camera(
-            s.points_m, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m, s.tile_radii_m,
+            s.points_m, self._visible, s.tile_starts, s.tile_bodies, s.tile_centers_m, s.tile_radii_m,
             T_cam_body, np.asarray(intrinsics, np.float64), far, _CAMERA_RANGE_M,
         )  # fmt: skip
+
+    def end_moment(self) -> np.ndarray:
+        """Close a moment, for instance a key frame.
+
+        Returns:
+            Bits (``np.packbits``) of the samples that the cameras have seen since the last moment was closed, for
+            :meth:`visible_voxels`.
+        """
+        bits = np.packbits(self._visible)
+        self.seen |= self._visible
+        self._visible[:] = 0
+        return bits
 
     def see_lidar(self, points_world_m: np.ndarray, instance_ids: np.ndarray, t_s: float) -> None:
         """Mark what one LiDAR turn sees: samples that share a small cell with a return from the same body.
@@ -177,19 +190,42 @@ class SurfaceMemory:
             (X, Y, Z) uint8 Occ3D ids, 17 = free.
         """
         s = self.samples
+        self.end_moment()
         if self._cells_pending:
             kernels.mark_seen_in_cells(
                 s.points_m, self.seen, s.tile_starts, s.tile_bodies,
                 self._lower, self._counts, self._starts, self._cell_m, self._cells,
             )  # fmt: skip
             self._cells_pending = False
-        T_voxel_body = T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self.T_world_bodies(t_s)
+        T_voxel_body = self._T_voxel_bodies(T_world_ego, t_s)
         labels = np.full(self.grid.shape, FREE, np.uint8)
         kernels.vote(
             s.points_m, s.class_ids, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m,
             s.tile_radii_m / min(self.grid.size_m), T_voxel_body, self._votes, labels,
         )  # fmt: skip
         return labels
+
+    def visible_voxels(self, bits: np.ndarray, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        """Voxels with a surface that the cameras saw in one moment.
+
+        Rays through pixels leave gaps on surfaces at grazing angles, such as the road far ahead; this does not.
+
+        Args:
+            bits: What :meth:`end_moment` returned.
+            T_world_ego: (4, 4) ego pose that the grid belongs to.
+            t_s: Drive time of the grid, seconds.
+
+        Returns:
+            (X, Y, Z) uint8, 1 = holds a visible surface.
+        """
+        s, mask = self.samples, np.zeros(self.grid.shape, np.uint8)
+        flags = np.unpackbits(bits, count=len(s.points_m))
+        T_voxel_body = self._T_voxel_bodies(T_world_ego, t_s)
+        kernels.mark_voxels(s.points_m, flags, s.tile_starts, s.tile_bodies, T_voxel_body, mask)
+        return mask
+
+    def _T_voxel_bodies(self, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        return T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self.T_world_bodies(t_s)
 
     def T_world_bodies(self, t_s: float) -> np.ndarray:
         """(B, 4, 4) float64 poses of all bodies at a drive time in seconds; the last answer is kept."""

@@ -129,7 +129,7 @@ def _grid_around(p: np.ndarray, T: np.ndarray, shape: np.ndarray, first: int) ->
 @numba.njit(cache=True)
 def mark_seen_by_camera(
     points: np.ndarray,
-    seen: np.ndarray,
+    visible: np.ndarray,
     tile_starts: np.ndarray,
     tile_bodies: np.ndarray,
     tile_centers: np.ndarray,
@@ -143,7 +143,7 @@ def mark_seen_by_camera(
 
     Args:
         points: (N, 3) float32 samples, each in its body's frame, sorted by tile.
-        seen: (N,) uint8, 1 is written.
+        visible: (N,) uint8, 1 is written; samples that have it already are not looked at.
         tile_starts: (M + 1,) first sample of every tile.
         tile_bodies: (M,) body of every tile.
         tile_centers: (M, 3) centre of every tile in its body's frame.
@@ -170,7 +170,7 @@ def mark_seen_by_camera(
         if abs(y) - slopes[1] * z > radius * math.sqrt(1.0 + slopes[1] ** 2):
             continue
         for i in range(tile_starts[tile], tile_starts[tile + 1]):
-            if seen[i]:
+            if visible[i]:
                 continue
             px, py, pz = points[i, 0], points[i, 1], points[i, 2]
             z = T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]
@@ -179,7 +179,7 @@ def mark_seen_by_camera(
             u = fx * (T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]) / z + cx
             v = fy * (T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]) / z + cy
             if 0.0 <= u < width and 0.0 <= v < height and z <= 1.005 * far_depth[int(v), int(u)] + 0.05:
-                seen[i] = 1
+                visible[i] = 1
 
 
 @numba.njit(cache=True)
@@ -308,6 +308,39 @@ def vote(
         labels[touched[i, 0], touched[i, 1], touched[i, 2]] = best
         for c in range(FREE):
             cell[c] = 0
+
+
+@numba.njit(cache=True)
+def mark_voxels(
+    points: np.ndarray,
+    flags: np.ndarray,
+    tile_starts: np.ndarray,
+    tile_bodies: np.ndarray,
+    T_voxel_body: np.ndarray,
+    mask: np.ndarray,
+) -> None:
+    """Mark the voxels that hold a flagged sample.
+
+    Args:
+        points: (N, 3) float32 samples, each in its body's frame, sorted by tile.
+        flags: (N,) uint8.
+        tile_starts: (M + 1,) first sample of every tile.
+        tile_bodies: (M,) body of every tile.
+        T_voxel_body: (B, 4, 4) float64 body frames to voxel units.
+        mask: (X, Y, Z) uint8, 1 is written.
+    """
+    nx, ny, nz = mask.shape
+    for tile in range(tile_bodies.shape[0]):
+        T = T_voxel_body[tile_bodies[tile]]
+        for i in range(tile_starts[tile], tile_starts[tile + 1]):
+            if not flags[i]:
+                continue
+            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+            ix = int(math.floor(T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]))
+            iy = int(math.floor(T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]))
+            iz = int(math.floor(T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]))
+            if 0 <= ix < nx and 0 <= iy < ny and 0 <= iz < nz:
+                mask[ix, iy, iz] = 1
 
 
 @numba.njit(cache=True)

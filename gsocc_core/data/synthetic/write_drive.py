@@ -110,6 +110,7 @@ class _DriveWriter:
         self.observer = BoxObserver(self.memory, len(key_poses))
         self.camera_rays: list[list[_Rays]] = [[] for _ in key_poses]
         self.lidar_rays: list[_Rays] = []
+        self.visible: list[np.ndarray] = []
         self.street_seed = street_seed
 
     def write(self, on_key_frame: Callable[[], object]) -> Tables:
@@ -126,6 +127,7 @@ class _DriveWriter:
                 if self.options.pseudo_labels:
                     token = sample_token(self.name, shot.key_index)
                     write_pseudo_labels(self.root, self.name, token, depth_m, class_ids)
+                self.visible.append(self.memory.end_moment())
                 on_key_frame()
         if self.options.labels:
             for key_index in range(len(self.schedule.key_stamps_us)):
@@ -190,7 +192,8 @@ class _DriveWriter:
     def _write_labels(self, key_index: int) -> None:
         stamp_us = self.schedule.key_stamps_us[key_index]
         T_world_ego, grid = self._ego_pose(stamp_us), self.memory.grid
-        semantics = self.memory.labels(T_world_ego, self.schedule.time_s(stamp_us))
+        t_s = self.schedule.time_s(stamp_us)
+        semantics = self.memory.labels(T_world_ego, t_s)
         T_ego_world = np.linalg.inv(T_world_ego)
         masks = []
         for bundles in ([self.lidar_rays[key_index]], self.camera_rays[key_index]):
@@ -198,8 +201,9 @@ class _DriveWriter:
             origins = np.concatenate([np.broadcast_to(rays.origins, rays.ends.shape) for rays in bundles])
             origins = origins @ T_ego_world[:3, :3].T + T_ego_world[:3, 3]
             masks.append(trace(origins, ends, np.concatenate([rays.hits for rays in bundles]), grid))
-        token = sample_token(self.name, key_index)
-        write_occ3d(self.root / "gts" / self.name / token, semantics, mask_lidar=masks[0], mask_camera=masks[1])
+        masks[1] |= self.memory.visible_voxels(self.visible[key_index], T_world_ego, t_s)
+        folder = self.root / "gts" / self.name / sample_token(self.name, key_index)
+        write_occ3d(folder, semantics, mask_lidar=masks[0], mask_camera=masks[1])
 
     def _tables(self) -> Tables:
         times = np.array([self.schedule.time_s(stamp) for stamp in self.schedule.key_stamps_us])
