@@ -87,6 +87,7 @@ def save_bundle(
         classes: ClassTable = method.classes  # type: ignore[assignment]  # every method carries its class table
         classes.to_yaml(temporary / CLASSES)
         (temporary / CARD).write_text(card, encoding="utf-8")
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         temporary.chmod(0o755)
         _put(temporary, path)
     except BaseException:

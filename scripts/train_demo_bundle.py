@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,7 @@ def main() -> int:
         tuned = options.runs / f"{recipe}_tuned"
         if not tuned.exists():
             tune_threshold(run / "bundle", tuned, train)
-    scores = score_all(options.runs, train, held_out)
+    scores = score_all(options.runs, held_out)
     ev.write_report(scores, options.results)
     best = max(RECIPES, key=lambda r: next(s.miou for s in scores if s.name == r))
     if not options.bundle.exists():
@@ -100,25 +99,13 @@ def tune_threshold(source: Path, target: Path, data: DataArgs, frames: int = 40)
     save_bundle(target, bundle.method_name, arguments, method, (source / "README.md").read_text(encoding="utf-8"))
 
 
-def score_all(runs: Path, train: DataArgs, held_out: DataArgs) -> list[ev.Scores]:
+def score_all(runs: Path, held_out: DataArgs) -> list[ev.Scores]:
     """Both models, both baselines and the control, on the held-out drives."""
-    scores: list[ev.Scores] = []
-    sources: dict[str, tuple[ev.LabelSource, tuple[int, int]]] = {}
-    for recipe in RECIPES:
-        source, size, _, _ = ev.model_source(runs / f"{recipe}_tuned", "cpu")
-        sources[recipe] = source, size
-    size = sources["rendering"][1]
-    majority = ev.majority_labels(NuScenesOccupancy(train, size))
-    sources["majority"] = ev.constant_source(majority), size
-    sources["ground"] = ev.constant_source(ev.ground_labels()), size
-    for name, (source, image_size) in sources.items():
-        scores.append(ev.score(name, NuScenesOccupancy(held_out, image_size), source))
-    best = max(RECIPES, key=lambda r: next(s.miou for s in scores if s.name == r))
-    dataset = NuScenesOccupancy(held_out, size)
-    donor: Callable[[int], int] = ev.donor_from_another_scene(dataset)
-    control, _, _, _ = ev.model_source(runs / f"{best}_tuned", "cpu")
-    scores.append(ev.score(f"{best}, other drive's pictures", dataset, control, donor=donor))
-    return scores
+    scores = [ev.score_bundle(recipe, runs / f"{recipe}_tuned", held_out, device="cpu") for recipe in RECIPES]
+    best = max(scores, key=lambda s: s.miou).name
+    scores += [ev.score_baseline("majority", held_out), ev.score_baseline("ground", held_out)]
+    name = f"{best}, other drive's pictures"
+    return [*scores, ev.score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device="cpu")]
 
 
 def ship(source: Path, target: Path, recipe: str, scores: list[ev.Scores]) -> None:
