@@ -7,11 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from gsocc_core.data.synthetic import materials as m
 from gsocc_core.data.synthetic import scenery
 from gsocc_core.data.synthetic.ground import Ground, street_coordinates
 from gsocc_core.data.synthetic.materials import Palette
+from gsocc_core.data.synthetic.roads import Road
 from gsocc_core.data.synthetic.scene import Mesh
 from gsocc_core.data.synthetic.shapes import MeshBuilder
 
@@ -28,13 +30,13 @@ class Plot:
     """
 
     def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
-        self._low = low
+        self.low = low
         self.taken = np.zeros(np.ceil((high - low) / _CELL_M).astype(int), bool)
 
     @property
     def centers(self) -> np.ndarray:
         """(X, Y, 2) centres of the cells."""
-        x, y = (self._low[k] + (np.arange(self.taken.shape[k]) + 0.5) * _CELL_M for k in range(2))
+        x, y = (self.low[k] + (np.arange(self.taken.shape[k]) + 0.5) * _CELL_M for k in range(2))
         return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
 
     def claim(self, xy: np.ndarray, yaw: float, length: float, width: float) -> bool:
@@ -53,7 +55,7 @@ class Plot:
         v = np.linspace(-width / 2, width / 2, max(int(width / 0.4), 1) + 1)
         u, v = np.meshgrid(u, v)
         points = xy + np.stack([u * np.cos(yaw) - v * np.sin(yaw), u * np.sin(yaw) + v * np.cos(yaw)], axis=-1)
-        cells = np.floor((points - self._low) / _CELL_M).astype(int)
+        cells = np.floor((points - self.low) / _CELL_M).astype(int)
         if (cells < 0).any() or (cells >= self.taken.shape).any():
             return False
         index = cells[..., 0], cells[..., 1]
@@ -107,18 +109,32 @@ def open_plots(ground: Ground) -> tuple[Plot, Plot]:
     line = ground.road.point(np.arange(ground.road.start_m, ground.road.end_m, 2.0), 0.0)
     land, kerbside = (Plot(line.min(0) - 165.0, line.max(0) + 165.0) for _ in range(2))
     xy = land.centers.reshape(-1, 2)
-    s, d = street_coordinates(ground.road, xy)
-    end = np.where(d < 0, ground.section.walk_end(0), ground.section.walk_end(1))
-    kerb = np.where(d < 0, ground.section.kerb(0), ground.section.kerb(1))
-    streets, roads = np.abs(d) < end + 0.2, np.abs(d) < kerb + 0.05
+    streets, roads = np.zeros(len(xy), bool), np.zeros(len(xy), bool)
+    section = ground.section
+    near = _close_to(ground.road, land, max(section.walk_end(0), section.walk_end(1)) + 2.0)
+    _, d = street_coordinates(ground.road, xy[near])
+    end = np.where(d < 0, section.walk_end(0), section.walk_end(1))
+    kerb = np.where(d < 0, section.kerb(0), section.kerb(1))
+    streets[near], roads[near] = np.abs(d) < end + 0.2, np.abs(d) < kerb + 0.05
     for street in ground.side_streets:
-        along, across = street_coordinates(street.road, xy)
+        near = _close_to(street.road, land, street.half_width_m + street.walk_m + 2.0)
+        along, across = street_coordinates(street.road, xy[near])
         inside = (along > 0) & (along < street.road.end_m)
-        streets |= inside & (np.abs(across) < street.half_width_m + street.walk_m + 0.2)
-        roads |= inside & (np.abs(across) < street.half_width_m + 0.5)
+        streets[near] |= inside & (np.abs(across) < street.half_width_m + street.walk_m + 0.2)
+        roads[near] |= inside & (np.abs(across) < street.half_width_m + 0.5)
     land.taken |= streets.reshape(land.taken.shape)
     kerbside.taken |= roads.reshape(land.taken.shape)
     return land, kerbside
+
+
+def _close_to(road: Road, plot: Plot, distance_m: float) -> np.ndarray:
+    """Flat indices of the cells of a plot within a distance of a road's line, and of some beyond it."""
+    _, points, _ = road.nearest
+    cells = np.round((points - plot.low) / _CELL_M).astype(int)
+    inside = ((cells >= 0) & (cells < plot.taken.shape)).all(1)
+    away = np.ones(plot.taken.shape, bool)
+    away[cells[inside, 0], cells[inside, 1]] = False
+    return np.flatnonzero(ndimage.distance_transform_edt(away) * _CELL_M < distance_m + 1.5)
 
 
 def furnish(site: Site, style: str) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -57,6 +58,11 @@ class Ground:
     islands: tuple[tuple[float, float, float, float], ...]
     hills: np.ndarray
 
+    @cached_property
+    def _nodes(self) -> tuple[cKDTree, np.ndarray]:
+        s = np.arange(self.road.start_m, self.road.end_m, 6.0)
+        return cKDTree(self.road.point(s, 0.0)), self.road.height(s)
+
     @property
     def reach(self) -> tuple[float, float]:
         """Distance from the centre to the edge of the main strip, right and left."""
@@ -65,9 +71,8 @@ class Ground:
     def terrain_height(self, xy: np.ndarray) -> np.ndarray:
         """(...) height of the natural ground at (..., 2) points: the road's height nearby, hills further away."""
         flat = xy.reshape(-1, 2)
-        s = np.arange(self.road.start_m, self.road.end_m, 6.0)
-        nodes, levels = self.road.point(s, 0.0), self.road.height(s)
-        distance, index = cKDTree(nodes).query(flat, k=12)
+        tree, levels = self._nodes
+        distance, index = tree.query(flat, k=12)
         weight = 1.0 / (distance**2 + 9.0) ** 2 * np.clip(1.02 - distance / distance[:, -1:], 0.0, 1.0)
         height = (weight * levels[index]).sum(1) / weight.sum(1) - 0.15
         ramp = np.clip((distance[:, 0] - 14.0) / 30.0, 0.0, 1.0)
@@ -82,7 +87,11 @@ class Ground:
         end = np.where(d < 0, self.section.walk_end(0), self.section.walk_end(1))
         w = np.clip((np.abs(d) - end) / (0.45 * _MARGIN_M), 0.0, 1.0)
         w = w * w * (3 - 2 * w)
-        return (1 - w) * self.road.height(s, d) + w * self.terrain_height(self.road.point(s, d))
+        height = np.array(self.road.height(s, d))
+        far = w > 0
+        if far.any():
+            height[far] = (1 - w[far]) * height[far] + w[far] * self.terrain_height(self.road.point(s[far], d[far]))
+        return height
 
     def kind(self, s: np.ndarray, d: np.ndarray) -> np.ndarray:
         """What lies at (s, d) of the main strip: ROAD, ISLAND, WALK or SOIL."""
@@ -104,10 +113,10 @@ class Ground:
             kinds = np.where((s > s0) & (s < s1) & (d > d0) & (d < d1), ISLAND, kinds)
         return kinds
 
-    def surface(self, s: float, d: float) -> float:
+    def surface(self, s: np.ndarray | float, d: np.ndarray | float) -> np.ndarray:
         """Height of what one stands on at (s, d) of the main street, kerbs included."""
-        rise = _RISE_M[int(self.kind(np.array([s]), np.array([d]))[0])]
-        return float(self.height(s, d)) + float(rise)
+        s, d = np.broadcast_arrays(np.asarray(s, np.float64), np.asarray(d, np.float64))
+        return self.height(s, d) + _RISE_M[self.kind(s, d)]
 
 
 def side_street(
@@ -279,9 +288,8 @@ def street_coordinates(road: Road, xy: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns:
         (N,) s and (N,) d, metres.
     """
-    s_nodes = np.arange(road.start_m - 300.0, road.end_m + 300.0, 1.0)
-    nodes = road.point(s_nodes, 0.0)
-    _, index = cKDTree(nodes).query(xy)
+    s_nodes, nodes, tree = road.nearest
+    _, index = tree.query(xy)
     heading = road.heading_at(s_nodes[index])
     offset = xy - nodes[index]
     s = s_nodes[index] + offset[:, 0] * np.cos(heading) + offset[:, 1] * np.sin(heading)

@@ -65,12 +65,11 @@ class Lens(NamedTuple):
 
 
 @numba.njit(cache=True)
-def _sunlit(shades: Shades, x: float, y: float, z: float) -> float:
+def _sunlit(sun: np.ndarray, moving: np.ndarray, frame: np.ndarray, x: float, y: float, z: float) -> float:
     """Share of the sun's disc that a point sees, from the four nearest texels of the shadow maps."""
-    frame = shades.frame
     column = (x - frame[3] * z - frame[0]) * frame[2] - 0.5
     row = (y - frame[4] * z - frame[1]) * frame[2] - 0.5
-    height, width = shades.sun.shape
+    height, width = sun.shape
     if not (0.0 <= column < width - 1.0 and 0.0 <= row < height - 1.0):
         return 1.0
     i, j = int(row), int(column)
@@ -79,28 +78,29 @@ def _sunlit(shades: Shades, x: float, y: float, z: float) -> float:
     total = 0.0
     for di in range(2):
         for dj in range(2):
-            if max(shades.sun[i + di, j + dj], shades.sun_moving[i + di, j + dj]) <= level:
+            if max(sun[i + di, j + dj], moving[i + di, j + dj]) <= level:
                 total += (wi if di else 1.0 - wi) * (wj if dj else 1.0 - wj)
     return total
 
 
 @numba.njit(cache=True)
-def _ambient(shades: Shades, x: float, y: float, z: float) -> float:
+def _ambient(
+    ground: np.ndarray, contact: np.ndarray, openness: np.ndarray, frame: np.ndarray, x: float, y: float, z: float
+) -> float:
     """How much sky light reaches a point between what stands around it and what parks above it."""
-    frame = shades.ground_frame
     column, row = (x - frame[0]) * frame[2] - 0.5, (y - frame[1]) * frame[2] - 0.5
-    height, width = shades.ground.shape
+    height, width = ground.shape
     if not (0.0 <= column < width - 1.0 and 0.0 <= row < height - 1.0):
         return 1.0
     i, j = int(row), int(column)
     wi, wj = row - i, column - j
-    above = max(z - shades.ground[i, j], 0.0)
+    above = max(z - ground[i, j], 0.0)
     covered, opened = 0.0, 0.0
     for di in range(2):
         for dj in range(2):
             w = (wi if di else 1.0 - wi) * (wj if dj else 1.0 - wj)
-            covered += w * shades.contact[i + di, j + dj]
-            opened += w * shades.openness[i + di, j + dj]
+            covered += w * contact[i + di, j + dj]
+            opened += w * openness[i + di, j + dj]
     near_ground = 1.0 / (1.0 + (above * 2.2) ** 2)
     return (1.0 - 0.85 / 255.0 * covered * near_ground) * (1.0 - (1.0 - opened) / (1.0 + 0.15 * above))
 
@@ -132,16 +132,10 @@ def sky(d: np.ndarray, light: np.ndarray, tile: np.ndarray, clouds: bool, out: n
 
 @numba.njit(cache=True)
 def _shade_point(
-    x: np.ndarray, normal: np.ndarray, view: np.ndarray, distance: float, albedo: np.ndarray, light: np.ndarray,
-    shades: Shades, tile: np.ndarray, scratch: np.ndarray, out: np.ndarray,
+    normal: np.ndarray, view: np.ndarray, distance: float, albedo: np.ndarray, light: np.ndarray,
+    sun: float, open_sky: float, scratch: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     """Light that leaves a point towards the camera, through the haze."""
-    facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
-    sun = 0.0
-    if facing > 0.0 and light[3] > 1e-3:
-        s = 0.12
-        sun = facing * _sunlit(shades, x[0] + s * normal[0], x[1] + s * normal[1], x[2] + s * normal[2] + 0.06)
-    open_sky = _ambient(shades, x[0], x[1], x[2])
     up = 0.5 + 0.5 * normal[2]
     clear = math.exp(-light[15] * distance)
     for k in range(3):
@@ -191,19 +185,25 @@ def shade(
         radiance: (H, W, 3) float32 result, linear light.
     """
     height, width = inverse_depth.shape
-    R, origin = lens.R_cam_world, lens.origin
+    # Taken out of the tuples here: inside the loop each access would touch a reference count.
+    R, origin, K_inv = lens.R_cam_world, lens.origin, lens.K_inv
+    sun_map, sun_moving, sun_frame = shades.sun, shades.sun_moving, shades.frame
+    ground, openness, contact, ground_frame = shades.ground, shades.openness, shades.contact, shades.ground_frame
+    patterns, colors, table, paint, tile = look.patterns, look.colors, look.params, look.paint, look.tile
+    corners_s, normals_s, uv_s, materials_s = static.corners, static.normals, static.uv, static.materials
+    corners_m, normals_m, uv_m, materials_m = moving.corners, moving.normals, moving.uv, moving.materials
     p, q = np.empty((3, 3)), np.zeros((3, 3))
     ray, x, normal, out, scratch, albedo = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(5)
-    own_normal = np.empty(3)
-    split = static.corners.shape[0]
-    angle = abs(lens.K_inv[0, 0])
+    own_normal, corners, normals, uv = np.empty(3), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 2))
+    pattern, c, params = 0, np.empty((2, 3), np.float32), np.empty(8, np.float32)
+    split = corners_s.shape[0]
+    angle = abs(K_inv[0, 0])
+    last, last_material = -2, -1
     for row in range(height):
-        last = -2
-        source, t = static, 0
         for column in range(width):
             u, v = column + 0.5, row + 0.5
-            a = lens.K_inv[0, 0] * u + lens.K_inv[0, 1] * v + lens.K_inv[0, 2]
-            b = lens.K_inv[1, 1] * v + lens.K_inv[1, 2]
+            a = K_inv[0, 0] * u + K_inv[0, 1] * v + K_inv[0, 2]
+            b = K_inv[1, 1] * v + K_inv[1, 2]
             for k in range(3):
                 ray[k] = R[0, k] * a + R[1, k] * b + R[2, k]
             length = math.sqrt(1.0 + a * a + b * b)
@@ -211,24 +211,27 @@ def shade(
             if triangle < 0:
                 for k in range(3):
                     ray[k] /= length
-                sky(ray, light, look.tile, True, out)
+                sky(ray, light, tile, True, out)
                 for k in range(3):
                     radiance[row, column, k] = out[k]
                 continue
             if triangle != last:
                 last = triangle
-                source, t = (static, triangle) if triangle < split else (moving, triangle - split)
-                pixel_weights(source.corners[t], R, origin, lens.K_inv, p, q)
-                for k in range(3):
-                    i, j = (k + 1) % 3, (k + 2) % 3
-                    own_normal[k] = (source.corners[t, 1, i] - source.corners[t, 0, i]) * (
-                        source.corners[t, 2, j] - source.corners[t, 0, j]
-                    ) - (source.corners[t, 1, j] - source.corners[t, 0, j]) * (
-                        source.corners[t, 2, i] - source.corners[t, 0, i]
-                    )
-                size = math.sqrt(own_normal[0] ** 2 + own_normal[1] ** 2 + own_normal[2] ** 2) + 1e-20
-                for k in range(3):
-                    own_normal[k] /= size
+                if triangle < split:
+                    material = materials_s[triangle]
+                    _take(corners_s, normals_s, uv_s, triangle, corners, normals, uv)
+                else:
+                    material = materials_m[triangle - split]
+                    _take(corners_m, normals_m, uv_m, triangle - split, corners, normals, uv)
+                pixel_weights(corners, R, origin, K_inv, p, q)
+                _face_normal(corners, own_normal)
+                if material != last_material:
+                    last_material = material
+                    pattern = patterns[material]
+                    for k in range(3):
+                        c[0, k], c[1, k] = colors[material, 0, k], colors[material, 1, k]
+                    for k in range(8):
+                        params[k] = table[material, k]
             depth = 1.0 / inverse_depth[row, column]
             w0 = (q[0, 0] * u + q[0, 1] * v + q[0, 2]) * depth
             w1 = (q[1, 0] * u + q[1, 1] * v + q[1, 2]) * depth
@@ -236,7 +239,7 @@ def shade(
             for k in range(3):
                 x[k] = origin[k] + ray[k] * depth
                 ray[k] /= length
-                normal[k] = w0 * source.normals[t, 0, k] + w1 * source.normals[t, 1, k] + w2 * source.normals[t, 2, k]
+                normal[k] = w0 * normals[0, k] + w1 * normals[1, k] + w2 * normals[2, k]
             cosine = ray[0] * own_normal[0] + ray[1] * own_normal[1] + ray[2] * own_normal[2]
             if normal[0] * own_normal[0] + normal[1] * own_normal[1] + normal[2] * own_normal[2] < 0.0:
                 cosine = -cosine
@@ -244,19 +247,50 @@ def shade(
                 for k in range(3):
                     normal[k] = -normal[k]
             near = depth * angle
-            row_m = source.materials[t]
             surface(
-                look.patterns[row_m], look.colors[row_m], look.params[row_m], look.paint, look.tile, x,
-                w0 * source.uv[t, 0, 0] + w1 * source.uv[t, 1, 0] + w2 * source.uv[t, 2, 0],
-                w0 * source.uv[t, 0, 1] + w1 * source.uv[t, 1, 1] + w2 * source.uv[t, 2, 1],
+                pattern, c, params, paint, tile, x,
+                w0 * uv[0, 0] + w1 * uv[1, 0] + w2 * uv[2, 0], w0 * uv[0, 1] + w1 * uv[1, 1] + w2 * uv[2, 1],
                 near, near / max(abs(cosine), 0.03), normal, albedo,
             )  # fmt: skip
             size = math.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-9
             for k in range(3):
                 normal[k] /= size
-            _shade_point(x, normal, ray, depth * length, albedo, light, shades, look.tile, scratch, out)
+            facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
+            sun = 0.0
+            if facing > 0.0 and light[3] > 1e-3:
+                s = 0.12  # metres along the normal, so that surfaces do not shade themselves
+                sun = facing * _sunlit(
+                    sun_map, sun_moving, sun_frame,
+                    x[0] + s * normal[0], x[1] + s * normal[1], x[2] + s * normal[2] + 0.06,
+                )  # fmt: skip
+            open_sky = _ambient(ground, contact, openness, ground_frame, x[0], x[1], x[2])
+            _shade_point(normal, ray, depth * length, albedo, light, sun, open_sky, scratch, out)
             for k in range(3):
                 radiance[row, column, k] = out[k]
+
+
+@numba.njit(cache=True)
+def _take(
+    all_corners: np.ndarray, all_normals: np.ndarray, all_uv: np.ndarray, t: int,
+    corners: np.ndarray, normals: np.ndarray, uv: np.ndarray,
+) -> None:  # fmt: skip
+    """Copy a triangle's corners, normals and surface coordinates."""
+    for i in range(3):
+        for k in range(3):
+            corners[i, k] = all_corners[t, i, k]
+            normals[i, k] = all_normals[t, i, k]
+        uv[i, 0], uv[i, 1] = all_uv[t, i, 0], all_uv[t, i, 1]
+
+
+@numba.njit(cache=True)
+def _face_normal(c: np.ndarray, out: np.ndarray) -> None:
+    """Unit normal of the triangle with corners ``c``."""
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        out[k] = (c[1, i] - c[0, i]) * (c[2, j] - c[0, j]) - (c[1, j] - c[0, j]) * (c[2, i] - c[0, i])
+    size = math.sqrt(out[0] ** 2 + out[1] ** 2 + out[2] ** 2) + 1e-20
+    for k in range(3):
+        out[k] /= size
 
 
 @numba.njit(cache=True)

@@ -84,7 +84,7 @@ def render_camera(
     seed = zlib.crc32(np.round(np.append(pose[:3].ravel(), t_s), 6).tobytes()) & 0xFFFFFF
     lens = _lens(K_color, pose, seed)
     radiance = np.empty((height * factor, width * factor, 3), np.float32)
-    shades = _shades(stage, scene, moving, pose[:3, 3], t_s)
+    shades = _shades(stage, scene, moving, pose[:3, 3])
     light = light_vector(scene.light)
     shade(lens, *samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
     rgb = np.empty((height, width, 3), np.uint8)
@@ -131,6 +131,7 @@ class PosedActors:
     surfaces: Surfaces
     lower: np.ndarray
     upper: np.ndarray
+    poses: list[np.ndarray]
 
 
 def _stage(scene: StreetScene) -> Stage:
@@ -181,14 +182,16 @@ def _build_stage(scene: StreetScene) -> Stage:
 
 def _pose_actors(scene: StreetScene, stage: Stage, t_s: float) -> PosedActors:
     corners, normals = np.empty_like(stage.actor_rest.corners), np.empty_like(stage.actor_rest.normals)
+    poses: list[np.ndarray] = []
     lower, upper = np.full((len(scene.actors), 3), np.inf), np.full((len(scene.actors), 3), -np.inf)
     for i, actor in enumerate(scene.actors):
         span = slice(stage.actor_starts[i], stage.actor_starts[i + 1])
         T_world_box = actor.T_world_box(t_s)
+        poses.append(T_world_box)
         corners[span] = stage.actor_rest.corners[span] @ T_world_box[:3, :3].T + T_world_box[:3, 3]
         normals[span] = stage.actor_rest.normals[span] @ T_world_box[:3, :3].T
         lower[i], upper[i] = corners[span].min((0, 1)), corners[span].max((0, 1))
-    return PosedActors(Surfaces(corners, normals, stage.actor_rest.uv, stage.actor_rest.materials), lower, upper)
+    return PosedActors(Surfaces(corners, normals, stage.actor_rest.uv, stage.actor_rest.materials), lower, upper, poses)
 
 
 def _lens(K: np.ndarray, T_world_cam: np.ndarray, seed: int) -> Lens:
@@ -224,9 +227,9 @@ def _side_planes(lens: Lens, width: int, height: int) -> np.ndarray:
     return np.concatenate([normals, -(normals @ lens.origin)[:, None]], axis=1)
 
 
-def _shades(stage: Stage, scene: StreetScene, moving: PosedActors, origin: np.ndarray, t_s: float) -> Shades:
+def _shades(stage: Stage, scene: StreetScene, moving: PosedActors, origin: np.ndarray) -> Shades:
     near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < 90.0
-    poses = [(actor.T_world_box(t_s), actor.size_wlh_m) for actor, close in zip(scene.actors, near) if close]
+    poses = [(moving.poses[i], scene.actors[i].size_wlh_m) for i in np.flatnonzero(near)]
     spans = np.stack([stage.actor_starts[:-1], stage.actor_starts[1:]], 1)[near]
     sun_moving = moving_sun_map(stage.sun, moving.surfaces.corners, spans)
     ground = stage.ground

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 _STEP_M = 0.25
 #: Length of the clothoids between segments of constant curvature, metres.
@@ -39,6 +40,13 @@ class Road:
     def s_samples(self) -> np.ndarray:
         """(N,) s of the samples."""
         return self.start_m + _STEP_M * np.arange(len(self.xy))
+
+    @cached_property
+    def nearest(self) -> tuple[np.ndarray, np.ndarray, cKDTree]:
+        """Values of s, 1 m apart and 300 m beyond both ends, their (S, 2) points and a search tree over these."""
+        s = np.arange(self.start_m - 300.0, self.end_m + 300.0, 1.0)
+        points = self.point(s, 0.0)
+        return s, points, cKDTree(points)
 
     @property
     def end_m(self) -> float:

@@ -66,7 +66,7 @@ def moving_sun_map(still: SunMap, corners: np.ndarray, spans: np.ndarray) -> np.
     Returns:
         (H, W) float32.
     """
-    heights = np.zeros_like(still.heights)  # untouched pages of a zeroed array cost nothing
+    heights = np.zeros(still.heights.shape, np.float32)  # untouched pages of a zeroed array cost nothing
     for start, stop in spans:
         draw_heights(_project(corners[start:stop], still.frame), 0, int(stop - start), heights, _OFFSET_M)
     return heights

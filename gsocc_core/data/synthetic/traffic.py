@@ -202,7 +202,7 @@ def _lane(
 
 def add_traffic(cast: Cast, ego_lane: int) -> None:
     """Fill the lanes in both directions, cycle lanes and side streets."""
-    rng, section, road = cast.site.rng, cast.site.ground.section, cast.site.ground.road
+    rng, section = cast.site.rng, cast.site.ground.section
     reach = float(cast.ego_s[-1])
     dense = rng.uniform(10.0, 45.0)
     for lane in range(section.lanes):
@@ -231,7 +231,6 @@ def add_traffic(cast: Cast, ego_lane: int) -> None:
                     break
     for street in cast.site.ground.side_streets:
         _side_street_cars(cast, street.s, street.side, street.half_width_m)
-    del road
 
 
 def _cyclist(cast: Cast, s: np.ndarray, d: float, rise: float) -> None:
@@ -247,8 +246,7 @@ def _cyclist(cast: Cast, s: np.ndarray, d: float, rise: float) -> None:
 def _rise(cast: Cast, s: np.ndarray, d: np.ndarray | float) -> np.ndarray:
     """Height of kerbs along a path, smoothed over half a second."""
     ground = cast.site.ground
-    d = np.broadcast_to(d, s.shape)
-    level = np.array([ground.surface(a, b) - float(ground.height(a, b)) for a, b in zip(s, d)])
+    level = ground.surface(s, d) - ground.height(s, d)
     return np.convolve(np.pad(level, 3, mode="edge"), np.ones(7) / 7, mode="valid")
 
 
