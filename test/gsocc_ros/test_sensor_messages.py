@@ -93,8 +93,9 @@ def test_calibrations_follow_rep_104(model, distortion, name, d):
     ("model", "distortion"), [("orthographic", None), ("fisheye", (0.1,) * 5), ("pinhole", (0.1,) * 9)]
 )
 def test_calibrations_without_a_name_are_refused(model, distortion):
-    camera = Camera("front", K, np.eye(4), 1600, 900, model, distortion)
-    with pytest.raises(ShapeError, match="Camera front: model"):
+    # Some are refused by Camera already, the others when the message is built.
+    with pytest.raises(ShapeError, match=r"Camera front: (model|distortion)"):
+        camera = Camera("front", K, np.eye(4), 1600, 900, model, distortion)
         sensor_messages.camera_info(HOST, camera, 5, "front_optical_frame")
 
 
