@@ -159,6 +159,7 @@ class NuScenesOccupancy(Dataset[FrameSet]):
             targets=self._targets(scene, position, seed),
             sample_tokens=(present.token,),
             scene_names=(present.scene_name,),
+            T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
         )
 
     def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:

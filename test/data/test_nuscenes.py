@@ -35,6 +35,8 @@ def test_shapes_names_and_stamps(dataset):
     assert frames.reference_stamp_ns.item() == 1_500_000_000_500_000_000
     offset = frames.reference_stamp_ns.item() - frames.camera_stamps_ns[0, 0, 0].item()
     assert offset == 50_000_000, "CAM_FRONT_LEFT fires 50 ms before the LiDAR stamp"
+    assert frames.T_world_ego.dtype == torch.float64
+    assert frames.T_world_ego[0, :3, 3].tolist() == pytest.approx([102.5, 50.0, 0.3]), "5 m/s for half a second"
 
 
 def test_a_point_projects_as_through_the_tables(dataset, tiny_tree):
@@ -98,6 +100,7 @@ def test_collate_joins_along_the_batch(dataset):
     assert batch.images.shape[0] == 2
     assert batch.scene_names == ("scene-a", "scene-b")
     assert torch.equal(batch.targets.view_cameras.intrinsics[1], dataset[4].targets.view_cameras.intrinsics[0])
+    assert torch.equal(batch.T_world_ego[1:], dataset[4].T_world_ego)
     assert torch.equal(batch.cameras.T_ref_ego[1:], dataset[4].cameras.T_ref_ego)
 
 
