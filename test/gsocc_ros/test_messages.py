@@ -354,3 +354,16 @@ def test_missing_definitions_are_named(monkeypatch):
 
 def test_own_messages_register_twice():
     message_host.register_own_messages(TYPES)
+
+
+@pytest.mark.ros
+def test_what_ros_serialises_rosbags_reads():
+    serialization = pytest.importorskip("rclpy.serialization")
+    host, sent = message_host.rclpy_host(), random_grid(4)
+    raw = serialization.serialize_message(messages.occupancy(host, sent, STAMP, "base_link", "m"))
+    back = messages.read_occupancy(TYPES.deserialize_cdr(raw, "gsocc_ros/msg/SemanticOccupancy"), OCC3D_NUSCENES)
+    assert torch.equal(back.labels, sent.labels)
+    assert torch.equal(back.velocity, sent.velocity)
+    raw = serialization.serialize_message(messages.class_table(host, OCC3D_NUSCENES, STAMP))
+    table = TYPES.deserialize_cdr(raw, "gsocc_ros/msg/SemanticClassTable")
+    assert messages.read_class_table(table) == OCC3D_NUSCENES
