@@ -157,7 +157,8 @@ def furnish(site: Site, style: str) -> None:
             s += length
     _background(site, style, trees, bushes)
     if rng.uniform() < 0.3:
-        s = rng.uniform(40, road.end_m - 120)
+        high = road.end_m - 120  # may lie before the first 40 m of a short drive
+        s = rng.uniform(min(40.0, high), high)
         section = site.ground.section
         if not site.near_junction(s, 0, 8.0) and not site.near_junction(s, 1, 8.0):
             span = section.walk_end(0) + section.walk_end(1) + 3.0
@@ -232,7 +233,7 @@ def _boundary(site: Site, side: int, span: tuple[float, float], kind: str, setba
         if style == 3:
             site.put(scenery.hedge(rng, row, 4.1, height), float(s) + 2.0, d)
         else:
-            site.put(scenery.fence(rng, site.palette, row, style, 4.05), float(s) + 2.0, d)
+            site.put(scenery.fence(rng, row, style, 4.05), float(s) + 2.0, d)
 
 
 def _kerbside(site: Site, trees: list[Mesh], style: str) -> None:
@@ -243,38 +244,46 @@ def _kerbside(site: Site, trees: list[Mesh], style: str) -> None:
     post = scenery.lamp_post(rng, pole, lamp, rng.uniform(0.6, 1.8))
     seat = scenery.bench(rng, site.palette.bark())
     step = rng.uniform(18, 34)
-    tree_step = rng.uniform(7, 16) if rng.uniform() < (0.5 if style == "urban" else 0.65) else 1e9
+    tree_step = rng.uniform(7, 16) if rng.uniform() < (0.5 if style == "urban" else 0.65) else None
     for side in (0, 1):
         sign = (-1.0, 1.0)[side]
-        turn = 0.0 if side == 1 else np.pi
         inner = sign * (section.kerb(side) + (0.5 * section.verge_m if section.verge_m else 0.45))
         if rng.uniform() < 0.85:
             for s in np.arange(road.start_m + rng.uniform(0, 20), road.end_m, step):
                 if not site.near_junction(s, side, 1.0) and site.claim(site.kerbside, float(s), inner, 0.5, 0.5):
-                    site.put(post, float(s), inner, turn)
+                    site.put(post, float(s), inner, 0.0 if side == 1 else np.pi)
         for s in rng.uniform(road.start_m, road.end_m, int(0.03 * (road.end_m - road.start_m))):
-            kind = rng.uniform()
-            if site.near_junction(s, side, 1.0) or not site.claim(site.kerbside, s, inner, 1.4, 0.6):
-                continue
-            if kind < 0.5:
-                site.put(scenery.sign_post(rng, site.palette, pole), s, inner, 0.0 if side == 0 else np.pi)
-            elif kind < 0.75 and section.walk_m[side] > 2.2:
-                site.put(seat, s, sign * (section.walk_end(side) - 0.6), turn + np.pi)
-            elif section.walk_m[side] > 2.8 and site.claim(
-                site.kerbside, s, sign * (section.walk_begin(side) + 1.3), 4.5, 1.2
-            ):
-                site.put(scenery.shelter(rng, site.palette), s, sign * (section.walk_begin(side) + 1.5), turn + np.pi)
-        for s in (
-            np.arange(road.start_m, road.end_m, tree_step) if tree_step < 1e8 and side == rng.integers(0, 3) % 2 else []
-        ):
-            if not site.near_junction(s, side, 2.0) and site.claim(site.kerbside, float(s), inner, 1.0, 0.6):
-                site.put(trees[0], float(s), inner, rng.uniform(0, 6.3), rng.uniform(0.55, 0.85))
+            _furniture(site, s, side, inner, pole, seat)
+        if tree_step is not None and side == rng.integers(0, 3) % 2:
+            for s in np.arange(road.start_m, road.end_m, tree_step):
+                if not site.near_junction(s, side, 2.0) and site.claim(site.kerbside, float(s), inner, 1.0, 0.6):
+                    site.put(trees[0], float(s), inner, rng.uniform(0, 6.3), rng.uniform(0.55, 0.85))
         for crosswalk in site.crosswalks:
             if rng.uniform() < 0.6:
-                site.put(
-                    scenery.traffic_light(rng, site.palette, pole), crosswalk - 1.0, inner, 0.0 if side == 0 else np.pi
-                )
-    if section.median_m > 1.0 and rng.uniform() < 0.6:
+                signal = scenery.traffic_light(rng, site.palette, pole)
+                site.put(signal, crosswalk - 1.0, inner, 0.0 if side == 0 else np.pi)
+    _median_hedges(site)
+
+
+def _furniture(site: Site, s: float, side: int, inner: float, pole: int, seat: Mesh) -> None:
+    """A sign, a bench or a shelter near s, if there is room."""
+    rng, section, sign = site.rng, site.ground.section, (-1.0, 1.0)[side]
+    kind, turn = rng.uniform(), np.pi if side == 1 else 2 * np.pi
+    if site.near_junction(s, side, 1.0) or not site.claim(site.kerbside, s, inner, 1.4, 0.6):
+        return
+    if kind < 0.5:
+        site.put(scenery.sign_post(rng, site.palette, pole), s, inner, 0.0 if side == 0 else np.pi)
+    elif kind < 0.75 and section.walk_m[side] > 2.2:
+        site.put(seat, s, sign * (section.walk_end(side) - 0.6), turn)
+    elif section.walk_m[side] > 2.8:
+        begin = section.walk_begin(side)
+        if site.claim(site.kerbside, s, sign * (begin + 1.3), 4.5, 1.2):
+            site.put(scenery.shelter(rng, site.palette), s, sign * (begin + 1.5), turn)
+
+
+def _median_hedges(site: Site) -> None:
+    rng, road = site.rng, site.ground.road
+    if site.ground.section.median_m > 1.0 and rng.uniform() < 0.6:
         leaf = site.palette.foliage()
         for s in np.arange(road.start_m, road.end_m, 4.0):
             clear = not site.near_junction(float(s), 0, 5.0) and not site.near_junction(float(s), 1, 5.0)
@@ -290,10 +299,10 @@ def _background(site: Site, style: str, trees: list[Mesh], bushes: list[Mesh]) -
     for _ in range(520):
         xy = rng.uniform(low, high)
         s, d = street_coordinates(site.ground.road, xy[None])
-        beyond = abs(float(d[0])) - site.ground.section.walk_end(int(d[0] > 0))
-        if beyond < 14.0 or not site.ground.road.start_m - 100 < s[0] < site.ground.road.end_m + 100:
-            if abs(float(d[0])) < site.ground.section.walk_end(0) + 14.0:
-                continue
+        away, section = abs(float(d[0])), site.ground.section
+        outside = not site.ground.road.start_m - 100 < s[0] < site.ground.road.end_m + 100
+        if away < section.walk_end(0) + 14.0 and (outside or away < section.walk_end(int(d[0] > 0)) + 14.0):
+            continue
         yaw = float(rng.choice([0.0, 0.5 * np.pi, np.pi, 1.5 * np.pi])) + float(site.ground.road.heading_at(s[0]))
         z = float(site.ground.terrain_height(xy[None])[0]) + 0.1
         if rng.uniform() < share * 0.35:

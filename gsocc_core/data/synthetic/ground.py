@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -133,9 +134,7 @@ def side_street(
 def _cut(edges: list[float], step: float) -> np.ndarray:
     """The edges with points between them at most ``step`` apart."""
     unique = np.unique(np.round(edges, 4))
-    parts = [
-        np.linspace(a, b, max(int(np.ceil((b - a) / step)), 1), endpoint=False) for a, b in zip(unique, unique[1:])
-    ]
+    parts = [np.linspace(a, b, max(int(np.ceil((b - a) / step)), 1), endpoint=False) for a, b in pairwise(unique)]
     return np.append(np.concatenate(parts), unique[-1])
 
 

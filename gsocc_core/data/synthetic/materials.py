@@ -32,7 +32,7 @@ def linear(color: Color | np.ndarray) -> np.ndarray:
 
 
 def noise_tile() -> np.ndarray:
-    """(TILE, TILE) float32 periodic noise with a 1/f spectrum, mean 0, standard deviation 1, the same in every scene."""
+    """(TILE, TILE) float32 periodic 1/f noise, mean 0, standard deviation 1, the same in every scene."""
     rng = np.random.default_rng(20260101)
     spectrum = np.fft.rfft2(rng.standard_normal((TILE, TILE)))
     frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None])

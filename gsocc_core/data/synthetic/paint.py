@@ -106,34 +106,42 @@ def _mark_main(rng: np.random.Generator, block: PaintBlock, ground: Ground) -> N
     width = float(rng.uniform(0.1, 0.18))
     dash = (float(rng.uniform(1.5, 4.0)), float(rng.uniform(2.5, 7.0)))
     if section.median_m > 0:
-        for sign in (-1, 1):
+        for sign in (-1.0, 1.0):
             block.line(sign * (0.5 * section.median_m + 0.25), width, value)
     elif rng.uniform() < 0.3:
         block.line(-0.12, 0.11, value)
         block.line(0.12, 0.11, value)
     elif rng.uniform() < 0.85:
         block.line(0.0, width, value, None if rng.uniform() < 0.3 else dash)
-    for sign in (-1, 1):
+    for sign in (-1.0, 1.0):
         for lane in range(1, section.lanes):
             block.line(sign * (0.5 * section.median_m + lane * section.lane_m), width, value, dash)
-        side = 0 if sign < 0 else 1
-        if section.bike_m > 0:
-            block.line(sign * section.lanes_end, 0.2, value)
-            for s in np.arange(block.s0, ground.road.end_m, 30.0):
-                d = sign * section.bike_center
-                block.rectangle(float(s), float(s) + 1.2, d - 0.3, d + 0.3, value // 2)
-        elif rng.uniform() < 0.5:
-            block.line(sign * section.lanes_end, width, value)
-        if section.parking_m[side] > 0 and rng.uniform() < 0.6:
-            inner = section.lanes_end + section.bike_m
-            for s in np.arange(block.s0, ground.road.end_m, 6.2):
-                d0, d1 = sorted((sign * inner, sign * (inner + section.parking_m[side])))
-                block.rectangle(float(s), float(s) + 0.12, d0, d1, value)
+        _mark_edge(rng, block, ground, sign, value, width)
     if rng.uniform() < 0.6:
         for s in rng.uniform(block.s0, ground.road.end_m, 8):
-            lane = section.lane_center(int(rng.integers(section.lanes)))
+            d = section.lane_center(int(rng.integers(section.lanes)))
             sign = float(rng.choice([-1.0, 1.0]))
-            block.arrow(float(s), sign * lane, -sign, value)
+            block.arrow(float(s), sign * d, -sign, value)
+
+
+def _mark_edge(
+    rng: np.random.Generator, block: PaintBlock, ground: Ground, sign: float, value: int, width: float
+) -> None:
+    """Cycle lane, edge line and parking bays of one side (sign -1 = right)."""
+    section = ground.section
+    side = 0 if sign < 0 else 1
+    if section.bike_m > 0:
+        block.line(sign * section.lanes_end, 0.2, value)
+        for s in np.arange(block.s0, ground.road.end_m, 30.0):
+            d = sign * section.bike_center
+            block.rectangle(float(s), float(s) + 1.2, d - 0.3, d + 0.3, value // 2)
+    elif rng.uniform() < 0.5:
+        block.line(sign * section.lanes_end, width, value)
+    if section.parking_m[side] > 0 and rng.uniform() < 0.6:
+        inner = section.lanes_end + section.bike_m
+        for s in np.arange(block.s0, ground.road.end_m, 6.2):
+            d0, d1 = sorted((sign * inner, sign * (inner + section.parking_m[side])))
+            block.rectangle(float(s), float(s) + 0.12, d0, d1, value)
 
 
 def _wear(rng: np.random.Generator, block: PaintBlock, lanes: list[float]) -> None:

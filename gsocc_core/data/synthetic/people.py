@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def _rider(b: MeshBuilder, palette: Palette, seat: float, cls: int, lean: float)
 def _ring(b: MeshBuilder, x: float, radius: float, thickness: float, cls: int, row: int) -> None:
     """A bicycle wheel's tyre: an octagon-like ring of tubes with a few spokes."""
     angles = np.arange(11) * (2 * math.pi / 10)
-    for a0, a1 in zip(angles, angles[1:]):
+    for a0, a1 in pairwise(angles):
         p, q = ((x + radius * math.cos(a), 0.0, radius + thickness + radius * math.sin(a)) for a in (a0, a1))
         b.prism(p, q, thickness, cls, row, 4, caps=False)
     for a in angles[:10:2]:

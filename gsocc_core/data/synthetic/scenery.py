@@ -294,7 +294,7 @@ def billboard(rng: np.random.Generator, palette: Palette) -> Mesh:
     return b.mesh()
 
 
-def fence(rng: np.random.Generator, palette: Palette, row: int, style: int, length: float) -> Mesh:
+def fence(rng: np.random.Generator, row: int, style: int, length: float) -> Mesh:
     """A boundary along x: 0 masonry wall, 1 boards, 2 railing."""
     b = MeshBuilder()
     height = rng.uniform(0.7, 1.9)

@@ -82,14 +82,13 @@ def _road(
     tone = 0.55 + 0.9 * patch
     worn = noise(tile, u * 9.0 + p[7], v * 23.0)
     cover = marking * _clamp(0.85 - 0.28 * worn - 0.2 * spot)
-    yellow = 1.0 - 0.5 * _clamp((marking - 0.999) * 0.0)
     for k in range(3):
-        white = 0.62 if k < 2 else 0.58 * yellow
+        white = 0.62 if k < 2 else 0.58
         out[k] = out[k] * tone * (1.0 - cover) + white * cover
 
 
 @numba.njit(cache=True)
-def _facade(p: np.ndarray, c: np.ndarray, tile: np.ndarray, u: float, v: float, blur: float, out: np.ndarray) -> float:
+def _facade(p: np.ndarray, c: np.ndarray, u: float, v: float, blur: float, out: np.ndarray) -> float:
     """Windows of a house front over the wall in ``out``; returns how much of the point is glass."""
     spacing, storey = p[2], p[3]
     style = int(p[4])
@@ -174,11 +173,7 @@ def surface(
     coarse = noise(tile, u * scale + offset, v * scale + 0.37 * offset)
     grain = noise(tile, u * 97.0 + offset, v * 97.0) * fine if fine > 0.0 else 0.0
     tone = max(1.0 + amplitude * (0.7 * coarse + 0.6 * grain), 0.05)
-    w = (
-        _clamp(0.5 + 0.4 * coarse + 0.2 * grain)
-        if pattern == _GROUND or pattern == _ROAD
-        else _clamp(coarse - 0.8) * 0.7
-    )
+    w = _clamp(0.5 + 0.4 * coarse + 0.2 * grain) if pattern in (_GROUND, _ROAD) else _clamp(coarse - 0.8) * 0.7
     for k in range(3):
         out[k] = (c[0, k] * (1.0 - w) + c[1, k] * w) * tone
     if pattern == _ROAD:
@@ -197,7 +192,7 @@ def surface(
         for k in range(3):
             out[k] *= tone
     elif pattern == _FACADE:
-        out[3] = 0.9 * _facade(p, c, tile, u, v, blur, out)
+        out[3] = 0.9 * _facade(p, c, u, v, blur, out)
     elif pattern == _GLASS:
         out[3] = 1.0
     elif pattern == _LAMP:

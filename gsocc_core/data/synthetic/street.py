@@ -117,7 +117,7 @@ def _lay_out(
         if section.parking_m[side] > 0:
             begin, sign = float(rng.uniform(-20.0, reach + 30.0)), (-1.0, 1.0)[side]
             inner, outer = section.lanes_end + section.bike_m + 0.2, section.kerb(side)
-            islands.append((begin, begin + 5.0, *sorted((sign * inner, sign * outer))))
+            islands.append((begin, begin + 5.0, min(sign * inner, sign * outer), max(sign * inner, sign * outer)))
     islands = [
         island for island in islands
         if not any(island[0] - 3.0 < t.s + t.half_width_m and t.s - t.half_width_m < island[1] + 3.0 for t in streets)
@@ -150,7 +150,8 @@ def random_light(rng: np.random.Generator) -> Light:
     elevation = np.deg2rad({"dusk": rng.uniform(9, 16)}.get(kind, rng.uniform(18, 68)))
     azimuth = rng.uniform(0, 2 * np.pi)
     direction = (
-        float(np.cos(elevation) * np.cos(azimuth)), float(np.cos(elevation) * np.sin(azimuth)), float(np.sin(elevation)),
+        float(np.cos(elevation) * np.cos(azimuth)), float(np.cos(elevation) * np.sin(azimuth)),
+        float(np.sin(elevation)),
     )  # fmt: skip
     strength = {"clear": 2.6, "hazy": 1.5, "overcast": 0.0, "dusk": 1.1}[kind] * rng.uniform(0.8, 1.15)
     low = np.clip(1.0 - elevation / 0.6, 0.0, 1.0)

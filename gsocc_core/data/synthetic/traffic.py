@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gsocc_core.data.synthetic import people, vehicles
+from gsocc_core.data.synthetic import lorries, people, vehicles
 from gsocc_core.data.synthetic.frontage import Site
 from gsocc_core.data.synthetic.roads import Road
 from gsocc_core.data.synthetic.scene import Actor, Mesh, Trajectory, rotation_from_angles
@@ -154,7 +154,7 @@ def _vehicle(cast: Cast, small: float = 0.0) -> tuple[str, Mesh]:
     if kind < small + 0.09:
         return "vehicle.bus.rigid", vehicles.bus(rng, palette, parts)
     if kind < small + 0.21:
-        return "vehicle.truck", vehicles.truck(rng, palette, parts)
+        return "vehicle.truck", lorries.truck(rng, palette, parts)
     return "vehicle.car", vehicles.car(rng, palette, parts)
 
 
@@ -188,7 +188,7 @@ def _lane(
         category, mesh = _vehicle(cast, 0.12)
         length = _length(mesh)
         towed = category == "vehicle.truck" and rng.uniform() < 0.5
-        load = vehicles.trailer(rng, cast.site.palette, cast.parts, length > 5.9) if towed else None
+        load = lorries.trailer(rng, cast.site.palette, cast.parts, length > 5.9) if towed else None
         total = length + (_length(load) + 0.6 if load is not None else 0.0)
         if keep_clear is None or at + total < keep_clear[0] or at > keep_clear[1]:
             # Whatever leads is at the greater s when driving along s, and at the smaller one otherwise.
@@ -274,7 +274,7 @@ def add_parked(cast: Cast) -> None:
         while section.parking_m[side] > 0 and s < reach + 75.0:
             kind = rng.uniform()
             if kind < 0.06:
-                category, mesh = "vehicle.trailer", vehicles.trailer(rng, palette, parts, rng.uniform() < 0.5)
+                category, mesh = "vehicle.trailer", lorries.trailer(rng, palette, parts, rng.uniform() < 0.5)
             elif kind < 0.12:
                 category, mesh = "vehicle.motorcycle", people.motorcycle(rng, palette, parts, False)
             else:
@@ -296,7 +296,7 @@ def _parked_beside(cast: Cast, side: int, reach: float) -> None:
     for _ in range(int(rng.integers(2, 9))):
         s, d = rng.uniform(-40, reach + 60), sign * (section.walk_end(side) + rng.uniform(3.5, 9.0))
         if rng.uniform() < 0.25:
-            category, mesh = "vehicle.trailer", vehicles.trailer(rng, palette, parts, rng.uniform() < 0.3)
+            category, mesh = "vehicle.trailer", lorries.trailer(rng, palette, parts, rng.uniform() < 0.3)
         else:
             category, mesh = _vehicle(cast)
         across = rng.uniform() < 0.6 and _length(mesh) < 6.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gsocc_core.data.synthetic import people, vehicles
+from gsocc_core.data.synthetic import lorries, people
 from gsocc_core.data.synthetic.traffic import Cast
 
 
@@ -60,7 +60,7 @@ def _one_site(cast: Cast, s: float, length: float, sign: float, inner: float, ou
         d = sign * (inner + 0.25 + 0.12 * k)
         cast.add("movable_object.trafficcone", None, mesh, rng.uniform(0, 1.5), s=s - 1.5 - 1.3 * k, d=d)
     if rng.uniform() < 0.85:
-        mesh = vehicles.construction_vehicle(rng, palette, cast.parts)
+        mesh = lorries.construction_vehicle(rng, palette, cast.parts)
         turn = (0.0 if rng.uniform() < 0.5 else np.pi) if narrow else rng.uniform(0.0, 0.5)
         half = float(mesh.vertices_m[:, 0].max())
         if length > 2 * half + 1.0:
@@ -96,7 +96,7 @@ def _row(cast: Cast, s: float, count: int, side: int) -> None:
     d = 0.0 if section.median_m > 1.4 and rng.uniform() < 0.5 else sign * (section.kerb(side) + 0.4)
     for k in range(count):
         at = s + 2.8 * k
-        if site.near_junction(at, side, 2.0) or not site.claim(site.kerbside, at, d, 2.4, 0.5) and d != 0.0:
+        if site.near_junction(at, side, 2.0) or (not site.claim(site.kerbside, at, d, 2.4, 0.5) and d != 0.0):
             continue
         cast.add(
             "movable_object.barrier", None, people.barrier(rng, site.palette, kind), rng.normal(0, 0.03), s=at, d=d
