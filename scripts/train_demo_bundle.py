@@ -38,7 +38,6 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles" / "synthetic-gaussianflowocc")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results_synthetic")
-    parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
 
     if not options.data.exists():
@@ -49,16 +48,7 @@ def main() -> int:
         run = options.runs / f"synthetic_{recipe}"
         if not (run / "bundle").exists():
             config = ROOT / "config" / "train" / f"synthetic_{recipe}.yaml"
-            words = [
-                "--out",
-                run,
-                "--data.dataroot",
-                options.data,
-                "--run.max_steps",
-                options.steps,
-                "--resume",
-                "auto",
-            ]
+            words = ["--out", run, "--data.dataroot", options.data, "--resume", "auto"]
             gsocc_core(["train", str(config), *map(str, words)])
         tuned = options.runs / f"{recipe}_tuned"
         if not tuned.exists():

@@ -111,7 +111,7 @@ def write_drives(
     """
     jobs = min(jobs, scenes)
     if jobs == 1:
-        return [write(root, options, index, bar.update) for index in range(scenes)]
+        return [write(root, options, index, lambda: _count(bar)) for index in range(scenes)]
     # spawn: numba's OpenMP layer dies in forked children.
     context = multiprocessing.get_context("spawn")
     counter, stop = context.Value("q", 0), context.Event()
@@ -130,6 +130,10 @@ def write_drives(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def _count(bar: tqdm[Any]) -> None:
+    bar.update()
 
 
 def _start_worker(counter: Any, stop: Any, threads: int) -> None:
