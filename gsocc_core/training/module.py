@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.training.args import OptimizerArgs
@@ -42,6 +45,9 @@ class MethodTraining(lightning.LightningModule):
         """Sum of the method's losses."""
         losses = self.method.losses(self.method(batch), batch)  # type: ignore[operator]
         total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            shown = {name: float(value) for name, value in losses.items()}
+            raise DataError(f"step {self.global_step}", f"loss of {batch.sample_tokens}", "finite numbers", shown)
         size = batch.images.shape[0]
         self.log_dict({f"loss/{k}": v.detach() for k, v in losses.items()}, prog_bar=True, batch_size=size)
         self.log("loss", total.detach(), batch_size=size)
@@ -61,13 +67,23 @@ class MethodTraining(lightning.LightningModule):
                 if name not in self.average:
                     self.average[name] = value.detach().clone()
                 elif value.is_floating_point():
-                    self.average[name].lerp_(value.detach(), 1 - decay)
+                    # A checkpoint is read before the model moves to its device.
+                    self.average[name] = self.average[name].to(value.device).lerp_(value.detach(), 1 - decay)
                 else:
                     self.average[name].copy_(value)
 
-    def averaged_state(self) -> dict[str, Tensor]:
-        """The averaged weights, or the present ones without an average."""
-        return dict(self.average) if self.average else dict(self.method.state_dict())
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The method with its averaged weights for a while; without an average nothing changes."""
+        if not self.average:
+            yield
+            return
+        present = {name: value.detach().clone() for name, value in self.method.state_dict().items()}
+        self.method.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.method.load_state_dict(present)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the averaged weights."""
@@ -75,11 +91,13 @@ class MethodTraining(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the averaged weights up again."""
-        self.average = {k: v.to(self.device) for k, v in checkpoint["average"].items()}
+        self.average = dict(checkpoint["average"])
 
     def on_validation_epoch_start(self) -> None:
-        """Start counting."""
+        """Start counting, with the averaged weights."""
         self.confusion = VoxelConfusion(self.method.classes)  # type: ignore[arg-type]
+        self._average_in_use = self.averaged()
+        self._average_in_use.__enter__()
 
     def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
         """Count voxels of one key frame."""
@@ -90,7 +108,8 @@ class MethodTraining(lightning.LightningModule):
         self.confusion.update(*(None if a is None else a.cpu().numpy() for a in arrays))  # type: ignore[arg-type]
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores."""
+        """Log the scores and go back to the present weights."""
+        self._average_in_use.__exit__(None, None, None)
         if self.confusion is not None and self.confusion.matrix.sum():
             scores = self.confusion.scores()
             self.log_dict({"val/miou": scores.miou, "val/iou": scores.iou}, prog_bar=True)

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning
@@ -13,16 +15,28 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
+from gsocc_core.arguments import read_yaml
 from gsocc_core.bundle import save_bundle
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.methods.build import build_method
+from gsocc_core.model_card import model_card
 from gsocc_core.training.args import OptimizerArgs, RunArgs
+from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
+
+CONFIG = "config.yaml"
+
+#: Arguments that a resumed run may change; all others decide what it computes.
+MAY_CHANGE = {
+    "data.dataroot", "run.max_steps", "run.workers", "run.accelerator", "run.checkpoint_every", "run.keep_checkpoints",
+    "run.validate_every", "run.validate_samples", "run.log_every", "run.progress_bar",
+}  # fmt: skip
 
 
 def train(
@@ -38,8 +52,9 @@ def train(
 ) -> None:
     """Train a method and leave a bundle.
 
-    ``out`` receives ``checkpoints/``, ``logs/`` (CSV and TensorBoard), ``config.yaml`` and at the end ``bundle/`` with
-    the averaged weights. A run that was stopped goes on with ``--resume auto`` exactly as if it had not been.
+    ``out`` receives ``checkpoints/``, ``logs/`` (CSV and TensorBoard), ``config.yaml`` and, with every checkpoint,
+    ``bundle/`` with the averaged weights. A run that was stopped goes on with ``--resume auto`` exactly as if it had
+    not been.
 
     Args:
         out: Folder of the run; must be new unless resuming.
@@ -50,7 +65,8 @@ def train(
         val_split: Split for validation, if ``run.validate_every`` asks for it.
         optimizer: Optimiser and schedule; None = the defaults.
         run: Length, hardware, logging; None = the defaults.
-        resume: ``auto`` = newest checkpoint in ``out`` (a new run if there is none), or a checkpoint file.
+        resume: ``auto`` = newest checkpoint in ``out`` (a new run if there is none), or a checkpoint file. What the run
+            computes must stay as it began; ``run.max_steps`` may grow.
 
     Raises:
         ConfigError: a value is wrong, or the checkpoint to resume from does not exist.
@@ -59,39 +75,46 @@ def train(
     """
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
     checkpoint = _checkpoint(folder, resume)
+    config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
+    config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
+    if checkpoint is not None:
+        _check_same_run(checkpoint.parent.parent / CONFIG, config)
     lightning.seed_everything(run.seed, workers=False, verbose=False)
     classes = OCC3D_NUSCENES.with_channels(channels)
-    network = build_method(method, model, classes, pretrained=checkpoint is None, where=folder / "config.yaml")
+    where = folder / CONFIG
+    network = build_method(method, model, classes, pretrained=checkpoint is None, where=where, key="model")
     size: tuple[int, int] = network.image_size  # type: ignore[assignment]
     dataset = NuScenesOccupancy(data, size)
     validation = _validation(data, val_split, run, size)
+    step = 0 if checkpoint is None else _step(checkpoint)
+    if _is_first_process():
+        _write_config(folder, config)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {"method": method, "model": model, "channels": channels, "data": asdict(data)}
-    config |= {"val_split": val_split, "optimizer": asdict(optimizer), "run": asdict(run)}
-    (folder / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+    card = _card(folder.name, method, data, run, network)
+
+    def save() -> None:
+        save_bundle(folder / "bundle", method, _plain(model), network, card, replace=True)
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
-    trainer = _trainer(folder, run, optimizer, validation is not None)
-    # A checkpoint is our own file of a training run; bundles, which travel, hold no pickled code.
-    step = 0 if checkpoint is None else torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
+    trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
     sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
+    # numba's OpenMP layer dies in forked children, so workers are spawned.
     spawn = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
     loader = DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,
         pin_memory=torch.cuda.is_available(), **spawn,  # type: ignore[arg-type]
     )  # fmt: skip
-    trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=False)
-    if trainer.is_global_zero and trainer.global_step >= run.max_steps:
-        network.load_state_dict(module.averaged_state())
-        bundle = folder / "bundle"
-        if not bundle.exists():
-            save_bundle(bundle, method, _plain(model), network, _card(method, data, run, network))
+    trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
+
+
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0  # Lightning reads it from the launcher's environment
 
 
 def _checkpoint(folder: Path, resume: str | None) -> Path | None:
     if resume is None:
-        if folder.exists():
+        # Only the first process may judge: when the others start, it has made the folder already.
+        if folder.exists() and _is_first_process():
             raise OutputExistsError(folder, "out", "a folder that does not exist, or --resume auto", "an existing one")
         return None
     if resume == "auto":
@@ -100,6 +123,38 @@ def _checkpoint(folder: Path, resume: str | None) -> Path | None:
     if not Path(resume).is_file():
         raise ConfigError(resume, "resume", "auto, or a checkpoint file", "no such file")
     return Path(resume)
+
+
+def _step(checkpoint: Path) -> int:
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+        raise ConfigError(checkpoint, "resume", "a checkpoint of gsocc_core train", type(error).__name__) from error
+
+
+def _check_same_run(path: Path, config: dict[str, Any]) -> None:
+    """A run goes on exactly only with the arguments it began with; length, place and hardware may change."""
+    if not path.is_file():
+        return
+    began = read_yaml(path, "the configuration of the run")
+    for key in ("method", "model", "channels", "data", "optimizer", "run"):
+        for name, before in _flat(key, began.get(key)).items():
+            now = _flat(key, config[key]).get(name)
+            if now != before and name not in MAY_CHANGE:
+                raise ConfigError(path, name, f"{before!r} as in the run to resume", repr(now))
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for name, inner in value.items() for k, v in _flat(f"{prefix}.{name}", inner).items()}
+
+
+def _write_config(folder: Path, config: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{CONFIG}.{os.getpid()}"
+    temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    temporary.replace(folder / CONFIG)
 
 
 def _validation(data: DataArgs, split: str | None, run: RunArgs, size: tuple[int, int]) -> DataLoader[Any] | None:
@@ -114,7 +169,9 @@ def _validation(data: DataArgs, split: str | None, run: RunArgs, size: tuple[int
     return DataLoader(Subset(dataset, picks), batch_size=1, collate_fn=collate)
 
 
-def _trainer(folder: Path, run: RunArgs, optimizer: OptimizerArgs, validates: bool) -> lightning.Trainer:
+def _trainer(
+    folder: Path, run: RunArgs, optimizer: OptimizerArgs, validates: bool, export: BundleExport
+) -> lightning.Trainer:
     keep = ModelCheckpoint(
         folder / "checkpoints", filename="{step}", every_n_train_steps=run.checkpoint_every, monitor="step",
         mode="max", save_top_k=run.keep_checkpoints, save_on_train_epoch_end=False,
@@ -124,11 +181,10 @@ def _trainer(folder: Path, run: RunArgs, optimizer: OptimizerArgs, validates: bo
         accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=run.strategy,
         max_steps=run.max_steps, gradient_clip_val=optimizer.clip_norm,
         logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
-        callbacks=[keep], log_every_n_steps=run.log_every, use_distributed_sampler=False,
-        val_check_interval=run.validate_every if validates else None, check_val_every_n_epoch=None,
-        limit_val_batches=1.0 if validates else 0, num_sanity_val_steps=0, enable_progress_bar=run.progress_bar,
-        enable_model_summary=False,
-        **options,
+        callbacks=[keep, export], plugins=[WholeCheckpoints()], log_every_n_steps=run.log_every,
+        use_distributed_sampler=False, val_check_interval=run.validate_every if validates else None,
+        check_val_every_n_epoch=None, limit_val_batches=1.0 if validates else 0, num_sanity_val_steps=0,
+        enable_progress_bar=run.progress_bar, enable_model_summary=False, **options,
     )  # fmt: skip
 
 
@@ -139,12 +195,13 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _card(method: str, data: DataArgs, run: RunArgs, network: torch.nn.Module) -> str:
-    parameters = sum(p.numel() for p in network.parameters()) / 1e6
-    return (
-        f"# {method}\n\n"
-        f"{parameters:.2f} M parameters, trained for {run.max_steps} steps of "
-        f"{run.batch_size * run.devices * run.nodes} samples on `{data.version}`, split `{data.split}`, "
-        f"seed {run.seed}.\n\n"
-        "Load it with `gsocc_core.OccupancyPredictor.load`. Scores: run `gsocc_core evaluate` on your data.\n"
+def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: torch.nn.Module) -> str:
+    size: tuple[int, int] = network.image_size  # type: ignore[assignment]
+    text = (
+        f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of `{data.version}`, split "
+        f"`{data.split or 'all'}`, seed {run.seed}; the weights are a moving average. The full configuration lies "
+        "beside the run's checkpoints."
     )
+    classes: ClassTable = network.classes  # type: ignore[assignment]
+    parameters = sum(p.numel() for p in network.parameters())
+    return model_card(title, method, parameters, size, len(classes.names) - 1, text)
