@@ -126,7 +126,7 @@ class Palette:
 
     def asphalt(self, paint_origin: tuple[float, float, float, float]) -> int:
         """A road surface whose paint begins at (s, d) = ``paint_origin[:2]`` and atlas (row, column) = the rest."""
-        surface = self.grey(0.22, 0.58) if self._rng.uniform() < 0.85 else 0.6 * self.earth() + 0.15
+        surface = self.grey(0.25, 0.6, 0.012) if self._rng.uniform() < 0.85 else 0.6 * self.earth() + 0.15
         extra = paint_origin
         return self.add(
             ROAD, surface, surface * self._rng.uniform(0.7, 1.25), self._rng.uniform(0.06, 0.16), 6.0, extra, 0.1
@@ -185,9 +185,12 @@ class Palette:
         elif kind < 0.7:
             color = self.earth()
         else:
-            color = self.any_color(1.5)
+            hue = self._rng.choice([0.0, 0.01, 0.06, 0.13, 0.33, 0.5, 0.58, 0.61, 0.64]) + self._rng.normal(0, 0.02)
+            color = np.array(
+                colorsys.hsv_to_rgb(hue % 1.0, self._rng.uniform(0.4, 0.95), self._rng.uniform(0.15, 0.85))
+            )
         return self.add(
-            PLAIN, color, color * 0.7 + 0.08, self._rng.uniform(0.02, 0.14), 0.8, (), self._rng.uniform(0.3, 1.0)
+            PLAIN, color, color * 0.85 + 0.04, self._rng.uniform(0.02, 0.1), 1.5, (), self._rng.uniform(0.3, 1.0)
         )
 
     def cloth(self, vivid: float = 1.0) -> int:

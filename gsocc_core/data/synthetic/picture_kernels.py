@@ -145,7 +145,7 @@ def _shade_point(
         cosine = max(-(view[0] * normal[0] + view[1] * normal[1] + view[2] * normal[2]), 0.0)
         for k in range(3):
             scratch[k] = view[k] + 2.0 * cosine * normal[k]
-        fresnel = (0.05 + 0.95 * (1.0 - cosine) ** 5) * albedo[3]
+        fresnel = (0.09 + 0.91 * (1.0 - cosine) ** 5) * albedo[3]
         mirror = max(scratch[0] * light[0] + scratch[1] * light[1] + scratch[2] * light[2], 0.0)
         glint = mirror**60 * sun * 1.5 * albedo[3]
         w = math.exp(-4.5 * max(scratch[2], 0.0))
@@ -162,7 +162,7 @@ def _shade_point(
 @numba.njit(cache=True)
 def shade(
     lens: Lens,
-    inverse_depth: np.ndarray,
+    factor: int,
     triangle_of: np.ndarray,
     static: Surfaces,
     moving: Surfaces,
@@ -175,8 +175,8 @@ def shade(
 
     Args:
         lens: The view.
-        inverse_depth: (H, W) float32, 0 = sky.
-        triangle_of: (H, W) int32; values from ``len(static.corners)`` on mean triangles of ``moving``.
+        factor: 2 = blocks of 2 x 2 pixels that show one triangle are coloured once; 1 = every pixel.
+        triangle_of: (H, W) int32; -1 = sky; values from ``len(static.corners)`` on mean triangles of ``moving``.
         static: Triangles that stand still.
         moving: Triangles of the actors.
         look: Materials.
@@ -184,7 +184,7 @@ def shade(
         light: The light vector.
         radiance: (H, W, 3) float32 result, linear light.
     """
-    height, width = inverse_depth.shape
+    height, width = triangle_of.shape
     # Taken out of the tuples here: inside the loop each access would touch a reference count.
     R, origin, K_inv = lens.R_cam_world, lens.origin, lens.K_inv
     sun_map, sun_moving, sun_frame = shades.sun, shades.sun_moving, shades.frame
@@ -201,13 +201,26 @@ def shade(
     last, last_material = -2, -1
     for row in range(height):
         for column in range(width):
-            u, v = column + 0.5, row + 0.5
+            triangle = triangle_of[row, column]
+            u, v, grown = column + 0.5, row + 0.5, 1.0
+            if factor == 2:
+                r0, c0 = row & ~1, column & ~1
+                if (
+                    triangle_of[r0, c0] == triangle
+                    and triangle_of[r0, c0 + 1] == triangle
+                    and triangle_of[r0 + 1, c0] == triangle
+                    and triangle_of[r0 + 1, c0 + 1] == triangle
+                ):
+                    if row != r0 or column != c0:  # one sample stands for all four
+                        for k in range(3):
+                            radiance[row, column, k] = radiance[r0, c0, k]
+                        continue
+                    u, v, grown = c0 + 1.0, r0 + 1.0, 2.0
             a = K_inv[0, 0] * u + K_inv[0, 1] * v + K_inv[0, 2]
             b = K_inv[1, 1] * v + K_inv[1, 2]
             for k in range(3):
                 ray[k] = R[0, k] * a + R[1, k] * b + R[2, k]
             length = math.sqrt(1.0 + a * a + b * b)
-            triangle = triangle_of[row, column]
             if triangle < 0:
                 for k in range(3):
                     ray[k] /= length
@@ -232,10 +245,11 @@ def shade(
                         c[0, k], c[1, k] = colors[material, 0, k], colors[material, 1, k]
                     for k in range(8):
                         params[k] = table[material, k]
-            depth = 1.0 / inverse_depth[row, column]
-            w0 = (q[0, 0] * u + q[0, 1] * v + q[0, 2]) * depth
-            w1 = (q[1, 0] * u + q[1, 1] * v + q[1, 2]) * depth
-            w2 = (q[2, 0] * u + q[2, 1] * v + q[2, 2]) * depth
+            w0 = q[0, 0] * u + q[0, 1] * v + q[0, 2]
+            w1 = q[1, 0] * u + q[1, 1] * v + q[1, 2]
+            w2 = q[2, 0] * u + q[2, 1] * v + q[2, 2]
+            depth = 1.0 / (w0 + w1 + w2)
+            w0, w1, w2 = w0 * depth, w1 * depth, w2 * depth
             for k in range(3):
                 x[k] = origin[k] + ray[k] * depth
                 ray[k] /= length
@@ -246,7 +260,7 @@ def shade(
             if cosine > 0.0:  # the back of a surface
                 for k in range(3):
                     normal[k] = -normal[k]
-            near = depth * angle
+            near = depth * angle * grown
             surface(
                 pattern, c, params, paint, tile, x,
                 w0 * uv[0, 0] + w1 * uv[1, 0] + w2 * uv[2, 0], w0 * uv[0, 1] + w1 * uv[1, 1] + w2 * uv[2, 1],
@@ -258,7 +272,7 @@ def shade(
             facing = normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]
             sun = 0.0
             if facing > 0.0 and light[3] > 1e-3:
-                s = 0.12  # metres along the normal, so that surfaces do not shade themselves
+                s = 0.28 + 0.25 * (1.0 - facing)  # metres along the normal, so that surfaces do not shade themselves
                 sun = facing * _sunlit(
                     sun_map, sun_moving, sun_frame,
                     x[0] + s * normal[0], x[1] + s * normal[1], x[2] + s * normal[2] + 0.06,
@@ -293,6 +307,22 @@ def _face_normal(c: np.ndarray, out: np.ndarray) -> None:
         out[k] /= size
 
 
+#: Entries of the tone curve's table, and the square root of the light at its end.
+_CURVE = 4096
+_CURVE_END = 3.0
+
+
+@numba.njit(cache=True)
+def _tone_curve() -> np.ndarray:
+    """Display value of exposed light x at index sqrt(x) / _CURVE_END * _CURVE."""
+    curve = np.empty(_CURVE + 1)
+    for i in range(_CURVE + 1):
+        root = i * _CURVE_END / _CURVE
+        value = (1.0 - math.exp(-root * root)) ** (1.0 / 2.2)
+        curve[i] = 0.55 * value + 0.45 * value * value * (3.0 - 2.0 * value)
+    return curve
+
+
 @numba.njit(cache=True)
 def develop(
     radiance: np.ndarray, factor: int, triangle_of: np.ndarray, light: np.ndarray, seed: int, rgb: np.ndarray
@@ -308,7 +338,7 @@ def develop(
         rgb: (H, W, 3) uint8 result.
     """
     height, width = rgb.shape[:2]
-    mean = np.empty(3)
+    mean, curve = np.empty(3), _tone_curve()
     for row in range(height):
         for column in range(width):
             mean[:] = 0.0
@@ -332,8 +362,45 @@ def develop(
             x, y = (column + 0.5) / width * 2.0 - 1.0, (row + 0.5) / height * 2.0 - 1.0
             falloff = 1.0 - 0.5 * light[19] * (x * x + y * y)
             for k in range(3):
-                value = 1.0 - math.exp(-mean[k] * light[21 + k] * falloff)
-                value = value ** (1.0 / 2.2)
+                root = math.sqrt(mean[k] * light[21 + k] * falloff)
+                value = curve[min(int(root * (_CURVE / _CURVE_END)), _CURVE)]
                 h = hash01(column, row, seed + k) + hash01(row, column, seed + 31 + k) - 1.0
                 value += 2.45 * light[18] * h * (1.2 - 0.6 * value)
                 rgb[row, column, k] = int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)
+
+
+@numba.njit(cache=True)
+def pose_triangles(
+    corners: np.ndarray,
+    normals: np.ndarray,
+    starts: np.ndarray,
+    poses: np.ndarray,
+    out_corners: np.ndarray,
+    out_normals: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> None:
+    """Move every actor's triangles from its box frame into the world.
+
+    Args:
+        corners: (T, 3, 3) in the box frames.
+        normals: (T, 3, 3) in the box frames.
+        starts: (A + 1,) first triangle of each actor.
+        poses: (A, 4, 4) of the boxes in the world.
+        out_corners: (T, 3, 3) result.
+        out_normals: (T, 3, 3) result.
+        lower: (A, 3) lower corners of the actors' bounding boxes.
+        upper: (A, 3) upper corners.
+    """
+    for a in range(poses.shape[0]):
+        lower[a], upper[a] = np.inf, -np.inf
+        for t in range(starts[a], starts[a + 1]):
+            for i in range(3):
+                for k in range(3):
+                    x = poses[a, k, 3]
+                    n = 0.0
+                    for j in range(3):
+                        x += poses[a, k, j] * corners[t, i, j]
+                        n += poses[a, k, j] * normals[t, i, j]
+                    out_corners[t, i, k], out_normals[t, i, k] = x, n
+                    lower[a, k], upper[a, k] = min(lower[a, k], x), max(upper[a, k], x)

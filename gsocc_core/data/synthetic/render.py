@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from gsocc_core.data.synthetic.materials import noise_tile
-from gsocc_core.data.synthetic.picture_kernels import Lens, Look, Shades, Surfaces, develop, shade
+from gsocc_core.data.synthetic.picture_kernels import Lens, Look, Shades, Surfaces, develop, pose_triangles, shade
 from gsocc_core.data.synthetic.raster_kernels import rasterize, visible_chunks
 from gsocc_core.data.synthetic.scene import SKY, Light, Mesh, StreetScene
 from gsocc_core.data.synthetic.shadows import GroundMaps, SunMap, contact_map, moving_sun_map
@@ -77,18 +77,18 @@ def render_camera(
     moving = _pose_actors(scene, stage, t_s)
     inverse_depth, triangle_of = _draw(stage, moving, K, pose, width, height)
     factor = 2 if width <= SUPERSAMPLED_WIDTH else 1
-    samples = (inverse_depth, triangle_of)
+    samples = triangle_of
     K_color = np.diag([factor, factor, 1.0]) @ K
     if factor > 1:
-        samples = _draw(stage, moving, K_color, pose, width * factor, height * factor)
+        _, samples = _draw(stage, moving, K_color, pose, width * factor, height * factor)
     seed = zlib.crc32(np.round(np.append(pose[:3].ravel(), t_s), 6).tobytes()) & 0xFFFFFF
     lens = _lens(K_color, pose, seed)
     radiance = np.empty((height * factor, width * factor, 3), np.float32)
     shades = _shades(stage, scene, moving, pose[:3, 3])
     light = light_vector(scene.light)
-    shade(lens, *samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
+    shade(lens, factor, samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
     rgb = np.empty((height, width, 3), np.uint8)
-    develop(radiance, factor, samples[1], light, seed, rgb)
+    develop(radiance, factor, samples, light, seed, rgb)
     sky = triangle_of < 0
     depth = np.where(sky, 0.0, 1.0 / np.where(sky, 1.0, inverse_depth)).astype(np.float32)
     return RenderedView(rgb, depth, stage.class_ids[triangle_of], stage.instance_ids[triangle_of])
@@ -131,7 +131,7 @@ class PosedActors:
     surfaces: Surfaces
     lower: np.ndarray
     upper: np.ndarray
-    poses: list[np.ndarray]
+    poses: np.ndarray
 
 
 def _stage(scene: StreetScene) -> Stage:
@@ -182,15 +182,10 @@ def _build_stage(scene: StreetScene) -> Stage:
 
 def _pose_actors(scene: StreetScene, stage: Stage, t_s: float) -> PosedActors:
     corners, normals = np.empty_like(stage.actor_rest.corners), np.empty_like(stage.actor_rest.normals)
-    poses: list[np.ndarray] = []
-    lower, upper = np.full((len(scene.actors), 3), np.inf), np.full((len(scene.actors), 3), -np.inf)
-    for i, actor in enumerate(scene.actors):
-        span = slice(stage.actor_starts[i], stage.actor_starts[i + 1])
-        T_world_box = actor.T_world_box(t_s)
-        poses.append(T_world_box)
-        corners[span] = stage.actor_rest.corners[span] @ T_world_box[:3, :3].T + T_world_box[:3, 3]
-        normals[span] = stage.actor_rest.normals[span] @ T_world_box[:3, :3].T
-        lower[i], upper[i] = corners[span].min((0, 1)), corners[span].max((0, 1))
+    lower, upper = np.empty((len(scene.actors), 3)), np.empty((len(scene.actors), 3))
+    poses = np.array([actor.T_world_box(t_s) for actor in scene.actors]).reshape(-1, 4, 4)
+    rest = stage.actor_rest
+    pose_triangles(rest.corners, rest.normals, stage.actor_starts, poses, corners, normals, lower, upper)
     return PosedActors(Surfaces(corners, normals, stage.actor_rest.uv, stage.actor_rest.materials), lower, upper, poses)
 
 
@@ -228,7 +223,7 @@ def _side_planes(lens: Lens, width: int, height: int) -> np.ndarray:
 
 
 def _shades(stage: Stage, scene: StreetScene, moving: PosedActors, origin: np.ndarray) -> Shades:
-    near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < 90.0
+    near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < 70.0
     poses = [(moving.poses[i], scene.actors[i].size_wlh_m) for i in np.flatnonzero(near)]
     spans = np.stack([stage.actor_starts[:-1], stage.actor_starts[1:]], 1)[near]
     sun_moving = moving_sun_map(stage.sun, moving.surfaces.corners, spans)

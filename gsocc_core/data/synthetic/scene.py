@@ -14,7 +14,7 @@ import numpy as np
 from gsocc_core.errors import ShapeError
 
 #: Changes whenever the same seed gives another street or another picture.
-GENERATOR_VERSION = "1.0"
+GENERATOR_VERSION = "1.1"
 
 #: Class id of sky and of rays that hit nothing.
 SKY = 255

@@ -25,7 +25,7 @@ def _leaves(
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     middle = center + direction * radii * rng.uniform(0.88, 1.18, (count, 1))
-    corners = middle[:, None] + rng.normal(0.0, 0.16, (count, 3, 3))
+    corners = middle[:, None] + rng.normal(0.0, 0.13, (count, 3, 3))
     b.add(corners.reshape(-1, 3), np.arange(3 * count).reshape(-1, 3), VEGETATION, row, np.repeat(direction, 3, axis=0))
 
 
@@ -78,7 +78,7 @@ def tree(rng: np.random.Generator, palette: Palette) -> Mesh:
         else:
             center = np.array([*rng.normal(0.0, 0.12 * height, 2), height * rng.uniform(0.52, 0.8)])
             radii = np.array([0.21, 0.21, 0.17]) * height * rng.uniform(0.75, 1.15, 3)
-        _clump(b, rng, center, radii, leaf, 45)
+        _clump(b, rng, center, radii, leaf, 70)
     return b.mesh()
 
 

@@ -159,9 +159,14 @@ def surface(
     blur = min(wide, 4.0 * near)
     fine = _clamp(1.5 - 40.0 * blur)  # strength of millimetre to centimetre detail at this distance
     if pattern == _FOLIAGE:
-        x, y = position[0] + 0.7 * position[2], position[1] - 0.8 * position[2]
+        x, y = position[0], position[1]
+        if abs(normal[2]) < 0.7:
+            x, y = (position[1] if abs(normal[0]) > abs(normal[1]) else position[0]), position[2]
         coarse = noise(tile, x * scale + offset, y * scale)
-        leaf = noise(tile, x * 37.0, y * 37.0 + position[2] * 29.0) * _clamp(1.6 - 9.0 * near)
+        wave = 0.35 * noise(tile, x * 60.0, y * 60.0 + offset)
+        i, j = int(math.floor(position[0] * 11.0 + wave)), int(math.floor(position[1] * 11.0 + wave))
+        leaf = hash01(i, j, int(math.floor(position[2] * 13.0 - wave))) * 2.4 - 1.2
+        leaf = (0.75 * leaf + wave) * _clamp(1.7 - 11.0 * near)
         tone = max(1.0 + amplitude * (0.35 * coarse + 0.55 * leaf), 0.12)
         w = _clamp(0.5 + 0.3 * coarse - 0.35 * leaf)
         for k in range(3):

@@ -169,10 +169,10 @@ def random_light(rng: np.random.Generator) -> Light:
         np.array([1.2, 1.2, 1.2]) - blue * np.array([0.15, 0.05, -0.05]) + low * np.array([0.15, 0.0, -0.2])
     )
     bounce = 0.22 * (sky + sun * max(direction[2], 0.1)) * np.array([1.0, 0.95, 0.85])
-    haze = {"clear": rng.uniform(0.0004, 0.0015), "hazy": rng.uniform(0.002, 0.006)}.get(
-        kind, rng.uniform(0.0008, 0.004)
+    haze = {"clear": rng.uniform(0.0002, 0.001), "hazy": rng.uniform(0.001, 0.004)}.get(
+        kind, rng.uniform(0.0005, 0.0025)
     )
-    exposure = rng.uniform(0.75, 1.35) / (0.35 * strength * max(direction[2], 0.3) + 0.55 * level + 0.05) * 0.75
+    exposure = rng.uniform(0.8, 1.45) / (0.35 * strength * max(direction[2], 0.3) + 0.55 * level + 0.05) * 0.75
     warmth = rng.normal(0.0, 0.06)
     return Light(
         direction, _triple(sun), _triple(sky), _triple(horizon), _triple(bounce), float(haze), float(cover),

@@ -303,9 +303,10 @@ def _parked_beside(cast: Cast, side: int, reach: float) -> None:
         size = (2.4, _length(mesh) + 0.5) if across else (_length(mesh) + 0.5, 2.8)
         if site.claim(site.land, s, d, *size):
             cast.add(category, _PARKED, mesh, (sign * np.pi / 2 if across else 0.0) + rng.normal(0, 0.03), s=s, d=d)
-    for _ in range(int(rng.integers(3, 8))):
-        s, d = rng.uniform(-30, reach + 50), sign * (section.walk_begin(side) + 1.0)
-        if section.walk_m[side] < 2.4 or site.near_junction(s, side, 4.0):
+    for _ in range(int(rng.integers(4, 9))):
+        beside = section.walk_begin(side) + 1.0 if section.walk_m[side] > 2.4 else section.walk_end(side) + 1.1
+        s, d = rng.uniform(-20, reach + 40), sign * beside
+        if site.near_junction(s, side, 4.0):
             continue
         turn, motor = rng.choice([0.0, np.pi / 2, 1.2]), rng.uniform() < 0.35
         for k in range(int(rng.integers(1, 5))):

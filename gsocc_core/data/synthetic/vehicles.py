@@ -163,7 +163,7 @@ def car(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
     if kind == "van":
         b.quads(_windscreen(roof1, front, height, belt, 0.85 * w), CAR, parts.glass)
     radius = rng.uniform(0.3, 0.37)
-    wheels(b, parts, [-half + 0.2 * length, half - 0.19 * length], w * 0.985, radius, 0.2, CAR)
+    wheels(b, parts, [-half + 0.2 * length, half - 0.19 * length], w * 1.004, radius, 0.2, CAR)
     for side in (-1.0, 1.0):
         b.box((half - 0.12, side * 0.68 * w, nose * 0.78), (0.22, 0.32, 0.14), CAR, parts.front)
         b.box((-half + 0.08, side * 0.76 * w, tail * 0.82), (0.16, 0.24, 0.2), CAR, parts.rear)

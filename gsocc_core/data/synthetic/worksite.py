@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from gsocc_core.data.synthetic import lorries, people
+from gsocc_core.data.synthetic.scene import Mesh
 from gsocc_core.data.synthetic.traffic import Cast
 
 
@@ -19,22 +20,28 @@ def add_worksites(cast: Cast, count: int) -> None:
     """
     rng, section = cast.site.rng, cast.site.ground.section
     reach = float(cast.ego_s[-1])
-    for i in range(count):
-        s = 18.0 + (i + rng.uniform(0.1, 0.9)) / count * max(reach, 30.0)
+    done = 0
+    for attempt in range(12):
+        s = 15.0 + rng.uniform(0.05, 0.95) * max(reach, 30.0)
         side = int(rng.integers(2))
         sign = (-1.0, 1.0)[side]
-        length = rng.uniform(9.0, 22.0)
+        machine = lorries.construction_vehicle(rng, cast.site.palette, cast.parts)
+        length = float(max(rng.uniform(9.0, 20.0), 2.0 * machine.vertices_m[:, 0].max() + 1.5))
         if section.parking_m[side] > 0 and rng.uniform() < 0.65:
             inner, outer = section.lanes_end + section.bike_m + 0.15, section.kerb(side) - 0.1
         else:
-            inner, outer = section.walk_end(side) + 1.2, section.walk_end(side) + 6.5
-        _one_site(cast, s, length, sign, inner, outer)
+            beyond = 1.2 + 0.5 * attempt
+            inner, outer = section.walk_end(side) + beyond, section.walk_end(side) + beyond + 5.3
+        done += _one_site(cast, machine, s, length, sign, (inner, outer))
+        if done == count:
+            break
     if rng.uniform() < 0.6:
         _row(cast, rng.uniform(0, reach), int(rng.integers(5, 16)), int(rng.integers(2)))
 
 
-def _one_site(cast: Cast, s: float, length: float, sign: float, inner: float, outer: float) -> None:
-    """A fenced rectangle s ... s + length between two distances from the street's centre."""
+def _one_site(cast: Cast, machine: Mesh, s: float, length: float, sign: float, between: tuple[float, float]) -> bool:
+    """A fenced rectangle s ... s + length between two distances from the street's centre; whether there was room."""
+    inner, outer = between
     rng, site = cast.site.rng, cast.site
     palette = site.palette
     kind = int(rng.integers(4))
@@ -42,7 +49,7 @@ def _one_site(cast: Cast, s: float, length: float, sign: float, inner: float, ou
     narrow = outer - inner < 3.0
     inside = site.ground.section.kerb(int(sign > 0)) > outer
     if not inside and not site.claim(site.land, s + length / 2, middle, length, outer - inner - 0.5):
-        return
+        return False
     _clear(cast, s - 6.0, s + length + 2.0, sign, inner - 0.1, outer + 0.1)
     at = s
     while at < s + length - 1.5:
@@ -59,18 +66,16 @@ def _one_site(cast: Cast, s: float, length: float, sign: float, inner: float, ou
         mesh = people.cone(rng, palette)
         d = sign * (inner + 0.25 + 0.12 * k)
         cast.add("movable_object.trafficcone", None, mesh, rng.uniform(0, 1.5), s=s - 1.5 - 1.3 * k, d=d)
-    if rng.uniform() < 0.85:
-        mesh = lorries.construction_vehicle(rng, palette, cast.parts)
-        turn = (0.0 if rng.uniform() < 0.5 else np.pi) if narrow else rng.uniform(0.0, 0.5)
-        half = float(mesh.vertices_m[:, 0].max())
-        if length > 2 * half + 1.0:
-            cast.add("vehicle.construction", "vehicle.parked", mesh, turn, s=s + length / 2, d=middle)
+    turn = (0.0 if rng.uniform() < 0.5 else np.pi) if narrow else rng.uniform(0.0, 0.4)
+    cast.add("vehicle.construction", "vehicle.parked", machine, turn, s=s + length / 2, d=middle)
     for _ in range(int(rng.integers(0, 3))):
         mesh = people.pedestrian(rng, palette, False)
         where = s + (0.08 if rng.uniform() < 0.5 else 0.92) * length
         cast.add(
             "human.pedestrian.construction_worker", "pedestrian.standing", mesh, rng.uniform(0, 6.28), s=where, d=middle
         )
+
+    return True
 
 
 def _clear(cast: Cast, s0: float, s1: float, sign: float, inner: float, outer: float) -> None:
@@ -96,7 +101,7 @@ def _row(cast: Cast, s: float, count: int, side: int) -> None:
     d = 0.0 if section.median_m > 1.4 and rng.uniform() < 0.5 else sign * (section.kerb(side) + 0.4)
     for k in range(count):
         at = s + 2.8 * k
-        if site.near_junction(at, side, 2.0) or (not site.claim(site.kerbside, at, d, 2.4, 0.5) and d != 0.0):
+        if site.near_junction(at, side, 2.0) or (d != 0.0 and not site.claim(site.kerbside, at, d, 2.4, 0.5)):
             continue
         cast.add(
             "movable_object.barrier", None, people.barrier(rng, site.palette, kind), rng.normal(0, 0.03), s=at, d=d
