@@ -303,18 +303,22 @@ def _parked_beside(cast: Cast, side: int, reach: float) -> None:
         size = (2.4, _length(mesh) + 0.5) if across else (_length(mesh) + 0.5, 2.8)
         if site.claim(site.land, s, d, *size):
             cast.add(category, _PARKED, mesh, (sign * np.pi / 2 if across else 0.0) + rng.normal(0, 0.03), s=s, d=d)
+    # On a wide pavement they stand at its kerb, else on the land beyond it.
+    wide = section.walk_m[side] > 2.4
+    beside, space = (
+        (section.walk_begin(side) + 1.0, site.kerbside) if wide else (section.walk_end(side) + 1.4, site.land)
+    )
     for _ in range(int(rng.integers(4, 9))):
-        beside = section.walk_begin(side) + 1.0 if section.walk_m[side] > 2.4 else section.walk_end(side) + 1.1
         s, d = rng.uniform(-20, reach + 40), sign * beside
         if site.near_junction(s, side, 4.0):
             continue
-        turn, motor = rng.choice([0.0, np.pi / 2, 1.2]), rng.uniform() < 0.35
+        turn, motor = rng.choice([1.2, np.pi / 2, 1.9]), rng.uniform() < 0.35
         for k in range(int(rng.integers(1, 5))):
-            if site.claim(site.kerbside, s + 0.75 * k, d, 0.7, 1.6):
+            if site.claim(space, s + 0.85 * k, d, 0.8, 2.2):
                 shape = people.motorcycle if motor else people.bicycle
                 mesh = shape(rng, palette, parts, False)
                 category = "vehicle.motorcycle" if motor else "vehicle.bicycle"
-                cast.add(category, "cycle.without_rider", mesh, float(turn), s=s + 0.75 * k, d=d)
+                cast.add(category, "cycle.without_rider", mesh, float(turn), s=s + 0.85 * k, d=d)
 
 
 def add_people(cast: Cast, crowd: float) -> None:
@@ -346,7 +350,7 @@ def add_people(cast: Cast, crowd: float) -> None:
         for _ in range(int(rng.integers(5, 12))):
             s = rng.uniform(-20.0, reach + 50.0)
             d = sign * (
-                section.walk_end(side) - rng.uniform(-0.8, 0.5)
+                section.walk_end(side) - rng.uniform(0.6, 1.2)
                 if rng.uniform() < 0.6
                 else section.walk_begin(side) + 0.5
             )
