@@ -9,6 +9,7 @@ Training renders them into the present and neighbouring views; voxels are made o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
@@ -53,6 +55,13 @@ class NetworkArgs:
         scale_range_m: Smallest and largest standard deviation of a Gaussian, metres.
         max_mean_update_m: Largest move of a mean per block and axis, metres; None = unbounded, as in the paper.
         initial_opacity: Opacity before training; the paper's heads start at 0.5.
+        initial_means: Where the N learned means begin: ``uniform`` in the grid's box, as in the paper, or on
+            ``surfaces`` of the training data (:func:`gsocc_core.training.anchors.surface_means`). Short trainings need
+            the second: a learned mean itself hardly moves.
+        lifted_level: Level of the pyramid, each pixel of which adds one Gaussian on its ray, at a depth that the
+            network predicts; None = learned Gaussians only, as in the paper. They meet what stands anywhere, where
+            learned ones know where things mostly stand.
+        lifted_depth_m: Smallest and largest depth of those, metres.
     """
 
     num_gaussians: int = 10_000
@@ -66,6 +75,9 @@ class NetworkArgs:
     scale_range_m: tuple[float, float] = (0.0, 1.0)
     max_mean_update_m: float | None = None
     initial_opacity: float = 0.5
+    initial_means: Literal["uniform", "surfaces"] = "uniform"
+    lifted_level: int | None = None
+    lifted_depth_m: tuple[float, float] = (1.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -176,6 +188,35 @@ class Block(nn.Module):
         return features, means + update
 
 
+class PixelGaussians(nn.Module):
+    """One Gaussian on the ray of every pixel of a feature map, at a predicted depth."""
+
+    def __init__(self, dim: int, depth_m: tuple[float, float]) -> None:
+        """Build for maps of ``dim`` channels and depths in ``depth_m``, metres."""
+        super().__init__()
+        self.depth = mlp(dim, dim, 1)
+        self.feature = nn.Linear(dim, dim)
+        low, high = torch.tensor(depth_m).log()
+        self.low, self.span = float(low), float(high - low)
+
+    def forward(self, level_map: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
+        """Lift a map.
+
+        Args:
+            level_map: (B, V, D, H, W).
+            cameras: (B, V) cameras of the pictures, of any size.
+
+        Returns:
+            Features (B, V * H * W, D) and means (B, V * H * W, 3), metres, ego frame.
+        """
+        height, width = level_map.shape[-2:]
+        origins, directions = cameras.resized(width, height).rays()
+        pixels = level_map.movedim(-3, -1)
+        depth_m = torch.exp(self.low + self.span * self.depth(pixels).sigmoid())
+        means = origins + directions * depth_m
+        return self.feature(pixels).flatten(1, 3), means.flatten(1, 3)
+
+
 class GaussianFlowOcc(nn.Module):
     """GaussianFlowOcc without flow and temporal attention.
 
@@ -220,6 +261,18 @@ class GaussianFlowOcc(nn.Module):
 
         self.encoder = ImageEncoder(self.backbone_args, args.dim, pretrained)
         self.rays = RayCode(args.dim)
+        self.lift: PixelGaussians | None = None
+        self.lifted_level = 0
+        if args.lifted_level is not None:
+            levels = len(self.backbone_args.out_indices)
+            if not 0 <= args.lifted_level < levels:
+                expected = f"0 ... {levels - 1}, a level of the backbone"
+                raise ConfigError("GaussianFlowOcc", "network.lifted_level", expected, args.lifted_level)
+            if not 0 < args.lifted_depth_m[0] < args.lifted_depth_m[1]:
+                raise ConfigError(
+                    "GaussianFlowOcc", "network.lifted_depth_m", "0 < low < high (m)", args.lifted_depth_m
+                )
+            self.lift, self.lifted_level = PixelGaussians(args.dim, args.lifted_depth_m), args.lifted_level
         lower, upper = torch.tensor(grid.lower), torch.tensor(grid.upper)
         self.means = nn.Parameter(lower + torch.rand(args.num_gaussians, 3) * (upper - lower))
         self.features = nn.Parameter(torch.randn(args.num_gaussians, args.dim))
@@ -230,6 +283,16 @@ class GaussianFlowOcc(nn.Module):
         self.heads = nn.ModuleDict({k: mlp(args.dim, args.head_hidden, c, layers=3) for k, c in heads.items()})
         opacity_bias = self.heads["opacity"][-1].bias  # type: ignore[index]
         nn.init.constant_(opacity_bias, float(torch.logit(torch.tensor(args.initial_opacity))))
+
+    def begin(self, surfaces: Callable[[int], Tensor]) -> None:
+        """Prepare a training from the beginning.
+
+        Args:
+            surfaces: Gives N points (N, 3) on the training data's surfaces, metres, ego frame.
+        """
+        if self.network_args.initial_means == "surfaces":
+            with torch.no_grad():
+                self.means.copy_(surfaces(len(self.means)))
 
     # ---- forward: digest section 3 -----------------------------------------------------------------------------------
 
@@ -247,9 +310,18 @@ class GaussianFlowOcc(nn.Module):
         batch = frames.images.shape[0]
         means = self.means.expand(batch, -1, -1)
         features = self.features.expand(batch, -1, -1)
+        exists = torch.ones_like(means[..., 0])
+        if self.lift is not None:
+            level_map = maps[self.lifted_level]
+            lifted, places = self.lift(level_map, frames.cameras.map(lambda t: t[:, 0]))
+            features, means = torch.cat([features, lifted], dim=1), torch.cat([means, places], dim=1)
+            pixels = level_map.shape[-2] * level_map.shape[-1]
+            taken = frames.valid[:, 0].to(exists.dtype).repeat_interleave(pixels, dim=1)
+            exists = torch.cat([exists, taken], dim=1)
         for block in self.blocks:
             features, means = block(features, means, self.code, maps, frames)
         scene = self._read_heads(features, means)
+        scene = scene.replace(opacities=scene.opacities * exists)
         state = StreamMemory(means.detach(), features.detach(), frames.reference_stamp_ns[:, 0], frames.scene_names)
         return Output(scene, state)
 

@@ -36,6 +36,10 @@ class MethodTraining(lightning.LightningModule):
         self.average: dict[str, Tensor] = {}
         self.confusion: VoxelConfusion | None = None
 
+    def on_fit_start(self) -> None:
+        """Pin the number of threads, which MKL else chooses call by call: sums depend on it, and so do resumed runs."""
+        torch.set_num_threads(torch.get_num_threads())
+
     def on_train_batch_start(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
         """Seed the step, so that a resumed run draws what an uninterrupted one would."""
         state = np.random.SeedSequence((self.seed, self.global_step, self.global_rank)).generate_state(1)[0]

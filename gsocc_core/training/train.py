@@ -23,8 +23,10 @@ from gsocc_core.bundle import save_bundle
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.methods.build import build_method
 from gsocc_core.model_card import model_card
+from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
 from gsocc_core.training.module import MethodTraining
@@ -85,6 +87,9 @@ def train(
     network = build_method(method, model, classes, pretrained=checkpoint is None, where=where, key="model")
     size: tuple[int, int] = network.image_size  # type: ignore[assignment]
     dataset = NuScenesOccupancy(data, size)
+    if checkpoint is None and (begin := getattr(network, "begin", None)) is not None:
+        grid: VoxelGrid = network.grid  # type: ignore[assignment]
+        begin(lambda count: surface_means(dataset, classes, grid, count, seed=run.seed))
     validation = _validation(data, val_split, run, size)
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():

@@ -153,3 +153,54 @@ def test_missing_labels_and_wrong_sizes_are_clear_errors():
         GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, replace(NETWORK, num_heads=3))
     with pytest.raises(ConfigError, match="class_weights"):
         GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(class_weights=(1.0,)))
+
+
+def lifted(level=1, **network):
+    torch.manual_seed(0)
+    return GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, replace(NETWORK, lifted_level=level, **network))
+
+
+def test_each_pixel_of_a_level_adds_a_gaussian_on_its_ray():
+    """Without blocks the means of lifted Gaussians are where the rays lead, at depths within the range."""
+    model, batch = lifted(num_blocks=0, lifted_depth_m=(2.0, 20.0)), frames(b=1, v=3)
+    means = model(batch).scene.means[0, 60:].view(3, 4, 8, 3)  # level 1 has stride 8
+    camera, depth_m, valid = batch.cameras.map(lambda t: t[:, 0]).project(means.view(1, -1, 3))
+    for view in range(3):
+        own = slice(view * 32, view * 32 + 32)
+        expected = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(4.0), indexing="xy"), -1) * 8 + 4
+        assert torch.allclose(camera[0, view, own], expected.view(-1, 2), atol=1e-3)
+        assert valid[0, view, own].all()
+        assert ((depth_m[0, view, own] > 2.0) & (depth_m[0, view, own] < 20.0)).all()
+
+
+def test_lifted_gaussians_of_a_missing_picture_do_not_exist():
+    model, batch = lifted(), frames(b=1, v=3)
+    gone = replace(batch, valid=torch.tensor([[[True, False, True]]]))
+    opacities = model(gone).scene.opacities[0]
+    assert (opacities[60 + 32 : 60 + 64] == 0).all()
+    assert (opacities[:60] > 0).all()
+    assert (opacities[60 : 60 + 32] > 0).all()
+    assert (opacities[60 + 64 :] > 0).all()
+
+
+def test_lifted_depth_learns_from_rendering():
+    model, batch = lifted(), frames()
+    sum(model.losses(model(batch), batch).values()).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.lift.parameters())
+
+
+@pytest.mark.parametrize(("key", "value"), [("lifted_level", 3), ("lifted_depth_m", (5.0, 5.0))])
+def test_wrong_lifting_is_a_clear_error(key, value):
+    with pytest.raises(ConfigError, match=f"network.{key}"):
+        lifted(**{"level": value} if key == "lifted_level" else {key: value})
+
+
+def test_means_begin_where_the_training_says():
+    model = lifted(initial_means="surfaces")
+    points = torch.rand(60, 3)
+    model.begin(lambda count: points[:count])
+    assert torch.equal(model.means.data, points)
+    paper = lifted()
+    before = paper.means.detach().clone()
+    paper.begin(lambda count: points[:count])
+    assert torch.equal(paper.means.data, before)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training runs: they learn, resume exactly, and leave a bundle that predicts."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,17 +69,25 @@ main(sys.argv[1:])
 """
 
 
+def run_alone(words, code="from gsocc_core.cli import main; import sys; main(sys.argv[1:])"):
+    """A process of its own: sums depend on threads and on what else a process has loaded and tuned before."""
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
+    return subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env={**os.environ, **one})
+
+
 def test_twenty_steps_equal_thirteen_killed_and_the_rest(config, tmp_path):
     path = config(max_steps=20, checkpoint_every=10)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    words = [sys.executable, "-c", KILLED_AT_13, "train", str(path), "--out", str(broken)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE)
-    main(["train", str(path), "--out", str(straight)])
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    whole = run_alone(["train", str(path), "--out", str(straight)])
+    killed = run_alone(["train", str(path), "--out", str(broken)], KILLED_AT_13)
+    _, errors = killed.communicate(timeout=200)
+    assert killed.returncode == -signal.SIGKILL, errors.decode()
     assert [p.name for p in (broken / "checkpoints").iterdir()] == ["step=10.ckpt"]
     (broken / "checkpoints" / ".step=20.ckpt.1").write_bytes(b"half")  # what a kill while writing leaves
-    main(["train", str(path), "--out", str(broken), "--resume", "auto"])
+    rest = run_alone(["train", str(path), "--out", str(broken), "--resume", "auto"])
+    for process in (whole, rest):
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors.decode()
     ends = [torch.load(run / "checkpoints" / "step=20.ckpt", weights_only=True) for run in (straight, broken)]
     for part in ("state_dict", "average"):
         assert ends[0][part].keys() == ends[1][part].keys()
