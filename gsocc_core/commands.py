@@ -125,6 +125,7 @@ def baseline(
     split: str | None = None,
     scenes: tuple[str, ...] | None = None,
     train_split: str = "train",
+    train_dataroot: str | None = None,
     occ3d_dir: str = "gts",
     out: str | None = None,
     limit: int | None = None,
@@ -141,6 +142,7 @@ def baseline(
         split: What to score on: a split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         train_split: Where ``majority`` counts.
+        train_dataroot: Tree of that split; None = ``dataroot``.
         occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
         out: Write <out>.json and <out>.md; None = print only.
         limit: Score only so many key frames, evenly spread.
@@ -150,7 +152,7 @@ def baseline(
     from gsocc_core import evaluation as ev
 
     data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
-    ev.report([ev.score_baseline(kind, data, train_split, limit, rays, mask)], out)
+    ev.report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask)], out)
 
 
 def predict(

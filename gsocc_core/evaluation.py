@@ -135,6 +135,7 @@ def score_baseline(
     kind: Literal["majority", "ground"],
     data: DataArgs,
     train_split: str = "train",
+    train_dataroot: str | None = None,
     limit: int | None = None,
     rays: bool = True,
     mask: MaskPolicy = "camera",
@@ -145,6 +146,7 @@ def score_baseline(
         kind: See :func:`majority_labels` and :func:`ground_labels`.
         data: What to score on.
         train_split: Where the majority is counted.
+        train_dataroot: Tree of that split; None = the tree of ``data``.
         limit: Score only so many key frames, evenly spread.
         rays: Compute RayIoU.
         mask: Which voxels count.
@@ -156,7 +158,8 @@ def score_baseline(
         DataError: the data set is incomplete.
     """
     if kind == "majority":
-        labels = majority_labels(NuScenesOccupancy(replace(data, split=train_split, scenes=None), _ANY_SIZE))
+        counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
+        labels = majority_labels(NuScenesOccupancy(counted, _ANY_SIZE))
     else:
         labels = ground_labels()
     dataset = NuScenesOccupancy(data, _ANY_SIZE)

@@ -74,7 +74,8 @@ def test_depth_labels_win_and_are_put_into_space():
     """A camera at the origin that looks along +x sees a wall 5 m away."""
     T = torch.tensor([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=torch.float64).numpy()
     K = torch.tensor([[20.0, 0, 16], [0, 20, 8], [0, 0, 1]], dtype=torch.float64).numpy()
-    cameras = Cameras.stack([Camera("front", intrinsics=K, T_ego_cam=T, width=32, height=16)]).map(lambda t: t[None, None])
+    camera = Camera("front", intrinsics=K, T_ego_cam=T, width=32, height=16)
+    cameras = Cameras.stack([camera]).map(lambda t: t[None, None])
     depth = torch.full((1, 1, 1, 16, 32), 5.25)
     depth[..., :16] = 0.0  # no label
     targets = replace(labelled(torch.ones(GRID.shape, dtype=torch.bool)), view_cameras=cameras, view_depth_m=depth)
@@ -89,7 +90,8 @@ def test_a_data_set_without_labels_is_a_clear_error():
 
 
 def test_same_seed_same_means_on_a_tree(tiny_tree):
-    data = NuScenesOccupancy(DataArgs(str(tiny_tree), "v1.0-tiny", occ3d_dir=None, view_size=(8, 22), views=1), (16, 44))
+    args = DataArgs(str(tiny_tree), "v1.0-tiny", occ3d_dir=None, view_size=(8, 22), views=1)
+    data = NuScenesOccupancy(args, (16, 44))
     assert isinstance(data[0], FrameSet)
     a, b, other = (surface_means(data, OCC3D_NUSCENES, VoxelGrid.occ3d(), 50, seed=s) for s in (0, 0, 1))
     assert torch.equal(a, b)
