@@ -21,8 +21,9 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
+from gsocc_core.losses.line_of_sight import line_of_sight
 from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
     DepthLossKind,
@@ -91,6 +92,8 @@ class LossArgs:
         depth_render: ``accumulated`` (the paper's) or ``expected`` depth.
         depth_spread: All weight of a ray must lie at its depth label; see :func:`depth_spread_loss`.
         alpha: Pixels with a depth label must be opaque.
+        line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
+            :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
         occupied: 3D labels: occupancy of the splatted voxels.
         occupied_balance: Weight of occupied voxels in it.
         voxel_classes: 3D labels: classes of the splatted voxels, cross-entropy plus Lovasz-softmax.
@@ -103,6 +106,7 @@ class LossArgs:
     depth_render: DepthRender = "accumulated"
     depth_spread: float = 0.0
     alpha: float = 0.0
+    line_of_sight: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0
     voxel_classes: float = 0.0
@@ -365,6 +369,8 @@ class GaussianFlowOcc(nn.Module):
         result: dict[str, Tensor] = {}
         if weights.semantics or weights.depth or weights.depth_spread or weights.alpha:
             result |= self._view_losses(output.scene, targets)
+        if weights.line_of_sight:
+            result |= self._sight_loss(output.scene, targets)
         if weights.occupied or weights.voxel_classes:
             result |= self._voxel_losses(output.scene, targets)
         return result
@@ -406,14 +412,29 @@ class GaussianFlowOcc(nn.Module):
                 result["alpha"] = args.alpha * rendered_alpha_loss(rendered.alpha, target > 0)
         return result
 
-    def _voxel_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
-        args, splat = self.loss_args, self.splat_args
-        if targets.labels is None or targets.mask_camera is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
+    def _sight_loss(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
+        if targets.view_cameras is None or targets.view_depth_m is None:
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
+        views = targets.view_cameras.map(lambda t: t[:, 0])
+        occupied, seen = line_of_sight(self.grid, views, targets.view_depth_m[:, 0])
+        _, probability = self._voxels(scene.replace(features=scene.features[..., :1]))
+        return {"line_of_sight": self.loss_args.line_of_sight * occupied_loss(probability, occupied, seen)}
+
+    def _voxels(self, scene: Gaussians) -> tuple[VoxelField, Tensor]:
+        """The splatted voxels and their probability (B, X, Y, Z) of being occupied."""
+        splat = self.splat_args
         field = splat_to_voxels(
             scene, self.grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
         )
-        probability = -torch.expm1(-field.density) if splat.composition == "hazard" else field.density.clamp(max=1.0)
+        if splat.composition == "hazard":
+            return field, -torch.expm1(-field.density)
+        return field, field.density.clamp(max=1.0)
+
+    def _voxel_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
+        args = self.loss_args
+        if targets.labels is None or targets.mask_camera is None:
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
+        field, probability = self._voxels(scene)
         labels = targets.labels
         mask = targets.mask_camera & (labels != self.classes.ignore_id)
         occupied = labels != self.classes.free_id

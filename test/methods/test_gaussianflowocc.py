@@ -204,3 +204,17 @@ def test_means_begin_where_the_training_says():
     before = paper.means.detach().clone()
     paper.begin(lambda count: points[:count])
     assert torch.equal(paper.means.data, before)
+
+
+def test_line_of_sight_fills_surfaces_and_empties_the_air():
+    model, batch = build(semantics=0.0, depth=0.0, line_of_sight=1.0), frames(b=1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    values = []
+    for _ in range(25):
+        torch.manual_seed(1)
+        loss = model.losses(model(batch), batch)["line_of_sight"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(float(loss.detach()))
+    assert values[-1] < 0.8 * values[0]
