@@ -44,12 +44,14 @@ def line_of_sight(
     origins, directions, depth, batch = origins[used], directions[used], depth_m[used], batch[used]
     occupied = torch.zeros((len(depth_m), *grid.shape), dtype=torch.bool, device=depth_m.device)
     index, inside = grid.index(origins + directions * depth[:, None])
-    occupied[(batch[inside], *index[inside].unbind(-1))] = True
+    x, y, z = index[inside].unbind(-1)
+    occupied[batch[inside], x, y, z] = True
 
     seen = occupied.clone()
     steps = torch.arange(samples, device=depth.device) + torch.rand((len(depth), samples), device=depth.device)
     along = (depth - margin_m).clamp(min=0)[:, None] * steps / samples
     points = origins[:, None] + directions[:, None] * along[..., None]
     index, inside = grid.index(points)
-    seen[(batch[:, None].expand(inside.shape)[inside], *index[inside].unbind(-1))] = True
+    x, y, z = index[inside].unbind(-1)
+    seen[batch[:, None].expand(inside.shape)[inside], x, y, z] = True
     return occupied, seen
