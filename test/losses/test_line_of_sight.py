@@ -1,42 +1,74 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth labels as statements about voxels, against a walk along every ray in small steps."""
+"""Depth labels as statements about voxels, in worlds whose voxels are known."""
 
+import pytest
 import torch
 
 from gsocc_core import Cameras, VoxelGrid
+from gsocc_core.errors import ConfigError
 from gsocc_core.losses.line_of_sight import line_of_sight
 
-GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 8.0), 1.0)
+GRID = VoxelGrid((0.0, -8.0, -1.2), (24.0, 8.0, 2.0), 0.4)
+#: Looks along x, 1.5 m over the ground at z = 0, and once from the left.
+T_FORWARD = torch.tensor([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]])
 
 
-def views():
-    T = torch.eye(4).expand(2, 2, 4, 4).clone()
-    T[:, 1, 0, 3] = 1.3  # the second camera stands to the right
-    return Cameras(torch.tensor([[6.0, 0, 6], [0, 6.0, 4], [0, 0, 1]]).expand(2, 2, 3, 3), T, width=12, height=8)
+def views(batch=1, height=32, width=88):
+    T = T_FORWARD.expand(batch, 2, 4, 4).clone()
+    T[:, 1, 1, 3] = 2.0
+    K = torch.tensor([[70.0, 0, width / 2], [0, 70.0, height / 2], [0, 0, 1]])
+    return Cameras(K.expand(batch, 2, 3, 3), T, width=width, height=height)
 
 
-def test_against_a_walk_along_each_ray():
-    torch.manual_seed(0)
-    cameras = views()
-    depth = torch.rand(2, 2, 8, 12) * 6 + 1
-    depth[torch.rand(depth.shape) < 0.4] = 0.0
-    occupied, seen = line_of_sight(GRID, cameras, depth, samples=400, margin_m=0.5)
+def depth_of_world(cameras, wall_m):
+    """Flat ground at z = -0.2 in the middle of a layer of voxels, and a wall across the road."""
     origins, directions = cameras.rays()
-    surface, passed = set(), set()
-    for b, v, y, x in (depth > 0).nonzero().tolist():
-        d = depth[b, v, y, x].item()
-        for along in [*torch.linspace(0, d - 0.5, 1500).tolist(), d]:
-            cell = torch.floor((origins[b, v, y, x] + directions[b, v, y, x] * along) - torch.tensor(GRID.lower))
-            if ((cell >= 0) & (cell < 8)).all():
-                (surface if along == d else passed).add((b, *cell.int().tolist()))
-    assert {tuple(i) for i in occupied.nonzero().tolist()} == surface
-    walked, found = surface | passed, {tuple(i) for i in seen.nonzero().tolist()}
-    assert found <= walked
-    assert len(walked - found) < 0.02 * len(walked)  # a corner that both step sizes may miss
+    ground = torch.where(directions[..., 2] < 0, (-0.2 - origins[..., 2]) / directions[..., 2], torch.inf)
+    depth = torch.minimum(ground, torch.as_tensor(wall_m).view(-1, 1, 1, 1).expand(ground.shape))
+    return torch.where(depth < 40, depth, 0.0)
+
+
+def test_a_road_and_a_wall_are_solid_and_the_air_is_free():
+    cameras = views(batch=2)
+    torch.manual_seed(0)
+    walls = (20.2, 14.2)
+    occupied, seen = line_of_sight(GRID, cameras, depth_of_world(cameras, walls), samples=40)
+    x, y, z = GRID.centers.unbind(-1)
+    for b, wall in enumerate(walls):
+        truth = ((z + 0.2).abs() < 0.1) & (x < wall) | ((x - wall).abs() < 0.21)
+        # No voxel is called occupied that is not, but for those cut by a surface's edge; nor free that is occupied.
+        assert (occupied[b] & ~truth).sum() <= 0.02 * occupied[b].sum()
+        free = seen[b] & ~occupied[b]
+        assert (free & truth).sum() <= 0.01 * truth.sum()
+        assert not (seen[b] & (x > wall + 0.3)).any()
+        # The road between the rays' stripes is found.
+        road = ((z + 0.2).abs() < 0.1) & (y.abs() < 1.5) & (x > 8) & (x < wall - 2.5)
+        assert occupied[b][road].float().mean() > 0.9
+        above = (z > 0.5) & (z < 1.2) & (y.abs() < 1.0) & (x > 4) & (x < wall - 1)
+        assert free[above].float().mean() > 0.9
+
+
+def test_an_edge_in_depth_is_no_surface():
+    """A post before a far wall: nothing connects them."""
+    cameras = views()
+    depth = torch.full((1, 2, 32, 88), 18.2)
+    depth[..., 40:48] = 6.2
+    occupied, _ = line_of_sight(GRID, cameras, depth)
+    x = GRID.centers[..., 0]
+    between = (x > 7) & (x < 17)
+    assert not (occupied[0] & between).any()
+    assert occupied.any()
 
 
 def test_without_labels_nothing_is_known():
-    occupied, seen = line_of_sight(GRID, views(), torch.zeros(2, 2, 8, 12))
+    occupied, seen = line_of_sight(GRID, views(), torch.zeros(1, 2, 32, 88))
     assert not occupied.any()
     assert not seen.any()
+
+
+def test_other_projections_are_a_clear_error():
+    cameras = views()
+    fisheye = Cameras(cameras.intrinsics, cameras.T_ego_cam, 88, 32, model="fisheye")
+    with pytest.raises(ConfigError, match="pinhole"):
+        line_of_sight(GRID, fisheye, torch.ones(1, 2, 32, 88))
