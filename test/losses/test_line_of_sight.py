@@ -33,7 +33,7 @@ def test_a_road_and_a_wall_are_solid_and_the_air_is_free():
     cameras = views(batch=2)
     torch.manual_seed(0)
     walls = (20.2, 14.2)
-    occupied, seen = line_of_sight(GRID, cameras, depth_of_world(cameras, walls), samples=40)
+    occupied, seen = line_of_sight(GRID, cameras, depth_of_world(cameras, walls), density=4, samples=40)
     x, y, z = GRID.centers.unbind(-1)
     for b, wall in enumerate(walls):
         truth = ((z + 0.2).abs() < 0.1) & (x < wall) | ((x - wall).abs() < 0.21)
@@ -44,7 +44,7 @@ def test_a_road_and_a_wall_are_solid_and_the_air_is_free():
         assert not (seen[b] & (x > wall + 0.3)).any()
         # The road between the rays' stripes is found.
         road = ((z + 0.2).abs() < 0.1) & (y.abs() < 1.5) & (x > 8) & (x < wall - 2.5)
-        assert occupied[b][road].float().mean() > 0.9
+        assert occupied[b][road].float().mean() > 0.85
         above = (z > 0.5) & (z < 1.2) & (y.abs() < 1.0) & (x > 4) & (x < wall - 1)
         assert free[above].float().mean() > 0.9
 
