@@ -38,6 +38,10 @@ class MessageHost:
         converted = {k: self._to_array(v) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
         return self._find(type_name)(**converted)
 
+    def message_class(self, type_name: str) -> type:
+        """The library's class of a type, for instance of ``std_msgs/msg/Header``."""
+        return self._find(type_name)
+
     def stamp(self, stamp_ns: int) -> Any:
         """A builtin_interfaces/Time."""
         seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
@@ -73,8 +77,8 @@ def rclpy_host() -> MessageHost:
     """
 
     def find(name: str) -> type:
-        package, _, message = name.split("/")
-        return getattr(import_module(f"{package}.msg"), message)
+        package, kind, message = name.split("/")
+        return getattr(import_module(f"{package}.{kind}"), message)
 
     return MessageHost(find, _rclpy_array)
 

@@ -68,16 +68,21 @@ class OutputMessages:
         self._host, self._frame, self._model, self._topics = host, frame_id, model_id, set(topics)
         self._classes_sent: str | None = None
 
-    def build(self, prediction: Prediction) -> Iterator[tuple[str, Any]]:
+    def build(self, prediction: Prediction, topics: Collection[str] | None = None) -> Iterator[tuple[str, Any]]:
         """Messages of one prediction; the class table only before the first one and when it changes.
+
+        Args:
+            prediction: The prediction.
+            topics: The topics wanted this time, for instance those that have subscribers; None = all.
 
         Yields:
             Topic and message.
         """
         host, frame, model = self._host, self._frame, self._model
+        wanted = self._topics if topics is None else self._topics & set(topics)
         grid, stamp = prediction.grid, prediction.reference_stamp_ns
         table = messages.class_table_id(grid.classes)
-        if CLASSES_TOPIC in self._topics and self._classes_sent != table:
+        if CLASSES_TOPIC in wanted and self._classes_sent != table:
             self._classes_sent = table
             yield CLASSES_TOPIC, messages.class_table(host, grid.classes, stamp, frame)
         builders: dict[str, Callable[[], Any]] = {
@@ -89,7 +94,7 @@ class OutputMessages:
         if isinstance(scene, Gaussians):
             builders[GAUSSIANS_TOPIC] = lambda: messages.gaussian_array(host, scene, grid.classes, stamp, frame, model)
         for topic, build in builders.items():
-            if topic in self._topics:
+            if topic in wanted:
                 yield topic, build()
 
     def latency(self, prediction: Prediction, latency_ms: Mapping[str, float]) -> Iterator[tuple[str, Any]]:

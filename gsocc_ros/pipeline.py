@@ -201,6 +201,21 @@ class OccupancyPipeline:
             self._calibration_changes,
         )
 
+    def use(self, predictor: Predictor) -> None:
+        """Go on with another model; not while :meth:`predict` runs."""
+        self._predictor, self._last = predictor, None
+
+    def reset(self) -> None:
+        """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
+
+        Calibrations, transforms and counters stay.
+        """
+        with self._lock:
+            self._synchronizer.reset()
+            self._pending.clear()
+        self._predictor.reset()
+        self._last = None
+
     def close(self) -> None:
         """Stop the decoding threads."""
         self._decoders.shutdown()

@@ -120,13 +120,14 @@ class ReplayScore:
     """Pairs predictions and ground truths by their stamp, in whichever order they come.
 
     Args:
-        stamps_ns: Stamps of all ground truths.
+        stamps_ns: Stamps of all ground truths; None = not known before they come (a live robot).
         track: Where rays start.
         topic: Topic of the ground truth, for errors.
     """
 
-    def __init__(self, stamps_ns: Sequence[int], track: Track, topic: str) -> None:
-        self._stamps, self._track, self._topic = frozenset(stamps_ns), track, topic
+    def __init__(self, stamps_ns: Sequence[int] | None, track: Track, topic: str) -> None:
+        self._stamps = None if stamps_ns is None else frozenset(stamps_ns)
+        self._track, self._topic = track, topic
         self._truths: dict[int, SemanticGrid] = {}
         self._predictions: dict[int, SemanticGrid] = {}
         self._voxels: VoxelConfusion | None = None
@@ -154,7 +155,7 @@ class ReplayScore:
         Raises:
             DataError: the ground truth at that stamp lies on another grid or has other classes.
         """
-        if stamp in self._stamps:
+        if self._stamps is None or stamp in self._stamps:
             self._predictions[stamp] = prediction
             self._match(stamp)
 

@@ -1,0 +1,490 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node: subscriptions in, one worker, publishers out. Everything that computes is elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import torch
+from message_filters import Subscriber
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from std_srvs.srv import SetBool, Trigger
+
+from gsocc_core import OccupancyPredictor
+from gsocc_core.errors import GsoccError
+from gsocc_ros.camera_input import stamp_ns
+from gsocc_ros.message_host import find_share_file, rclpy_host
+from gsocc_ros.messages import class_table, read_class_table, read_occupancy
+from gsocc_ros.node.health import Health, Limits
+from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings
+from gsocc_ros.node.snapshot import save_snapshot
+from gsocc_ros.node.worker import Worker
+from gsocc_ros.outputs import (
+    CLASSES_TOPIC,
+    GROUND_TRUTH_TOPIC,
+    LATENCY_TOPIC,
+    OUTPUTS,
+    TRUTH_CLASSES_TOPIC,
+    OutputMessages,
+)
+from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
+from gsocc_ros.replay_score import ReplayScore, Track
+from gsocc_ros.rig import Rig
+
+#: Longest wait for the worker when the node stops; a prediction in hand takes less.
+STOP_WAIT_S = 30.0
+#: The same fault is logged at most so often.
+LOG_EVERY_S = 5.0
+
+
+class OccupancyNode(LifecycleNode):
+    """Semantic occupancy from a rig's cameras.
+
+    ``configure`` reads the parameters, loads the rig and the model and compiles the kernels; ``activate`` subscribes;
+    ``deactivate`` unsubscribes; ``cleanup`` frees the model. Callbacks only file messages; one worker thread predicts
+    and publishes, always the newest complete set.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("occupancy", **options)
+        for parameter in PARAMETERS:
+            self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.settings = self._read_settings()
+        self._host = rclpy_host()
+        self._predictor: OccupancyPredictor | None = None
+        self._pipeline: OccupancyPipeline | None = None
+        self._messages: OutputMessages | None = None
+        self._health: Health | None = None
+        self._score: ReplayScore | None = None
+        self._tables: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._inputs: list[Any] = []
+        self._diagnostics: Any = None
+        self._timer: Any = None
+        self._enabled = True
+        self._latest: Occupancy | None = None
+        self._last_truth_s: float | None = None
+        self._logged: dict[str, float] = {}
+        self._worker = Worker(self._work, self._lost)
+        self._start: Any = None
+        if self.settings.auto_activate:
+            self._start = self.create_timer(0.0, self._start_alone, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # ---- parameters --------------------------------------------------------------------------------------------------
+
+    def _read_settings(self) -> NodeSettings:
+        return NodeSettings.of({p.name: self.get_parameter(p.name).value for p in PARAMETERS})
+
+    def _check_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
+        known = {parameter.name: parameter for parameter in PARAMETERS}
+        values = {change.name: change.value for change in changes if change.name in known}
+        for name, value in values.items():
+            if (fault := known[name].check(value)) is not None:
+                return SetParametersResult(successful=False, reason=f"{name}: expected {fault}")
+        current = {p.name: getattr(self.settings, p.name) for p in PARAMETERS} if hasattr(self, "settings") else {}
+        self.settings = NodeSettings.of({**current, **values})
+        return SetParametersResult(successful=True)
+
+    # ---- lifecycle ---------------------------------------------------------------------------------------------------
+
+    def _start_alone(self) -> None:
+        self._start.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
+        """Load everything that takes time."""
+        try:
+            self.settings = self._read_settings()
+            if self.settings.threads:
+                torch.set_num_threads(self.settings.threads)
+            rig = Rig.load(self.settings.rig)
+            predictor = self._load(self.settings.bundle, len(rig.cameras))
+            self._pipeline = OccupancyPipeline(
+                rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s
+            )
+        except GsoccError as error:
+            self.get_logger().error(f"configure: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._predictor = predictor
+        self._messages = OutputMessages(self._host, rig.base_frame, predictor.bundle.id)
+        for topic, output in OUTPUTS.items():
+            qos = QoSProfile(depth=1)
+            if output.latched:
+                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+            kind = self._host.message_class(output.message_type)
+            self._outputs[topic] = self.create_lifecycle_publisher(kind, topic.lstrip("/"), qos)
+        status = self._host.message_class("diagnostic_msgs/msg/DiagnosticArray")
+        self._diagnostics = self.create_publisher(status, "/diagnostics", 10)
+        self._make_services()
+        if self.settings.evaluate:
+            self._score = ReplayScore(None, Track({}, np.zeros(3)), GROUND_TRUTH_TOPIC)
+        self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and begin."""
+        result = super().on_activate(state)
+        pipeline, predictor = self._pipeline, self._predictor
+        assert pipeline is not None
+        assert predictor is not None
+        topics = {camera.name: self._absolute(camera.topic) for camera in pipeline.rig.cameras}
+        demo = str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
+        is_demo = self.settings.bundle in {"", demo}
+        self._health = Health(topics, predictor.bundle.id, is_demo, time.monotonic())
+        self._health.enabled = self._enabled
+        stamp = self.get_clock().now().nanoseconds
+        table = class_table(self._host, predictor.classes, stamp, pipeline.rig.base_frame)
+        self._outputs[CLASSES_TOPIC].publish(table)
+        self._worker.start()
+        names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
+        for wanted in pipeline.subscriptions:
+            self._subscribe(wanted, names.get(wanted.topic))
+        if self._score is not None:
+            self._subscribe_truth()
+        period = self.settings.diagnostics_period_s
+        self._timer = self.create_timer(period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if is_demo:
+            self.get_logger().warning("the demo bundle is in use: it was trained on synthetic drives")
+        self.get_logger().info("active: waiting for pictures of " + ", ".join(topics.values()))
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe; the worker ends what it has in hand."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
+        """Free the model and its memory."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
+        """End from any state."""
+        self._stop()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where configure may try again."""
+        return self.on_shutdown(state)
+
+    def _stop(self) -> None:
+        for item in self._inputs:
+            self.destroy_subscription(item.sub if isinstance(item, Subscriber) else item)
+        self._inputs.clear()
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
+        if not self._worker.stop(STOP_WAIT_S):
+            self.get_logger().error(f"the worker did not end within {STOP_WAIT_S:.0f} s")
+        if self._pipeline is not None:
+            self._pipeline.reset()
+        self._log_evaluation()
+
+    def _release(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+        for publisher in [*self._outputs.values(), *([self._diagnostics] if self._diagnostics else [])]:
+            self.destroy_publisher(publisher)
+        for service in self._services_made:
+            self.destroy_service(service)
+        self._outputs, self._services_made, self._diagnostics = {}, [], None
+        self._pipeline = self._predictor = self._messages = self._health = self._latest = self._score = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _load(self, bundle: str, cameras: int) -> OccupancyPredictor:
+        path = bundle or str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
+        predictor = OccupancyPredictor.load(path, device=self.settings.device)
+        predictor.warm_up(cameras)
+        return predictor
+
+    # ---- input -------------------------------------------------------------------------------------------------------
+
+    def _absolute(self, topic: str) -> str:
+        return self.resolve_topic_name(topic)
+
+    def _subscribe(self, wanted: Subscription, camera: str | None) -> None:
+        is_transform = wanted.topic in {"/tf", "/tf_static"}
+        best_effort = self.settings.image_reliability == "best_effort" and not is_transform
+        qos = QoSProfile(
+            depth=100 if is_transform else self.settings.image_depth,
+            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
+        )
+        kind = self._host.message_class(wanted.message_type)
+        topic, pipeline, health = wanted.topic, self._pipeline, self._health
+        assert pipeline is not None
+        assert health is not None
+
+        def receive(message: Any) -> None:
+            if camera is not None:
+                health.picture(camera, time.monotonic())
+                if not self._enabled:
+                    return
+            try:
+                pipeline.feed(topic, message)
+            except GsoccError as error:
+                self._lost(error)
+            else:
+                self._worker.wake()
+
+        def mismatch(event: Any) -> None:
+            policy = QoSPolicyKind(event.last_policy_kind).name.lower()
+            health.incompatible_qos(self._absolute(topic), policy)
+            self.get_logger().warning(f"{topic}: a publisher offers an incompatible QoS ({policy})")
+
+        events = SubscriptionEventCallbacks(incompatible_qos=mismatch)
+        subscriber = Subscriber(self, kind, topic, qos_profile=qos, event_callbacks=events)
+        subscriber.registerCallback(receive)
+        self._inputs.append(subscriber)
+
+    def _subscribe_truth(self) -> None:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        table, truth = (
+            self._host.message_class(f"gsocc_ros/msg/{kind}") for kind in ("SemanticClassTable", "SemanticOccupancy")
+        )
+        pairs = (
+            (table, TRUTH_CLASSES_TOPIC, self._receive_table, latched),
+            (truth, GROUND_TRUTH_TOPIC, self._receive_truth, QoSProfile(depth=5)),
+        )
+        self._inputs += [self.create_subscription(kind, topic, call, qos) for kind, topic, call, qos in pairs]
+
+    def _receive_table(self, message: Any) -> None:
+        self._tables[message.id] = read_class_table(message)
+
+    def _receive_truth(self, message: Any) -> None:
+        score, classes = self._score, self._tables.get(message.class_table_id)
+        if score is None or classes is None:
+            self._complain("truth", f"{GROUND_TRUTH_TOPIC}: no class table {message.class_table_id!r} came before it")
+            return
+        self._last_truth_s = time.monotonic()
+        try:
+            score.add_truth(stamp_ns(message.header), read_occupancy(message, classes, GROUND_TRUTH_TOPIC))
+        except GsoccError as error:
+            self._lost(error)
+
+    # ---- work: in the worker's thread --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        pipeline = self._pipeline
+        while pipeline is not None and self._worker.running and (ready := pipeline.take()) is not None:
+            occupancy = pipeline.predict(ready)
+            self._publish(occupancy)
+
+    def _publish(self, occupancy: Occupancy) -> None:
+        messages, health = self._messages, self._health
+        assert messages is not None
+        assert health is not None
+        start = time.perf_counter()
+        heard = [t for t, out in self._outputs.items() if t != CLASSES_TOPIC and out.get_subscription_count() > 0]
+        for topic, message in messages.build(occupancy.prediction, heard):
+            self._outputs[topic].publish(message)
+        latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
+        if LATENCY_TOPIC in heard:
+            for topic, message in messages.latency(occupancy.prediction, latency_ms):
+                self._outputs[topic].publish(message)
+        health.output(latency_ms, occupancy.ready.synced.spread_ns * 1e-6, time.monotonic())
+        self._latest = occupancy
+        if self._score is not None:
+            self._score.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
+
+    def _lost(self, error: Exception) -> None:
+        if self._health is not None:
+            self._health.error(str(error), time.monotonic())
+        kind = "" if isinstance(error, GsoccError) else f"{type(error).__name__}: "
+        self._complain(str(error)[:60], f"a set or message is lost: {kind}{error}")
+
+    def _complain(self, key: str, text: str) -> None:
+        now = time.monotonic()
+        if now - self._logged.get(key, -LOG_EVERY_S) >= LOG_EVERY_S:
+            if len(self._logged) > 100:
+                self._logged.clear()
+            self._logged[key] = now
+            self.get_logger().error(text)
+
+    # ---- health and evaluation ---------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        pipeline, health, now = self._pipeline, self._health, time.monotonic()
+        if pipeline is None or health is None:
+            return
+        limits = Limits(self.settings.stale_s, self.settings.latency_budget_ms)
+        make = self._host.make
+        statuses = [
+            make(
+                "diagnostic_msgs/msg/DiagnosticStatus",
+                level=bytes([status.level]),
+                name=f"{self.get_name()}: {status.name}",
+                message=status.message,
+                hardware_id="",
+                values=[make("diagnostic_msgs/msg/KeyValue", key=k, value=v) for k, v in status.values.items()],
+            )
+            for status in health.judge(pipeline.counters(), limits, now)
+        ]
+        header = self._host.header(self.get_clock().now().nanoseconds, "")
+        self._diagnostics.publish(make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=statuses))
+        if self._last_truth_s is not None and now - self._last_truth_s > self.settings.evaluate_idle_s:
+            self._log_evaluation()
+
+    def _log_evaluation(self) -> None:
+        score, self._last_truth_s = self._score, None
+        if score is None or not score.scored:
+            return
+        result = score.scores()
+        pipeline = self._pipeline
+        counts = "" if pipeline is None else f", {pipeline.counters().superseded} sets superseded"
+        shown = [f"{k} {100 * v:.2f} %" for k, v in (("mIoU", result.miou), ("IoU", result.iou)) if v is not None]
+        self.get_logger().info(f"evaluation: {score.scored} sets scored, {', '.join(shown)}{counts}")
+
+    # ---- services ----------------------------------------------------------------------------------------------------
+
+    _services_made: Sequence[Any] = ()
+
+    def _make_services(self) -> None:
+        load, save = (self._host.message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot"))
+        self._services_made = [
+            self.create_service(SetBool, "~/enable", self._enable),
+            self.create_service(Trigger, "~/reset", self._reset),
+            self.create_service(load, "~/load_bundle", self._load_bundle),
+            self.create_service(save, "~/save_snapshot", self._save_snapshot),
+        ]
+
+    def _enable(self, request: Any, response: Any) -> Any:
+        self._enabled = request.data
+        if self._health is not None:
+            self._health.enabled = request.data
+        response.success, response.message = True, "enabled" if request.data else "disabled"
+        return response
+
+    def _paused(self, change: Any) -> None:
+        """Run a change while the worker stands still."""
+        running = self._worker.running
+        self._worker.stop(STOP_WAIT_S)
+        try:
+            change()
+        finally:
+            if running:
+                self._worker.start()
+
+    def _reset(self, request: Any, response: Any) -> Any:  # noqa: ARG002 - Trigger has no request
+        assert self._pipeline is not None
+        self._paused(self._pipeline.reset)
+        response.success, response.message = True, "memory and held pictures dropped"
+        return response
+
+    def _load_bundle(self, request: Any, response: Any) -> Any:
+        assert self._pipeline is not None
+        pipeline = self._pipeline
+        try:
+            predictor = self._load(request.bundle, len(pipeline.rig.cameras))
+        except GsoccError as error:
+            response.success, response.message = False, str(error)
+            return response
+
+        def swap() -> None:
+            pipeline.use(predictor)
+            self._predictor = predictor
+            self._messages = OutputMessages(self._host, pipeline.rig.base_frame, predictor.bundle.id)
+
+        self._paused(swap)
+        self.settings = NodeSettings.of({**vars(self.settings), "bundle": request.bundle})
+        if self._health is not None:
+            self._health.use_model(predictor.bundle.id, is_demo=not request.bundle)
+        stamp = self.get_clock().now().nanoseconds
+        self._outputs[CLASSES_TOPIC].publish(class_table(self._host, predictor.classes, stamp, pipeline.rig.base_frame))
+        response.success, response.message = True, predictor.bundle.id
+        return response
+
+    def _save_snapshot(self, request: Any, response: Any) -> Any:
+        occupancy, pipeline, predictor = self._latest, self._pipeline, self._predictor
+        if occupancy is None or pipeline is None or predictor is None:
+            response.success, response.message = False, "no prediction was made yet"
+            return response
+        folder = request.folder
+        if not folder:
+            root = Path(self.settings.snapshot_dir)
+            stamp = occupancy.prediction.reference_stamp_ns
+            names = (
+                root / f"{stamp}{suffix}" for suffix in itertools.chain([""], (f"_{i}" for i in itertools.count(2)))
+            )
+            folder = str(next(name for name in names if not name.exists()))
+        try:
+            saved = save_snapshot(folder, occupancy, pipeline.rig, predictor.bundle.id)
+        except (GsoccError, OSError) as error:
+            response.success, response.message = False, str(error)
+            return response
+        response.success, response.message = True, str(saved.resolve())
+        return response
+
+
+def _descriptor(parameter: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=parameter.description, read_only=parameter.read_only)
+    if parameter.choices:
+        descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
+    if parameter.low is not None:
+        if isinstance(parameter.default, int):
+            limits = IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=0)
+            descriptor.integer_range = [limits]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
+    return descriptor
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``ros2 run gsocc_ros occupancy_node``.
+
+    Args:
+        arguments: Command line; None = that of the process.
+
+    Returns:
+        0 after a clean end, by a signal or otherwise; 2 when the node could not start.
+    """
+    ended = False
+
+    def end(*_: Any) -> None:
+        nonlocal ended
+        ended = True
+
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    executor = SingleThreadedExecutor()
+    try:
+        node = OccupancyNode()
+    except GsoccError as error:
+        rclpy.logging.get_logger("occupancy").error(str(error))
+        rclpy.shutdown()
+        return 2
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and not ended:
+            # A wait without end would not notice a signal.
+            executor.spin_once(timeout_sec=0.1)
+    except ExternalShutdownException:
+        pass
+    finally:
+        with suppress(rclpy.exceptions.RCLError if hasattr(rclpy, "exceptions") else RuntimeError):
+            node.trigger_shutdown()
+        executor.remove_node(node)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

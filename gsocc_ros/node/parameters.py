@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one list that the node declares, the documentation prints and the tests compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gsocc_core.errors import ConfigError
+
+#: The bundle that ships with the package, relative to its share folder.
+DEMO_BUNDLE = "bundles/synthetic-gaussianflowocc"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        name: Its name, also that of a field of :class:`NodeSettings`.
+        default: Default; its type is the parameter's type.
+        description: What it does, with unit.
+        read_only: Only read when the node is configured: set it in a file or on the command line.
+        low: Smallest value of a number.
+        high: Largest value of a number.
+        choices: Allowed texts; empty = any.
+    """
+
+    name: str
+    default: bool | int | float | str
+    description: str
+    read_only: bool = True
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> str | None:
+        """What is wrong with a value; None = nothing."""
+        if type(value) is not type(self.default):
+            return f"a value of type {type(self.default).__name__}, not {value!r}"
+        if self.choices and value not in self.choices:
+            return f"one of {list(self.choices)}, not {value!r}"
+        if self.low is None or self.high is None or self.low <= value <= self.high:
+            return None
+        return f"{self.low:g} ... {self.high:g}, not {value!r}"
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("rig", "nuscenes", "Rig file, or the name of a shipped rig."),
+    Parameter("bundle", "", "Bundle folder or Hugging Face hub id; empty = the demo bundle of the package."),
+    Parameter("device", "auto", "auto, cpu, cuda or cuda:N."),
+    Parameter("threads", 0, "CPU threads of the network and the splatting; 0 = one per core.", low=0, high=256),
+    Parameter("auto_activate", True, "Configure and activate at start; false = wait for a lifecycle manager."),
+    Parameter(
+        "image_reliability",
+        "best_effort",
+        "QoS of the picture and CameraInfo subscriptions; best_effort also receives from reliable cameras.",
+        choices=("best_effort", "reliable"),
+    ),
+    Parameter("image_depth", 5, "QoS depth of the picture subscriptions, messages.", low=1, high=100),
+    Parameter(
+        "memory_gap_s", 2.0, "A longer gap between sets resets the streaming memory, seconds.", low=0.05, high=3600.0
+    ),
+    Parameter(
+        "latency_budget_ms",
+        500.0,
+        "Budget of a set's processing time, 95th percentile, milliseconds: diagnostics warn above it and report an "
+        "error above twice as much.",
+        read_only=False,
+        low=1.0,
+        high=60000.0,
+    ),
+    Parameter(
+        "stale_s",
+        1.0,
+        "Diagnostics report an error when a camera, or the output, is silent for longer, seconds.",
+        read_only=False,
+        low=0.05,
+        high=3600.0,
+    ),
+    Parameter("diagnostics_period_s", 1.0, "Time between diagnostics, seconds.", low=0.1, high=60.0),
+    Parameter("evaluate", False, "Score the predictions against /occupancy/ground_truth and log the result."),
+    Parameter(
+        "evaluate_idle_s",
+        5.0,
+        "The evaluation is logged after so long without ground truth, seconds.",
+        read_only=False,
+        low=0.5,
+        high=3600.0,
+    ),
+    Parameter("snapshot_dir", "snapshots", "Where ~/save_snapshot writes when it is given no folder."),
+)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Values of all parameters; see :data:`PARAMETERS` for their meaning."""
+
+    rig: str = "nuscenes"
+    bundle: str = ""
+    device: str = "auto"
+    threads: int = 0
+    auto_activate: bool = True
+    image_reliability: str = "best_effort"
+    image_depth: int = 5
+    memory_gap_s: float = 2.0
+    latency_budget_ms: float = 500.0
+    stale_s: float = 1.0
+    diagnostics_period_s: float = 1.0
+    evaluate: bool = False
+    evaluate_idle_s: float = 5.0
+    snapshot_dir: str = "snapshots"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> NodeSettings:
+        """Checked settings.
+
+        Args:
+            values: Value per parameter name; others keep their defaults.
+
+        Raises:
+            ConfigError: a value is wrong or its name unknown.
+
+        Example:
+            >>> NodeSettings.of({"stale_s": 0.5}).stale_s
+            0.5
+        """
+        known = {parameter.name: parameter for parameter in PARAMETERS}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError("occupancy node", f"parameter {name}", f"one of {sorted(known)}", "an unknown name")
+            if (fault := known[name].check(value)) is not None:
+                expected, received = fault.rsplit(", not ", 1)
+                raise ConfigError("occupancy node", f"parameter {name}", expected, received)
+        return cls(**values)
+
+
+def parameter_table() -> str:
+    """All parameters as a Markdown table, for the documentation.
+
+    Example:
+        >>> parameter_table().splitlines()[0]
+        '| parameter | type | default | range | changes while running | meaning |'
+    """
+    rows = ["| parameter | type | default | range | changes while running | meaning |", "|---|---|---|---|---|---|"]
+    for p in PARAMETERS:
+        limits = ", ".join(p.choices) if p.choices else "" if p.low is None else f"{p.low:g} ... {p.high:g}"
+        default = str(p.default).lower() if isinstance(p.default, bool) else repr(p.default)
+        changes = "no" if p.read_only else "yes"
+        rows.append(
+            f"| `{p.name}` | {type(p.default).__name__} | `{default}` | {limits} | {changes} | {p.description} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+assert {p.name for p in PARAMETERS} == {f.name for f in fields(NodeSettings)}

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The occupancy node, with a bag and a viewer on request.
+
+ros2 launch gsocc_ros occupancy.launch.py                                  # nuScenes rig, demo bundle, waits for cameras
+ros2 launch gsocc_ros occupancy.launch.py rig:=my_rig.yaml bundle:=my_bundle
+ros2 launch gsocc_ros occupancy.launch.py bag:=drive evaluate:=true visualization:=rviz
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.actions import TimerAction
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+
+ARGUMENTS = {
+    "rig": ("nuscenes", "rig file, or the name of a shipped rig"),
+    "bundle": ("", "bundle folder or Hugging Face hub id; empty = the demo bundle"),
+    "device": ("auto", "auto, cpu, cuda or cuda:N"),
+    "bag": ("", "recording to play once the node is active; empty = live cameras"),
+    "rate": ("1.0", "speed of the recording"),
+    "loop": ("false", "play the recording again and again"),
+    "evaluate": ("false", "score against the recording's ground truth; ends with the recording"),
+    "visualization": ("none", "rviz, foxglove or none"),
+    "rviz_config": ("", "RViz configuration; empty = live.rviz, or evaluation.rviz when evaluating"),
+    "use_sim_time": ("", "take the time from /clock; empty = true when a bag is played"),
+    "namespace": ("", "namespace of the node and its topics"),
+    "params_file": ("", "YAML file with more parameters"),
+    "log_level": ("info", "debug, info, warn, error"),
+}
+#: Between the end of a recording and that of the node: the last sets are still being predicted.
+DRAIN_S = 3.0
+
+
+def flag(context: LaunchContext, name: str) -> bool:
+    """A launch argument as a truth value."""
+    value = LaunchConfiguration(name).perform(context).lower()
+    if value not in {"true", "false"}:
+        raise ValueError(f"launch argument {name}: expected true or false, received {value!r}")
+    return value == "true"
+
+
+def set_up(context: LaunchContext) -> list:
+    """Everything that depends on the arguments' values."""
+
+    def text(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    bag, evaluate = text("bag"), flag(context, "evaluate")
+    use_sim_time = bool(bag) if not text("use_sim_time") else flag(context, "use_sim_time")
+    viewer = text("visualization")
+    if viewer not in {"rviz", "foxglove", "none"}:
+        raise ValueError(f"launch argument visualization: expected rviz, foxglove or none, received {viewer!r}")
+    if bag and not Path(bag).is_dir():
+        raise ValueError(f"launch argument bag: expected a rosbag2 folder, received {bag!r}")
+    values = {name: text(name) for name in ("rig", "bundle", "device")}
+    parameters = [{**values, "evaluate": evaluate, "use_sim_time": use_sim_time}]
+    if text("params_file"):
+        parameters.append(text("params_file"))
+    node = LifecycleNode(
+        package="gsocc_ros", executable="occupancy_node", name="occupancy", namespace=text("namespace"),
+        parameters=parameters, output="screen", arguments=["--ros-args", "--log-level", text("log_level")],
+    )  # fmt: skip
+    actions: list = [node]
+    share = Path(get_package_share_directory("gsocc_ros"))
+    if viewer == "rviz":
+        config = text("rviz_config") or str(share / "rviz" / ("evaluation.rviz" if evaluate else "live.rviz"))
+        actions.append(
+            Node(package="rviz2", executable="rviz2", arguments=["-d", config],
+                 parameters=[{"use_sim_time": use_sim_time}])
+        )  # fmt: skip
+    if viewer == "foxglove":
+        actions.append(
+            Node(package="foxglove_bridge", executable="foxglove_bridge",
+                 parameters=[{"use_sim_time": use_sim_time, "max_qos_depth": 5}])
+        )  # fmt: skip
+    if bag:
+        actions.append(RegisterEventHandler(_play_when_active(node, bag, text("rate"), flag(context, "loop"), evaluate)))
+    return actions
+
+
+def _play_when_active(node: LifecycleNode, bag: str, rate: str, loop: bool, evaluate: bool):
+    """Start the player when the model is loaded and the node subscribed, so that no message is lost."""
+    from launch_ros.event_handlers import OnStateTransition
+
+    command = ["ros2", "bag", "play", bag, "--clock", "--rate", rate, *(["--loop"] if loop else [])]
+    player = ExecuteProcess(cmd=command, output="screen")
+    then: list = [player]
+    if evaluate and not loop:
+        stop = TimerAction(period=DRAIN_S, actions=[EmitEvent(event=Shutdown(reason="the recording is over"))])
+        then.append(RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[stop])))
+    return OnStateTransition(target_lifecycle_node=node, goal_state="active", entities=then)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The launch description."""
+    declared = [DeclareLaunchArgument(name, default_value=d, description=t) for name, (d, t) in ARGUMENTS.items()]
+    return LaunchDescription([*declared, OpaqueFunction(function=set_up)])
