@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import signal
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import rclpy
 import torch
-from message_filters import Subscriber
+from message_filters import SimpleFilter
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -51,6 +53,44 @@ from gsocc_ros.rig import Rig
 STOP_WAIT_S = 30.0
 #: The same fault is logged at most so often.
 LOG_EVERY_S = 5.0
+
+
+Transition = Callable[["OccupancyNode", LifecycleState], TransitionCallbackReturn]
+
+
+def told(transition: Transition) -> Transition:
+    """Log what goes wrong in a transition: rclpy swallows the exceptions of these callbacks."""
+
+    @functools.wraps(transition)
+    def wrapped(node: OccupancyNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception:  # noqa: BLE001 - whatever it is, the state machine has an answer to it
+            node.get_logger().error(f"{transition.__name__}:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+
+    return wrapped
+
+
+class WatchedSubscriber(SimpleFilter):
+    """The source of a chain of message filters that tells of QoS mismatches; message_filters' own one is silent then.
+
+    Args:
+        node: Whose subscription.
+        kind: Message class.
+        topic: Topic.
+        qos: QoS of the subscription.
+        mismatch: Told the policy's name when a publisher's QoS does not fit.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, kind: type, topic: str, qos: QoSProfile, mismatch: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=lambda event: mismatch(QoSPolicyKind(event.last_policy_kind).name.lower())
+        )
+        self.subscription = node.create_subscription(kind, topic, self.signalMessage, qos, event_callbacks=events)
 
 
 class OccupancyNode(LifecycleNode):
@@ -109,6 +149,7 @@ class OccupancyNode(LifecycleNode):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
         """Load everything that takes time."""
         try:
@@ -130,7 +171,7 @@ class OccupancyNode(LifecycleNode):
             if output.latched:
                 qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
             kind = self._host.message_class(output.message_type)
-            self._outputs[topic] = self.create_lifecycle_publisher(kind, topic.lstrip("/"), qos)
+            self._outputs[topic] = self.create_publisher(kind, topic.lstrip("/"), qos)
         status = self._host.message_class("diagnostic_msgs/msg/DiagnosticArray")
         self._diagnostics = self.create_publisher(status, "/diagnostics", 10)
         self._make_services()
@@ -139,6 +180,7 @@ class OccupancyNode(LifecycleNode):
         self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and begin."""
         result = super().on_activate(state)
@@ -166,29 +208,33 @@ class OccupancyNode(LifecycleNode):
         self.get_logger().info("active: waiting for pictures of " + ", ".join(topics.values()))
         return result
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe; the worker ends what it has in hand."""
         self._stop()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
         """Free the model and its memory."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
         """End from any state."""
         self._stop()
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Back to unconfigured, from where configure may try again."""
         return self.on_shutdown(state)
 
     def _stop(self) -> None:
         for item in self._inputs:
-            self.destroy_subscription(item.sub if isinstance(item, Subscriber) else item)
+            self.destroy_subscription(item)
         self._inputs.clear()
         if self._timer is not None:
             self.destroy_timer(self._timer)
@@ -247,15 +293,13 @@ class OccupancyNode(LifecycleNode):
             else:
                 self._worker.wake()
 
-        def mismatch(event: Any) -> None:
-            policy = QoSPolicyKind(event.last_policy_kind).name.lower()
+        def mismatch(policy: str) -> None:
             health.incompatible_qos(self._absolute(topic), policy)
             self.get_logger().warning(f"{topic}: a publisher offers an incompatible QoS ({policy})")
 
-        events = SubscriptionEventCallbacks(incompatible_qos=mismatch)
-        subscriber = Subscriber(self, kind, topic, qos_profile=qos, event_callbacks=events)
+        subscriber = WatchedSubscriber(self, kind, topic, qos, mismatch)
         subscriber.registerCallback(receive)
-        self._inputs.append(subscriber)
+        self._inputs.append(subscriber.subscription)
 
     def _subscribe_truth(self) -> None:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -482,7 +526,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExternalShutdownException:
         pass
     finally:
-        with suppress(rclpy.exceptions.RCLError if hasattr(rclpy, "exceptions") else RuntimeError):
+        with suppress(RuntimeError):  # raised when the state allows no shutdown, as after one by a lifecycle manager
             node.trigger_shutdown()
         executor.remove_node(node)
         node.destroy_node()

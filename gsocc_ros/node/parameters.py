@@ -42,9 +42,10 @@ class Parameter:
             return f"a value of type {type(self.default).__name__}, not {value!r}"
         if self.choices and value not in self.choices:
             return f"one of {list(self.choices)}, not {value!r}"
-        if self.low is None or self.high is None or self.low <= value <= self.high:
-            return None
-        return f"{self.low:g} ... {self.high:g}, not {value!r}"
+        low, high = self.low, self.high
+        if low is not None and high is not None and not low <= float(value) <= high:
+            return f"{low:g} ... {high:g}, not {value!r}"
+        return None
 
 
 PARAMETERS: tuple[Parameter, ...] = (
