@@ -105,7 +105,6 @@ class OccupancyNode(LifecycleNode):
         super().__init__("occupancy", **options)
         for parameter in PARAMETERS:
             self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
-        self.add_on_set_parameters_callback(self._check_parameters)
         self.settings = self._read_settings()
         self._host = rclpy_host()
         self._predictor: OccupancyPredictor | None = None
@@ -123,6 +122,7 @@ class OccupancyNode(LifecycleNode):
         self._last_truth_s: float | None = None
         self._logged: dict[str, float] = {}
         self._worker = Worker(self._work, self._lost)
+        self.add_on_set_parameters_callback(self._check_parameters)
         self._start: Any = None
         if self.settings.auto_activate:
             self._start = self.create_timer(0.0, self._start_alone, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -138,8 +138,10 @@ class OccupancyNode(LifecycleNode):
         for name, value in values.items():
             if (fault := known[name].check(value)) is not None:
                 return SetParametersResult(successful=False, reason=f"{name}: expected {fault}")
-        current = {p.name: getattr(self.settings, p.name) for p in PARAMETERS} if hasattr(self, "settings") else {}
-        self.settings = NodeSettings.of({**current, **values})
+            if known[name].fixed and self._pipeline is not None:
+                reason = f"{name}: only changes while the node is unconfigured (ros2 lifecycle set ... cleanup)"
+                return SetParametersResult(successful=False, reason=reason)
+        self.settings = NodeSettings.of({**vars(self.settings), **values})
         return SetParametersResult(successful=True)
 
     # ---- lifecycle ---------------------------------------------------------------------------------------------------
@@ -481,7 +483,7 @@ class OccupancyNode(LifecycleNode):
 
 
 def _descriptor(parameter: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=parameter.description, read_only=parameter.read_only)
+    descriptor = ParameterDescriptor(description=parameter.description)
     if parameter.choices:
         descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
     if parameter.low is not None:

@@ -22,7 +22,7 @@ class Parameter:
         name: Its name, also that of a field of :class:`NodeSettings`.
         default: Default; its type is the parameter's type.
         description: What it does, with unit.
-        read_only: Only read when the node is configured: set it in a file or on the command line.
+        fixed: Read when the node is configured; may only change while it is unconfigured.
         low: Smallest value of a number.
         high: Largest value of a number.
         choices: Allowed texts; empty = any.
@@ -31,7 +31,7 @@ class Parameter:
     name: str
     default: bool | int | float | str
     description: str
-    read_only: bool = True
+    fixed: bool = True
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         500.0,
         "Budget of a set's processing time, 95th percentile, milliseconds: diagnostics warn above it and report an "
         "error above twice as much.",
-        read_only=False,
+        fixed=False,
         low=1.0,
         high=60000.0,
     ),
@@ -77,7 +77,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "stale_s",
         1.0,
         "Diagnostics report an error when a camera, or the output, is silent for longer, seconds.",
-        read_only=False,
+        fixed=False,
         low=0.05,
         high=3600.0,
     ),
@@ -87,7 +87,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "evaluate_idle_s",
         5.0,
         "The evaluation is logged after so long without ground truth, seconds.",
-        read_only=False,
+        fixed=False,
         low=0.5,
         high=3600.0,
     ),
@@ -149,7 +149,7 @@ def parameter_table() -> str:
     for p in PARAMETERS:
         limits = ", ".join(p.choices) if p.choices else "" if p.low is None else f"{p.low:g} ... {p.high:g}"
         default = str(p.default).lower() if isinstance(p.default, bool) else repr(p.default)
-        changes = "no" if p.read_only else "yes"
+        changes = "no" if p.fixed else "yes"
         rows.append(
             f"| `{p.name}` | {type(p.default).__name__} | `{default}` | {limits} | {changes} | {p.description} |"
         )

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a recording over real DDS, with faults on request: python player.py BAG [--rate R] [--loops N] ..."""
+
+import argparse
+import time
+
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.highlevel import AnyReader
+
+from gsocc_ros.bag_files import open_bag
+from gsocc_ros.message_host import rclpy_host
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bag")
+    parser.add_argument("--rate", type=float, default=1.0)
+    parser.add_argument("--loops", type=int, default=1)
+    parser.add_argument("--drop", default="", help="leave messages of this topic out ...")
+    parser.add_argument("--drop_from", type=float, default=0.0, help="... from this share of the recording ...")
+    parser.add_argument("--drop_to", type=float, default=1.0, help="... to this one")
+    parser.add_argument("--best_effort", default="", help="publish this topic so")
+    parser.add_argument("--late_tf_s", type=float, default=0.0, help="hold /tf_static back for so long")
+    options = parser.parse_args()
+    rclpy.init()
+    node, host = rclpy.create_node("player"), rclpy_host()
+    with open_bag(options.bag) as bag:
+        assert isinstance(bag, AnyReader)
+        publishers = {}
+        for topic, info in bag.topics.items():
+            latched = topic.endswith(("tf_static", "classes"))
+            qos = QoSProfile(
+                depth=100,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+                reliability=ReliabilityPolicy.BEST_EFFORT
+                if topic == options.best_effort
+                else ReliabilityPolicy.RELIABLE,
+            )
+            publishers[topic] = node.create_publisher(host.message_class(info.msgtype), topic, qos)
+        messages = [(c.topic, stamp, bytes(raw)) for c, stamp, raw in bag.messages()]
+    deadline = time.monotonic() + 20
+    pictures = [p for t, p in publishers.items() if "image" in t and t != options.drop]
+    while not all(p.get_subscription_count() for p in pictures) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first, last = messages[0][1], messages[-1][1]
+    for _ in range(options.loops):
+        held, start = [], time.monotonic()
+        for topic, stamp, raw in messages:
+            wait = (stamp - first) * 1e-9 / options.rate - (time.monotonic() - start)
+            if wait > 0:
+                time.sleep(wait)
+            if topic == "/tf_static" and time.monotonic() - start < options.late_tf_s:
+                held.append((topic, raw))
+                continue
+            if held and time.monotonic() - start >= options.late_tf_s:
+                for name, content in held:
+                    publishers[name].publish(content)
+                held = []
+            share = (stamp - first) / max(last - first, 1)
+            if topic == options.drop and options.drop_from <= share <= options.drop_to:
+                continue
+            publishers[topic].publish(raw)
+    time.sleep(0.5)
+    print("played", flush=True)
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node on a real ROS 2: recordings come from another process over DDS, with the faults that robots know."""
+
+import gc
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gsocc_ros.rig import Rig
+
+pytestmark = pytest.mark.ros
+rclpy = pytest.importorskip("rclpy")
+
+HERE = Path(__file__).parent
+RIG = Rig.load("nuscenes")
+FRONT = RIG.camera("CAM_FRONT").topic
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros():
+    os.environ.setdefault("ROS_DOMAIN_ID", str(40 + os.getpid() % 60))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def bag(robot, bag_of, tmp_path_factory):
+    """Three seconds of six cameras at 10 Hz."""
+    return bag_of(tmp_path_factory.mktemp("bags") / "drive", robot(RIG, cycles=30, cycle_ms=100.0).events())
+
+
+class Watcher:
+    """The node under test in this process, and an ear on its topics."""
+
+    def __init__(self, bundle, **parameters):
+        from diagnostic_msgs.msg import DiagnosticArray
+        from gsocc_ros.msg import SemanticOccupancy, StageLatency
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.parameter import Parameter
+        from sensor_msgs.msg import PointCloud2
+
+        from gsocc_ros.node.occupancy_node import OccupancyNode
+
+        values = {"bundle": str(bundle), "auto_activate": False, "diagnostics_period_s": 0.1, "stale_s": 0.5}
+        overrides = [Parameter(name, value=value) for name, value in {**values, **parameters}.items()]
+        self.node = OccupancyNode(parameter_overrides=overrides)
+        self.ear = rclpy.create_node("ear")
+        self.grids, self.clouds, self.stages, self.statuses = [], [], [], []
+        self.ear.create_subscription(SemanticOccupancy, "/occupancy/grid", self.grids.append, 100)
+        self.ear.create_subscription(PointCloud2, "/occupancy/voxels", self.clouds.append, 100)
+        self.ear.create_subscription(StageLatency, "/occupancy/latency", self.stages.append, 100)
+        self.ear.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 100)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.ear)
+        self.running = True
+        self.thread = threading.Thread(target=self._spin)
+        self.thread.start()
+
+    def _spin(self):
+        while self.running:
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def _diagnose(self, message):
+        self.statuses.append({s.name.split(": ")[1]: (ord(s.level), s.message) for s in message.status})
+
+    def start(self):
+        assert self.node.trigger_configure().name == "SUCCESS"
+        assert self.node.trigger_activate().name == "SUCCESS"
+        return self
+
+    def close(self):
+        self.node.trigger_shutdown()
+        self.running = False
+        self.thread.join()
+        for node in (self.node, self.ear):
+            self.executor.remove_node(node)
+            node.destroy_node()
+
+    def worst(self, name):
+        return max((s[name] for s in self.statuses if name in s), default=(0, ""))
+
+    def wait(self, condition, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert condition(), (len(self.grids), self.statuses[-1:])
+
+
+@pytest.fixture
+def watch(tiny_bundle):
+    made = []
+
+    def build(start=True, **parameters):
+        watcher = Watcher(tiny_bundle, **parameters)
+        made.append(watcher)
+        return watcher.start() if start else watcher
+
+    yield build
+    for watcher in made:
+        watcher.close()
+
+
+def player(bag, *options):
+    """A recording from another process."""
+    words = [sys.executable, str(HERE / "player.py"), str(bag), *map(str, options)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def play(bag, *options):
+    process = player(bag, *options)
+    assert "played" in process.communicate(timeout=90)[0]
+
+
+def stamps(watcher):
+    return [m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec for m in watcher.grids]
+
+
+def test_pictures_in_occupancy_out(watch, bag, robot):
+    watcher = watch()
+    play(bag)
+    watcher.wait(lambda: len(watcher.grids) > 3)
+    expected = {robot(RIG, cycle_ms=100.0).reference_ns(cycle) for cycle in range(30)}
+    assert set(stamps(watcher)) <= expected
+    assert stamps(watcher) == sorted(set(stamps(watcher)))
+    grid = watcher.grids[0]
+    assert grid.header.frame_id == RIG.base_frame
+    assert len(grid.labels) == grid.size_x * grid.size_y * grid.size_z == 640_000
+    assert grid.model_id == "tiny"
+    assert {"sync", "decode", "network", "splat", "messages"} <= set(watcher.stages[0].stages)
+    assert watcher.clouds[0].header == watcher.grids[0].header
+    assert watcher.statuses[-1]["model"] == (0, "tiny")
+    assert "camera CAM_FRONT" in watcher.statuses[-1]
+
+
+def test_a_camera_lost_and_back(watch, bag):
+    watcher = watch()
+    play(bag, "--rate", 0.5, "--drop", FRONT, "--drop_from", 0.3, "--drop_to", 0.6)
+    pairs = [(s["camera CAM_FRONT"][0], s["camera CAM_BACK_LEFT"][0]) for s in watcher.statuses]
+    assert (2, 0) in pairs
+    seen = stamps(watcher)
+    span = 29 * 100e6
+    shares = [(stamp - seen[0]) / span for stamp in seen]
+    assert any(share > 0.65 for share in shares)  # it comes back
+    gap = max(b - a for a, b in itertools.pairwise(shares))
+    assert gap > 0.25  # and without it nothing is made up
+
+
+def test_transforms_that_come_late(watch, bag):
+    watcher = watch()
+    process = player(bag, "--rate", 0.5, "--late_tf_s", 2.0)
+    watcher.wait(lambda: watcher.worst("output")[0] == 2, 30)
+    assert not watcher.grids
+    process.communicate(timeout=60)
+    watcher.wait(lambda: len(watcher.grids) > 2)
+
+
+def test_a_bag_loop_starts_anew(watch, bag):
+    watcher = watch()
+    play(bag, "--loops", 2)
+    seen = stamps(watcher)
+    jumps = [i for i in range(1, len(seen)) if seen[i] < seen[i - 1]]
+    assert len(jumps) == 1
+    assert len(seen) - jumps[0] > 3
+
+
+def test_a_picture_that_does_not_decode_costs_its_set_only(watch, robot, bag_of, tmp_path):
+    drive = robot(RIG, cycles=20, cycle_ms=100.0)
+    events = drive.events()
+    broken = [e for e in events if e.topic == FRONT][5]
+    broken.message.data = broken.message.data[:40]
+    watcher = watch()
+    play(bag_of(tmp_path / "broken", events), "--rate", 0.3)
+    assert drive.reference_ns(5) not in stamps(watcher)
+    assert any(stamp > drive.reference_ns(5) for stamp in stamps(watcher))
+    level, text = watcher.worst("output")
+    assert level >= 1
+    assert FRONT in text or "no complete set" in text
+
+
+def test_a_qos_mismatch_is_told(watch, bag):
+    watcher = watch(image_reliability="reliable")
+    process = player(bag, "--best_effort", FRONT)
+    watcher.wait(lambda: any("QoS" in s["camera CAM_FRONT"][1] for s in watcher.statuses), 40)
+    process.terminate()
+    process.communicate()
+    assert not watcher.grids
+
+
+def test_a_player_that_is_killed_and_another_one(watch, bag):
+    watcher = watch()
+    process = player(bag, "--rate", 0.5)
+    watcher.wait(lambda: len(watcher.grids) > 1, 30)
+    process.kill()
+    process.communicate()
+    watcher.wait(lambda: watcher.statuses[-1]["camera CAM_FRONT"][0] == 2)
+    before = len(watcher.grids)
+    play(bag)
+    watcher.wait(lambda: len(watcher.grids) > before)
+
+
+def resident_mb():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+def test_twenty_times_off_and_on_leaves_nothing(watch, bag):
+    watcher = watch()
+    sizes = []
+    for _ in range(20):
+        assert watcher.node.trigger_deactivate().name == "SUCCESS"
+        assert watcher.node.trigger_cleanup().name == "SUCCESS"
+        assert watcher.node.trigger_configure().name == "SUCCESS"
+        assert watcher.node.trigger_activate().name == "SUCCESS"
+        sizes.append((resident_mb(), threading.active_count(), len(list(watcher.node.subscriptions))))
+    assert sizes[-1][1] <= sizes[2][1]
+    assert sizes[-1][2] == sizes[0][2]
+    assert sizes[-1][0] - sizes[4][0] < 30, sizes
+    play(bag)
+    watcher.wait(lambda: watcher.grids)
+
+
+def test_a_wrong_configuration_fails_and_may_be_tried_again(watch, bag, tmp_path):
+    watcher = watch(start=False, rig=str(tmp_path / "none.yaml"))
+    assert watcher.node.trigger_configure().name == "FAILURE"
+    from rclpy.parameter import Parameter
+
+    assert watcher.node.set_parameters([Parameter("rig", value="nuscenes")])[0].successful
+    watcher.start()
+    results = watcher.node.set_parameters(
+        [Parameter("stale_s", value=-1.0), Parameter("latency_budget_ms", value=50.0)]
+    )
+    assert [r.successful for r in results] == [False, True]
+    assert "stale_s" in results[0].reason or "range" in results[0].reason
+    assert watcher.node.settings.latency_budget_ms == 50.0
+    late = watcher.node.set_parameters([Parameter("rig", value="other")])[0]
+    assert not late.successful
+    assert "unconfigured" in late.reason
+
+
+def call(watcher, kind, name, **fields):
+    client = watcher.ear.create_client(kind, name)
+    assert client.wait_for_service(10.0)
+    future = client.call_async(kind.Request(**fields))
+    watcher.wait(future.done, 60)
+    return future.result()
+
+
+def test_services(watch, bag, tmp_path, tiny_bundle):
+    from gsocc_ros.srv import LoadBundle, SaveSnapshot
+    from std_srvs.srv import SetBool, Trigger
+
+    watcher = watch()
+    nothing = call(watcher, SaveSnapshot, "/occupancy/save_snapshot", folder=str(tmp_path / "early"))
+    assert (nothing.success, nothing.message) == (False, "no prediction was made yet")
+    assert call(watcher, SetBool, "/occupancy/enable", data=False).success
+    play(bag, "--rate", 2.0)
+    assert not watcher.grids
+    assert call(watcher, SetBool, "/occupancy/enable", data=True).success
+    play(bag)
+    watcher.wait(lambda: watcher.grids)
+    saved = call(watcher, SaveSnapshot, "/occupancy/save_snapshot", folder=str(tmp_path / "shot"))
+    assert saved.success, saved.message
+    about = json.loads((tmp_path / "shot" / "snapshot.json").read_text())
+    assert about["bundle"] == "tiny"
+    assert about["reference_stamp_ns"] in stamps(watcher)
+    assert not call(watcher, SaveSnapshot, "/occupancy/save_snapshot", folder=str(tmp_path / "shot")).success
+    assert call(watcher, Trigger, "/occupancy/reset").success
+    wrong = call(watcher, LoadBundle, "/occupancy/load_bundle", bundle=str(tmp_path))
+    assert not wrong.success
+    assert call(watcher, LoadBundle, "/occupancy/load_bundle", bundle=str(tiny_bundle)).success
+    before = len(watcher.grids)
+    play(bag)
+    watcher.wait(lambda: len(watcher.grids) > before)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_clean_end_on_interrupts(tiny_bundle, times):
+    code = "import sys; from gsocc_ros.node.occupancy_node import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "--ros-args", "-p", f"bundle:={tiny_bundle}"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for line in process.stderr:
+        if "active: waiting" in line:
+            break
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_launch_plays_a_drive_and_scores_it(tiny_tree, tiny_bundle, tmp_path):
+    """The whole way: data set, converter, ros2 launch, ros2 bag play, evaluation."""
+    from gsocc_ros.nuscenes_to_rosbag2 import main as convert
+
+    bag = tmp_path / "bag"
+    assert convert([str(tiny_tree), str(bag), "--scene", "scene-a", "--version", "v1.0-tiny"]) == 0
+    words = ["ros2", "launch", "gsocc_ros", "occupancy.launch.py", f"bag:={bag}", f"bundle:={tiny_bundle}",
+             "evaluate:=true", "rate:=0.2"]  # fmt: skip
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=180, check=False, env={**os.environ, "PATH": path}
+    )
+    output = done.stdout + done.stderr
+    assert "evaluation: " in output, output
+    assert "sets scored" in output
+    assert "process has died" not in output, output
