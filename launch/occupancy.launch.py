@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The occupancy node, with a bag and a viewer on request.
 
-ros2 launch gsocc_ros occupancy.launch.py                                  # nuScenes rig, demo bundle, waits for cameras
+ros2 launch gsocc_ros occupancy.launch.py                        # nuScenes rig, demo bundle, waits for cameras
 ros2 launch gsocc_ros occupancy.launch.py rig:=my_rig.yaml bundle:=my_bundle
 ros2 launch gsocc_ros occupancy.launch.py bag:=drive evaluate:=true visualization:=rviz
 """
@@ -12,13 +12,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
-from launch.actions import TimerAction
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+
+from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = {
     "rig": ("nuscenes", "rig file, or the name of a shipped rig"),
@@ -82,14 +90,13 @@ def set_up(context: LaunchContext) -> list:
                  parameters=[{"use_sim_time": use_sim_time, "max_qos_depth": 5}])
         )  # fmt: skip
     if bag:
-        actions.append(RegisterEventHandler(_play_when_active(node, bag, text("rate"), flag(context, "loop"), evaluate)))
+        handler = _play_when_active(node, bag, text("rate"), flag(context, "loop"), evaluate)
+        actions.append(RegisterEventHandler(handler))
     return actions
 
 
-def _play_when_active(node: LifecycleNode, bag: str, rate: str, loop: bool, evaluate: bool):
+def _play_when_active(node: LifecycleNode, bag: str, rate: str, loop: bool, evaluate: bool) -> OnStateTransition:
     """Start the player when the model is loaded and the node subscribed, so that no message is lost."""
-    from launch_ros.event_handlers import OnStateTransition
-
     command = ["ros2", "bag", "play", bag, "--clock", "--rate", rate, *(["--loop"] if loop else [])]
     player = ExecuteProcess(cmd=command, output="screen")
     then: list = [player]
