@@ -182,7 +182,7 @@ def _decode(message: Any, where: str, min_size: tuple[int, int] | None) -> np.nd
 
 def _from_raw(message: Any, where: str) -> np.ndarray:
     if message.encoding not in _RAW_ENCODINGS:
-        raise DataError(where, "encoding", f"one of {sorted(_RAW_ENCODINGS)}", message.encoding)
+        return _through_cv_bridge(message, where)
     channels, order = _RAW_ENCODINGS[message.encoding]
     width, height, step = int(message.width), int(message.height), int(message.step)
     data = np.frombuffer(message.data, np.uint8)
@@ -191,6 +191,22 @@ def _from_raw(message: Any, where: str) -> np.ndarray:
         raise DataError(where, "data", expected, f"{data.size} bytes")
     rows = data[: step * height].reshape(height, step)[:, : width * channels]
     return np.ascontiguousarray(rows.reshape(height, width, channels)[..., list(order)])
+
+
+def _through_cv_bridge(message: Any, where: str) -> np.ndarray:
+    """Bayer, YUV, 16 bit and whatever else cv_bridge knows; it comes with ROS and not with pip."""
+    expected = f"one of {sorted(_RAW_ENCODINGS)}"
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError as error:
+        other = f"{expected}, or any that cv_bridge knows, which is not installed ({error})"
+        raise DataError(where, "encoding", other, message.encoding) from error
+    try:
+        return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
+    except (CvBridgeError, RuntimeError, TypeError, KeyError) as error:
+        raise DataError(
+            where, "encoding", f"{expected}, or one of cv_bridge's", f"{message.encoding} ({error})"
+        ) from error
 
 
 def _paint(picture: np.ndarray, polygon: tuple[tuple[float, float], ...], scale_x: float, scale_y: float) -> np.ndarray:

@@ -22,6 +22,8 @@ LATENCY_TOPIC = "/occupancy/latency"
 #: Not published but compared with: ground truth as a SemanticOccupancy at the same reference stamps.
 GROUND_TRUTH_TOPIC = "/occupancy/ground_truth"
 TRUTH_CLASSES_TOPIC = "/occupancy/ground_truth/classes"
+#: Ground truth as a cloud to look at; published by the node while it evaluates.
+TRUTH_VOXELS_TOPIC = "/occupancy/ground_truth/voxels"
 
 
 @dataclass(frozen=True)

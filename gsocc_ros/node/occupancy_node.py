@@ -32,7 +32,7 @@ from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import GsoccError
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.message_host import find_share_file, rclpy_host
-from gsocc_ros.messages import class_table, read_class_table, read_occupancy
+from gsocc_ros.messages import class_table, read_class_table, read_occupancy, voxel_cloud
 from gsocc_ros.node.health import Health, Limits
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
@@ -43,6 +43,7 @@ from gsocc_ros.outputs import (
     LATENCY_TOPIC,
     OUTPUTS,
     TRUTH_CLASSES_TOPIC,
+    TRUTH_VOXELS_TOPIC,
     OutputMessages,
 )
 from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
@@ -116,6 +117,7 @@ class OccupancyNode(LifecycleNode):
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._diagnostics: Any = None
+        self._truth_voxels: Any = None
         self._timer: Any = None
         self._enabled = True
         self._latest: Occupancy | None = None
@@ -179,6 +181,8 @@ class OccupancyNode(LifecycleNode):
         self._make_services()
         if self.settings.evaluate:
             self._score = ReplayScore(None, Track({}, np.zeros(3)), GROUND_TRUTH_TOPIC)
+            cloud = self._host.message_class("sensor_msgs/msg/PointCloud2")
+            self._truth_voxels = self.create_publisher(cloud, TRUTH_VOXELS_TOPIC, QoSProfile(depth=1))
         self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -250,11 +254,13 @@ class OccupancyNode(LifecycleNode):
     def _release(self) -> None:
         if self._pipeline is not None:
             self._pipeline.close()
-        for publisher in [*self._outputs.values(), *([self._diagnostics] if self._diagnostics else [])]:
-            self.destroy_publisher(publisher)
+        for publisher in [*self._outputs.values(), self._diagnostics, self._truth_voxels]:
+            if publisher is not None:
+                self.destroy_publisher(publisher)
         for service in self._services_made:
             self.destroy_service(service)
-        self._outputs, self._services_made, self._diagnostics = {}, [], None
+        self._outputs, self._services_made = {}, []
+        self._diagnostics = self._truth_voxels = None
         self._pipeline = self._predictor = self._messages = self._health = self._latest = self._score = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -323,8 +329,12 @@ class OccupancyNode(LifecycleNode):
             self._complain("truth", f"{GROUND_TRUTH_TOPIC}: no class table {message.class_table_id!r} came before it")
             return
         self._last_truth_s = time.monotonic()
+        stamp = stamp_ns(message.header)
         try:
-            score.add_truth(stamp_ns(message.header), read_occupancy(message, classes, GROUND_TRUTH_TOPIC))
+            truth = read_occupancy(message, classes, GROUND_TRUTH_TOPIC)
+            if self._truth_voxels.get_subscription_count() > 0:
+                self._truth_voxels.publish(voxel_cloud(self._host, truth, stamp, message.header.frame_id))
+            score.add_truth(stamp, truth)
         except GsoccError as error:
             self._lost(error)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -157,3 +158,7 @@ def parameter_table() -> str:
 
 
 assert {p.name for p in PARAMETERS} == {f.name for f in fields(NodeSettings)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(parameter_table())

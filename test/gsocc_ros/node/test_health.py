@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the diagnostics."""
+
+import pytest
+
+from gsocc_ros.node.health import Arrivals, Health, Level, Limits
+from gsocc_ros.pipeline import PipelineCounters
+from gsocc_ros.synchronizer import CameraCounters
+
+TOPICS = {"front": "/front", "rear": "/rear"}
+LIMITS = Limits(stale_s=1.0, latency_budget_ms=100.0)
+
+
+def counters(**changes):
+    values = {"sets": 0, "superseded": 0, "without_ego_motion": 0, "calibration_changes": 0, **changes}
+    return PipelineCounters(cameras=dict.fromkeys(TOPICS, CameraCounters()), **values)
+
+
+def judged(health, now_s, **changes):
+    return {status.name: status for status in health.judge(counters(**changes), LIMITS, now_s)}
+
+
+@pytest.fixture
+def health():
+    return Health(TOPICS, "model-7", is_demo=False, now_s=0.0)
+
+
+def test_at_first_everything_may_still_come(health):
+    assert all(status.level == Level.OK for status in judged(health, 0.9).values())
+
+
+def test_a_silent_camera_is_an_error_that_names_its_topic(health):
+    for k in range(20):
+        health.picture("front", 0.1 * k)
+    health.picture("rear", 0.0)
+    found = judged(health, 2.0)
+    assert found["camera front"].level == Level.OK
+    assert float(found["camera front"].values["rate_hz"]) == pytest.approx(10.0)
+    assert found["camera rear"].level == Level.ERROR
+    assert "silent for 2.0 s on /rear" in found["camera rear"].message
+    # The output's silence has its reason in the camera, so it is not a second error.
+    assert found["output"].level == Level.OK
+
+
+def test_output_that_stops_while_all_cameras_send_is_an_error_with_its_reason(health):
+    for name in TOPICS:
+        health.picture(name, 4.9)
+    assert "no complete set" in judged(health, 5.0)["output"].message
+    health.error("/tf: no way from base to front", 4.5)
+    status = judged(health, 5.0)["output"]
+    assert status.level == Level.ERROR
+    assert "/tf: no way" in status.message
+
+
+def test_lost_sets_are_a_warning_for_ten_seconds(health):
+    for name in TOPICS:
+        health.picture(name, 20.0)
+    health.output({"network": 50.0}, 3.0, 20.0)
+    health.error("broken picture", 15.0)
+    assert judged(health, 20.1)["output"].level == Level.WARN
+    for name in TOPICS:
+        health.picture(name, 25.5)
+    health.output({"network": 50.0}, 3.0, 25.5)
+    assert judged(health, 25.6)["output"].level == Level.OK
+    assert judged(health, 25.6)["output"].values["errors"] == "1"
+
+
+def test_missing_ego_motion_is_a_warning(health):
+    health.output({"network": 50.0}, 3.0, 0.4)
+    assert judged(health, 0.5, without_ego_motion=1)["output"].level == Level.WARN
+
+
+@pytest.mark.parametrize(("total_ms", "level"), [(90.0, Level.OK), (150.0, Level.WARN), (250.0, Level.ERROR)])
+def test_latency_against_its_budget(health, total_ms, level):
+    for k in range(50):
+        health.output({"decode": 0.25 * total_ms, "network": 0.75 * total_ms}, 3.0, 0.01 * k)
+    status = judged(health, 0.5)["latency"]
+    assert status.level == level
+    assert status.values["total_p95_ms"] == f"{total_ms:.1f}"
+    assert status.values["network_p50_ms"] == f"{0.75 * total_ms:.1f}"
+
+
+def test_one_slow_set_is_no_fault(health):
+    for k in range(60):
+        health.output({"network": 50.0 if k else 900.0}, 3.0, 0.01 * k)
+    assert judged(health, 0.5)["latency"].level == Level.OK
+
+
+def test_qos_the_demo_and_disabling(health):
+    health.incompatible_qos("/rear", "reliability")
+    assert "reliability" in judged(health, 0.1)["camera rear"].message
+    assert judged(health, 0.1)["camera rear"].level == Level.WARN
+    assert judged(health, 0.1)["model"].level == Level.OK
+    health.use_model("synthetic", is_demo=True)
+    assert judged(health, 0.1)["model"].level == Level.WARN
+    assert judged(health, 0.1)["model"].values["bundle"] == "synthetic"
+    health.enabled = False
+    assert judged(health, 99.0)["output"].message == "disabled by ~/enable"
+
+
+def test_rates_of_nothing():
+    arrivals = Arrivals()
+    assert (arrivals.rate_hz, arrivals.age_s(1.0)) == (0.0, None)
+    arrivals.add(1.0)
+    arrivals.add(1.0)
+    assert arrivals.rate_hz == 0.0

@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The list of parameters, what it accepts, and that the documentation shows it."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from gsocc_core.errors import ConfigError
+from gsocc_ros.message_host import find_share_file
+from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, parameter_table
+
+
+def test_list_and_settings_agree():
+    assert {p.name: p.default for p in PARAMETERS} == vars(NodeSettings())
+    assert [p.name for p in PARAMETERS] == [f.name for f in fields(NodeSettings)]
+    for parameter in PARAMETERS:
+        assert parameter.check(parameter.default) is None
+        assert parameter.description.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("stale_s", 0.0, "0.05 ... 3600"),
+        ("stale_s", float("nan"), "0.05 ... 3600"),
+        ("stale_s", 1, "a value of type float"),
+        ("image_depth", 0, "1 ... 100"),
+        ("image_depth", True, "a value of type int"),
+        ("image_reliability", "sometimes", "one of"),
+        ("bundle", 3, "a value of type str"),
+        ("bundel", "x", "one of"),
+    ],
+)
+def test_wrong_values_name_the_parameter(name, value, expected):
+    with pytest.raises(ConfigError, match=f"parameter {name}: expected {expected}"):
+        NodeSettings.of({name: value})
+
+
+def test_the_documentation_holds_the_table():
+    text = (Path(__file__).parents[3] / "docs" / "node.md").read_text(encoding="utf-8")
+    assert parameter_table() in text
+
+
+def test_the_demo_bundle_ships():
+    assert find_share_file(f"{DEMO_BUNDLE}/config.yaml").is_file()

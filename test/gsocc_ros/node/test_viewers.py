@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""RViz and Foxglove files show topics that exist, with displays that take their types."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsocc_ros.outputs import OUTPUTS, TRUTH_VOXELS_TOPIC
+from gsocc_ros.pipeline import rig_subscriptions
+from gsocc_ros.rig import Rig
+
+ROOT = Path(__file__).parents[3]
+DISPLAYED = {
+    "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
+    "rviz_default_plugins/Marker": "visualization_msgs/msg/Marker",
+}
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Types of what node, cameras and a converted drive publish."""
+    topics = {topic: output.message_type for topic, output in OUTPUTS.items()}
+    topics |= {s.topic: s.message_type for s in rig_subscriptions(Rig.load("nuscenes"))}
+    topics[TRUTH_VOXELS_TOPIC] = "sensor_msgs/msg/PointCloud2"
+    return topics | {"/diagnostics": "diagnostic_msgs/msg/DiagnosticArray"}
+
+
+@pytest.mark.parametrize("name", ["live", "evaluation", "debugging"])
+def test_rviz_displays_take_what_is_published(name, published):
+    content = yaml.safe_load((ROOT / "rviz" / f"{name}.rviz").read_text())
+    manager = content["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == Rig.load("nuscenes").base_frame
+    shown = {d["Name"]: d for d in manager["Displays"]}
+    assert "Occupancy" in shown
+    for display in shown.values():
+        if "Topic" in display:
+            assert DISPLAYED[display["Class"]] == published[display["Topic"]["Value"]], display["Name"]
+
+
+def test_foxglove_panels_show_what_is_published(published):
+    layout = json.loads((ROOT / "config" / "foxglove" / "occupancy.json").read_text())
+    panels = layout["configById"]
+    image = panels["Image!front"]["imageMode"]
+    assert published[image["imageTopic"]] == "sensor_msgs/msg/CompressedImage"
+    assert published[image["calibrationTopic"]] == "sensor_msgs/msg/CameraInfo"
+    assert published[panels["DiagnosticSummary!health"]["topicToRender"]] == "diagnostic_msgs/msg/DiagnosticArray"
+    assert published[panels["RawMessages!latency"]["topicPath"]] == "gsocc_ros/msg/StageLatency"
+    assert all(published[t] == "sensor_msgs/msg/PointCloud2" for t in panels["3D!occupancy"]["topics"])
+    placed = json.dumps(layout["layout"])
+    assert all(panel in placed for panel in panels)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker thread."""
+
+import threading
+import time
+
+from gsocc_ros.node.worker import Worker
+
+
+def test_wakes_while_it_works_are_merged_into_one():
+    begun, go, calls = threading.Event(), threading.Event(), []
+
+    def work():
+        calls.append(time.monotonic())
+        begun.set()
+        go.wait(5.0)
+
+    worker = Worker(work, on_error=lambda error: None)
+    worker.start()
+    worker.wake()
+    assert begun.wait(5.0)
+    for _ in range(50):
+        worker.wake()
+    go.set()
+    deadline = time.monotonic() + 5.0
+    while len(calls) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(calls) == 2
+    assert worker.stop(5.0)
+
+
+def test_an_exception_is_told_and_the_next_work_done():
+    errors, done = [], threading.Event()
+
+    def work():
+        if not errors:
+            raise ValueError("first")
+        done.set()
+
+    def tell(error):
+        errors.append(error)
+        worker.wake()
+
+    worker = Worker(work, tell)
+    worker.start()
+    worker.wake()
+    assert done.wait(5.0)
+    assert [str(error) for error in errors] == ["first"]
+    worker.stop()
+
+
+def test_stop_waits_for_the_work_in_hand_and_it_can_start_again():
+    begun, ended = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        time.sleep(0.2)
+        ended.set()
+
+    worker = Worker(work, on_error=lambda error: None)
+    assert worker.stop()
+    for _ in range(2):
+        begun.clear()
+        ended.clear()
+        worker.start()
+        worker.start()
+        worker.wake()
+        assert begun.wait(5.0)
+        assert worker.stop(5.0)
+        assert ended.is_set()
+        assert not worker.running
+    assert not [thread for thread in threading.enumerate() if thread.name == "occupancy"]
