@@ -25,7 +25,14 @@ from gsocc_ros.bag_files import Distro, Storage, decode, new_bag, open_bag, qos_
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.message_host import rosbags_host
 from gsocc_ros.messages import read_class_table, read_occupancy
-from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, MARKERS_TOPIC, OUTPUTS, TRUTH_CLASSES_TOPIC, OutputMessages
+from gsocc_ros.outputs import (
+    DEBUG_TOPICS,
+    GROUND_TRUTH_TOPIC,
+    MARKERS_TOPIC,
+    OUTPUTS,
+    TRUTH_CLASSES_TOPIC,
+    OutputMessages,
+)
 from gsocc_ros.pipeline import OccupancyPipeline, Predictor, rig_subscriptions
 from gsocc_ros.replay_report import Latencies, ReplayReport, camera_counts
 from gsocc_ros.replay_score import ReplayScore, read_track, truth_stamps_ns
@@ -199,7 +206,8 @@ class _Replay:
         self._recording, self._pipeline, self._writer = recording, pipeline, writer
         self._score, self._options = score, options
         host, self._types = rosbags_host(options.distro)
-        topics = [topic for topic in OUTPUTS if options.markers or topic != MARKERS_TOPIC]
+        left_out = DEBUG_TOPICS if options.markers else DEBUG_TOPICS | {MARKERS_TOPIC}
+        topics = [topic for topic in OUTPUTS if topic not in left_out]
         self._outputs = OutputMessages(host, pipeline.rig.base_frame, options.model_id, topics)
         self._tables: dict[str, ClassTable] = {}
         self._connections: dict[tuple[str, str], Connection] = {}

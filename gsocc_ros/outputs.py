@@ -11,7 +11,9 @@ from typing import Any
 from gsocc_core import Gaussians, Prediction
 from gsocc_core.errors import ConfigError
 from gsocc_ros import messages
+from gsocc_ros.debug_images import debug_builders
 from gsocc_ros.message_host import MessageHost
+from gsocc_ros.navigation import ObstacleRule, cost_map, obstacle_cloud
 
 GRID_TOPIC = "/occupancy/grid"
 CLASSES_TOPIC = "/occupancy/classes"
@@ -19,6 +21,10 @@ VOXELS_TOPIC = "/occupancy/voxels"
 MARKERS_TOPIC = "/occupancy/markers"
 GAUSSIANS_TOPIC = "/occupancy/gaussians"
 LATENCY_TOPIC = "/occupancy/latency"
+OBSTACLES_TOPIC = "/occupancy/obstacles"
+COST_MAP_TOPIC = "/occupancy/cost_map"
+DEBUG_CLASSES_TOPIC = "/occupancy/debug/classes"
+DEBUG_DEPTH_TOPIC = "/occupancy/debug/depth"
 #: Not published but compared with: ground truth as a SemanticOccupancy at the same reference stamps.
 GROUND_TRUTH_TOPIC = "/occupancy/ground_truth"
 TRUTH_CLASSES_TOPIC = "/occupancy/ground_truth/classes"
@@ -39,12 +45,19 @@ class Output:
     latched: bool = False
 
 
+#: Outputs for people who look for faults; a recording leaves them out unless asked.
+DEBUG_TOPICS = frozenset({DEBUG_CLASSES_TOPIC, DEBUG_DEPTH_TOPIC})
+
 OUTPUTS: Mapping[str, Output] = {
     CLASSES_TOPIC: Output("gsocc_ros/msg/SemanticClassTable", latched=True),
     GRID_TOPIC: Output("gsocc_ros/msg/SemanticOccupancy"),
     VOXELS_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
     MARKERS_TOPIC: Output("visualization_msgs/msg/Marker"),
     GAUSSIANS_TOPIC: Output("gsocc_ros/msg/GaussianArray"),
+    OBSTACLES_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
+    COST_MAP_TOPIC: Output("nav_msgs/msg/OccupancyGrid"),
+    DEBUG_CLASSES_TOPIC: Output("sensor_msgs/msg/Image"),
+    DEBUG_DEPTH_TOPIC: Output("sensor_msgs/msg/Image"),
     LATENCY_TOPIC: Output("gsocc_ros/msg/StageLatency"),
 }
 
@@ -57,17 +70,24 @@ class OutputMessages:
         frame_id: Name of the base frame.
         model_id: What makes the predictions.
         topics: Topics wanted, out of :data:`OUTPUTS`; nothing is built for the others.
+        rule: What counts as an obstacle.
 
     Raises:
         ConfigError: a topic is not one of the outputs.
     """
 
     def __init__(
-        self, host: MessageHost, frame_id: str, model_id: str, topics: Collection[str] = tuple(OUTPUTS)
+        self,
+        host: MessageHost,
+        frame_id: str,
+        model_id: str,
+        topics: Collection[str] = tuple(OUTPUTS),
+        rule: ObstacleRule | None = None,
     ) -> None:
         if unknown := set(topics) - set(OUTPUTS):
             raise ConfigError("OutputMessages", "topics", f"some of {sorted(OUTPUTS)}", sorted(unknown))
         self._host, self._frame, self._model, self._topics = host, frame_id, model_id, set(topics)
+        self._rule = rule or ObstacleRule()
         self._classes_sent: str | None = None
 
     def build(self, prediction: Prediction, topics: Collection[str] | None = None) -> Iterator[tuple[str, Any]]:
@@ -91,10 +111,15 @@ class OutputMessages:
             GRID_TOPIC: lambda: messages.occupancy(host, grid, stamp, frame, model),
             VOXELS_TOPIC: lambda: messages.voxel_cloud(host, grid, stamp, frame),
             MARKERS_TOPIC: lambda: messages.voxel_marker(host, grid, stamp, frame),
+            OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
+            COST_MAP_TOPIC: lambda: cost_map(host, grid, self._rule, stamp, frame),
         }
         scene = prediction.scene
         if isinstance(scene, Gaussians):
             builders[GAUSSIANS_TOPIC] = lambda: messages.gaussian_array(host, scene, grid.classes, stamp, frame, model)
+            builders[DEBUG_CLASSES_TOPIC], builders[DEBUG_DEPTH_TOPIC] = debug_builders(
+                host, scene, prediction.cameras, grid.classes, stamp, frame
+            )
         for topic, build in builders.items():
             if topic in wanted:
                 yield topic, build()

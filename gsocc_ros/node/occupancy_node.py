@@ -33,6 +33,7 @@ from gsocc_core.errors import GsoccError
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.message_host import find_share_file, rclpy_host
 from gsocc_ros.messages import class_table, read_class_table, read_occupancy, voxel_cloud
+from gsocc_ros.navigation import ObstacleRule
 from gsocc_ros.node.health import Health, Limits
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
@@ -116,6 +117,7 @@ class OccupancyNode(LifecycleNode):
         self._tables: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
+        self._rule = ObstacleRule()
         self._diagnostics: Any = None
         self._truth_voxels: Any = None
         self._timer: Any = None
@@ -161,6 +163,8 @@ class OccupancyNode(LifecycleNode):
             if self.settings.threads:
                 torch.set_num_threads(self.settings.threads)
             rig = Rig.load(self.settings.rig)
+            ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
+            self._rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
             predictor = self._load(self.settings.bundle, len(rig.cameras))
             self._pipeline = OccupancyPipeline(
                 rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s
@@ -169,7 +173,7 @@ class OccupancyNode(LifecycleNode):
             self.get_logger().error(f"configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._predictor = predictor
-        self._messages = OutputMessages(self._host, rig.base_frame, predictor.bundle.id)
+        self._messages = self._output_messages(rig, predictor)
         for topic, output in OUTPUTS.items():
             qos = QoSProfile(depth=1)
             if output.latched:
@@ -270,6 +274,9 @@ class OccupancyNode(LifecycleNode):
         predictor = OccupancyPredictor.load(path, device=self.settings.device)
         predictor.warm_up(cameras)
         return predictor
+
+    def _output_messages(self, rig: Rig, predictor: OccupancyPredictor) -> OutputMessages:
+        return OutputMessages(self._host, rig.base_frame, predictor.bundle.id, rule=self._rule)
 
     # ---- input -------------------------------------------------------------------------------------------------------
 
@@ -459,7 +466,7 @@ class OccupancyNode(LifecycleNode):
         def swap() -> None:
             pipeline.use(predictor)
             self._predictor = predictor
-            self._messages = OutputMessages(self._host, pipeline.rig.base_frame, predictor.bundle.id)
+            self._messages = self._output_messages(pipeline.rig, predictor)
 
         self._paused(swap)
         self.settings = NodeSettings.of({**vars(self.settings), "bundle": request.bundle})

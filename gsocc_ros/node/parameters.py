@@ -83,6 +83,17 @@ PARAMETERS: tuple[Parameter, ...] = (
         high=3600.0,
     ),
     Parameter("diagnostics_period_s", 1.0, "Time between diagnostics, seconds.", low=0.1, high=60.0),
+    Parameter(
+        "ground_classes",
+        "driveable_surface,other_flat,sidewalk,terrain",
+        "Classes that are no obstacles for occupancy/obstacles and occupancy/cost_map, separated by commas.",
+    ),
+    Parameter(
+        "obstacle_low_m", 0.2, "Lower voxels are no obstacles, metres in the base frame.", low=-100.0, high=100.0
+    ),
+    Parameter(
+        "obstacle_high_m", 2.2, "Higher voxels are no obstacles, metres in the base frame.", low=-100.0, high=100.0
+    ),
     Parameter("evaluate", False, "Score the predictions against /occupancy/ground_truth and log the result."),
     Parameter(
         "evaluate_idle_s",
@@ -111,6 +122,9 @@ class NodeSettings:
     latency_budget_ms: float = 500.0
     stale_s: float = 1.0
     diagnostics_period_s: float = 1.0
+    ground_classes: str = "driveable_surface,other_flat,sidewalk,terrain"
+    obstacle_low_m: float = 0.2
+    obstacle_high_m: float = 2.2
     evaluate: bool = False
     evaluate_idle_s: float = 5.0
     snapshot_dir: str = "snapshots"
