@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gsocc_core import Gaussians, Prediction
+from gsocc_core import Gaussians, Prediction, SemanticGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros import messages
 from gsocc_ros.debug_images import debug_builders
@@ -45,6 +45,13 @@ class Output:
     latched: bool = False
 
 
+#: Labels and cloud of the map that is fused over time; published by the node on request.
+FUSED_GRID_TOPIC = "/occupancy/fused/grid"
+FUSED_VOXELS_TOPIC = "/occupancy/fused/voxels"
+FUSED_OUTPUTS: Mapping[str, Output] = {
+    FUSED_GRID_TOPIC: Output("gsocc_ros/msg/SemanticOccupancy"),
+    FUSED_VOXELS_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
+}
 #: Outputs for people who look for faults; a recording leaves them out unless asked.
 DEBUG_TOPICS = frozenset({DEBUG_CLASSES_TOPIC, DEBUG_DEPTH_TOPIC})
 
@@ -123,6 +130,22 @@ class OutputMessages:
         for topic, build in builders.items():
             if topic in wanted:
                 yield topic, build()
+
+    def fused(self, grid: SemanticGrid, stamp_ns: int, topics: Collection[str]) -> Iterator[tuple[str, Any]]:
+        """Messages of a map that is fused over time.
+
+        Args:
+            grid: The map in the base frame.
+            stamp_ns: Time of the newest prediction in it.
+            topics: Those of :data:`FUSED_OUTPUTS` that are wanted.
+
+        Yields:
+            Topic and message.
+        """
+        if FUSED_GRID_TOPIC in topics:
+            yield FUSED_GRID_TOPIC, messages.occupancy(self._host, grid, stamp_ns, self._frame, self._model)
+        if FUSED_VOXELS_TOPIC in topics:
+            yield FUSED_VOXELS_TOPIC, messages.voxel_cloud(self._host, grid, stamp_ns, self._frame)
 
     def latency(self, prediction: Prediction, latency_ms: Mapping[str, float]) -> Iterator[tuple[str, Any]]:
         """The message about where the time went; it comes last, when the time of the others is known.

@@ -31,6 +31,7 @@ from std_srvs.srv import SetBool, Trigger
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import GsoccError
 from gsocc_ros.camera_input import stamp_ns
+from gsocc_ros.fusion import FusedMap, FusionArgs
 from gsocc_ros.message_host import find_share_file, rclpy_host
 from gsocc_ros.messages import class_table, read_class_table, read_occupancy, voxel_cloud
 from gsocc_ros.navigation import ObstacleRule
@@ -40,6 +41,7 @@ from gsocc_ros.node.snapshot import save_snapshot
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.outputs import (
     CLASSES_TOPIC,
+    FUSED_OUTPUTS,
     GROUND_TRUTH_TOPIC,
     LATENCY_TOPIC,
     OUTPUTS,
@@ -122,6 +124,7 @@ class OccupancyNode(LifecycleNode):
         self._truth_voxels: Any = None
         self._timer: Any = None
         self._enabled = True
+        self._fused: FusedMap | None = None
         self._latest: Occupancy | None = None
         self._last_truth_s: float | None = None
         self._logged: dict[str, float] = {}
@@ -174,7 +177,8 @@ class OccupancyNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._predictor = predictor
         self._messages = self._output_messages(rig, predictor)
-        for topic, output in OUTPUTS.items():
+        self._fused = self._fused_map(rig)
+        for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if self._fused else {})}.items():
             qos = QoSProfile(depth=1)
             if output.latched:
                 qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
@@ -275,6 +279,16 @@ class OccupancyNode(LifecycleNode):
         predictor.warm_up(cameras)
         return predictor
 
+    def _fused_map(self, rig: Rig) -> FusedMap | None:
+        if not self.settings.fuse:
+            return None
+        if rig.fixed_frame is None:
+            self.get_logger().warning(f"fuse: {rig.path} has no fixed_frame, so nothing is fused")
+            return None
+        half_life_s = self.settings.fuse_half_life_s
+        moving = dict.fromkeys(FusionArgs().class_half_life_s, half_life_s / 6)
+        return FusedMap(FusionArgs(half_life_s=half_life_s, class_half_life_s=moving))
+
     def _output_messages(self, rig: Rig, predictor: OccupancyPredictor) -> OutputMessages:
         return OutputMessages(self._host, rig.base_frame, predictor.bundle.id, rule=self._rule)
 
@@ -361,7 +375,15 @@ class OccupancyNode(LifecycleNode):
         heard = [t for t, out in self._outputs.items() if t != CLASSES_TOPIC and out.get_subscription_count() > 0]
         for topic, message in messages.build(occupancy.prediction, heard):
             self._outputs[topic].publish(message)
-        latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
+        built = time.perf_counter()
+        latency_ms = {**occupancy.latency_ms, "messages": (built - start) * 1e3}
+        T_world_ego = occupancy.ready.T_world_ego
+        if self._fused is not None and T_world_ego is not None:
+            stamp = occupancy.prediction.reference_stamp_ns
+            grid = self._fused.update(occupancy.prediction.grid, T_world_ego, stamp)
+            for topic, message in messages.fused(grid, stamp, heard):
+                self._outputs[topic].publish(message)
+            latency_ms["fusion"] = (time.perf_counter() - built) * 1e3
         if LATENCY_TOPIC in heard:
             for topic, message in messages.latency(occupancy.prediction, latency_ms):
                 self._outputs[topic].publish(message)
@@ -450,7 +472,14 @@ class OccupancyNode(LifecycleNode):
 
     def _reset(self, request: Any, response: Any) -> Any:  # noqa: ARG002 - Trigger has no request
         assert self._pipeline is not None
-        self._paused(self._pipeline.reset)
+
+        def reset() -> None:
+            assert self._pipeline is not None
+            self._pipeline.reset()
+            if self._fused is not None:
+                self._fused.reset()
+
+        self._paused(reset)
         response.success, response.message = True, "memory and held pictures dropped"
         return response
 

@@ -94,6 +94,14 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "obstacle_high_m", 2.2, "Higher voxels are no obstacles, metres in the base frame.", low=-100.0, high=100.0
     ),
+    Parameter("fuse", False, "Fuse predictions over time into occupancy/fused; needs the rig's fixed_frame."),
+    Parameter(
+        "fuse_half_life_s",
+        3.0,
+        "What is not seen again fades by half in this time, seconds; road users in a sixth of it.",
+        low=0.05,
+        high=3600.0,
+    ),
     Parameter("evaluate", False, "Score the predictions against /occupancy/ground_truth and log the result."),
     Parameter(
         "evaluate_idle_s",
@@ -125,6 +133,8 @@ class NodeSettings:
     ground_classes: str = "driveable_surface,other_flat,sidewalk,terrain"
     obstacle_low_m: float = 0.2
     obstacle_high_m: float = 2.2
+    fuse: bool = False
+    fuse_half_life_s: float = 3.0
     evaluate: bool = False
     evaluate_idle_s: float = 5.0
     snapshot_dir: str = "snapshots"

@@ -75,15 +75,23 @@ class Watcher:
     def _diagnose(self, message):
         self.statuses.append({s.name.split(": ")[1]: (ord(s.level), s.message) for s in message.status})
 
+    def change(self, transition):
+        """Ask for a transition as a lifecycle manager does; whether it succeeded."""
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        number = getattr(Transition, f"TRANSITION_{transition.upper()}")
+        return call(self, ChangeState, "/occupancy/change_state", transition=Transition(id=number)).success
+
     def start(self):
-        assert self.node.trigger_configure().name == "SUCCESS"
-        assert self.node.trigger_activate().name == "SUCCESS"
+        assert self.change("configure")
+        assert self.change("activate")
         return self
 
     def close(self):
-        self.node.trigger_shutdown()
         self.running = False
         self.thread.join()
+        self.node.trigger_shutdown()
         for node in (self.node, self.ear):
             self.executor.remove_node(node)
             node.destroy_node()
@@ -131,8 +139,10 @@ def test_pictures_in_occupancy_out(watch, bag, robot):
     watcher = watch()
     play(bag)
     watcher.wait(lambda: len(watcher.grids) > 3)
-    expected = {robot(RIG, cycle_ms=100.0).reference_ns(cycle) for cycle in range(30)}
-    assert set(stamps(watcher)) <= expected
+    expected = [robot(RIG, cycle_ms=100.0).reference_ns(cycle) for cycle in range(30)]
+    # Without the reference topic's message, which travels best effort, the anchor's stamp stands in for it.
+    assert all(min(abs(stamp - e) for e in expected) < 40_000_000 for stamp in stamps(watcher))
+    assert len(set(stamps(watcher)) & set(expected)) > 2
     assert stamps(watcher) == sorted(set(stamps(watcher)))
     grid = watcher.grids[0]
     assert grid.header.frame_id == RIG.base_frame
@@ -219,10 +229,7 @@ def test_twenty_times_off_and_on_leaves_nothing(watch, bag):
     watcher = watch()
     sizes = []
     for _ in range(20):
-        assert watcher.node.trigger_deactivate().name == "SUCCESS"
-        assert watcher.node.trigger_cleanup().name == "SUCCESS"
-        assert watcher.node.trigger_configure().name == "SUCCESS"
-        assert watcher.node.trigger_activate().name == "SUCCESS"
+        assert all(watcher.change(to) for to in ("deactivate", "cleanup", "configure", "activate"))
         sizes.append((resident_mb(), threading.active_count(), len(list(watcher.node.subscriptions))))
     assert sizes[-1][1] <= sizes[2][1]
     assert sizes[-1][2] == sizes[0][2]
@@ -233,7 +240,7 @@ def test_twenty_times_off_and_on_leaves_nothing(watch, bag):
 
 def test_a_wrong_configuration_fails_and_may_be_tried_again(watch, bag, tmp_path):
     watcher = watch(start=False, rig=str(tmp_path / "none.yaml"))
-    assert watcher.node.trigger_configure().name == "FAILURE"
+    assert not watcher.change("configure")
     from rclpy.parameter import Parameter
 
     assert watcher.node.set_parameters([Parameter("rig", value="nuscenes")])[0].successful
