@@ -20,11 +20,10 @@ import torch
 from message_filters import SimpleFilter
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
@@ -52,6 +51,11 @@ from gsocc_ros.outputs import (
 from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
 from gsocc_ros.replay_score import ReplayScore, Track
 from gsocc_ros.rig import Rig
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 #: Longest wait for the worker when the node stops; a prediction in hand takes less.
 STOP_WAIT_S = 30.0
@@ -92,7 +96,7 @@ class WatchedSubscriber(SimpleFilter):
     ) -> None:
         super().__init__()
         events = SubscriptionEventCallbacks(
-            incompatible_qos=lambda event: mismatch(QoSPolicyKind(event.last_policy_kind).name.lower())
+            incompatible_qos=lambda event: mismatch(qos_policy_name_from_kind(event.last_policy_kind).lower())
         )
         self.subscription = node.create_subscription(kind, topic, self.signalMessage, qos, event_callbacks=events)
 

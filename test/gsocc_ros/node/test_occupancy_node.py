@@ -19,6 +19,7 @@ from gsocc_ros.rig import Rig
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402 - after the skip
 
 HERE = Path(__file__).parent
 RIG = Rig.load("nuscenes")
@@ -152,6 +153,23 @@ def test_pictures_in_occupancy_out(watch, bag, robot):
     assert watcher.clouds[0].header == watcher.grids[0].header
     assert watcher.statuses[-1]["model"] == (0, "tiny")
     assert "camera CAM_FRONT" in watcher.statuses[-1]
+
+
+def test_every_output_and_the_fused_map_arrive(watch, bag):
+    from gsocc_ros.outputs import FUSED_OUTPUTS, OUTPUTS
+
+    watcher = watch(start=False, fuse=True)
+    heard = {}
+    for topic, output in {**OUTPUTS, **FUSED_OUTPUTS}.items():
+        kind = watcher.node._host.message_class(output.message_type)
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if output.latched else DurabilityPolicy.VOLATILE
+        qos = QoSProfile(depth=10, durability=durability)
+        watcher.ear.create_subscription(kind, topic, lambda m, topic=topic: heard.setdefault(topic, m), qos)
+    watcher.start()
+    play(bag)
+    watcher.wait(lambda: set(heard) == {*OUTPUTS, *FUSED_OUTPUTS}, 30)
+    assert heard["/occupancy/fused/grid"].header.frame_id == RIG.base_frame
+    assert {"fusion"} <= set(watcher.stages[-1].stages)
 
 
 def test_a_camera_lost_and_back(watch, bag):
