@@ -98,7 +98,7 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
         id=0,
         type=6,
         action=0,
-        pose=_pose(host, _grid_pose(grid.grid)),
+        pose=pose_message(host, _grid_pose(grid.grid)),
         scale=host.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
         color=host.make("std_msgs/msg/ColorRGBA", r=1.0, g=1.0, b=1.0, a=1.0),
         lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
@@ -143,7 +143,7 @@ def occupancy(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: st
     return host.make(
         "gsocc_ros/msg/SemanticOccupancy",
         header=host.header(stamp_ns, frame_id),
-        origin=_pose(host, _grid_pose(grid.grid)),
+        origin=pose_message(host, _grid_pose(grid.grid)),
         voxel_size=host.make("geometry_msgs/msg/Vector3", x=sx, y=sy, z=sz),
         size_x=x,
         size_y=y,
@@ -290,7 +290,8 @@ def _as_bytes(fractions: torch.Tensor) -> np.ndarray:
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _pose(host: MessageHost, T: np.ndarray) -> Any:
+def pose_message(host: MessageHost, T: np.ndarray) -> Any:
+    """A geometry_msgs/Pose from a (4, 4) pose."""
     w, x, y, z = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(T[:3, :3]))).tolist()
     tx, ty, tz = (float(v) for v in T[:3, 3])
     return host.make(

@@ -22,12 +22,15 @@ from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import DataError, GsoccError, OutputExistsError
+from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros import messages, sensor_messages
+from gsocc_ros.annotation_messages import BoxRecord, box_markers, odometry, velocities
 from gsocc_ros.bag_files import Distro, Storage, new_bag, qos_profile
 from gsocc_ros.message_host import MessageHost, rosbags_host
 from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
 
 WORLD_FRAME, BASE_FRAME = "map", "base_link"
+ODOMETRY_TOPIC, BOXES_TOPIC = "/odom", "/annotations"
 #: Where Occ3D keeps its labels.
 OCC3D_FOLDER = "gts"
 #: Points of nuScenes' .pcd.bin files, and of our clouds (padded, so that every field is aligned to its size).
@@ -69,7 +72,8 @@ def nuscenes_to_rosbag2(
     Frames: ``map`` -> ``base_link`` in ``/tf`` at every distinct ego-pose stamp of the scene, radars and sweeps
     included; ``base_link`` -> cameras and LiDAR in the latched ``/tf_static``, from that drive's own calibration.
     nuScenes' camera frames are optical (z forward) and named ``<camera>_optical_frame``, as REP-103 asks. Pictures
-    stay the JPEGs they are. Log time = header stamp, sorted. Scene, data set version and calibration stand in the
+    stay the JPEGs they are. ``/odom`` holds the same poses with velocities, ``/annotations`` the key frames' boxes as
+    markers. Log time = header stamp, sorted. Scene, data set version and calibration stand in the
     recording's custom data.
 
     Args:
@@ -190,8 +194,39 @@ class _Scene:
         for stamp, pose in poses.items():
             build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
             yield _Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
+        yield from self._odometry(poses)
+        yield from self._boxes()
         if self.labels is not None:
             yield from self._truths(self.labels, begin)
+
+    def _odometry(self, poses: dict[int, dict[str, Any]]) -> Iterator[_Event]:
+        stamps = sorted(poses)
+        speeds = velocities(stamps, np.array([poses[stamp]["translation"] for stamp in stamps], np.float64))
+        for stamp, speed in zip(stamps, speeds, strict=True):
+            build = partial(self._odom, poses[stamp], speed, stamp)
+            yield _Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
+
+    def _odom(self, pose: dict[str, Any], speed: np.ndarray, stamp: int) -> Any:
+        T = rigid_from_quat(pose["rotation"], pose["translation"])
+        return odometry(self.host, T, speed, stamp, (WORLD_FRAME, BASE_FRAME))
+
+    def _boxes(self) -> Iterator[_Event]:
+        """Boxes of the key frames; a test split has none, and then there is no such topic."""
+        for sample in self.samples:
+            if sample["anns"]:
+                stamp = int(sample["timestamp"]) * 1000
+                build = partial(self._markers, sample["anns"], stamp)
+                yield _Event(stamp, 4, BOXES_TOPIC, "visualization_msgs/msg/MarkerArray", STREAM, build)
+
+    def _markers(self, tokens: list[str], stamp: int) -> Any:
+        records = [(token, self._get("sample_annotation", token)) for token in tokens]
+        boxes = [
+            BoxRecord(
+                r["category_name"], r["translation"], r["size"], r["rotation"], self.nusc.box_velocity(token).tolist()
+            )
+            for token, r in records
+        ]
+        return box_markers(self.host, boxes, stamp, WORLD_FRAME)
 
     def _reading(self, channel: str, data: dict[str, Any]) -> Iterator[_Event]:
         stamp, path, topic = int(data["timestamp"]) * 1000, self.root / data["filename"], topic_of(channel)

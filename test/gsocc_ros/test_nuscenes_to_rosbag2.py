@@ -17,6 +17,7 @@ from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros import messages
+from gsocc_ros.annotation_messages import velocities
 from gsocc_ros.bag_files import open_bag
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
@@ -143,7 +144,7 @@ def test_topics_types_and_format(formatted):
     storage, distro, recording = formatted
     expected = {
         "/tf": "tf2_msgs/msg/TFMessage", "/tf_static": "tf2_msgs/msg/TFMessage",
-        "/lidar_top": "sensor_msgs/msg/PointCloud2",
+        "/lidar_top": "sensor_msgs/msg/PointCloud2", "/odom": "nav_msgs/msg/Odometry",
         "/occupancy/ground_truth": "gsocc_ros/msg/SemanticOccupancy",
         "/occupancy/ground_truth/classes": "gsocc_ros/msg/SemanticClassTable",
     }  # fmt: skip
@@ -153,7 +154,7 @@ def test_topics_types_and_format(formatted):
     assert recording.types == expected
     assert recording.metadata["version"] == {"jazzy": 9, "humble": 8}[distro]
     assert recording.metadata["storage_identifier"] == storage
-    assert recording.metadata["message_count"] == len(recording.log_ns) == 5 * 13 + 37 + 1 + 3 + 1
+    assert recording.metadata["message_count"] == len(recording.log_ns) == 5 * 13 + 2 * 37 + 1 + 3 + 1
 
 
 def test_late_subscribers_get_what_is_said_once(formatted):
@@ -214,6 +215,19 @@ def test_ego_poses_at_every_stamp_of_the_tables(recording, tree):
         assert (item.header.frame_id, item.child_frame_id) == ("map", "base_link")
         T = rigid_from_quat(expected[log]["rotation"], expected[log]["translation"])
         np.testing.assert_allclose(pose_of(item.transform), T, rtol=0, atol=1e-9)
+
+
+def test_odometry_is_the_pose_and_its_change(recording):
+    sent, poses = recording.messages["/odom"], dict(recording.messages["/tf"])
+    assert len(sent) == len(poses)
+    places = np.array([pose_of(poses[log].transforms[0].transform)[:3, 3] for log, _ in sent])
+    speeds = velocities([log for log, _ in sent], places)
+    for (log, message), speed in zip(sent, speeds, strict=True):
+        T = pose_of(poses[log].transforms[0].transform)
+        p, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
+        np.testing.assert_allclose(rigid_from_quat([q.w, q.x, q.y, q.z], [p.x, p.y, p.z]), T, atol=1e-9)
+        np.testing.assert_allclose(T[:3, :3] @ [v.x, v.y, v.z], speed, atol=1e-6)
+        assert (message.header.frame_id, message.child_frame_id) == ("map", "base_link")
 
 
 def test_static_transforms_are_that_drives_calibration(recording, tree):

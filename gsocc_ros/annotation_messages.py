@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a data set knows beyond its sensors, as messages: the robot's motion and annotated boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gsocc_core.geometry.rigid import rigid_from_quat
+from gsocc_ros.message_host import MessageHost
+from gsocc_ros.messages import pose_message
+
+#: visualization_msgs/Marker: types and actions.
+_ARROW, _CUBE, _ADD, _DELETE_ALL = 0, 1, 0, 3
+#: Colours of boxes by the first words of their category; the first that fits.
+_COLORS: Mapping[str, tuple[float, float, float]] = {
+    "human": (0.0, 0.0, 0.9),
+    "vehicle.bicycle": (0.86, 0.08, 0.24),
+    "vehicle.motorcycle": (1.0, 0.24, 0.39),
+    "vehicle": (1.0, 0.62, 0.0),
+    "movable_object": (0.44, 0.5, 0.56),
+    "": (0.5, 0.5, 0.5),
+}
+
+
+@dataclass(frozen=True)
+class BoxRecord:
+    """One annotated box.
+
+    Attributes:
+        category: nuScenes category, for instance vehicle.car.
+        center_m: (3,) middle in the world, metres.
+        size_wlh_m: (3,) width, length, height, metres; the length lies along the box's x axis.
+        quat_wxyz: (4,) its rotation in the world.
+        velocity_m_s: (3,) in the world, metres per second; nan = not known.
+    """
+
+    category: str
+    center_m: Sequence[float]
+    size_wlh_m: Sequence[float]
+    quat_wxyz: Sequence[float]
+    velocity_m_s: Sequence[float] = (np.nan, np.nan, np.nan)
+
+
+def odometry(
+    host: MessageHost, T_world_base: np.ndarray, velocity_world_m_s: np.ndarray, stamp_ns: int, frames: tuple[str, str]
+) -> Any:
+    """A nav_msgs/Odometry.
+
+    Args:
+        host: Whose message.
+        T_world_base: (4, 4) pose of the base frame in the world.
+        velocity_world_m_s: (3,) velocity of the base in the world.
+        stamp_ns: Stamp.
+        frames: Names of the world and the base frame.
+
+    Returns:
+        The message; its twist is in the base frame, as its definition asks, and its covariances are unknown (zero).
+    """
+    velocity = T_world_base[:3, :3].T @ velocity_world_m_s
+    zero = host.make("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+    linear = host.make("geometry_msgs/msg/Vector3", x=float(velocity[0]), y=float(velocity[1]), z=float(velocity[2]))
+    return host.make(
+        "nav_msgs/msg/Odometry",
+        header=host.header(stamp_ns, frames[0]),
+        child_frame_id=frames[1],
+        pose=host.make(
+            "geometry_msgs/msg/PoseWithCovariance", pose=pose_message(host, T_world_base), covariance=np.zeros(36)
+        ),
+        twist=host.make(
+            "geometry_msgs/msg/TwistWithCovariance",
+            twist=host.make("geometry_msgs/msg/Twist", linear=linear, angular=zero),
+            covariance=np.zeros(36),
+        ),
+    )
+
+
+def velocities(stamps_ns: Sequence[int], positions_m: np.ndarray) -> np.ndarray:
+    """Velocity at each of some ascending stamps, by central differences.
+
+    Args:
+        stamps_ns: K ascending stamps.
+        positions_m: (K, 3) positions, metres.
+
+    Returns:
+        (K, 3) metres per second; zeros for a single stamp.
+
+    Example:
+        >>> velocities([0, 100_000_000], np.array([[0.0, 0, 0], [1, 0, 0]])).tolist()
+        [[10.0, 0.0, 0.0], [10.0, 0.0, 0.0]]
+    """
+    if len(stamps_ns) < 2:
+        return np.zeros((len(stamps_ns), 3))
+    seconds = (np.asarray(stamps_ns) - stamps_ns[0]) * 1e-9
+    return np.gradient(np.asarray(positions_m, np.float64), seconds, axis=0)
+
+
+def box_markers(host: MessageHost, boxes: Iterable[BoxRecord], stamp_ns: int, frame_id: str) -> Any:
+    """A visualization_msgs/MarkerArray: one cube per box, one arrow of a second's way per moving one.
+
+    The first marker deletes those before.
+    """
+    header = host.header(stamp_ns, frame_id)
+    markers = [_marker(host, header, "boxes", 0, action=_DELETE_ALL)]
+    for k, box in enumerate(boxes):
+        T = rigid_from_quat(box.quat_wxyz, box.center_m)
+        width, length, height = (float(v) for v in box.size_wlh_m)
+        color = next(c for words, c in _COLORS.items() if box.category.startswith(words))
+        size = (length, width, height)
+        markers.append(
+            _marker(host, header, "boxes", k, _CUBE, pose=pose_message(host, T), size=size, color=(*color, 0.5))
+        )
+        speed = np.asarray(box.velocity_m_s, np.float64)
+        if np.isfinite(speed).all() and np.linalg.norm(speed) > 0.2:
+            ends = [np.asarray(box.center_m, np.float64), np.asarray(box.center_m) + speed]
+            points = [host.make("geometry_msgs/msg/Point", x=float(x), y=float(y), z=float(z)) for x, y, z in ends]
+            markers.append(
+                _marker(host, header, "velocities", k, _ARROW, size=(0.2, 0.4, 0.0), color=(*color, 1.0), points=points)
+            )
+    return host.make("visualization_msgs/msg/MarkerArray", markers=markers)
+
+
+def _marker(
+    host: MessageHost,
+    header: Any,
+    namespace: str,
+    number: int,
+    kind: int = _CUBE,
+    *,
+    action: int = _ADD,
+    pose: Any = None,
+    size: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+    points: Sequence[Any] = (),
+) -> Any:
+    r, g, b, a = color
+    nothing = np.zeros(0, np.uint8)
+    return host.make(
+        "visualization_msgs/msg/Marker",
+        header=header,
+        ns=namespace,
+        id=number,
+        type=kind,
+        action=action,
+        pose=pose_message(host, np.eye(4)) if pose is None else pose,
+        scale=host.make("geometry_msgs/msg/Vector3", x=size[0], y=size[1], z=size[2]),
+        color=host.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a),
+        lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
+        frame_locked=False,
+        points=list(points),
+        colors=[],
+        texture_resource="",
+        texture=host.make("sensor_msgs/msg/CompressedImage", header=host.header(0, ""), format="", data=nothing),
+        uv_coordinates=[],
+        text="",
+        mesh_resource="",
+        mesh_file=host.make("visualization_msgs/msg/MeshFile", filename="", data=nothing),
+        mesh_use_embedded_materials=False,
+    )
