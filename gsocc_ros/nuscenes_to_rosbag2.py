@@ -100,13 +100,41 @@ def nuscenes_to_rosbag2(
         raise OutputExistsError(out, "output", "a path that does not exist yet", "something is there")
     nusc = open_nuscenes(dataroot, version)
     choose_scenes(nusc, None, [scene])
+    write_scene(nusc, out, scene, storage, distro, occupancy, sweeps)
+
+
+def write_scene(
+    nusc: Any,
+    out: str,
+    scene: str,
+    storage: Storage = "mcap",
+    distro: Distro = "jazzy",
+    occupancy: str | None = OCC3D_FOLDER,
+    sweeps: bool = True,
+    quiet: bool = False,
+) -> int:
+    """:func:`nuscenes_to_rosbag2` for tables that are open already.
+
+    Args:
+        nusc: The devkit's NuScenes.
+        out: Recording folder to make.
+        scene: Scene name.
+        storage: mcap or sqlite3.
+        distro: Oldest ROS 2 distribution that must read it.
+        occupancy: Folder of Occ3D labels, or None.
+        sweeps: Write the readings between key frames too.
+        quiet: Show no progress.
+
+    Returns:
+        Number of messages.
+    """
     drive = next(s for s in nusc.scene if s["name"] == scene)
     host, types = rosbags_host(distro)
     source = _Scene(nusc, drive, host, occupancy, sweeps)
     events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
     with new_bag(out, storage, distro) as writer:
         connections: dict[str, Connection] = {}
-        for event in tqdm(events, desc=scene, unit="msg"):
+        for event in tqdm(events, desc=scene, unit="msg", disable=quiet):
             if event.topic not in connections:
                 connections[event.topic] = writer.add_connection(
                     event.topic, event.message_type, typestore=types, offered_qos_profiles=[event.qos]
@@ -115,6 +143,7 @@ def nuscenes_to_rosbag2(
             writer.write(connections[event.topic], event.stamp_ns, raw)
         for key, value in source.custom_data().items():
             writer.set_custom_data(key, value)
+    return len(events)
 
 
 def topic_of(channel: str) -> str:
@@ -323,15 +352,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = jsonargparse.ArgumentParser(prog="nuscenes_to_rosbag2", description="nuScenes scenes as recordings.")
     parser.add_argument("dataroot", type=str, help="a tree in nuScenes layout")
-    parser.add_argument("out", type=str, help="recording folder to make")
+    parser.add_argument("out", type=str, help="recording folder to make; with --split a folder of recordings")
+    parser.add_argument("--scene", type=str, help="write this scene")
+    parser.add_argument("--split", type=str, help="write all scenes of a split, or of the version (all)")
     parser.add_argument(
         "--sweeps", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True,
         help="write the readings between key frames too",
     )  # fmt: skip
-    parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out", "sweeps"})
-    options = parser.instantiate_classes(parser.parse_args(arguments))
+    parser.add_argument("--jobs", type=int, help="with --split: scenes at the same time; default: one per core")
+    parser.add_argument("--resume", action="store_true", help="with --split: go on in an existing folder")
+    parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", "sweeps"})
+    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    scene, split = options.pop("scene"), options.pop("split")
+    jobs, resume = options.pop("jobs"), options.pop("resume")
+    if (scene is None) == (split is None):
+        parser.error("give either --scene NAME or --split NAME")
     try:
-        nuscenes_to_rosbag2(**options.as_dict())
+        if scene is not None:
+            nuscenes_to_rosbag2(scene=scene, **options)
+        else:
+            from gsocc_ros.convert_scenes import convert_scenes
+
+            convert_scenes(split=None if split == "all" else split, jobs=jobs, resume=resume, **options)
     except GsoccError as error:
         if os.environ.get("GSOCC_DEBUG"):
             raise
