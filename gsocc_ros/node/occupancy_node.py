@@ -14,16 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rclpy
 import torch
-from message_filters import SimpleFilter
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
@@ -32,11 +30,13 @@ from gsocc_core.errors import GsoccError
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.fusion import FusedMap, FusionArgs
 from gsocc_ros.message_host import find_share_file, rclpy_host
-from gsocc_ros.messages import class_table, read_class_table, read_occupancy, voxel_cloud
+from gsocc_ros.messages import class_table, voxel_cloud
 from gsocc_ros.navigation import ObstacleRule
 from gsocc_ros.node.health import Health, Limits
+from gsocc_ros.node.live_evaluation import LiveEvaluation
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
+from gsocc_ros.node.watched_subscriber import WatchedSubscriber
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.outputs import (
     CLASSES_TOPIC,
@@ -49,13 +49,7 @@ from gsocc_ros.outputs import (
     OutputMessages,
 )
 from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
-from gsocc_ros.replay_score import ReplayScore, Track
 from gsocc_ros.rig import Rig
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 #: Longest wait for the worker when the node stops; a prediction in hand takes less.
 STOP_WAIT_S = 30.0
@@ -80,27 +74,6 @@ def told(transition: Transition) -> Transition:
     return wrapped
 
 
-class WatchedSubscriber(SimpleFilter):
-    """The source of a chain of message filters that tells of QoS mismatches; message_filters' own one is silent then.
-
-    Args:
-        node: Whose subscription.
-        kind: Message class.
-        topic: Topic.
-        qos: QoS of the subscription.
-        mismatch: Told the policy's name when a publisher's QoS does not fit.
-    """
-
-    def __init__(
-        self, node: LifecycleNode, kind: type, topic: str, qos: QoSProfile, mismatch: Callable[[str], None]
-    ) -> None:
-        super().__init__()
-        events = SubscriptionEventCallbacks(
-            incompatible_qos=lambda event: mismatch(qos_policy_name_from_kind(event.last_policy_kind).lower())
-        )
-        self.subscription = node.create_subscription(kind, topic, self.signalMessage, qos, event_callbacks=events)
-
-
 class OccupancyNode(LifecycleNode):
     """Semantic occupancy from a rig's cameras.
 
@@ -119,8 +92,7 @@ class OccupancyNode(LifecycleNode):
         self._pipeline: OccupancyPipeline | None = None
         self._messages: OutputMessages | None = None
         self._health: Health | None = None
-        self._score: ReplayScore | None = None
-        self._tables: dict[str, Any] = {}
+        self._evaluation: LiveEvaluation | None = None
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._rule = ObstacleRule()
@@ -130,7 +102,6 @@ class OccupancyNode(LifecycleNode):
         self._enabled = True
         self._fused: FusedMap | None = None
         self._latest: Occupancy | None = None
-        self._last_truth_s: float | None = None
         self._logged: dict[str, float] = {}
         self._worker = Worker(self._work, self._lost)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -192,7 +163,7 @@ class OccupancyNode(LifecycleNode):
         self._diagnostics = self.create_publisher(status, "/diagnostics", 10)
         self._make_services()
         if self.settings.evaluate:
-            self._score = ReplayScore(None, Track({}, np.zeros(3)), GROUND_TRUTH_TOPIC)
+            self._evaluation = LiveEvaluation()
             cloud = self._host.message_class("sensor_msgs/msg/PointCloud2")
             self._truth_voxels = self.create_publisher(cloud, TRUTH_VOXELS_TOPIC, QoSProfile(depth=1))
         self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
@@ -217,8 +188,8 @@ class OccupancyNode(LifecycleNode):
         names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
         for wanted in pipeline.subscriptions:
             self._subscribe(wanted, names.get(wanted.topic))
-        if self._score is not None:
-            self._subscribe_truth()
+        if self._evaluation is not None:
+            self._subscribe_truth(self._evaluation)
         period = self.settings.diagnostics_period_s
         self._timer = self.create_timer(period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if is_demo:
@@ -273,7 +244,8 @@ class OccupancyNode(LifecycleNode):
             self.destroy_service(service)
         self._outputs, self._services_made = {}, []
         self._diagnostics = self._truth_voxels = None
-        self._pipeline = self._predictor = self._messages = self._health = self._latest = self._score = None
+        self._pipeline = self._predictor = self._messages = self._health = self._latest = None
+        self._evaluation = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -334,34 +306,24 @@ class OccupancyNode(LifecycleNode):
         subscriber.registerCallback(receive)
         self._inputs.append(subscriber.subscription)
 
-    def _subscribe_truth(self) -> None:
+    def _subscribe_truth(self, evaluation: LiveEvaluation) -> None:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         table, truth = (
             self._host.message_class(f"gsocc_ros/msg/{kind}") for kind in ("SemanticClassTable", "SemanticOccupancy")
         )
-        pairs = (
-            (table, TRUTH_CLASSES_TOPIC, self._receive_table, latched),
-            (truth, GROUND_TRUTH_TOPIC, self._receive_truth, QoSProfile(depth=5)),
-        )
-        self._inputs += [self.create_subscription(kind, topic, call, qos) for kind, topic, call, qos in pairs]
 
-    def _receive_table(self, message: Any) -> None:
-        self._tables[message.id] = read_class_table(message)
-
-    def _receive_truth(self, message: Any) -> None:
-        score, classes = self._score, self._tables.get(message.class_table_id)
-        if score is None or classes is None:
-            self._complain("truth", f"{GROUND_TRUTH_TOPIC}: no class table {message.class_table_id!r} came before it")
-            return
-        self._last_truth_s = time.monotonic()
-        stamp = stamp_ns(message.header)
-        try:
-            truth = read_occupancy(message, classes, GROUND_TRUTH_TOPIC)
+        def receive(message: Any) -> None:
+            try:
+                grid = evaluation.add_truth(message, time.monotonic())
+            except GsoccError as error:
+                self._lost(error)
+                return
             if self._truth_voxels.get_subscription_count() > 0:
-                self._truth_voxels.publish(voxel_cloud(self._host, truth, stamp, message.header.frame_id))
-            score.add_truth(stamp, truth)
-        except GsoccError as error:
-            self._lost(error)
+                header = message.header
+                self._truth_voxels.publish(voxel_cloud(self._host, grid, stamp_ns(header), header.frame_id))
+
+        self._inputs.append(self.create_subscription(table, TRUTH_CLASSES_TOPIC, evaluation.add_table, latched))
+        self._inputs.append(self.create_subscription(truth, GROUND_TRUTH_TOPIC, receive, QoSProfile(depth=5)))
 
     # ---- work: in the worker's thread --------------------------------------------------------------------------------
 
@@ -393,8 +355,8 @@ class OccupancyNode(LifecycleNode):
                 self._outputs[topic].publish(message)
         health.output(latency_ms, occupancy.ready.synced.spread_ns * 1e-6, time.monotonic())
         self._latest = occupancy
-        if self._score is not None:
-            self._score.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
+        if self._evaluation is not None:
+            self._evaluation.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
 
     def _lost(self, error: Exception) -> None:
         if self._health is not None:
@@ -431,18 +393,13 @@ class OccupancyNode(LifecycleNode):
         ]
         header = self._host.header(self.get_clock().now().nanoseconds, "")
         self._diagnostics.publish(make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=statuses))
-        if self._last_truth_s is not None and now - self._last_truth_s > self.settings.evaluate_idle_s:
+        if self._evaluation is not None and self._evaluation.is_over(now, self.settings.evaluate_idle_s):
             self._log_evaluation()
 
     def _log_evaluation(self) -> None:
-        score, self._last_truth_s = self._score, None
-        if score is None or not score.scored:
-            return
-        result = score.scores()
-        pipeline = self._pipeline
-        counts = "" if pipeline is None else f", {pipeline.counters().superseded} sets superseded"
-        shown = [f"{k} {100 * v:.2f} %" for k, v in (("mIoU", result.miou), ("IoU", result.iou)) if v is not None]
-        self.get_logger().info(f"evaluation: {score.scored} sets scored, {', '.join(shown)}{counts}")
+        summary = None if self._evaluation is None else self._evaluation.summary()
+        if summary is not None and self._pipeline is not None:
+            self.get_logger().info(f"evaluation: {summary}, {self._pipeline.counters().superseded} sets superseded")
 
     # ---- services ----------------------------------------------------------------------------------------------------
 
