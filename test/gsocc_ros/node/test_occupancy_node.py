@@ -342,3 +342,27 @@ def test_launch_plays_a_drive_and_scores_it(tiny_tree, tiny_bundle, tmp_path):
     assert "evaluation: " in output, output
     assert "sets scored" in output
     assert "process has died" not in output, output
+
+
+@pytest.mark.slow
+def test_a_long_run_keeps_its_memory(watch, bag):
+    """A recording again and again, GSOCC_SOAK_S seconds long (ten minutes): pytest -m 'ros and slow'."""
+    seconds = float(os.environ.get("GSOCC_SOAK_S", "600"))
+    watcher = watch()
+    process = player(bag, "--loops", 100_000)
+    sizes, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(seconds / 20)
+        sizes.append(resident_mb())
+        watcher.grids.clear()
+        watcher.clouds.clear()
+        watcher.stages.clear()
+        watcher.statuses.clear()
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
+    print(f"resident memory, MB: {[round(size) for size in sizes]}")
+    assert sizes[-1] - sizes[4] < 0.1 * sizes[4], sizes
+    before = len(watcher.grids)
+    play(bag)
+    watcher.wait(lambda: len(watcher.grids) > before)
