@@ -19,8 +19,8 @@ from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 GROUPS = {
     "ground": ("driveable_surface", "other_flat", "sidewalk", "terrain"),
     "upright": (
-        "barrier", "bicycle", "bus", "car", "construction_vehicle", "motorcycle", "pedestrian", "traffic_cone", "trailer",
-        "truck", "manmade", "vegetation",
+        "barrier", "bicycle", "bus", "car", "construction_vehicle", "motorcycle", "pedestrian", "traffic_cone",
+        "trailer", "truck", "manmade", "vegetation",
     ),
 }  # fmt: skip
 REACH = (0, 1, 2, 3)
