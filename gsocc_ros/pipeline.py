@@ -201,6 +201,24 @@ class OccupancyPipeline:
             self._calibration_changes,
         )
 
+    def transform_faults(self) -> dict[str, str]:
+        """Frames in use that are not connected at present.
+
+        Returns:
+            Reason per camera whose frame has no way to the base frame, and under the fixed frame's name when the base
+            frame has no way there. Only cameras whose CameraInfo came are asked.
+        """
+        asked: dict[str, tuple[str, str]] = {}
+        with self._lock:
+            for camera in self.rig.cameras:
+                calibration = self._calibrations.get(camera.name)
+                if calibration is not None:
+                    asked[camera.name] = (self.rig.base_frame, camera.frame or calibration.frame)
+            if asked and self.rig.fixed_frame is not None:
+                asked[self.rig.fixed_frame] = (self.rig.fixed_frame, self.rig.base_frame)
+            found = {name: self._transforms.fault(*pair) for name, pair in asked.items()}
+        return {name: reason for name, reason in found.items() if reason is not None}
+
     def use(self, predictor: Predictor) -> None:
         """Go on with another model; not while :meth:`predict` runs."""
         self._predictor, self._last = predictor, None

@@ -167,6 +167,14 @@ class TransformBuffer:
             quat = quat / np.linalg.norm(quat)
             link.insert(stamp_ns, quat, np.asarray(translation_m, np.float64), self._history_ns, self._jump_ns)
 
+    def fault(self, target: str, source: str) -> str | None:
+        """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
+        try:
+            self.lookup(target, source)
+        except DataError as error:
+            return str(error)
+        return None
+
     def lookup(self, target: str, source: str, stamp_ns: int | None = None, tolerance_ns: int = 0) -> np.ndarray:
         """Pose of ``source`` in ``target``.
 

@@ -130,6 +130,23 @@ def test_without_odometry_the_robot_counts_as_standing_still(robot):
     assert play(events, still).counters.without_ego_motion == 0
 
 
+def test_frames_that_are_not_connected_are_told_once_their_camera_is_known(robot):
+    pipeline = OccupancyPipeline(NUSCENES, Recorder())
+    assert pipeline.transform_faults() == {}
+    events = robot(NUSCENES, frames={"CAM_BACK": "rear_cam"}, cycles=1).events()
+    for event in events:
+        if event.topic.endswith("camera_info"):
+            pipeline.feed(event.topic, event.message)
+    assert set(pipeline.transform_faults()) == {*(c.name for c in NUSCENES.cameras), NUSCENES.fixed_frame}
+    for event in events:
+        if event.topic in {"/tf", "/tf_static"}:
+            pipeline.feed(event.topic, event.message)
+    faults = pipeline.transform_faults()
+    assert set(faults) == {"CAM_BACK"}
+    assert "rear_cam" in faults["CAM_BACK"]
+    pipeline.close()
+
+
 def test_a_wrong_frame_names_topic_frame_and_tree(robot):
     drive = robot(NUSCENES, frames={"CAM_BACK": "rear_cam"}, cycles=6)
     with pytest.raises(DataError, match=r"/cam_back/image/compressed: frame_id: .*base_link.*'rear_cam'.*'cam_back'"):
