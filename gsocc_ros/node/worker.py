@@ -22,14 +22,16 @@ class Worker:
         >>> worker.start(); worker.wake(); done.wait(5.0)
         True
         >>> worker.stop()
+        True
     """
 
     def __init__(
         self, work: Callable[[], None], on_error: Callable[[Exception], None], name: str = "occupancy"
     ) -> None:
         self._work, self._on_error, self._name = work, on_error, name
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._wake, self._stop = threading.Event(), threading.Event()  # each thread keeps those that it started with
         self._thread: threading.Thread | None = None
+        self._before: threading.Thread | None = None  # was told to stop, may still work
 
     @property
     def running(self) -> bool:
@@ -40,9 +42,10 @@ class Worker:
         """Start the thread, if it does not run yet."""
         if self.running:
             return
-        self._wake.clear()
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        # New events: a thread that did not end in time must still find its own order to stop.
+        self._wake, self._stop = threading.Event(), threading.Event()
+        arguments = (self._wake, self._stop, self._before)
+        self._thread = threading.Thread(target=self._run, args=arguments, name=self._name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -61,16 +64,19 @@ class Worker:
         self._stop.set()
         self._wake.set()
         thread, self._thread = self._thread, None
+        self._before = thread or self._before
         if thread is None or thread is threading.current_thread():
             return True
         thread.join(timeout_s)
         return not thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, wake: threading.Event, stop: threading.Event, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         while True:
-            self._wake.wait()
-            self._wake.clear()
-            if self._stop.is_set():
+            wake.wait()
+            wake.clear()
+            if stop.is_set():
                 return
             try:
                 self._work()

@@ -72,3 +72,32 @@ def test_stop_waits_for_the_work_in_hand_and_it_can_start_again():
         assert ended.is_set()
         assert not worker.running
     assert not [thread for thread in threading.enumerate() if thread.name == "occupancy"]
+
+
+def test_a_thread_that_did_not_end_in_time_ends_and_never_works_beside_the_next():
+    go, lock, overlaps, calls = threading.Event(), threading.Lock(), [], []
+
+    def work():
+        overlaps.append(not lock.acquire(blocking=False))
+        calls.append(threading.current_thread())
+        go.wait(5.0)
+        lock.release()
+
+    worker = Worker(work, on_error=overlaps.append)
+    worker.start()
+    worker.wake()
+    while not calls:
+        time.sleep(0.01)
+    assert not worker.stop(0.05)
+    worker.start()
+    worker.wake()
+    time.sleep(0.1)
+    assert len(calls) == 1
+    go.set()
+    deadline = time.monotonic() + 5.0
+    while len(calls) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert worker.stop(5.0)
+    assert len(set(calls)) == 2
+    assert overlaps == [False, False]
+    assert not calls[0].is_alive()
