@@ -15,6 +15,8 @@ from gsocc_ros.pipeline import PipelineCounters
 
 #: Events that rates and percentiles look back at.
 WINDOW = 100
+#: A fault is told for so long, seconds.
+RECENT_S = 10.0
 
 
 class Level(IntEnum):
@@ -79,6 +81,19 @@ class Limits:
     latency_budget_ms: float = 500.0
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What is asked at the moment of judging.
+
+    Attributes:
+        transform_faults: Camera, or the fixed frame, that cannot be placed, with the reason.
+        gpu_memory_mb: Memory that PyTorch holds; None = no GPU.
+    """
+
+    transform_faults: Mapping[str, str] = field(default_factory=dict)
+    gpu_memory_mb: float | None = None
+
+
 class Health:
     """Collects what happens to the node and judges it. All times are seconds of one steady clock.
 
@@ -98,6 +113,7 @@ class Health:
         self._errors = 0
         self._error: tuple[float, str] | None = None
         self._qos: dict[str, str] = {}
+        self._motion_lost = (0, float("-inf"))  # sets without ego motion, and when the last one was noticed
         self.enabled = True
 
     def picture(self, camera: str, now_s: float) -> None:
@@ -130,25 +146,34 @@ class Health:
         """Another bundle is in use."""
         self._model_id, self._is_demo = model_id, is_demo
 
-    def judge(self, counters: PipelineCounters, limits: Limits, now_s: float) -> list[Status]:
+    def judge(
+        self, counters: PipelineCounters, limits: Limits, now_s: float, around: Surroundings | None = None
+    ) -> list[Status]:
         """All statuses.
 
         Rules: a camera is an ERROR when it was silent for ``stale_s`` and a WARN when its QoS does not match. The
-        output is an ERROR when it was silent for ``stale_s`` while every camera sends, and a WARN when sets were lost
-        to errors in the last 10 s or ego motion is missing. Latency is a WARN above the budget and an ERROR above twice
+        output is an ERROR when it was silent for ``stale_s`` while every camera sends, and a WARN when in the last 10 s
+        sets were lost to errors or made without ego motion, or when the QoS of another input does not match.
+        Transforms are an ERROR when a camera's frame is not connected to the base frame and a WARN when the base frame
+        is not connected to the fixed frame. Latency is a WARN above the budget and an ERROR above twice
         the budget. The model is a WARN while it is the demo bundle.
 
         Args:
             counters: The pipeline's counters.
             limits: Limits in force.
             now_s: Time.
+            around: Transforms and memory.
 
         Returns:
-            One status per camera, then output, latency and model.
+            One status per camera, then output, transforms, latency and model.
         """
+        around = around or Surroundings()
+        if counters.without_ego_motion > self._motion_lost[0]:
+            self._motion_lost = (counters.without_ego_motion, now_s)
         cameras = [self._camera(name, counters, limits, now_s) for name in self._topics]
         seeing = all(status.level < Level.ERROR for status in cameras)
-        return [*cameras, self._output(counters, limits, now_s, seeing), self._latency_status(limits), self._model()]
+        output = self._output(counters, limits, now_s, seeing)
+        return [*cameras, output, self._transforms(around), self._latency_status(limits), self._model(around)]
 
     def _camera(self, name: str, counters: PipelineCounters, limits: Limits, now_s: float) -> Status:
         arrivals, counts = self._pictures[name], counters.cameras[name]
@@ -165,12 +190,14 @@ class Health:
         }
         silent = now_s - self._since if age is None else age
         title = f"camera {name}"
-        if self._topics[name] in self._qos:
-            policy = self._qos[self._topics[name]]
-            return Status(Level.WARN, title, f"a publisher's QoS does not match: {policy}", values)
+        policy = self._qos.get(self._topics[name])
+        mismatch = "" if policy is None else f"a publisher's QoS does not match: {policy}"
         if silent > limits.stale_s:
             kind = "no picture yet" if age is None else f"silent for {age:.1f} s"
-            return Status(Level.ERROR, title, f"{kind} on {self._topics[name]}", values)
+            reason = f"; {mismatch}" if mismatch else ""
+            return Status(Level.ERROR, title, f"{kind} on {self._topics[name]}{reason}", values)
+        if mismatch:
+            return Status(Level.WARN, title, mismatch, values)
         return Status(Level.OK, title, "receiving", values)
 
     def _output(self, counters: PipelineCounters, limits: Limits, now_s: float, seeing: bool) -> Status:
@@ -189,13 +216,17 @@ class Health:
         if not self.enabled:
             return Status(Level.OK, "output", "disabled by ~/enable", values)
         silent = now_s - self._since if age is None else age
-        recent = self._error is not None and now_s - self._error[0] < 10.0
+        recent = self._error is not None and now_s - self._error[0] < RECENT_S
         if silent > limits.stale_s and seeing:
             why = self._error[1] if recent and self._error is not None else "no complete set of pictures"
             return Status(Level.ERROR, "output", f"nothing published for {silent:.1f} s: {why}", values)
         if recent and self._error is not None:
             return Status(Level.WARN, "output", f"sets are lost: {self._error[1]}", values)
-        if counters.without_ego_motion:
+        unheard = {topic: policy for topic, policy in self._qos.items() if topic not in self._topics.values()}
+        if unheard:
+            text = ", ".join(f"{topic}: {policy}" for topic, policy in unheard.items())
+            return Status(Level.WARN, "output", f"a publisher's QoS does not match on {text}", values)
+        if now_s - self._motion_lost[1] < RECENT_S:
             return Status(Level.WARN, "output", "sets without ego motion: no transform to the fixed frame", values)
         return Status(Level.OK, "output", "publishing" if age is not None else "waiting for pictures", values)
 
@@ -214,8 +245,19 @@ class Health:
         text = "within" if level == Level.OK else "above"
         return Status(level, "latency", f"p95 {p95:.0f} ms, {text} the budget", values)
 
-    def _model(self) -> Status:
+    def _transforms(self, around: Surroundings) -> Status:
+        faults = dict(around.transform_faults)
+        cameras = [name for name in self._topics if name in faults]
+        if cameras:
+            return Status(Level.ERROR, "transforms", f"no way to {', '.join(cameras)}: {faults[cameras[0]]}", faults)
+        if faults:
+            return Status(Level.WARN, "transforms", next(iter(faults.values())), faults)
+        return Status(Level.OK, "transforms", "every frame in use is connected")
+
+    def _model(self, around: Surroundings) -> Status:
         values = {"bundle": self._model_id}
+        if around.gpu_memory_mb is not None:
+            values["gpu_memory_mb"] = f"{around.gpu_memory_mb:.0f}"
         if self._is_demo:
             text = "the demo bundle is in use: trained on synthetic drives, it knows nothing of real streets"
             return Status(Level.WARN, "model", text, values)

@@ -5,25 +5,18 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import rclpy
 import torch
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from std_srvs.srv import SetBool, Trigger
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import GsoccError
@@ -32,10 +25,10 @@ from gsocc_ros.fusion import FusedMap, FusionArgs
 from gsocc_ros.message_host import find_share_file, rclpy_host
 from gsocc_ros.messages import class_table, voxel_cloud
 from gsocc_ros.navigation import ObstacleRule
-from gsocc_ros.node.health import Health, Limits
+from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.live_evaluation import LiveEvaluation
-from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings
-from gsocc_ros.node.snapshot import save_snapshot
+from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
+from gsocc_ros.node.services import OccupancyServices
 from gsocc_ros.node.watched_subscriber import WatchedSubscriber
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.outputs import (
@@ -88,22 +81,23 @@ class OccupancyNode(LifecycleNode):
             self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
         self.settings = self._read_settings()
         self._host = rclpy_host()
-        self._predictor: OccupancyPredictor | None = None
-        self._pipeline: OccupancyPipeline | None = None
-        self._messages: OutputMessages | None = None
-        self._health: Health | None = None
+        self.predictor: OccupancyPredictor | None = None
+        self.pipeline: OccupancyPipeline | None = None
+        self.messages: OutputMessages | None = None
+        self.health: Health | None = None
         self._evaluation: LiveEvaluation | None = None
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._rule = ObstacleRule()
+        self._offered: OccupancyServices | None = None
         self._diagnostics: Any = None
         self._truth_voxels: Any = None
         self._timer: Any = None
-        self._enabled = True
-        self._fused: FusedMap | None = None
-        self._latest: Occupancy | None = None
+        self.enabled = True
+        self.fused: FusedMap | None = None
+        self.latest: Occupancy | None = None
         self._logged: dict[str, float] = {}
-        self._worker = Worker(self._work, self._lost)
+        self.worker = Worker(self._work, self._lost)
         self.add_on_set_parameters_callback(self._check_parameters)
         self._start: Any = None
         if self.settings.auto_activate:
@@ -120,7 +114,7 @@ class OccupancyNode(LifecycleNode):
         for name, value in values.items():
             if (fault := known[name].check(value)) is not None:
                 return SetParametersResult(successful=False, reason=f"{name}: expected {fault}")
-            if known[name].fixed and self._pipeline is not None:
+            if known[name].fixed and self.pipeline is not None:
                 reason = f"{name}: only changes while the node is unconfigured (ros2 lifecycle set ... cleanup)"
                 return SetParametersResult(successful=False, reason=reason)
         self.settings = NodeSettings.of({**vars(self.settings), **values})
@@ -143,25 +137,24 @@ class OccupancyNode(LifecycleNode):
             rig = Rig.load(self.settings.rig)
             ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
             self._rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
-            predictor = self._load(self.settings.bundle, len(rig.cameras))
-            self._pipeline = OccupancyPipeline(
-                rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s
-            )
+            predictor = self.load(self.settings.bundle, len(rig.cameras))
+            self.pipeline = OccupancyPipeline(rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s)
         except GsoccError as error:
             self.get_logger().error(f"configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._predictor = predictor
-        self._messages = self._output_messages(rig, predictor)
-        self._fused = self._fused_map(rig)
-        for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if self._fused else {})}.items():
+        self.predictor = predictor
+        self.messages = self._output_messages(rig, predictor)
+        self.fused = self._fused_map(rig)
+        for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if self.fused else {})}.items():
             qos = QoSProfile(depth=1)
             if output.latched:
                 qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
             kind = self._host.message_class(output.message_type)
-            self._outputs[topic] = self.create_publisher(kind, topic.lstrip("/"), qos)
+            overrides = QoSOverridingOptions.with_default_policies()
+            self._outputs[topic] = self.create_publisher(kind, topic.lstrip("/"), qos, qos_overriding_options=overrides)
         status = self._host.message_class("diagnostic_msgs/msg/DiagnosticArray")
         self._diagnostics = self.create_publisher(status, "/diagnostics", 10)
-        self._make_services()
+        self._offered = OccupancyServices(self)
         if self.settings.evaluate:
             self._evaluation = LiveEvaluation()
             cloud = self._host.message_class("sensor_msgs/msg/PointCloud2")
@@ -173,18 +166,15 @@ class OccupancyNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and begin."""
         result = super().on_activate(state)
-        pipeline, predictor = self._pipeline, self._predictor
+        pipeline, predictor = self.pipeline, self.predictor
         assert pipeline is not None
         assert predictor is not None
         topics = {camera.name: self._absolute(camera.topic) for camera in pipeline.rig.cameras}
-        demo = str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
-        is_demo = self.settings.bundle in {"", demo}
-        self._health = Health(topics, predictor.bundle.id, is_demo, time.monotonic())
-        self._health.enabled = self._enabled
-        stamp = self.get_clock().now().nanoseconds
-        table = class_table(self._host, predictor.classes, stamp, pipeline.rig.base_frame)
-        self._outputs[CLASSES_TOPIC].publish(table)
-        self._worker.start()
+        is_demo = is_demo_bundle(predictor.bundle.id)
+        self.health = Health(topics, predictor.bundle.id, is_demo, time.monotonic())
+        self.health.enabled = self.enabled
+        self._publish_classes(predictor, pipeline.rig)
+        self.worker.start()
         names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
         for wanted in pipeline.subscriptions:
             self._subscribe(wanted, names.get(wanted.topic))
@@ -228,32 +218,57 @@ class OccupancyNode(LifecycleNode):
         if self._timer is not None:
             self.destroy_timer(self._timer)
             self._timer = None
-        if not self._worker.stop(STOP_WAIT_S):
+        if not self.worker.stop(STOP_WAIT_S):
             self.get_logger().error(f"the worker did not end within {STOP_WAIT_S:.0f} s")
-        if self._pipeline is not None:
-            self._pipeline.reset()
+        if self.pipeline is not None:
+            self.pipeline.reset()
         self._log_evaluation()
 
     def _release(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.close()
+        if self.pipeline is not None:
+            self.pipeline.close()
         for publisher in [*self._outputs.values(), self._diagnostics, self._truth_voxels]:
             if publisher is not None:
                 self.destroy_publisher(publisher)
-        for service in self._services_made:
-            self.destroy_service(service)
-        self._outputs, self._services_made = {}, []
+        if self._offered is not None:
+            self._offered.destroy()
+        self._outputs, self._offered = {}, None
         self._diagnostics = self._truth_voxels = None
-        self._pipeline = self._predictor = self._messages = self._health = self._latest = None
+        self.pipeline = self.predictor = self.messages = self.health = self.latest = None
         self._evaluation = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _load(self, bundle: str, cameras: int) -> OccupancyPredictor:
+    def load(self, bundle: str, cameras: int) -> OccupancyPredictor:
+        """Load a bundle and compile what it needs.
+
+        Args:
+            bundle: Folder or hub id; empty = the demo bundle.
+            cameras: Number of the rig's cameras.
+
+        Raises:
+            GsoccError: it is no bundle, or of no use for this rig.
+        """
         path = bundle or str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
         predictor = OccupancyPredictor.load(path, device=self.settings.device)
         predictor.warm_up(cameras)
         return predictor
+
+    def swap(self, predictor: OccupancyPredictor) -> None:
+        """Go on with another model; the worker must stand still."""
+        assert self.pipeline is not None
+        self.pipeline.use(predictor)
+        self.predictor, self.latest = predictor, None
+        self.messages = self._output_messages(self.pipeline.rig, predictor)
+        if self.fused is not None:
+            self.fused.reset()
+        if self.health is not None:
+            self.health.use_model(predictor.bundle.id, is_demo_bundle(predictor.bundle.id))
+        self._publish_classes(predictor, self.pipeline.rig)
+
+    def _publish_classes(self, predictor: OccupancyPredictor, rig: Rig) -> None:
+        stamp = self.get_clock().now().nanoseconds
+        self._outputs[CLASSES_TOPIC].publish(class_table(self._host, predictor.classes, stamp, rig.base_frame))
 
     def _fused_map(self, rig: Rig) -> FusedMap | None:
         if not self.settings.fuse:
@@ -282,21 +297,21 @@ class OccupancyNode(LifecycleNode):
             durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
         )
         kind = self._host.message_class(wanted.message_type)
-        topic, pipeline, health = wanted.topic, self._pipeline, self._health
+        topic, pipeline, health = wanted.topic, self.pipeline, self.health
         assert pipeline is not None
         assert health is not None
 
         def receive(message: Any) -> None:
             if camera is not None:
                 health.picture(camera, time.monotonic())
-                if not self._enabled:
+                if not self.enabled:
                     return
             try:
                 pipeline.feed(topic, message)
-            except GsoccError as error:
+            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
                 self._lost(error)
             else:
-                self._worker.wake()
+                self.worker.wake()
 
         def mismatch(policy: str) -> None:
             health.incompatible_qos(self._absolute(topic), policy)
@@ -312,29 +327,36 @@ class OccupancyNode(LifecycleNode):
             self._host.message_class(f"gsocc_ros/msg/{kind}") for kind in ("SemanticClassTable", "SemanticOccupancy")
         )
 
+        def receive_table(message: Any) -> None:
+            try:
+                evaluation.add_table(message)
+            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
+                self._lost(error)
+
         def receive(message: Any) -> None:
             try:
                 grid = evaluation.add_truth(message, time.monotonic())
-            except GsoccError as error:
+            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
                 self._lost(error)
                 return
             if self._truth_voxels.get_subscription_count() > 0:
                 header = message.header
                 self._truth_voxels.publish(voxel_cloud(self._host, grid, stamp_ns(header), header.frame_id))
 
-        self._inputs.append(self.create_subscription(table, TRUTH_CLASSES_TOPIC, evaluation.add_table, latched))
+        self._inputs.append(self.create_subscription(table, TRUTH_CLASSES_TOPIC, receive_table, latched))
         self._inputs.append(self.create_subscription(truth, GROUND_TRUTH_TOPIC, receive, QoSProfile(depth=5)))
 
     # ---- work: in the worker's thread --------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        pipeline = self._pipeline
-        while pipeline is not None and self._worker.running and (ready := pipeline.take()) is not None:
-            occupancy = pipeline.predict(ready)
-            self._publish(occupancy)
+        pipeline = self.pipeline
+        if pipeline is None or (ready := pipeline.take()) is None:
+            return
+        self._publish(pipeline.predict(ready))
+        self.worker.wake()  # there may be more
 
     def _publish(self, occupancy: Occupancy) -> None:
-        messages, health = self._messages, self._health
+        messages, health = self.messages, self.health
         assert messages is not None
         assert health is not None
         start = time.perf_counter()
@@ -344,9 +366,9 @@ class OccupancyNode(LifecycleNode):
         built = time.perf_counter()
         latency_ms = {**occupancy.latency_ms, "messages": (built - start) * 1e3}
         T_world_ego = occupancy.ready.T_world_ego
-        if self._fused is not None and T_world_ego is not None:
+        if self.fused is not None and T_world_ego is not None:
             stamp = occupancy.prediction.reference_stamp_ns
-            grid = self._fused.update(occupancy.prediction.grid, T_world_ego, stamp)
+            grid = self.fused.update(occupancy.prediction.grid, T_world_ego, stamp)
             for topic, message in messages.fused(grid, stamp, heard):
                 self._outputs[topic].publish(message)
             latency_ms["fusion"] = (time.perf_counter() - built) * 1e3
@@ -354,13 +376,13 @@ class OccupancyNode(LifecycleNode):
             for topic, message in messages.latency(occupancy.prediction, latency_ms):
                 self._outputs[topic].publish(message)
         health.output(latency_ms, occupancy.ready.synced.spread_ns * 1e-6, time.monotonic())
-        self._latest = occupancy
+        self.latest = occupancy
         if self._evaluation is not None:
             self._evaluation.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
 
     def _lost(self, error: Exception) -> None:
-        if self._health is not None:
-            self._health.error(str(error), time.monotonic())
+        if self.health is not None:
+            self.health.error(str(error), time.monotonic())
         kind = "" if isinstance(error, GsoccError) else f"{type(error).__name__}: "
         self._complain(str(error)[:60], f"a set or message is lost: {kind}{error}")
 
@@ -375,10 +397,12 @@ class OccupancyNode(LifecycleNode):
     # ---- health and evaluation ---------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        pipeline, health, now = self._pipeline, self._health, time.monotonic()
+        pipeline, health, now = self.pipeline, self.health, time.monotonic()
         if pipeline is None or health is None:
             return
         limits = Limits(self.settings.stale_s, self.settings.latency_budget_ms)
+        gpu_mb = torch.cuda.memory_reserved() * 1e-6 if torch.cuda.is_available() else None
+        surroundings = Surroundings(pipeline.transform_faults(), gpu_mb)
         make = self._host.make
         statuses = [
             make(
@@ -389,7 +413,7 @@ class OccupancyNode(LifecycleNode):
                 hardware_id="",
                 values=[make("diagnostic_msgs/msg/KeyValue", key=k, value=v) for k, v in status.values.items()],
             )
-            for status in health.judge(pipeline.counters(), limits, now)
+            for status in health.judge(pipeline.counters(), limits, now, surroundings)
         ]
         header = self._host.header(self.get_clock().now().nanoseconds, "")
         self._diagnostics.publish(make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=statuses))
@@ -398,95 +422,8 @@ class OccupancyNode(LifecycleNode):
 
     def _log_evaluation(self) -> None:
         summary = None if self._evaluation is None else self._evaluation.summary()
-        if summary is not None and self._pipeline is not None:
-            self.get_logger().info(f"evaluation: {summary}, {self._pipeline.counters().superseded} sets superseded")
-
-    # ---- services ----------------------------------------------------------------------------------------------------
-
-    _services_made: Sequence[Any] = ()
-
-    def _make_services(self) -> None:
-        load, save = (self._host.message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot"))
-        self._services_made = [
-            self.create_service(SetBool, "~/enable", self._enable),
-            self.create_service(Trigger, "~/reset", self._reset),
-            self.create_service(load, "~/load_bundle", self._load_bundle),
-            self.create_service(save, "~/save_snapshot", self._save_snapshot),
-        ]
-
-    def _enable(self, request: Any, response: Any) -> Any:
-        self._enabled = request.data
-        if self._health is not None:
-            self._health.enabled = request.data
-        response.success, response.message = True, "enabled" if request.data else "disabled"
-        return response
-
-    def _paused(self, change: Any) -> None:
-        """Run a change while the worker stands still."""
-        running = self._worker.running
-        self._worker.stop(STOP_WAIT_S)
-        try:
-            change()
-        finally:
-            if running:
-                self._worker.start()
-
-    def _reset(self, request: Any, response: Any) -> Any:  # noqa: ARG002 - Trigger has no request
-        assert self._pipeline is not None
-
-        def reset() -> None:
-            assert self._pipeline is not None
-            self._pipeline.reset()
-            if self._fused is not None:
-                self._fused.reset()
-
-        self._paused(reset)
-        response.success, response.message = True, "memory and held pictures dropped"
-        return response
-
-    def _load_bundle(self, request: Any, response: Any) -> Any:
-        assert self._pipeline is not None
-        pipeline = self._pipeline
-        try:
-            predictor = self._load(request.bundle, len(pipeline.rig.cameras))
-        except GsoccError as error:
-            response.success, response.message = False, str(error)
-            return response
-
-        def swap() -> None:
-            pipeline.use(predictor)
-            self._predictor = predictor
-            self._messages = self._output_messages(pipeline.rig, predictor)
-
-        self._paused(swap)
-        self.settings = NodeSettings.of({**vars(self.settings), "bundle": request.bundle})
-        if self._health is not None:
-            self._health.use_model(predictor.bundle.id, is_demo=not request.bundle)
-        stamp = self.get_clock().now().nanoseconds
-        self._outputs[CLASSES_TOPIC].publish(class_table(self._host, predictor.classes, stamp, pipeline.rig.base_frame))
-        response.success, response.message = True, predictor.bundle.id
-        return response
-
-    def _save_snapshot(self, request: Any, response: Any) -> Any:
-        occupancy, pipeline, predictor = self._latest, self._pipeline, self._predictor
-        if occupancy is None or pipeline is None or predictor is None:
-            response.success, response.message = False, "no prediction was made yet"
-            return response
-        folder = request.folder
-        if not folder:
-            root = Path(self.settings.snapshot_dir)
-            stamp = occupancy.prediction.reference_stamp_ns
-            names = (
-                root / f"{stamp}{suffix}" for suffix in itertools.chain([""], (f"_{i}" for i in itertools.count(2)))
-            )
-            folder = str(next(name for name in names if not name.exists()))
-        try:
-            saved = save_snapshot(folder, occupancy, pipeline.rig, predictor.bundle.id)
-        except (GsoccError, OSError) as error:
-            response.success, response.message = False, str(error)
-            return response
-        response.success, response.message = True, str(saved.resolve())
-        return response
+        if summary is not None and self.pipeline is not None:
+            self.get_logger().info(f"evaluation: {summary}, {self.pipeline.counters().superseded} sets superseded")
 
 
 def _descriptor(parameter: Any) -> ParameterDescriptor:
@@ -500,44 +437,3 @@ def _descriptor(parameter: Any) -> ParameterDescriptor:
         else:
             descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
     return descriptor
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """``ros2 run gsocc_ros occupancy_node``.
-
-    Args:
-        arguments: Command line; None = that of the process.
-
-    Returns:
-        0 after a clean end, by a signal or otherwise; 2 when the node could not start.
-    """
-    ended = False
-
-    def end(*_: Any) -> None:
-        nonlocal ended
-        ended = True
-
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    executor = SingleThreadedExecutor()
-    try:
-        node = OccupancyNode()
-    except GsoccError as error:
-        rclpy.logging.get_logger("occupancy").error(str(error))
-        rclpy.shutdown()
-        return 2
-    executor.add_node(node)
-    try:
-        while rclpy.ok() and not ended:
-            # A wait without end would not notice a signal.
-            executor.spin_once(timeout_sec=0.1)
-    except ExternalShutdownException:
-        pass
-    finally:
-        with suppress(RuntimeError):  # raised when the state allows no shutdown, as after one by a lifecycle manager
-            node.trigger_shutdown()
-        executor.remove_node(node)
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from gsocc_core.errors import ConfigError
@@ -163,6 +166,15 @@ class NodeSettings:
         return cls(**values)
 
 
+def is_demo_bundle(bundle_id: str) -> bool:
+    """Whether a bundle is the one that ships with the package, or a copy of its folder.
+
+    Args:
+        bundle_id: Its id.
+    """
+    return bundle_id == Path(DEMO_BUNDLE).name
+
+
 def parameter_table() -> str:
     """All parameters as a Markdown table, for the documentation.
 
@@ -181,8 +193,29 @@ def parameter_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def parameter_file() -> str:
+    """A parameter file with every parameter at its default, for ``params_file:=`` and ``--params-file``.
+
+    Example:
+        >>> parameter_file().splitlines()[-1]
+        '    snapshot_dir: "snapshots"'
+    """
+    lines = [
+        "# SPDX-FileCopyrightText: 2026 The gsocc authors",
+        "# SPDX-License-Identifier: Apache-2.0",
+        "# Every parameter of the occupancy node with its default. Copy it, keep what you change, and hand it on with",
+        "# params_file:=FILE (ros2 launch) or --ros-args --params-file FILE (ros2 run).",
+        "/**:",
+        "  ros__parameters:",
+    ]
+    for p in PARAMETERS:
+        lines += [f"    # {line}" for line in textwrap.wrap(p.description, 110)]
+        lines.append(f"    {p.name}: {json.dumps(p.default)}")
+    return "\n".join(lines) + "\n"
+
+
 assert {p.name for p in PARAMETERS} == {f.name for f in fields(NodeSettings)}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(parameter_table())
+    sys.stdout.write(parameter_file() if "--yaml" in sys.argv[1:] else parameter_table())

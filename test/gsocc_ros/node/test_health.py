@@ -4,7 +4,7 @@
 
 import pytest
 
-from gsocc_ros.node.health import Arrivals, Health, Level, Limits
+from gsocc_ros.node.health import Arrivals, Health, Level, Limits, Surroundings
 from gsocc_ros.pipeline import PipelineCounters
 from gsocc_ros.synchronizer import CameraCounters
 
@@ -69,6 +69,36 @@ def test_lost_sets_are_a_warning_for_ten_seconds(health):
 def test_missing_ego_motion_is_a_warning(health):
     health.output({"network": 50.0}, 3.0, 0.4)
     assert judged(health, 0.5, without_ego_motion=1)["output"].level == Level.WARN
+    for now_s, sets, level in ((10.4, 1, Level.WARN), (11.0, 1, Level.OK), (12.0, 2, Level.WARN)):
+        health.output({"network": 50.0}, 3.0, now_s)
+        assert judged(health, now_s, without_ego_motion=sets)["output"].level == level
+
+
+def test_a_silent_camera_whose_qos_does_not_match_is_an_error_that_says_so(health):
+    health.incompatible_qos("/rear", "reliability")
+    status = judged(health, 2.0)["camera rear"]
+    assert status.level == Level.ERROR
+    assert "no picture yet on /rear; a publisher's QoS does not match: reliability" in status.message
+
+
+def test_qos_of_other_inputs_is_a_warning_of_the_output(health):
+    health.incompatible_qos("/rear/camera_info", "durability")
+    status = judged(health, 0.1)["output"]
+    assert status.level == Level.WARN
+    assert "/rear/camera_info: durability" in status.message
+
+
+@pytest.mark.parametrize(
+    ("faults", "level"),
+    [({}, Level.OK), ({"odom": "unknown"}, Level.WARN), ({"rear": "lost", "odom": "unknown"}, Level.ERROR)],
+)
+def test_transforms(health, faults, level):
+    around = Surroundings(faults, gpu_memory_mb=1234.4)
+    found = {status.name: status for status in health.judge(counters(), LIMITS, 0.1, around)}
+    assert found["transforms"].level == level
+    assert found["transforms"].values == faults
+    assert ("rear: lost" in found["transforms"].message) == ("rear" in faults)
+    assert found["model"].values["gpu_memory_mb"] == "1234"
 
 
 @pytest.mark.parametrize(("total_ms", "level"), [(90.0, Level.OK), (150.0, Level.WARN), (250.0, Level.ERROR)])

@@ -6,10 +6,18 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gsocc_core.errors import ConfigError
 from gsocc_ros.message_host import find_share_file
-from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, parameter_table
+from gsocc_ros.node.parameters import (
+    DEMO_BUNDLE,
+    PARAMETERS,
+    NodeSettings,
+    is_demo_bundle,
+    parameter_file,
+    parameter_table,
+)
 
 
 def test_list_and_settings_agree():
@@ -43,5 +51,16 @@ def test_the_documentation_holds_the_table():
     assert parameter_table() in text
 
 
+def test_the_parameter_file_ships_and_holds_every_default():
+    text = find_share_file("config/occupancy.params.yaml").read_text(encoding="utf-8")
+    assert text == parameter_file()
+    values = yaml.safe_load(text)["/**"]["ros__parameters"]
+    assert NodeSettings.of(values) == NodeSettings()
+    assert {name: type(value) for name, value in values.items()} == {p.name: type(p.default) for p in PARAMETERS}
+
+
 def test_the_demo_bundle_ships():
-    assert find_share_file(f"{DEMO_BUNDLE}/config.yaml").is_file()
+    shipped = find_share_file(f"{DEMO_BUNDLE}/config.yaml")
+    assert shipped.is_file()
+    assert is_demo_bundle(shipped.parent.name)
+    assert not is_demo_bundle("mine")

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's services: enable, reset, load a bundle, save a snapshot."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from std_srvs.srv import SetBool, Trigger
+
+from gsocc_core.errors import DataError, GsoccError
+from gsocc_ros.message_host import rclpy_host
+from gsocc_ros.node.snapshot import save_snapshot
+
+if TYPE_CHECKING:
+    from gsocc_ros.node.occupancy_node import OccupancyNode
+
+#: Longest wait for the prediction in hand.
+PAUSE_S = 30.0
+
+
+class OccupancyServices:
+    """Offers the services of a configured node.
+
+    Args:
+        node: The node; its pipeline and predictor are there.
+    """
+
+    def __init__(self, node: OccupancyNode) -> None:
+        self._node = node
+        load, save = (rclpy_host().message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot"))
+        offered = (
+            (SetBool, "enable", self._enable),
+            (Trigger, "reset", self._reset),
+            (load, "load_bundle", self._load_bundle),
+            (save, "save_snapshot", self._save_snapshot),
+        )
+        self._made = [node.create_service(kind, f"~/{name}", self._answering(work)) for kind, name, work in offered]
+
+    def destroy(self) -> None:
+        """Offer them no longer."""
+        for service in self._made:
+            self._node.destroy_service(service)
+        self._made = []
+
+    def _answering(self, work: Callable[[Any], str]) -> Callable[[Any, Any], Any]:
+        """A service callback; rclpy would end the process when one raises."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                response.success, response.message = True, work(request)
+            except GsoccError as error:
+                response.success, response.message = False, str(error)
+            except Exception as error:  # noqa: BLE001 - out of memory, a full disk: the caller is told, the node goes on
+                response.success, response.message = False, f"{type(error).__name__}: {error}"
+                self._node.get_logger().error(f"{work.__name__.lstrip('_')}: {response.message}")
+            return response
+
+        return answer
+
+    def _paused(self, change: Callable[[], None]) -> None:
+        """Run a change while the worker stands still."""
+        worker = self._node.worker
+        running = worker.running
+        if not worker.stop(PAUSE_S):
+            if running:
+                worker.start()
+            raise TimeoutError(f"the prediction in hand did not end within {PAUSE_S:.0f} s")
+        try:
+            change()
+        finally:
+            if running:
+                worker.start()
+
+    def _enable(self, request: Any) -> str:
+        node = self._node
+        node.enabled = request.data
+        if node.health is not None:
+            node.health.enabled = request.data
+        return "enabled" if request.data else "disabled"
+
+    def _reset(self, request: Any) -> str:  # noqa: ARG002 - Trigger has no request
+        node = self._node
+
+        def reset() -> None:
+            if node.pipeline is not None:
+                node.pipeline.reset()
+            if node.fused is not None:
+                node.fused.reset()
+
+        self._paused(reset)
+        return "memory and held pictures dropped"
+
+    def _load_bundle(self, request: Any) -> str:
+        node = self._node
+        assert node.pipeline is not None
+        predictor = node.load(request.bundle, len(node.pipeline.rig.cameras))
+        self._paused(lambda: node.swap(predictor))
+        return predictor.bundle.id
+
+    def _save_snapshot(self, request: Any) -> str:
+        node = self._node
+        occupancy = node.latest
+        if occupancy is None or node.pipeline is None or node.predictor is None:
+            raise DataError("~/save_snapshot", "prediction", "one to save", "none yet")
+        folder = request.folder or _free_folder(
+            Path(node.settings.snapshot_dir), occupancy.prediction.reference_stamp_ns
+        )
+        return str(save_snapshot(folder, occupancy, node.pipeline.rig, node.predictor.bundle.id).resolve())
+
+
+def _free_folder(root: Path, stamp_ns: int) -> Path:
+    suffixes = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
+    return next(name for suffix in suffixes if not (name := root / f"{stamp_ns}{suffix}").exists())
