@@ -67,7 +67,7 @@ class FusedMap:
         >>> fused = FusedMap()
         >>> result = fused.update(SemanticGrid(labels, grid, OCC3D_NUSCENES), np.eye(4), 0)
         >>> result.labels.flatten().unique().tolist()
-        [11, 17, 255]
+        [11, 17]
     """
 
     def __init__(self, args: FusionArgs | None = None) -> None:

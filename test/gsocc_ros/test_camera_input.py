@@ -3,6 +3,7 @@
 """CameraInfo and picture messages become cameras and RGB arrays."""
 
 import io
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +39,13 @@ def raw(array, encoding, padding=0):
     height, width = array.shape[:2]
     rows = np.pad(array.reshape(height, -1), ((0, 0), (0, padding)))
     return SimpleNamespace(
-        header=HEADER, encoding=encoding, width=width, height=height, step=rows.shape[1], data=rows.ravel()
+        header=HEADER,
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=rows.shape[1],
+        data=rows.ravel(),
+        is_bigendian=0,
     )
 
 
@@ -103,13 +110,26 @@ def test_raw_encodings_become_rgb(rgb, padding):
     np.testing.assert_array_equal(grey, np.repeat(rgb[..., :1], 3, -1))
 
 
-def test_broken_raw_pictures_are_named(rgb):
-    with pytest.raises(DataError, match=r"/front/image at 3000000007 ns: encoding: .*'rgb8'.*received yuv422"):
+def test_broken_raw_pictures_are_named(rgb, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)  # as without ROS
+    expected = r"/front/image at 3000000007 ns: encoding: .*'rgb8'.*cv_bridge.*not installed.*received yuv422"
+    with pytest.raises(DataError, match=expected):
         read_picture(raw(rgb, "yuv422"), RAW, (36, 64))
     short = raw(rgb, "rgb8")
     short.data = short.data[:-1]
     with pytest.raises(DataError, match="data: expected 36 rows of 192 bytes"):
         read_picture(short, RAW, (36, 64))
+
+
+@pytest.mark.ros
+def test_other_raw_encodings_go_through_cv_bridge():
+    pytest.importorskip("cv_bridge")
+    bayer = raw(np.full((36, 64, 1), 200, np.uint8), "bayer_rggb8")
+    assert (read_picture(bayer, RAW, (36, 64)) == 200).all()
+    deep = raw(np.full((36, 64, 1), 40_000, "<u2").view(np.uint8), "mono16")
+    assert read_picture(deep, RAW, (36, 64)).shape == (36, 64, 3)
+    with pytest.raises(DataError, match="encoding: .*no_such_encoding"):
+        read_picture(raw(np.zeros((36, 64, 3), np.uint8), "no_such_encoding"), RAW, (36, 64))
 
 
 def test_lossless_pictures_come_through_unchanged(rgb):
