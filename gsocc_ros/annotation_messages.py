@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros.message_host import MessageHost
-from gsocc_ros.messages import pose_message
+from gsocc_ros.messages import pose_from_quat
 
 #: visualization_msgs/Marker: types and actions.
 _ARROW, _CUBE, _ADD, _DELETE_ALL = 0, 1, 0, 3
@@ -47,36 +47,51 @@ class BoxRecord:
 
 
 def odometry(
-    host: MessageHost, T_world_base: np.ndarray, velocity_world_m_s: np.ndarray, stamp_ns: int, frames: tuple[str, str]
+    host: MessageHost,
+    quat_wxyz: Sequence[float],
+    position_m: Sequence[float],
+    velocity_world_m_s: Sequence[float],
+    stamp_ns: int,
+    frames: tuple[str, str],
 ) -> Any:
     """A nav_msgs/Odometry.
 
     Args:
         host: Whose message.
-        T_world_base: (4, 4) pose of the base frame in the world.
-        velocity_world_m_s: (3,) velocity of the base in the world.
+        quat_wxyz: (4,) rotation of the base frame in the world, scalar first, any length.
+        position_m: (3,) its position in the world, metres.
+        velocity_world_m_s: (3,) its velocity in the world, metres per second.
         stamp_ns: Stamp.
         frames: Names of the world and the base frame.
 
     Returns:
         The message; its twist is in the base frame, as its definition asks, and its covariances are unknown (zero).
     """
-    velocity = T_world_base[:3, :3].T @ velocity_world_m_s
+    vx, vy, vz = _into_frame(quat_wxyz, velocity_world_m_s)
     zero = host.make("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
-    linear = host.make("geometry_msgs/msg/Vector3", x=float(velocity[0]), y=float(velocity[1]), z=float(velocity[2]))
+    linear = host.make("geometry_msgs/msg/Vector3", x=vx, y=vy, z=vz)
+    pose = pose_from_quat(host, quat_wxyz, position_m)
     return host.make(
         "nav_msgs/msg/Odometry",
         header=host.header(stamp_ns, frames[0]),
         child_frame_id=frames[1],
-        pose=host.make(
-            "geometry_msgs/msg/PoseWithCovariance", pose=pose_message(host, T_world_base), covariance=np.zeros(36)
-        ),
+        pose=host.make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
         twist=host.make(
             "geometry_msgs/msg/TwistWithCovariance",
             twist=host.make("geometry_msgs/msg/Twist", linear=linear, angular=zero),
             covariance=np.zeros(36),
         ),
     )
+
+
+def _into_frame(quat_wxyz: Sequence[float], vector: Sequence[float]) -> tuple[float, float, float]:
+    """A world vector in the axes of a frame with that rotation: v + 2 q x (q x v - w v), q of unit length."""
+    w, x, y, z = (float(value) for value in quat_wxyz)
+    norm = math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w / norm, x / norm, y / norm, z / norm
+    a, b, c = (float(value) for value in vector)
+    p, q, r = y * c - z * b - w * a, z * a - x * c - w * b, x * b - y * a - w * c
+    return a + 2 * (y * r - z * q), b + 2 * (z * p - x * r), c + 2 * (x * q - y * p)
 
 
 def velocities(stamps_ns: Sequence[int], positions_m: np.ndarray) -> np.ndarray:
@@ -107,13 +122,11 @@ def box_markers(host: MessageHost, boxes: Iterable[BoxRecord], stamp_ns: int, fr
     header = host.header(stamp_ns, frame_id)
     markers = [_marker(host, header, "boxes", 0, action=_DELETE_ALL)]
     for k, box in enumerate(boxes):
-        T = rigid_from_quat(box.quat_wxyz, box.center_m)
         width, length, height = (float(v) for v in box.size_wlh_m)
         color = next(c for words, c in _COLORS.items() if box.category.startswith(words))
         size = (length, width, height)
-        markers.append(
-            _marker(host, header, "boxes", k, _CUBE, pose=pose_message(host, T), size=size, color=(*color, 0.5))
-        )
+        pose = pose_from_quat(host, box.quat_wxyz, box.center_m)
+        markers.append(_marker(host, header, "boxes", k, _CUBE, pose=pose, size=size, color=(*color, 0.5)))
         speed = np.asarray(box.velocity_m_s, np.float64)
         if np.isfinite(speed).all() and np.linalg.norm(speed) > 0.2:
             ends = [np.asarray(box.center_m, np.float64), np.asarray(box.center_m) + speed]
@@ -146,7 +159,7 @@ def _marker(
         id=number,
         type=kind,
         action=action,
-        pose=pose_message(host, np.eye(4)) if pose is None else pose,
+        pose=pose_from_quat(host, (1, 0, 0, 0), (0, 0, 0)) if pose is None else pose,
         scale=host.make("geometry_msgs/msg/Vector3", x=size[0], y=size[1], z=size[2]),
         color=host.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a),
         lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),

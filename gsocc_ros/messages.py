@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -298,6 +299,24 @@ def pose_message(host: MessageHost, T: np.ndarray) -> Any:
         "geometry_msgs/msg/Pose",
         position=host.make("geometry_msgs/msg/Point", x=tx, y=ty, z=tz),
         orientation=host.make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
+    )
+
+
+def pose_from_quat(host: MessageHost, quat_wxyz: Any, position_m: Any) -> Any:
+    """A geometry_msgs/Pose from numbers that are a quaternion already, which is faster than by matrices.
+
+    Args:
+        host: Whose message.
+        quat_wxyz: 4 numbers, scalar first, any non-zero length.
+        position_m: 3 numbers, metres.
+    """
+    w, x, y, z = (float(value) for value in quat_wxyz)
+    norm = math.sqrt(w * w + x * x + y * y + z * z)
+    px, py, pz = (float(value) for value in position_m)
+    return host.make(
+        "geometry_msgs/msg/Pose",
+        position=host.make("geometry_msgs/msg/Point", x=px, y=py, z=pz),
+        orientation=host.make("geometry_msgs/msg/Quaternion", x=x / norm, y=y / norm, z=z / norm, w=w / norm),
     )
 
 

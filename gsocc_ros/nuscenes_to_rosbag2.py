@@ -22,7 +22,6 @@ from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import DataError, GsoccError, OutputExistsError
-from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros import messages, sensor_messages
 from gsocc_ros.annotation_messages import BoxRecord, box_markers, odometry, velocities
 from gsocc_ros.bag_files import Distro, Storage, new_bag, qos_profile
@@ -236,8 +235,8 @@ class _Scene:
             yield _Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
 
     def _odom(self, pose: dict[str, Any], speed: np.ndarray, stamp: int) -> Any:
-        T = rigid_from_quat(pose["rotation"], pose["translation"])
-        return odometry(self.host, T, speed, stamp, (WORLD_FRAME, BASE_FRAME))
+        frames = (WORLD_FRAME, BASE_FRAME)
+        return odometry(self.host, pose["rotation"], pose["translation"], speed.tolist(), stamp, frames)
 
     def _boxes(self) -> Iterator[_Event]:
         """Boxes of the key frames; a test split has none, and then there is no such topic."""

@@ -31,9 +31,9 @@ def test_one_pose_stands_still():
 
 
 def test_the_twist_is_in_the_base_frame():
-    T = np.eye(4)
-    T[:2, :2] = [[0, -1], [1, 0]]  # heads along the world's y
-    message = sent(odometry(HOST, T, np.array([0.0, 3.0, 0.0]), 9, ("map", "base_link")), "nav_msgs/msg/Odometry")
+    turned = (math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4))  # heads along the world's y
+    made = odometry(HOST, turned, (1.0, 2.0, 3.0), (0.0, 3.0, 0.0), 9, ("map", "base_link"))
+    message = sent(made, "nav_msgs/msg/Odometry")
     linear = message.twist.twist.linear
     assert (round(linear.x, 9), round(linear.y, 9)) == (3.0, 0.0)
     assert message.pose.pose.orientation.z == pytest.approx(math.sqrt(0.5))
