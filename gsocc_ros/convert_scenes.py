@@ -50,7 +50,8 @@ def convert_scenes(
         occupancy: Folder of Occ3D labels, see :func:`gsocc_ros.nuscenes_to_rosbag2.nuscenes_to_rosbag2`.
         sweeps: Write the readings between key frames too.
         jobs: Scenes written at the same time; None = one per core. Each process holds the tables.
-        resume: Go on in an existing folder: recordings that match the manifest stay, others are written again.
+        resume: Go on in an existing folder: recordings whose files have the manifest's names and sizes stay, others
+            are written again. Contents and options of an earlier run are not compared.
 
     Returns:
         The manifest.

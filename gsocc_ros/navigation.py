@@ -72,8 +72,9 @@ def obstacle_cloud(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, st
 def cost_cells(grid: SemanticGrid, rule: ObstacleRule) -> np.ndarray:
     """State of each column of voxels.
 
-    OCCUPIED: an obstacle voxel between the rule's heights. FREE: none, and some voxel of the column is known: observed,
-    where the grid says what was observed, else labelled as free or ground. UNKNOWN: nothing is known of the column.
+    OCCUPIED: an obstacle voxel between the rule's heights. FREE: none, and some voxel between them is known: observed,
+    where the grid says what was observed, else labelled. UNKNOWN: nothing is known between them; what was seen above or
+    below says nothing about obstacles.
 
     Args:
         grid: Labels (X, Y, Z); its z axis is vertical.
@@ -95,7 +96,7 @@ def cost_cells(grid: SemanticGrid, rule: ObstacleRule) -> np.ndarray:
     known = labels != grid.classes.ignore_id
     if grid.observed is not None:
         known &= grid.observed.cpu().numpy()
-    cells = np.where(known.any(-1), FREE, UNKNOWN).astype(np.int8)
+    cells = np.where(known[..., band].any(-1), FREE, UNKNOWN).astype(np.int8)
     cells[blocked] = OCCUPIED
     return cells
 

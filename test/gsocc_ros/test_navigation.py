@@ -53,12 +53,32 @@ def test_against_a_loop_over_voxels(seed, has_observed, turned):
         if solid:
             points.append(center[:3])
             cells[x, y] = OCCUPIED
-        elif cells[x, y] == UNKNOWN and label != 255 and (observed is None or observed[x, y, z]):
+        elif (
+            cells[x, y] == UNKNOWN
+            and 0.2 <= center[2] <= 2.2
+            and label != 255
+            and (observed is None or observed[x, y, z])
+        ):
             cells[x, y] = FREE
     np.testing.assert_array_equal(cost_cells(grid, RULE), cells)
     cloud = obstacle_cloud(HOST, grid, RULE, 7, "base_link")
     found = np.frombuffer(cloud.data.tobytes(), "<f4").reshape(-1, 3)
     np.testing.assert_allclose(found, np.reshape(points, (-1, 3)), atol=1e-5)
+
+
+def test_what_is_seen_only_above_the_band_is_not_free():
+    labels = np.full((5, 4, 8), 255, np.uint8)
+    labels[2, 2, 0] = 11  # ground, below the band
+    labels[3, 3, 2:5] = 17  # the band itself
+    high = SemanticGrid(
+        torch.full((5, 4, 12), 255, dtype=torch.uint8),
+        VoxelGrid((-2.0, -1.2, -1.0), (0.0, 0.4, 3.8), 0.4),
+        OCC3D_NUSCENES,
+    )
+    high.labels[1, 1, 9:] = 17  # above the band
+    cells = cost_cells(grid_of(labels), RULE)
+    assert (cells[2, 2], cells[3, 3]) == (UNKNOWN, FREE)
+    assert (cost_cells(high, RULE) == UNKNOWN).all()
 
 
 def test_a_cell_of_the_message_lies_where_its_voxels_lie():
