@@ -3,12 +3,16 @@
 """Fixtures that several rooms share: a tiny tree in nuScenes layout, written by hand, and a tiny bundle."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read once, when something first imports triton
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.bundle import save_bundle

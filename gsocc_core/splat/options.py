@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Literal, get_args
 
@@ -65,4 +66,6 @@ def resolve_backend(where: str, backend: Backend, device: torch.device) -> Backe
             raise ConfigError(where, "backend", "an NVIDIA GPU that PyTorch can use, for backend 'cuda'", "none")
         if device.type != "cuda":
             raise ConfigError(where, "backend", "tensors on the GPU for backend 'cuda'", f"tensors on {device}")
+        if where != "splat_to_image" and importlib.util.find_spec("triton") is None:
+            raise ConfigError(where, "backend", "triton (pip install triton), for backend 'cuda'", "not installed")
     return backend

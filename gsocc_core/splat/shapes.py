@@ -41,6 +41,12 @@ class VoxelScenes(NamedTuple):
         return VoxelScenes(*(value[index] for value in self))
 
 
+def flat_scenes(gaussians: Gaussians) -> Gaussians:
+    """(B, N) Gaussians out of (..., N): all batch dimensions flattened into one, also where there is none."""
+    leading = gaussians.batch_shape
+    return gaussians.map(lambda value: value.reshape(math.prod(leading), *value.shape[len(leading) :]))
+
+
 def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> VoxelScenes:
     """Turn scales and quaternions into whitening matrices and boxes, seen from the grid's own frame.
 

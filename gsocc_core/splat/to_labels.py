@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from gsocc_core.errors import ConfigError, ShapeError
@@ -20,7 +22,7 @@ from gsocc_core.splat.options import (
     check_finite,
     resolve_backend,
 )
-from gsocc_core.splat.shapes import scenes_in_grid
+from gsocc_core.splat.shapes import flat_scenes, scenes_in_grid
 from gsocc_core.splat.to_voxels import splat_to_voxels
 from gsocc_core.splat.voxels.cpu import labels_cpu
 
@@ -60,8 +62,8 @@ def splat_to_labels(
         labels (..., X, Y, Z) with confidence.
 
     Raises:
-        ShapeError: a field holds NaN or infinity, the number of channels differs from the table's, or ``out`` does
-            not fit.
+        ShapeError: a field holds NaN or infinity (not with ``cuda``), the number of channels differs from the table's,
+            or ``out`` does not fit.
         ConfigError: an unknown option, or a threshold outside 0..1.
         GsoccError: the backend cannot run here.
 
@@ -83,19 +85,28 @@ def splat_to_labels(
     channels = gaussians.features.shape[-1]
     if channels != len(classes.channel_ids):
         raise ShapeError(where, "features", f"{len(classes.channel_ids)} channels, as in the class table", channels)
-    check_finite(where, gaussians)
     backend = resolve_backend(where, backend, gaussians.means.device)
+    if backend != "cuda":
+        check_finite(where, gaussians)
     result = _result(gaussians, grid, classes, out)
     assert result.confidence is not None
-    if backend != "cpu":
+    if backend == "reference":
         field = splat_to_voxels(
             gaussians, grid, composition=composition, cutoff=cutoff, support=support, backend=backend
         )
         _labels_of_field(field, composition, threshold, result)
         return result
-    scenes = scenes_in_grid(gaussians.to(torch.float32), grid, cutoff)
-    shape = (len(scenes.means), *grid.shape)
-    for b, (labels, confidence) in enumerate(zip(result.labels.view(shape), result.confidence.view(shape))):
+    gaussians = gaussians.to(torch.float32)
+    shape = (math.prod(gaussians.batch_shape), *grid.shape)
+    flat = result.labels.view(shape), result.confidence.view(shape)
+    if backend == "cuda":
+        from gsocc_core.splat.voxels.cuda import SplatOptions, labels_cuda
+
+        options = SplatOptions(grid, composition, cutoff, support)
+        labels_cuda(flat_scenes(gaussians), options, threshold, classes, *flat)
+        return result
+    scenes = scenes_in_grid(gaussians, grid, cutoff)
+    for b, (labels, confidence) in enumerate(zip(*flat)):
         labels_cpu(scenes.scene(b), grid, composition, cutoff, support, threshold, classes, labels, confidence)
     return result
 

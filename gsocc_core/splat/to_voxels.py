@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ from gsocc_core.splat.options import (
     check_finite,
     resolve_backend,
 )
-from gsocc_core.splat.shapes import scenes_in_grid
+from gsocc_core.splat.shapes import flat_scenes, scenes_in_grid
 from gsocc_core.splat.voxels.cpu import voxels_cpu
 from gsocc_core.splat.voxels.reference import voxels_reference
 
@@ -45,7 +47,7 @@ def splat_to_voxels(
 
     Where the density is zero the features are zero (``sum_unweighted``: where no Gaussian reaches). Differentiable for
     means, scales, quats, opacities and features; gradients hold the support fixed. Standard deviations below 1e-6 m
-    count as 1e-6 m. Results on the CPU do not depend on the number of threads.
+    count as 1e-6 m. Results do not depend on the number of threads, and on the same GPU repeat bit by bit.
 
     Args:
         gaussians: (..., N) Gaussians in the ego frame, metres. N may be 0.
@@ -54,16 +56,17 @@ def splat_to_voxels(
         cutoff: Size of the support in standard deviations.
         support: ``ellipsoid``: Mahalanobis distance <= cutoff; ``box``: inside mean +- cutoff * sqrt(diag Sigma), along
             the grid's axes (weights below 1e-36 count as zero).
-        backend: ``auto`` picks ``cpu`` (numba, computes in float32) or ``cuda`` by the device of the means;
-            ``reference`` is plain PyTorch in the dtype given.
+        backend: ``auto`` picks ``cpu`` (numba) or ``cuda`` (Triton) by the device of the means; both compute in
+            float32. ``reference`` is plain PyTorch in the dtype given. ``cuda`` never waits for the GPU, so that a
+            CUDA graph can hold it; therefore it leaves out Gaussians that hold NaN or infinity instead of raising.
         out: Field whose tensors receive the result, for inference: no gradient flows through it. Same grid,
-            contiguous, float32 for ``cpu``.
+            contiguous, float32 for ``cpu`` and ``cuda``.
 
     Returns:
         density (..., X, Y, Z) and features (..., X, Y, Z, C).
 
     Raises:
-        ShapeError: a field holds NaN or infinity, or ``out`` does not fit.
+        ShapeError: a field holds NaN or infinity (not with ``cuda``), or ``out`` does not fit.
         ConfigError: an unknown option.
         GsoccError: the backend cannot run here.
 
@@ -78,19 +81,26 @@ def splat_to_voxels(
     check_choice(where, "composition", composition, Composition)
     check_choice(where, "support", support, Support)
     check_cutoff(where, cutoff)
-    check_finite(where, gaussians)
     backend = resolve_backend(where, backend, gaussians.means.device)
-    if backend == "cpu":
+    if backend != "cuda":
+        check_finite(where, gaussians)  # on the GPU the host would have to wait for the answer
+    if backend != "reference":
         gaussians = gaussians.to(torch.float32)
-    scenes = scenes_in_grid(gaussians, grid, cutoff)
-    count, _, channels = scenes.features.shape
+    count, channels = math.prod(gaussians.batch_shape), gaussians.features.shape[-1]
     buffers: tuple[Tensor, Tensor] | None = None
     if out is not None:
         _check_out(gaussians, grid, out)
         buffers = out.density.view(count, *grid.shape), out.features.view(count, *grid.shape, channels)
-    if backend == "cpu":
+    if backend == "cuda":
+        from gsocc_core.splat.voxels.cuda import SplatOptions, voxels_cuda
+
+        options = SplatOptions(grid, composition, cutoff, support)
+        density, features = voxels_cuda(flat_scenes(gaussians), options, buffers)
+    elif backend == "cpu":
+        scenes = scenes_in_grid(gaussians, grid, cutoff)
         density, features = voxels_cpu(scenes, grid, composition, cutoff, support, buffers)
     else:
+        scenes = scenes_in_grid(gaussians, grid, cutoff)
         density, features = voxels_reference(scenes, grid, composition, cutoff, support)
         if buffers is not None:
             buffers[0].copy_(density.detach())

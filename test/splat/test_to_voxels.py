@@ -20,33 +20,12 @@ GRID = VoxelGrid((-4.0, -3.2, -1.0), (4.0, 3.2, 1.4), 0.4)
 FIELDS = ("means", "scales", "quats", "opacities", "features")
 
 
-def random_scene(n: int, channels: int, seed: int = 0, sigma=(0.1, 1.5)) -> Gaussians:
-    g = torch.Generator().manual_seed(seed)
-
-    def rand(*shape):
-        return torch.rand(*shape, generator=g, dtype=torch.float64)
-
-    means = rand(n, 3) * torch.tensor([10.0, 8.0, 4.0]) - torch.tensor([5.0, 4.0, 1.6])
-    scales = sigma[0] + (sigma[1] - sigma[0]) * rand(n, 3)
-    quats = torch.randn(n, 4, generator=g, dtype=torch.float64) * 3
-    return Gaussians(means, scales, quats, rand(n), torch.randn(n, channels, generator=g, dtype=torch.float64))
-
-
-def away_from_the_cutoff(scene: Gaussians, grid: VoxelGrid, cutoff: float, support: str) -> torch.Tensor:
-    """Voxels whose membership no rounding can flip."""
-    _, whitening, half_extents, _, _ = scenes_in_grid(scene, grid, cutoff).scene(0)
-    offset = grid.centers.double()[..., None, :] - scene.means
-    if support == "box":
-        margin = (offset.abs() - half_extents).abs().amin(-1)
-    else:
-        margin = (torch.einsum("nij,...nj->...ni", whitening, offset).norm(dim=-1) - cutoff).abs()
-    return (margin > 1e-4).all(-1)
-
-
 @pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
 @pytest.mark.parametrize("support", ["ellipsoid", "box"])
 @pytest.mark.parametrize(("n", "channels", "cutoff"), [(1, 1, 3.0), (60, 18, 3.0), (25, 40, 1.7)])
-def test_cpu_values_and_gradients_equal_the_float64_reference(composition, support, n, channels, cutoff):
+def test_cpu_values_and_gradients_equal_the_float64_reference(
+    random_scene, away_from_the_cutoff, composition, support, n, channels, cutoff
+):
     scene = random_scene(n, channels, seed=n)
     safe = away_from_the_cutoff(scene, GRID, cutoff, support)
     assert safe.double().mean() > 0.9
@@ -80,7 +59,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("support", ["ellipsoid", "box"])
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_shapes_equal_the_float64_reference(kind, support):
+def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_cutoff, kind, support):
     scene = random_scene(40, 3, seed=11)
     scene = scene.replace(scales=torch.tensor(HOSTILE[kind], dtype=torch.float64).expand(40, 3).clone())
     scene = scene.replace(means=GRID.centers.double().reshape(-1, 3)[torch.arange(40) * 37 % 1920] + 5e-5)
@@ -105,7 +84,7 @@ def test_hostile_shapes_equal_the_float64_reference(kind, support):
     seed=st.integers(0, 10_000), n=st.integers(1, 12), cutoff=st.floats(0.5, 6.0), split=st.integers(0, 12),
     support=st.sampled_from(["ellipsoid", "box"]),
 )  # fmt: skip
-def test_the_density_of_two_scenes_together_is_the_sum_of_both(seed, n, cutoff, split, support):
+def test_the_density_of_two_scenes_together_is_the_sum_of_both(random_scene, seed, n, cutoff, split, support):
     scene = random_scene(n, 2, seed=seed).map(lambda t: t.float())
     parts = [scene.map(lambda t: t[:split]), scene.map(lambda t: t[split:]), scene]
     a, b, both = (splat_to_voxels(p, GRID, cutoff=cutoff, support=support) for p in parts)
@@ -114,7 +93,7 @@ def test_the_density_of_two_scenes_together_is_the_sum_of_both(seed, n, cutoff, 
     torch.testing.assert_close(votes, both.features * both.density[..., None], rtol=1e-4, atol=1e-5)
 
 
-def test_reference_equals_a_loop_over_voxels_and_gaussians():
+def test_reference_equals_a_loop_over_voxels_and_gaussians(random_scene):
     scene = random_scene(4, 2, seed=3)
     grid = VoxelGrid((-2.0, -1.0, -1.0), (2.0, 1.0, 1.0), 1.0)
     field = splat_to_voxels(scene, grid, backend="reference")
@@ -133,7 +112,7 @@ def test_reference_equals_a_loop_over_voxels_and_gaussians():
         assert field.features[index].numpy() == pytest.approx(votes / density if density else votes, abs=1e-7)
 
 
-def test_gradcheck_of_the_reference():
+def test_gradcheck_of_the_reference(random_scene):
     scene = random_scene(3, 2, seed=5, sigma=(0.6, 1.5))
     grid = VoxelGrid((-1.6, -1.6, -0.8), (1.6, 1.6, 0.8), 0.8)
     tensors = [getattr(scene, name).clone().requires_grad_() for name in FIELDS]
@@ -147,7 +126,7 @@ def test_gradcheck_of_the_reference():
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
-def test_hostile_inputs(backend):
+def test_hostile_inputs(random_scene, backend):
     def one(**changes):
         base = Gaussians(
             torch.tensor([[0.2, 0.2, 0.0]]), torch.full((1, 3), 0.5), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
@@ -170,7 +149,7 @@ def test_hostile_inputs(backend):
             splat_to_voxels(bad, GRID, backend=backend)
 
 
-def test_batch_dimensions_and_out_buffers():
+def test_batch_dimensions_and_out_buffers(random_scene):
     scene = random_scene(24, 3).map(lambda t: t.float().reshape(2, 3, 4, *t.shape[1:]))
     field = splat_to_voxels(scene, GRID)
     assert field.features.shape == (2, 3, *GRID.shape, 3)
@@ -187,7 +166,7 @@ def test_batch_dimensions_and_out_buffers():
         splat_to_voxels(scene.map(lambda t: t[0]), GRID, out=out)
 
 
-def test_a_posed_grid_equals_moved_gaussians():
+def test_a_posed_grid_equals_moved_gaussians(random_scene):
     T = rigid_from_quat([0.9, 0.1, -0.2, 0.3], [1.0, -0.5, 0.2])
     posed = VoxelGrid(GRID.lower, GRID.upper, 0.4, tuple(map(tuple, T)))
     scene = random_scene(20, 2, sigma=(0.3, 0.8))
@@ -200,7 +179,7 @@ def test_a_posed_grid_equals_moved_gaussians():
     torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-8)
 
 
-def test_results_do_not_depend_on_threads_and_threads_may_call_at_once():
+def test_results_do_not_depend_on_threads_and_threads_may_call_at_once(random_scene):
     import numba
 
     scene = random_scene(200, 5).map(lambda t: t.float())
@@ -224,7 +203,7 @@ def test_results_do_not_depend_on_threads_and_threads_may_call_at_once():
     assert all(torch.equal(r, expected.features) for r in results)
 
 
-def test_unknown_options_name_the_choices():
+def test_unknown_options_name_the_choices(random_scene):
     scene = random_scene(2, 2)
     with pytest.raises(ConfigError, match=r"composition.*hazard"):
         splat_to_voxels(scene, GRID, composition="max")
@@ -232,7 +211,7 @@ def test_unknown_options_name_the_choices():
         splat_to_voxels(scene, GRID, cutoff=0.0)
 
 
-def test_whitening_is_the_inverse_square_root_of_the_covariance():
+def test_whitening_is_the_inverse_square_root_of_the_covariance(random_scene):
     scene = random_scene(10, 1)
     A = scenes_in_grid(scene, GRID, 3.0).whitening[0]
     eye = A @ scene.covariances() @ A.transpose(-1, -2)
