@@ -96,8 +96,12 @@ def splat_to_image(
     flat_cameras = cameras.map(lambda t: t.reshape(count, *t.shape[len(batch_shape) :]))
     if backend == "cpu":
         pictures = _render_cpu(flat, flat_cameras, near, far)
+    elif backend == "cuda":
+        from gsocc_core.splat.images.cuda import images_cuda
+
+        pictures = images_cuda(flat, flat_cameras, near, far)
     else:
-        pictures = _render_one_by_one(flat, flat_cameras, near, far, backend)
+        pictures = _render_one_by_one(flat, flat_cameras, near, far)
     features, accumulated, alpha = (p.reshape(*batch_shape, views, *p.shape[-k:]) for p, k in zip(pictures, (3, 2, 2)))
     if background is not None:
         features = features + (1 - alpha)[..., None] * background.to(features)
@@ -147,20 +151,14 @@ def _seen_from_cameras(gaussians: Gaussians, viewmats: Tensor) -> Gaussians:
     return repeated.replace(means=transform_points(poses, repeated.means), quats=quats)
 
 
-def _render_one_by_one(gaussians: Gaussians, cameras: Cameras, near: float, far: float, backend: Backend) -> Pictures:
-    if not len(gaussians.opacities) or (backend == "cuda" and not len(gaussians)):
-        # No scene at all, or nothing that gsplat could draw.
-        shape = (*cameras.intrinsics.shape[:2], cameras.height, cameras.width)
-        blank = gaussians.means.new_zeros(shape)
-        return gaussians.means.new_zeros((*shape, gaussians.features.shape[-1])), blank, blank.clone()
+def _render_one_by_one(gaussians: Gaussians, cameras: Cameras, near: float, far: float) -> Pictures:
     results = []
     for b in range(len(gaussians.opacities)):
         scene, rig = gaussians.map(lambda t, b=b: t[b]), cameras.map(lambda t, b=b: t[b].to(gaussians.means))
-        if backend == "cuda":
-            from gsocc_core.splat.images.cuda import images_cuda
-
-            results.append(images_cuda(scene, rig, near, far))
-        else:
-            results.append(images_reference(scene, rig, near, far))
+        results.append(images_reference(scene, rig, near, far))
+    if not results:
+        shape = (*cameras.intrinsics.shape[:2], cameras.height, cameras.width)
+        blank = gaussians.means.new_zeros(shape)
+        return gaussians.means.new_zeros((*shape, gaussians.features.shape[-1])), blank, blank.clone()
     features, depth, alpha = (torch.stack([result[k] for result in results]) for k in range(3))
     return features, depth, alpha
