@@ -13,7 +13,7 @@ from typing import Any
 
 from gsocc_core.errors import ConfigError, GsoccError
 
-COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict")
+COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict", "bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

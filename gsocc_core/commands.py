@@ -183,3 +183,34 @@ def predict(
     from gsocc_core.prediction_files import write_predictions
 
     write_predictions(bundle, ev.scoring_data(dataroot, version, split, scenes, None), out, limit, device)
+
+
+def bench(
+    what: Literal["splat"],
+    gaussians: tuple[int, ...] = (1800, 10_000, 25_600, 144_000),
+    sigma: tuple[str, ...] = ("small", "mixed", "large"),
+    one_per_voxel: bool = True,
+    threads: int = 1,
+    repeats: int = 5,
+    device: str = "auto",
+    baselines: str | None = None,
+    images: bool = True,
+    out: str | None = None,
+) -> None:
+    """Measure the operators on this machine: time, memory, share of what the machine could do.
+
+    Args:
+        what: ``splat`` = Gaussians to voxels, labels and pictures.
+        gaussians: Numbers of Gaussians.
+        sigma: Their sizes: small = U(0.05, 0.3) m, mixed = U(0.1, 1.5) m, large = U(1, 4) m.
+        one_per_voxel: Measure the scene of a dense voxel model too, one Gaussian per voxel.
+        threads: CPU threads.
+        repeats: Calls of each case after one that does not count; the median is shown.
+        device: cpu, cuda or auto.
+        baselines: Python file with other procedures for the same table; it is executed like any script.
+        images: Measure pictures too.
+        out: JSON file to write.
+    """
+    from gsocc_core.bench.splat import run as splat
+
+    {"splat": splat}[what](gaussians, sigma, one_per_voxel, threads, repeats, device, baselines, images, out)

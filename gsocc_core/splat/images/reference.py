@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -40,33 +42,59 @@ def images_reference(gaussians: Gaussians, cameras: Cameras, near: float, far: f
     return features, depth, alpha
 
 
+def count_pairs(gaussians: Gaussians, cameras: Cameras, near: float, far: float) -> int:
+    """Number of (pixel, Gaussian) pairs that a picture of one scene is made of: the work of an exact renderer."""
+    return sum(
+        int((weights > 0).sum())
+        for viewmat, K in zip(cameras.viewmats, cameras.intrinsics)
+        for weights in _View(gaussians, viewmat, K, cameras, near, far).weights()
+    )
+
+
 def _picture(
     gaussians: Gaussians, viewmat: Tensor, K: Tensor, cameras: Cameras, near: float, far: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    height, width = cameras.height, cameras.width
-    in_camera = gaussians.means @ viewmat[:3, :3].T + viewmat[:3, 3]
-    depth = in_camera[:, 2].detach()
-    used = torch.nonzero((depth >= near) & (depth <= far))[:, 0]
-    used = used[torch.argsort(depth[used], stable=True)]  # front to back; equal depths in the order given
-    uv, covariances = project_gaussians(
-        in_camera[used], gaussians.covariances()[used], viewmat, K, (height, width), cameras.model == "orthographic"
-    )
-    inverse = torch.linalg.inv(covariances)
-    channels = torch.cat([gaussians.features[used], in_camera[used, 2:], torch.ones_like(uv[:, :1])], dim=-1)
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).to(uv) + 0.5
-    parts = []
-    for part in pixels.split(max(1, CHUNK_PAIRS // max(len(used), 1))):
-        offset = uv - part[:, None]  # (P, n, 2)
-        power = 0.5 * torch.einsum("pni,nij,pnj->pn", offset, inverse, offset)
-        alpha = (gaussians.opacities[used] * torch.exp(-power)).clamp(max=MAX_ALPHA)
-        alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
-        behind = torch.cumprod(1 - alpha, dim=-1)
-        before = torch.cat([torch.ones_like(behind[:, :1]), behind[:, :-1]], dim=-1)
-        weight = torch.where(behind > MIN_TRANSMITTANCE, alpha * before, 0.0)
-        parts.append(weight @ channels)
-    picture = torch.cat(parts).view(height, width, -1)
+    view = _View(gaussians, viewmat, K, cameras, near, far)
+    picture = torch.cat([weights @ view.channels for weights in view.weights()])
+    picture = picture.view(cameras.height, cameras.width, -1)
     return picture[..., :-2], picture[..., -2], picture[..., -1]
+
+
+class _View:
+    """What one camera sees, front to back."""
+
+    def __init__(
+        self, gaussians: Gaussians, viewmat: Tensor, K: Tensor, cameras: Cameras, near: float, far: float
+    ) -> None:
+        size = (cameras.height, cameras.width)
+        in_camera = gaussians.means @ viewmat[:3, :3].T + viewmat[:3, 3]
+        depth = in_camera[:, 2].detach()
+        used = torch.nonzero((depth >= near) & (depth <= far))[:, 0]
+        used = used[torch.argsort(depth[used], stable=True)]  # equal depths in the order given
+        self.uv, covariances = project_gaussians(
+            in_camera[used], gaussians.covariances()[used], viewmat, K, size, cameras.model == "orthographic"
+        )
+        self.inverse, self.opacities = torch.linalg.inv(covariances), gaussians.opacities[used]
+        ones = torch.ones_like(self.uv[:, :1])
+        self.channels = torch.cat([gaussians.features[used], in_camera[used, 2:], ones], dim=-1)
+        rows, columns = torch.meshgrid(*map(torch.arange, size), indexing="ij")
+        self.pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).to(self.uv) + 0.5
+
+    def weights(self) -> Iterator[Tensor]:
+        """Weights (P, n) of the Gaussians, for the pixels in order."""
+        for part in self.pixels.split(max(1, CHUNK_PAIRS // max(len(self.uv), 1))):
+            yield _weights(part, self.uv, self.inverse, self.opacities)
+
+
+def _weights(pixels: Tensor, uv: Tensor, inverse: Tensor, opacities: Tensor) -> Tensor:
+    """(P, n) weights of n Gaussians, front to back, at pixel centres (P, 2)."""
+    offset = uv - pixels[:, None]  # (P, n, 2)
+    power = 0.5 * torch.einsum("pni,nij,pnj->pn", offset, inverse, offset)
+    alpha = (opacities * torch.exp(-power)).clamp(max=MAX_ALPHA)
+    alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
+    behind = torch.cumprod(1 - alpha, dim=-1)
+    before = torch.cat([torch.ones_like(behind[:, :1]), behind[:, :-1]], dim=-1)
+    return torch.where(behind > MIN_TRANSMITTANCE, alpha * before, 0.0)
 
 
 def project_gaussians(

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import VoxelScenes
+from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid
 from gsocc_core.splat.simd import LANES
 from gsocc_core.splat.threads import balanced_order, parallel_kernels
 from gsocc_core.splat.voxels import kernels
@@ -169,3 +170,19 @@ def labels_cpu(
             *arrays.tiles(threads), composition == "hazard", float(threshold), ids, classes.free_id, labels.numpy(),
             confidence.numpy(),
         )  # fmt: skip
+
+
+def count_pairs(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> int:
+    """Number of (voxel, Gaussian) pairs whose voxel centre lies inside the Gaussian's ellipsoid.
+
+    Args:
+        gaussians: (..., N) Gaussians on the CPU.
+        grid: The grid.
+        cutoff: Standard deviations.
+
+    Returns:
+        The sum over all scenes.
+    """
+    scenes = scenes_in_grid(gaussians.map(torch.detach).to(torch.float32), grid, cutoff)
+    arrays = (_Arrays(scenes.scene(b), grid, "sum", cutoff, "ellipsoid") for b in range(len(scenes.means)))
+    return sum(int(kernels.count_voxels(a.centers, a.forms, a.boxes, grid.shape[2], a.limit)) for a in arrays)

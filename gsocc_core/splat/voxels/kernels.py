@@ -135,6 +135,22 @@ def _columns(center, form, x0, y0, levels, limit, first, last, phi, ratio):
         ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
 
 
+@numba.njit(cache=True)
+def count_voxels(centers, forms, boxes, levels, limit):
+    """Number of (voxel, Gaussian) pairs inside the support: the work of a splat."""
+    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    total = 0
+    for i in range(centers.shape[0]):
+        for x0 in range(boxes[i, 0], boxes[i, 1] + 1, TILE):
+            for y0 in range(boxes[i, 2], boxes[i, 3] + 1, TILE):
+                _columns(centers[i], forms[i], x0, y0, levels, limit, first, last, phis, ratios)
+                for x in range(min(TILE, boxes[i, 1] + 1 - x0)):
+                    for y in range(min(TILE, boxes[i, 3] + 1 - y0)):
+                        total += max(0, last[x * TILE + y] - first[x * TILE + y] + 1)
+    return total
+
+
 @numba.njit(cache=True, fastmath=_FAST)
 def _add_tile(volume, x0, y0, x1, y1, levels, entries, centers, forms, boxes, amplitudes, rows, limit):
     """Add all listed Gaussians to one tile; volume (TILE * TILE * Z, R) starts at zero."""
