@@ -125,6 +125,18 @@ def test_gradcheck_of_the_reference(random_scene):
     assert torch.autograd.gradcheck(run, tensors, eps=1e-6, atol=1e-5)
 
 
+def test_a_gaussian_of_opacity_zero_still_learns_its_opacity(random_scene):
+    scene = random_scene(3, 2, seed=2, sigma=(0.4, 0.6)).map(lambda t: t[:1])
+    scene = scene.replace(means=torch.zeros(1, 3, dtype=torch.float64), opacities=torch.zeros(1, dtype=torch.float64))
+    grads = []
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
+        splat_to_voxels(leaf, GRID, backend=backend).density.sum().backward()
+        grads.append(leaf.opacities.grad.double())
+    assert grads[0].item() > 1
+    torch.testing.assert_close(grads[1], grads[0], rtol=1e-4, atol=0)
+
+
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 def test_hostile_inputs(random_scene, backend):
     def one(**changes):
