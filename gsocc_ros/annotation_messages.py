@@ -120,7 +120,8 @@ def box_markers(host: MessageHost, boxes: Iterable[BoxRecord], stamp_ns: int, fr
     The first marker deletes those before.
     """
     header = host.header(stamp_ns, frame_id)
-    markers = [_marker(host, header, "boxes", 0, action=_DELETE_ALL)]
+    # A name of its own: RViz refuses two markers of one name and number, and so the first box.
+    markers = [_marker(host, header, "before", 0, action=_DELETE_ALL)]
     for k, box in enumerate(boxes):
         width, length, height = (float(v) for v in box.size_wlh_m)
         color = next(c for words, c in _COLORS.items() if box.category.startswith(words))

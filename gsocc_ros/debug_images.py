@@ -18,7 +18,7 @@ WIDTH_PX = 160
 
 
 def rendered_views(scene: Gaussians, cameras: Cameras, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
-    """Render classes and depth of all cameras side by side.
+    """Render classes and depth of all cameras: up to three side by side, more in two rows.
 
     Args:
         scene: Gaussians (N) with class logits.
@@ -26,8 +26,8 @@ def rendered_views(scene: Gaussians, cameras: Cameras, classes: ClassTable) -> t
         classes: Says what the logits mean.
 
     Returns:
-        (H, V * W, 3) uint8 colours of the strongest class, black where nothing is; (H, V * W) float32 expected depth in
-        metres, 0 where nothing is.
+        (R * H, ceil(V / R) * W, 3) uint8 colours of the strongest class, black where nothing is, in R rows; likewise
+        float32 expected depth in metres, 0 where nothing is.
     """
     height = max(1, round(cameras.height * WIDTH_PX / cameras.width))
     plain = Cameras(
@@ -40,7 +40,16 @@ def rendered_views(scene: Gaussians, cameras: Cameras, classes: ClassTable) -> t
     palette = torch.from_numpy(classes.palette())[torch.tensor(classes.channel_ids)]
     colors = torch.where(solid[..., None].cpu(), palette[shown.features.argmax(-1).cpu()], 0).numpy().astype(np.uint8)
     depth = torch.where(solid, shown.depth, 0.0).float().cpu().numpy()
-    return np.concatenate(list(colors), axis=1), np.concatenate(list(depth), axis=1)
+    return _in_rows(colors), _in_rows(depth)
+
+
+def _in_rows(pictures: np.ndarray) -> np.ndarray:
+    """One picture out of (V, H, W, ...)."""
+    rows = 1 if len(pictures) <= 3 else 2
+    missing = -len(pictures) % rows
+    padded = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), pictures.dtype)])
+    columns = len(padded) // rows
+    return np.concatenate([np.concatenate(list(padded[r * columns : (r + 1) * columns]), axis=1) for r in range(rows)])
 
 
 def image_message(host: MessageHost, picture: np.ndarray, stamp_ns: int, frame_id: str) -> Any:

@@ -46,8 +46,9 @@ def test_boxes_velocities_and_what_was_there_before():
     unknown = BoxRecord("human.pedestrian.adult", (0, 5, 1), (0.6, 0.6, 1.8), (1, 0, 0, 0))
     message = sent(box_markers(HOST, [still, moving, unknown], 7, "map"), "visualization_msgs/msg/MarkerArray")
     assert [(m.ns, m.id, m.type, m.action) for m in message.markers] == [
-        ("boxes", 0, 1, 3), ("boxes", 0, 1, 0), ("boxes", 1, 1, 0), ("velocities", 1, 0, 0), ("boxes", 2, 1, 0)
+        ("before", 0, 1, 3), ("boxes", 0, 1, 0), ("boxes", 1, 1, 0), ("velocities", 1, 0, 0), ("boxes", 2, 1, 0)
     ]  # fmt: skip
+    assert len({(m.ns, m.id) for m in message.markers}) == len(message.markers), "RViz refuses a name that comes twice"
     car, arrow = message.markers[2], message.markers[3]
     assert (car.scale.x, car.scale.y, car.scale.z) == (4.5, 1.9, 1.6)  # x is the length
     assert [p.x for p in arrow.points] == [5.0, 9.0]

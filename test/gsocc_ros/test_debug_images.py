@@ -50,3 +50,15 @@ def test_messages_hold_the_pictures():
         assert back.encoding == ("rgb8" if picture.ndim == 3 else "32FC1")
         assert back.step * back.height == len(back.data)
         np.testing.assert_array_equal(back.data.view(picture.dtype).reshape(picture.shape), picture)
+
+
+def test_more_than_three_cameras_stand_in_two_rows():
+    two = cameras()
+    five = two.map(lambda t: torch.cat([t, t, t[:1]]))
+    colors, depth = rendered_views(scene(), five, CLASSES)
+    height = depth.shape[0] // 2
+    assert colors.shape[:2] == depth.shape == (2 * height, 3 * WIDTH_PX)
+    pair = rendered_views(scene(), two, CLASSES)[1]
+    np.testing.assert_array_equal(depth[:height, : 2 * WIDTH_PX], pair)
+    np.testing.assert_array_equal(depth[height:, WIDTH_PX : 2 * WIDTH_PX], pair[:, :WIDTH_PX])
+    assert not depth[height:, 2 * WIDTH_PX :].any()
