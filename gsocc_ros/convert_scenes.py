@@ -19,7 +19,8 @@ from tqdm import tqdm
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_ros.bag_files import Distro, Storage
-from gsocc_ros.nuscenes_to_rosbag2 import OCC3D_FOLDER, write_scene
+from gsocc_ros.nuscenes_to_rosbag2 import write_scene
+from gsocc_ros.scene_events import OCC3D_FOLDER, Contents
 
 MANIFEST = "manifest.json"
 
@@ -34,6 +35,9 @@ def convert_scenes(
     distro: Distro = "jazzy",
     occupancy: str | None = OCC3D_FOLDER,
     sweeps: bool = True,
+    radar: bool = True,
+    can_bus: bool = True,
+    road_map: bool = True,
     jobs: int | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
@@ -49,6 +53,9 @@ def convert_scenes(
         distro: Oldest ROS 2 distribution that must read the recordings.
         occupancy: Folder of Occ3D labels, see :func:`gsocc_ros.nuscenes_to_rosbag2.nuscenes_to_rosbag2`.
         sweeps: Write the readings between key frames too.
+        radar: Write the radars.
+        can_bus: Write the CAN bus expansion, where it is there; what it lacks is noted in the manifest.
+        road_map: Write the map around the drive.
         jobs: Scenes written at the same time; None = one per core. Each process holds the tables.
         resume: Go on in an existing folder: recordings whose files have the manifest's names and sizes stay, others
             are written again. Contents and options of an earlier run are not compared.
@@ -73,7 +80,7 @@ def convert_scenes(
     folder.mkdir(parents=True, exist_ok=True)
     manifest = _read_manifest(folder, version)
     todo = [name for name in names if not _is_complete(folder / name, manifest["scenes"].get(name))]
-    options = (version, storage, distro, occupancy, sweeps)
+    options = (version, storage, distro, Contents(occupancy, sweeps, radar, can_bus, road_map))
     # Forked children would inherit threads of numba and torch in the middle of their work.
     context = multiprocessing.get_context("spawn")
     count = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
@@ -105,16 +112,19 @@ def _tables(dataroot: str, version: str) -> Any:
 
 def _write(dataroot: str, folder: str, name: str, options: tuple[Any, ...]) -> dict[str, Any]:
     """Write one scene, in a process of its own, and describe it."""
-    version, storage, distro, occupancy, sweeps = options
+    version, storage, distro, contents = options
     target = Path(folder) / name
     if target.exists():  # it does not match the manifest
         for path in target.iterdir():
             path.unlink()
         target.rmdir()
-    messages = write_scene(
-        _tables(dataroot, version), str(target), name, storage, distro, occupancy, sweeps, quiet=True
-    )
-    return {"messages": messages, "files": {path.name: _describe(path) for path in sorted(target.iterdir())}}
+    written = write_scene(_tables(dataroot, version), str(target), name, storage, distro, contents, quiet=True)
+    notes = {"notes": list(written.notes)} if written.notes else {}
+    return {
+        "messages": written.messages,
+        **notes,
+        "files": {path.name: _describe(path) for path in sorted(target.iterdir())},
+    }
 
 
 def _describe(path: Path) -> dict[str, Any]:

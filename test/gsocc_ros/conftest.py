@@ -167,3 +167,22 @@ def robot():
 def bag_of():
     """Write events into a bag folder."""
     return write_bag
+
+
+def write_radar(path, points, tail=b"\n"):
+    """A radar file as nuScenes writes it: packed fields, and something behind the last point."""
+    names = points.dtype.names
+    packed = np.dtype([(name, points.dtype[name]) for name in names])
+    header = ["# .PCD v0.7 - Point Cloud Data file format", "VERSION 0.7", f"FIELDS {' '.join(names)}"]
+    header += ["SIZE " + " ".join(str(packed[name].itemsize) for name in names)]
+    header += ["TYPE " + " ".join("F" if packed[name].kind == "f" else "I" for name in names)]
+    header += [f"COUNT {' '.join('1' for _ in names)}", f"WIDTH {len(points)}", "HEIGHT 1", "VIEWPOINT 0 0 0 1 0 0 0"]
+    header += [f"POINTS {len(points)}", "DATA binary", ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\n".join(header).encode() + points.astype(packed).tobytes() + tail)
+
+
+@pytest.fixture(scope="session")
+def radar_writer():
+    """Write a radar file from a structured array."""
+    return write_radar

@@ -21,6 +21,7 @@ from gsocc_ros.annotation_messages import velocities
 from gsocc_ros.bag_files import open_bag
 from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
+from gsocc_ros.radar_messages import RADAR_POINT
 
 VERSION = "v1.0-tiny"
 SCENE = "scene-b"
@@ -53,8 +54,18 @@ def between(root, readings, poses, first, second):
     first["next"], second["prev"] = token, token
 
 
-def add_radar(root, readings, poses):
-    """A radar, which the recording leaves out, but whose ego poses it takes."""
+def random_radar(rng, count):
+    """Returns with values in every field, invalid ones among them."""
+    points = np.zeros(count, RADAR_POINT)
+    for name in RADAR_POINT.names:
+        floats = RADAR_POINT[name].kind == "f"
+        points[name] = rng.normal(0, 30, count) if floats else rng.integers(0, 5, count)
+    return points
+
+
+def add_radar(root, readings, poses, write_radar):
+    """A radar with files, beginning when the LiDAR does."""
+    rng = np.random.default_rng(7)
     sensors, calibrations = read_table(root, "sensor"), read_table(root, "calibrated_sensor")
     sensors.append({"token": "sensor-radar", "channel": "RADAR_FRONT", "modality": "radar"})
     for lidar in [r for r in readings if "LIDAR_TOP" in r["filename"] and r["is_key_frame"]]:
@@ -69,17 +80,18 @@ def add_radar(root, readings, poses):
             **lidar, "token": token, "timestamp": time, "calibrated_sensor_token": token, **neighbours,
             "ego_pose_token": f"pose-{token}", "filename": f"samples/RADAR_FRONT/{token}.pcd",
         })  # fmt: skip
+        write_radar(root / f"samples/RADAR_FRONT/{token}.pcd", random_radar(rng, 4))
     write_table(root, "sensor", sensors)
     write_table(root, "calibrated_sensor", calibrations)
 
 
 @pytest.fixture(scope="module")
-def tree(tiny_tree, tmp_path_factory):
+def tree(tiny_tree, tmp_path_factory, radar_writer):
     """The tiny tree with radars, sweeps between the key frames, and another calibration for each drive."""
     root = tmp_path_factory.mktemp("sweeps") / "tree"
     shutil.copytree(tiny_tree, root)
     readings, poses = read_table(root, "sample_data"), read_table(root, "ego_pose")
-    add_radar(root, readings, poses)
+    add_radar(root, readings, poses, radar_writer)
     by_token = {r["token"]: r for r in readings}
     for first in [r for r in readings if r["next"] and "RADAR" not in r["filename"]]:
         between(root, readings, poses, first, by_token[first["next"]])
@@ -144,7 +156,8 @@ def test_topics_types_and_format(formatted):
     storage, distro, recording = formatted
     expected = {
         "/tf": "tf2_msgs/msg/TFMessage", "/tf_static": "tf2_msgs/msg/TFMessage",
-        "/lidar_top": "sensor_msgs/msg/PointCloud2", "/odom": "nav_msgs/msg/Odometry",
+        "/lidar_top": "sensor_msgs/msg/PointCloud2", "/radar_front": "sensor_msgs/msg/PointCloud2",
+        "/odom": "nav_msgs/msg/Odometry",
         "/occupancy/ground_truth": "gsocc_ros/msg/SemanticOccupancy",
         "/occupancy/ground_truth/classes": "gsocc_ros/msg/SemanticClassTable",
     }  # fmt: skip
@@ -154,7 +167,7 @@ def test_topics_types_and_format(formatted):
     assert recording.types == expected
     assert recording.metadata["version"] == {"jazzy": 9, "humble": 8}[distro]
     assert recording.metadata["storage_identifier"] == storage
-    assert recording.metadata["message_count"] == len(recording.log_ns) == 5 * 13 + 2 * 37 + 1 + 3 + 1
+    assert recording.metadata["message_count"] == len(recording.log_ns) == 5 * 13 + 3 + 2 * 37 + 1 + 3 + 1
 
 
 def test_late_subscribers_get_what_is_said_once(formatted):
@@ -235,12 +248,17 @@ def test_static_transforms_are_that_drives_calibration(recording, tree):
     calibrations = {c["token"]: c for c in read_table(tree, "calibrated_sensor")}
     assert {item.header.frame_id for item in message.transforms} == {"base_link"}
     frames = {item.child_frame_id: pose_of(item.transform) for item in message.transforms}
-    channels = {f"{c.lower()}_optical_frame": c for c in CAMERAS} | {"lidar_top": "LIDAR_TOP"}
+    channels = {f"{c.lower()}_optical_frame": c for c in CAMERAS} | {
+        "lidar_top": "LIDAR_TOP",
+        "radar_front": "RADAR_FRONT",
+    }
     assert frames.keys() == channels.keys()
     for frame, channel in channels.items():
-        row = calibrations[f"cal-{SCENE}-{channel}"]
+        radar = channel.startswith("RADAR")
+        row = calibrations[f"radar-{SCENE}-0-LIDAR_TOP" if radar else f"cal-{SCENE}-{channel}"]
         np.testing.assert_allclose(frames[frame], rigid_from_quat(row["rotation"], row["translation"]), atol=1e-9)
-        assert row["translation"][2] != calibrations[f"cal-scene-a-{channel}"]["translation"][2]
+        other = calibrations["radar-scene-a-0-LIDAR_TOP" if radar else f"cal-scene-a-{channel}"]
+        assert row["translation"][2] != other["translation"][2]
     ahead = frames["cam_front_optical_frame"][:3, 2]
     np.testing.assert_allclose(ahead, [1, 0, 0], atol=1e-9)  # an optical frame looks along z, the car along x
 
@@ -290,7 +308,7 @@ def test_the_recording_says_where_it_is_from(formatted, tree):
         "dataset": "nuScenes", "dataset_version": VERSION, "scene": SCENE, "scene_token": SCENE, "logfile": SCENE,
         "location": "nowhere",
     }  # fmt: skip
-    assert set(calibration) == {*CAMERAS, "LIDAR_TOP"}
+    assert set(calibration) == {*CAMERAS, "LIDAR_TOP", "RADAR_FRONT"}
     (sensor,) = [c for c in read_table(tree, "calibrated_sensor") if c["token"] == f"cal-{SCENE}-CAM_BACK"]
     assert calibration["CAM_BACK"] == {k: sensor[k] for k in ("translation", "rotation", "camera_intrinsic")}
 
@@ -379,7 +397,7 @@ def test_an_interruption_leaves_nothing(tree, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gsocc_ros.nuscenes_to_rosbag2._Scene._truth", interrupt)
+    monkeypatch.setattr("gsocc_ros.scene_events.SceneEvents._truth", interrupt)
     with pytest.raises(KeyboardInterrupt):
         nuscenes_to_rosbag2(str(tree), str(tmp_path / "bag"), SCENE, VERSION)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,305 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a nuScenes scene says, event by event, in the order in which a recording wants it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rosbags.interfaces import Qos
+
+from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
+from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.errors import DataError
+from gsocc_ros import messages, sensor_messages
+from gsocc_ros.annotation_messages import BoxRecord, box_markers, odometry, velocities
+from gsocc_ros.bag_files import qos_profile
+from gsocc_ros.can_messages import CAN_TOPICS, CanBus, can_message, can_stamp_ns, read_can_bus
+from gsocc_ros.map_messages import read_mask, road_map
+from gsocc_ros.message_host import MessageHost
+from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
+from gsocc_ros.radar_messages import read_radar
+
+WORLD_FRAME, BASE_FRAME = "map", "base_link"
+ODOMETRY_TOPIC, BOXES_TOPIC, MAP_TOPIC = "/odom", "/annotations", "/map"
+#: Where Occ3D keeps its labels.
+OCC3D_FOLDER = "gts"
+#: Points of nuScenes' .pcd.bin files, and of our clouds (padded, so that every field is aligned to its size).
+_LIDAR_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<f4")])
+_CLOUD_POINT = np.dtype({
+    "names": ["x", "y", "z", "intensity", "ring"], "formats": ["<f4", "<f4", "<f4", "<f4", "<u2"], "itemsize": 20,
+})  # fmt: skip
+#: First bytes of the picture formats that players know, and what CompressedImage calls them.
+_ENCODINGS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n": "png"}
+
+#: A reliable offer suits every subscriber, also best-effort ones.
+SENSOR_DATA, STREAM, LATCHED = qos_profile(5), qos_profile(100), qos_profile(1, latched=True)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is written of a scene.
+
+    Attributes:
+        occupancy: Folder of Occ3D labels inside the tree; None = without.
+        sweeps: The readings between key frames too.
+        radar: The radars.
+        can_bus: Inertial unit, speed, steering and wheels, where the tree has the CAN bus expansion.
+        road_map: The map around the drive.
+    """
+
+    occupancy: str | None = OCC3D_FOLDER
+    sweeps: bool = True
+    radar: bool = True
+    can_bus: bool = True
+    road_map: bool = True
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message to be written: when, where, and how to make it (late, so that one picture is in memory at a time)."""
+
+    stamp_ns: int
+    order: int
+    topic: str
+    message_type: str
+    qos: Qos
+    build: Callable[[], Any]
+
+
+def topic_of(channel: str) -> str:
+    """Topic prefix of a nuScenes channel: CAM_FRONT -> /cam_front."""
+    return f"/{channel.lower()}"
+
+
+def frame_of(channel: str) -> str:
+    """Frame of a nuScenes channel: CAM_FRONT -> cam_front_optical_frame, LIDAR_TOP -> lidar_top."""
+    name = channel.lower()
+    return f"{name}_optical_frame" if channel.startswith("CAM") else name
+
+
+class SceneEvents:
+    """Events of one scene.
+
+    Args:
+        nusc: The devkit's NuScenes.
+        drive: The scene's record.
+        host: Whose messages.
+        contents: What is wanted.
+    """
+
+    def __init__(self, nusc: Any, drive: dict[str, Any], host: MessageHost, contents: Contents) -> None:
+        self.nusc, self.drive, self.host, self.contents = nusc, drive, host, contents
+        self.root = Path(nusc.dataroot)
+        self.labels = self._labels_folder(contents.occupancy)
+        self.channels = ("CAM", "LIDAR", "RADAR") if contents.radar else ("CAM", "LIDAR")
+        self.can_bus = read_can_bus(self.root, drive["name"]) if contents.can_bus else CanBus()
+        self.samples = list(self._chain("sample", drive["first_sample_token"]))
+        self.sensors: dict[str, dict[str, Any]] = {}  # the drive's calibration by channel, filled by events()
+
+    def _get(self, table: str, token: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = self.nusc.get(table, token)
+        except KeyError as error:
+            where = self.root / self.nusc.version / f"{table}.json"
+            raise DataError(where, "token", f"a record {token!r}", "none") from error
+        return record
+
+    def _labels_folder(self, occupancy: str | None) -> Path | None:
+        if occupancy is None:
+            return None
+        folder = self.root / occupancy
+        if folder.is_dir():
+            return folder
+        if occupancy == OCC3D_FOLDER:
+            return None
+        raise DataError(folder, "occupancy", "a folder of Occ3D labels", "no such folder")
+
+    def _chain(self, table: str, token: str) -> Iterator[dict[str, Any]]:
+        while token:
+            record = self._get(table, token)
+            yield record
+            token = record["next"]
+
+    def _readings(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(channel, sample_data) of every reading of the scene, whatever the sensor."""
+        tokens = {sample["token"] for sample in self.samples}
+        for channel, token in self.samples[0]["data"].items():
+            first = self._get("sample_data", token)
+            while first["prev"]:  # sweeps may begin before the first key frame
+                first = self._get("sample_data", first["prev"])
+            for data in self._chain("sample_data", first["token"]):
+                if data["sample_token"] in tokens:
+                    yield channel, data
+
+    def events(self) -> Iterator[Event]:
+        """All messages, in no particular order.
+
+        Raises:
+            DataError: a picture or point cloud is missing, or the LiDAR that ground truth refers to.
+        """
+        poses: dict[int, dict[str, Any]] = {}
+        for channel, data in self._readings():
+            pose = self._get("ego_pose", data["ego_pose_token"])
+            poses.setdefault(int(pose["timestamp"]) * 1000, pose)
+            if channel.startswith(self.channels):
+                self.sensors[channel] = self._get("calibrated_sensor", data["calibrated_sensor_token"])
+                if self.contents.sweeps or data["is_key_frame"]:
+                    yield from self._reading(channel, data)
+        begin = min(poses)
+        yield Event(begin, 0, "/tf_static", "tf2_msgs/msg/TFMessage", LATCHED, partial(self._static, begin))
+        for stamp, pose in poses.items():
+            build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
+            yield Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
+        yield from self._odometry(poses)
+        yield from self._can_messages(begin, max(poses))
+        yield from self._map([pose["translation"] for pose in poses.values()], begin)
+        yield from self._boxes()
+        if self.labels is not None:
+            yield from self._truths(self.labels, begin)
+
+    def _odometry(self, poses: dict[int, dict[str, Any]]) -> Iterator[Event]:
+        stamps = sorted(poses)
+        speeds = velocities(stamps, np.array([poses[stamp]["translation"] for stamp in stamps], np.float64))
+        for stamp, speed in zip(stamps, speeds, strict=True):
+            build = partial(self._odom, poses[stamp], speed, stamp)
+            yield Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
+
+    def _odom(self, pose: dict[str, Any], speed: np.ndarray, stamp: int) -> Any:
+        frames = (WORLD_FRAME, BASE_FRAME)
+        return odometry(self.host, pose["rotation"], pose["translation"], speed.tolist(), stamp, frames)
+
+    def _boxes(self) -> Iterator[Event]:
+        """Boxes of the key frames; a test split has none, and then there is no such topic."""
+        for sample in self.samples:
+            if sample["anns"]:
+                stamp = int(sample["timestamp"]) * 1000
+                build = partial(self._markers, sample["anns"], stamp)
+                yield Event(stamp, 4, BOXES_TOPIC, "visualization_msgs/msg/MarkerArray", STREAM, build)
+
+    def _markers(self, tokens: list[str], stamp: int) -> Any:
+        records = [(token, self._get("sample_annotation", token)) for token in tokens]
+        boxes = [
+            BoxRecord(
+                r["category_name"], r["translation"], r["size"], r["rotation"], self.nusc.box_velocity(token).tolist()
+            )
+            for token, r in records
+        ]
+        return box_markers(self.host, boxes, stamp, WORLD_FRAME)
+
+    def _reading(self, channel: str, data: dict[str, Any]) -> Iterator[Event]:
+        stamp, path, topic = int(data["timestamp"]) * 1000, self.root / data["filename"], topic_of(channel)
+        if not path.is_file():
+            expected = (
+                "a radar file, or no radars wanted" if channel.startswith("RADAR") else "a picture or point cloud"
+            )
+            raise DataError(path, f"sample_data {data['token']}", expected, "no such file")
+        if not channel.startswith("CAM"):
+            cloud = self._radar if channel.startswith("RADAR") else self._cloud
+            build = partial(cloud, path, stamp, frame_of(channel))
+            yield Event(stamp, 3, topic, "sensor_msgs/msg/PointCloud2", SENSOR_DATA, build)
+            return
+        K = np.asarray(self.sensors[channel]["camera_intrinsic"], np.float64)
+        camera = Camera(channel, K, np.eye(4), int(data["width"]), int(data["height"]))
+        info = partial(sensor_messages.camera_info, self.host, camera, stamp, frame_of(channel))
+        yield Event(stamp, 2, f"{topic}/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_DATA, info)
+        build = partial(self._picture, path, stamp, frame_of(channel))
+        yield Event(stamp, 3, f"{topic}/image/compressed", "sensor_msgs/msg/CompressedImage", SENSOR_DATA, build)
+
+    def _picture(self, path: Path, stamp: int, frame: str) -> Any:
+        data = path.read_bytes()
+        encoding = next((name for start, name in _ENCODINGS.items() if data.startswith(start)), None)
+        if encoding is None:
+            raise DataError(path, "content", "a JPEG or PNG picture", f"{len(data)} bytes that begin with {data[:6]!r}")
+        return sensor_messages.compressed_image(self.host, data, stamp, frame, encoding)
+
+    def _cloud(self, path: Path, stamp: int, frame: str) -> Any:
+        raw = np.fromfile(path, np.uint8)
+        if raw.size % _LIDAR_POINT.itemsize:
+            raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
+        read = raw.view(_LIDAR_POINT)
+        points = np.zeros(len(read), _CLOUD_POINT)  # astype would leave chance values in the padding
+        for name in _LIDAR_POINT.names or ():
+            points[name] = read[name]
+        return sensor_messages.point_cloud(self.host, points, stamp, frame)
+
+    def _radar(self, path: Path, stamp: int, frame: str) -> Any:
+        return sensor_messages.point_cloud(self.host, read_radar(path), stamp, frame)
+
+    def _can_messages(self, begin: int, end: int) -> Iterator[Event]:
+        """CAN readings within the scene's time; the expansion's files reach a little beyond."""
+        scene = self.drive["name"]
+        for topic in CAN_TOPICS:
+            for record in self.can_bus.records.get(topic.name, ()):
+                stamp = can_stamp_ns(self.root, scene, topic.name, record)
+                if begin <= stamp <= end:
+                    build = partial(can_message, self.host, self.root, scene, topic, record, stamp, BASE_FRAME)
+                    yield Event(stamp, 2, topic.topic, topic.message_type, STREAM, build)
+
+    def _map(self, places: list[list[float]], stamp: int) -> Iterator[Event]:
+        if not self.contents.road_map:
+            return
+        chart = self._get("map", self._get("log", self.drive["log_token"])["map_token"])
+        message = road_map(
+            self.host, read_mask(self.root / chart["filename"]), np.array(places, np.float64), stamp, WORLD_FRAME
+        )
+        if message is not None:
+            yield Event(stamp, 0, MAP_TOPIC, "nav_msgs/msg/OccupancyGrid", LATCHED, lambda: message)
+
+    def _static(self, stamp: int) -> Any:
+        sensors = {frame_of(channel): sensor for channel, sensor in self.sensors.items()}
+        return self._transforms(sensors, BASE_FRAME, stamp)
+
+    def _transforms(self, children: dict[str, dict[str, Any]], parent: str, stamp: int) -> Any:
+        """Poses of child frames as the tables' records hold them."""
+        items = [
+            sensor_messages.transform_from_quat(self.host, pose["rotation"], pose["translation"], parent, child, stamp)
+            for child, pose in children.items()
+        ]
+        return sensor_messages.transforms(self.host, items)
+
+    def _truths(self, folder: Path, begin: int) -> Iterator[Event]:
+        files = {
+            sample["token"]: folder / self.drive["name"] / sample["token"] / "labels.npz" for sample in self.samples
+        }
+        labelled = [sample for sample in self.samples if files[sample["token"]].is_file()]
+        for sample in labelled:
+            if "LIDAR_TOP" not in sample["data"]:
+                where = self.root / self.nusc.version / "sample_data.json"
+                raise DataError(where, f"sample {sample['token']}", "a key frame of LIDAR_TOP", sorted(sample["data"]))
+            stamp = int(self._get("sample_data", sample["data"]["LIDAR_TOP"])["timestamp"]) * 1000
+            build = partial(self._truth, files[sample["token"]], stamp)
+            yield Event(stamp, 4, GROUND_TRUTH_TOPIC, "gsocc_ros/msg/SemanticOccupancy", STREAM, build)
+        if labelled:
+            table = partial(messages.class_table, self.host, OCC3D_NUSCENES, begin)
+            yield Event(begin, 0, TRUTH_CLASSES_TOPIC, "gsocc_ros/msg/SemanticClassTable", LATCHED, table)
+
+    def _truth(self, path: Path, stamp: int) -> Any:
+        labels = read_occ3d(path)
+        observed = torch.from_numpy(labels.mask_camera)
+        truth = SemanticGrid(torch.from_numpy(labels.semantics), VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
+        return messages.occupancy(self.host, truth, stamp, BASE_FRAME, "ground_truth")
+
+    def custom_data(self) -> dict[str, str]:
+        """What the recording says about itself; complete after :meth:`events`."""
+        log = self._get("log", self.drive["log_token"])
+        keys = ("translation", "rotation", "camera_intrinsic")
+        calibration = {channel: {key: sensor[key] for key in keys} for channel, sensor in self.sensors.items()}
+        notes = {"notes": json.dumps(self.can_bus.notes)} if self.can_bus.notes else {}
+        return {
+            "dataset": "nuScenes",
+            "dataset_version": self.nusc.version,
+            "scene": self.drive["name"],
+            "scene_token": self.drive["token"],
+            "logfile": str(log.get("logfile", "")),
+            "location": str(log.get("location", "")),
+            "calibration": json.dumps(calibration),  # rotation: w, x, y, z; pose of the sensor in base_link
+            **notes,
+        }
