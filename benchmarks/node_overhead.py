@@ -24,6 +24,7 @@ from gsocc_core.data.synthetic.render import render_camera
 from gsocc_core.data.synthetic.rig import make_rig
 from gsocc_core.data.synthetic.street import build_street
 from gsocc_ros import messages
+from gsocc_ros.marker_bytes import voxel_marker_bytes
 from gsocc_ros.message_host import rosbags_host
 from gsocc_ros.pipeline import OccupancyPipeline
 from gsocc_ros.rig import Rig
@@ -141,7 +142,7 @@ def message_rows(host: messages.MessageHost, repeats: int) -> dict[str, list[flo
     builders = {
         "cloud of 20,000 voxels": lambda: messages.voxel_cloud(host, found, 0, "base_link"),
         "dense grid, 640,000 voxels": lambda: messages.occupancy(host, found, 0, "base_link", "model"),
-        "cubes of 20,000 voxels (Marker)": lambda: messages.voxel_marker(host, found, 0, "base_link"),
+        "cubes of 20,000 voxels (Marker)": lambda: voxel_marker_bytes(found, 0, "base_link"),
     }
     rows: dict[str, list[float]] = {}
     for name, build in builders.items():

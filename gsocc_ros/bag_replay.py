@@ -286,7 +286,8 @@ class _Replay:
                 typestore=self._types,
                 offered_qos_profiles=[qos_profile(1, latched=output.latched)],
             )
-        self._writer.write(self._connections[key], log_ns, self._types.serialize_cdr(message, output.message_type))
+        raw = message if isinstance(message, bytes) else self._types.serialize_cdr(message, output.message_type)
+        self._writer.write(self._connections[key], log_ns, raw)
 
     def report(self, bag: str | Path) -> ReplayReport:
         scores, counters = self._score.scores(), self._pipeline.counters()

@@ -19,6 +19,9 @@ from gsocc_core.geometry.rigid import rigid_from_quat, rotmat_to_quat
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.sensor_messages import point_cloud
 
+#: visualization_msgs/Marker: its type, the name it goes by, and which share of a voxel's edge a cube has (the gap tells
+#: single voxels apart).
+CUBE_LIST, MARKER_NAMESPACE, MARKER_SHARE = 6, "occupancy", 0.95
 #: Points of occupied voxels. Every field is aligned to its size: some readers cast pointers instead of copying.
 _VOXEL_POINT = np.dtype({
     "names": ["x", "y", "z", "rgb", "label", "confidence"], "formats": ["<f4", "<f4", "<f4", "<f4", "u1", "<f4"],
@@ -58,7 +61,8 @@ def _single(grid: SemanticGrid) -> np.ndarray:
     return grid.labels.cpu().numpy()
 
 
-def _grid_pose(grid: VoxelGrid) -> np.ndarray:
+def grid_pose(grid: VoxelGrid) -> np.ndarray:
+    """(4, 4) pose of the grid's lower corner in the ego frame, with the grid's axes."""
     corner = np.eye(4)
     corner[:3, 3] = grid.lower
     return grid.T_ego_grid_matrix @ corner
@@ -67,7 +71,7 @@ def _grid_pose(grid: VoxelGrid) -> np.ndarray:
 def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
     """Occupied voxels as a PointCloud2: x, y, z (m), rgb (packed as RViz reads it), label, confidence."""
     index, labels, confidence = occupied_voxels(grid)
-    T = _grid_pose(grid.grid)
+    T = grid_pose(grid.grid)
     centers = ((index + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
     points = np.zeros(len(labels), _VOXEL_POINT)
     points["x"], points["y"], points["z"] = centers.T
@@ -78,7 +82,7 @@ def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: 
 
 
 def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
-    """Occupied voxels as one CUBE_LIST Marker; slower to build than :func:`voxel_cloud`, for viewers without clouds.
+    """Occupied voxels as one CUBE_LIST Marker; :func:`gsocc_ros.marker_bytes.voxel_marker_bytes` is much faster.
 
     The points are in the frame of the marker's pose, whose axes are those of the grid: cubes turn with it.
     """
@@ -91,15 +95,15 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
         )
         for i in np.unique(labels)
     }
-    x, y, z = (0.95 * s for s in grid.grid.size_m)  # a gap tells single voxels apart
+    x, y, z = (MARKER_SHARE * s for s in grid.grid.size_m)
     return host.make(
         "visualization_msgs/msg/Marker",
         header=host.header(stamp_ns, frame_id),
-        ns="occupancy",
+        ns=MARKER_NAMESPACE,
         id=0,
-        type=6,
+        type=CUBE_LIST,
         action=0,
-        pose=pose_message(host, _grid_pose(grid.grid)),
+        pose=pose_message(host, grid_pose(grid.grid)),
         scale=host.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
         color=host.make("std_msgs/msg/ColorRGBA", r=1.0, g=1.0, b=1.0, a=1.0),
         lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
@@ -144,7 +148,7 @@ def occupancy(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: st
     return host.make(
         "gsocc_ros/msg/SemanticOccupancy",
         header=host.header(stamp_ns, frame_id),
-        origin=pose_message(host, _grid_pose(grid.grid)),
+        origin=pose_message(host, grid_pose(grid.grid)),
         voxel_size=host.make("geometry_msgs/msg/Vector3", x=sx, y=sy, z=sz),
         size_x=x,
         size_y=y,

@@ -12,6 +12,7 @@ from gsocc_core import Gaussians, Prediction, SemanticGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros import messages
 from gsocc_ros.debug_images import debug_builders
+from gsocc_ros.marker_bytes import voxel_marker_bytes
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.navigation import ObstacleRule, cost_map, obstacle_cloud
 
@@ -105,7 +106,7 @@ class OutputMessages:
             topics: The topics wanted this time, for instance those that have subscribers; None = all.
 
         Yields:
-            Topic and message.
+            Topic and message; the marker as the bytes that go on the wire.
         """
         host, frame, model = self._host, self._frame, self._model
         wanted = self._topics if topics is None else self._topics & set(topics)
@@ -117,7 +118,7 @@ class OutputMessages:
         builders: dict[str, Callable[[], Any]] = {
             GRID_TOPIC: lambda: messages.occupancy(host, grid, stamp, frame, model),
             VOXELS_TOPIC: lambda: messages.voxel_cloud(host, grid, stamp, frame),
-            MARKERS_TOPIC: lambda: messages.voxel_marker(host, grid, stamp, frame),
+            MARKERS_TOPIC: lambda: voxel_marker_bytes(grid, stamp, frame),
             OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
             COST_MAP_TOPIC: lambda: cost_map(host, grid, self._rule, stamp, frame),
         }

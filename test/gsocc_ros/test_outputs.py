@@ -30,7 +30,9 @@ def test_every_topic_serialises_as_its_type(distro):
     sent = dict(outputs.build(one)) | dict(outputs.latency(one, {"network": 1.0}))
     assert set(sent) == set(OUTPUTS)
     for topic, message in sent.items():
-        raw = types.serialize_cdr(message, OUTPUTS[topic].message_type)
+        raw = message
+        if not isinstance(message, bytes):
+            raw = types.serialize_cdr(message, OUTPUTS[topic].message_type)
         back = types.deserialize_cdr(raw, OUTPUTS[topic].message_type)
         assert (back.header.stamp.nanosec, back.header.frame_id) == (5, "base_link")
 
