@@ -8,16 +8,18 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
-from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_ros.bag_files import Distro, Storage
 from gsocc_ros.nuscenes_to_rosbag2 import write_scene
 from gsocc_ros.scene_events import OCC3D_FOLDER, Contents
@@ -40,6 +42,7 @@ def convert_scenes(
     road_map: bool = True,
     jobs: int | None = None,
     resume: bool = False,
+    verify: bool = False,
 ) -> dict[str, Any]:
     """Write one recording per scene into a folder, and ``manifest.json`` with size and SHA-256 of every file.
 
@@ -57,52 +60,86 @@ def convert_scenes(
         can_bus: Write the CAN bus expansion, where it is there; what it lacks is noted in the manifest.
         road_map: Write the map around the drive.
         jobs: Scenes written at the same time; None = one per core. Each process holds the tables.
-        resume: Go on in an existing folder: recordings whose files have the manifest's names and sizes stay, others
-            are written again. Contents and options of an earlier run are not compared.
+        resume: Go on in an existing folder: recordings stay that were written with the same options and whose files
+            have the manifest's names and sizes; others are written again.
+        verify: With ``resume``: they stay only if their files have the manifest's checksums too.
 
     Returns:
         The manifest.
 
     Raises:
         OutputExistsError: ``out`` exists and ``resume`` is not set.
-        ConfigError: ``jobs`` is no positive number.
-        DataError: a scene cannot be written; those that were finished stay, and are in the manifest.
+        ConfigError: ``jobs`` is no positive number, or ``verify`` without ``resume``.
+        DataError: scenes cannot be written, whatever the reason: all others are, and the manifest tells of both.
 
     Example:
         ``convert_scenes("data/nuscenes", "bags", split="mini_val", version="v1.0-mini", jobs=2)``
     """
     if jobs is not None and jobs < 1:
         raise ConfigError("nuscenes_to_rosbag2", "jobs", "a positive number", jobs)
+    if verify and not resume:
+        raise ConfigError("nuscenes_to_rosbag2", "verify", "together with resume", "verify alone")
     folder = Path(out)
     if folder.exists() and not resume:
         raise OutputExistsError(out, "output", "a path that does not exist yet, or --resume", "something is there")
     names = choose_scenes(_tables(dataroot, version), split, list(scenes) if scenes else None)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = _read_manifest(folder, version)
-    todo = [name for name in names if not _is_complete(folder / name, manifest["scenes"].get(name))]
     options = (version, storage, distro, Contents(occupancy, sweeps, radar, can_bus, road_map))
+    known = manifest["scenes"]
+    todo = [name for name in names if not _is_complete(folder / name, known.get(name), _told(options), verify)]
+    count = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
+    with tqdm(total=len(names), initial=len(names) - len(todo), desc="scenes", unit="scene") as bar:
+        for name, result in _results(partial(_write, dataroot, str(folder), options=options), todo, count):
+            for kind in ("scenes", "failed"):
+                manifest[kind].pop(name, None)
+            if isinstance(result, str):
+                manifest["failed"][name] = result
+            else:
+                manifest["scenes"][name] = result
+            _write_manifest(folder, manifest)
+            bar.update()
+    failed = {name: why for name, why in manifest["failed"].items() if name in todo}
+    if failed:
+        list_of_them = "".join(f"\n  {name}: {why}" for name, why in failed.items())
+        raise DataError(folder, "scenes", f"all {len(names)} written", f"{len(failed)} that failed:{list_of_them}")
+    return manifest
+
+
+def _results(
+    write: Callable[[str], dict[str, Any]], names: Sequence[str], count: int
+) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """Scene names and what became of them, or why nothing did, in the order in which they end."""
+    if count == 1:
+        for name in names:
+            yield name, _attempt(write, name)
+        return
     # Forked children would inherit threads of numba and torch in the middle of their work.
     context = multiprocessing.get_context("spawn")
-    count = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
-    failed: list[DataError] = []
-    with (
-        tqdm(total=len(names), initial=len(names) - len(todo), desc="scenes", unit="scene") as bar,
-        ProcessPoolExecutor(count, mp_context=context) as pool,
-    ):
-        waiting = {pool.submit(_write, dataroot, str(folder), name, options): name for name in todo}
+    lost = []
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        waiting = {pool.submit(_attempt, write, name): name for name in names}
         for done in as_completed(waiting):
             error = done.exception()
-            if isinstance(error, DataError):
-                failed.append(error)
-            elif error is not None:
-                raise error
+            if isinstance(error, BrokenProcessPool):
+                lost.append(waiting[done])
             else:
-                manifest["scenes"][waiting[done]] = done.result()
-                _write_manifest(folder, manifest)
-            bar.update()
-    if failed:
-        raise failed[0]
-    return manifest
+                yield waiting[done], done.result()
+    for name in lost:  # one process died and took the others along: each gets one of its own
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            try:
+                yield name, pool.submit(_attempt, write, name).result()
+            except BrokenProcessPool as error:
+                yield name, f"its process died: {error}"
+
+
+def _attempt(write: Callable[[str], dict[str, Any]], name: str) -> dict[str, Any] | str:
+    try:
+        return write(name)
+    except GsoccError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other scenes are still to be written
+        return f"{type(error).__name__}: {error}"
 
 
 @lru_cache(maxsize=1)
@@ -110,8 +147,14 @@ def _tables(dataroot: str, version: str) -> Any:
     return open_nuscenes(dataroot, version)
 
 
-def _write(dataroot: str, folder: str, name: str, options: tuple[Any, ...]) -> dict[str, Any]:
-    """Write one scene, in a process of its own, and describe it."""
+def _told(options: tuple[str, str, str, Contents]) -> dict[str, Any]:
+    """The options of a recording as the manifest tells them."""
+    version, storage, distro, contents = options
+    return {"version": version, "storage": storage, "distro": distro, **asdict(contents)}
+
+
+def _write(dataroot: str, folder: str, name: str, options: tuple[str, Storage, Distro, Contents]) -> dict[str, Any]:
+    """Write one scene and describe it."""
     version, storage, distro, contents = options
     target = Path(folder) / name
     if target.exists():  # it does not match the manifest
@@ -120,11 +163,8 @@ def _write(dataroot: str, folder: str, name: str, options: tuple[Any, ...]) -> d
         target.rmdir()
     written = write_scene(_tables(dataroot, version), str(target), name, storage, distro, contents, quiet=True)
     notes = {"notes": list(written.notes)} if written.notes else {}
-    return {
-        "messages": written.messages,
-        **notes,
-        "files": {path.name: _describe(path) for path in sorted(target.iterdir())},
-    }
+    files = {path.name: _describe(path) for path in sorted(target.iterdir())}
+    return {"messages": written.messages, **notes, "options": _told(options), "files": files}
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -135,29 +175,32 @@ def _describe(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def _is_complete(target: Path, entry: dict[str, Any] | None) -> bool:
-    if entry is None or not target.is_dir():
+def _is_complete(target: Path, entry: dict[str, Any] | None, options: dict[str, Any], verify: bool) -> bool:
+    """Whether a recording is the one that would be written; without ``verify`` its files' contents are trusted."""
+    if entry is None or entry.get("options") != options or not target.is_dir():
         return False
     sizes = {path.name: path.stat().st_size for path in target.iterdir()}
-    return sizes == {name: about["bytes"] for name, about in entry["files"].items()}
+    if sizes != {name: about["bytes"] for name, about in entry["files"].items()}:
+        return False
+    return not verify or all(_describe(target / name) == about for name, about in entry["files"].items())
 
 
 def _read_manifest(folder: Path, version: str) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
-        return {"dataset": "nuScenes", "version": version, "scenes": {}}
+        return {"dataset": "nuScenes", "version": version, "scenes": {}, "failed": {}}
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = content["version"]
+        known, scenes = content["version"], dict(content["scenes"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(path, "content", "a manifest of nuscenes_to_rosbag2", error) from error
     if known != version:
         raise DataError(path, "version", version, known)
-    return content
+    return {**content, "scenes": scenes, "failed": dict(content.get("failed", {}))}
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     scratch = folder / f".{MANIFEST}.{os.getpid()}"
-    ordered = {**manifest, "scenes": dict(sorted(manifest["scenes"].items()))}
+    ordered = {**manifest, **{kind: dict(sorted(manifest[kind].items())) for kind in ("scenes", "failed")}}
     scratch.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
     scratch.replace(folder / MANIFEST)

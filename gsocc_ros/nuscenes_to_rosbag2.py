@@ -160,10 +160,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True, help=what)
     parser.add_argument("--jobs", type=int, help="with --split: scenes at the same time; default: one per core")
     parser.add_argument("--resume", action="store_true", help="with --split: go on in an existing folder")
+    parser.add_argument("--verify", action="store_true", help="with --resume: compare checksums too")
     parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", *_PARTS})
     options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
     scene, split = options.pop("scene"), options.pop("split")
-    jobs, resume = options.pop("jobs"), options.pop("resume")
+    many = {name: options.pop(name) for name in ("jobs", "resume", "verify")}
     if (scene is None) == (split is None):
         parser.error("give either --scene NAME or --split NAME")
     try:
@@ -172,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from gsocc_ros.convert_scenes import convert_scenes
 
-            convert_scenes(split=None if split == "all" else split, jobs=jobs, resume=resume, **options)
+            convert_scenes(split=None if split == "all" else split, **many, **options)
     except GsoccError as error:
         if os.environ.get("GSOCC_DEBUG"):
             raise

@@ -12,8 +12,8 @@ from gsocc_ros.radar_messages import RADAR_POINT, read_radar
 from gsocc_ros.sensor_messages import point_cloud
 
 NAMES = [
-    "x", "y", "z", "dyn_prop", "id", "rcs", "vx", "vy", "vx_comp", "vy_comp", "is_quality_valid", "ambig_state", "x_rms",
-    "y_rms", "invalid_state", "pdh0", "vx_rms", "vy_rms",
+    "x", "y", "z", "dyn_prop", "id", "rcs", "vx", "vy", "vx_comp", "vy_comp", "is_quality_valid", "ambig_state",
+    "x_rms", "y_rms", "invalid_state", "pdh0", "vx_rms", "vy_rms",
 ]  # fmt: skip
 
 
