@@ -3,6 +3,7 @@
 """Plays a recording over real DDS, with faults on request: python player.py BAG [--rate R] [--loops N] ..."""
 
 import argparse
+import random
 import time
 
 import rclpy
@@ -11,6 +12,18 @@ from rosbags.highlevel import AnyReader
 
 from gsocc_ros.bag_files import open_bag
 from gsocc_ros.message_host import rclpy_host
+
+
+def schedule(messages, options, chance):
+    """(time to send, topic, stamp, bytes) of what arrives, in that order."""
+    sent = []
+    for topic, stamp, raw in messages:
+        is_picture = "image" in topic and "camera_info" not in topic
+        if is_picture and chance.random() < options.loss:
+            continue
+        late = chance.uniform(0, options.jitter_ms * 1e6) if is_picture else 0.0
+        sent.append((stamp + late, topic, stamp, raw))
+    return sorted(sent, key=lambda item: item[0])
 
 
 def main():
@@ -23,7 +36,12 @@ def main():
     parser.add_argument("--drop_to", type=float, default=1.0, help="... to this one")
     parser.add_argument("--best_effort", default="", help="publish this topic so")
     parser.add_argument("--late_tf_s", type=float, default=0.0, help="hold /tf_static back for so long")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of the pictures that get lost, each by chance")
+    parser.add_argument(
+        "--jitter_ms", type=float, default=0.0, help="pictures come up to so much later, each by chance"
+    )
     options = parser.parse_args()
+    chance = random.Random(0)
     rclpy.init()
     node, host = rclpy.create_node("player"), rclpy_host()
     with open_bag(options.bag) as bag:
@@ -47,8 +65,8 @@ def main():
     first, last = messages[0][1], messages[-1][1]
     for _ in range(options.loops):
         held, start = [], time.monotonic()
-        for topic, stamp, raw in messages:
-            wait = (stamp - first) * 1e-9 / options.rate - (time.monotonic() - start)
+        for due, topic, stamp, raw in schedule(messages, options, chance):
+            wait = (due - first) * 1e-9 / options.rate - (time.monotonic() - start)
             if wait > 0:
                 time.sleep(wait)
             if topic == "/tf_static" and time.monotonic() - start < options.late_tf_s:

@@ -185,6 +185,40 @@ def test_a_camera_lost_and_back(watch, bag):
     assert gap > 0.25  # and without it nothing is made up
 
 
+@pytest.fixture(scope="module")
+def uneven_bag(robot, bag_of, tmp_path_factory):
+    """Cycles 50 or 100 ms apart, as nuScenes' cameras fire: the last camera of one is 7 ms before the next one."""
+
+    class Uneven(robot):
+        def cycle_start_ns(self, cycle):
+            steps = itertools.islice(itertools.cycle((100, 50, 100, 100, 50)), cycle)
+            return super().cycle_start_ns(0) + sum(steps) * 1_000_000
+
+    return bag_of(tmp_path_factory.mktemp("bags") / "uneven", Uneven(RIG, cycles=40).events())
+
+
+@pytest.mark.parametrize(("loss", "jitter_ms"), [(0.0, 0.0), (0.05, 5.0), (0.1, 20.0)])
+def test_no_set_mixes_cycles(watch, uneven_bag, monkeypatch, loss, jitter_ms):
+    """Every picture carries its cycle's number as a grey value; a set that reaches the network holds one number."""
+    from gsocc_core import OccupancyPredictor
+
+    sets, predict = [], OccupancyPredictor.predict
+
+    def spy(self, images, cameras, **details):
+        if details:  # not the warm-up
+            sets.append([round(float(image[..., 0].mean()) / 20) for image in images if image is not None])
+        return predict(self, images, cameras, **details)
+
+    monkeypatch.setattr(OccupancyPredictor, "predict", spy)
+    watcher = watch()
+    play(uneven_bag, "--loops", 2, "--loss", loss, "--jitter_ms", jitter_ms)
+    watcher.wait(lambda: len(watcher.grids) > 5)
+    assert len(sets) > 8
+    assert all(len(one) == len(RIG.cameras) for one in sets)
+    assert [one for one in sets if len(set(one)) > 1] == []
+    assert len({one[0] for one in sets}) > 4, "the numbers tell cycles apart"
+
+
 def test_transforms_that_come_late(watch, bag):
     watcher = watch()
     process = player(bag, "--rate", 0.5, "--late_tf_s", 2.0)
