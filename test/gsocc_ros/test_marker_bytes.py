@@ -49,5 +49,5 @@ def test_bytes_equal_those_of_rclpy(count):
     grid = grid_of(1, count, turned=True)
     message = messages.voxel_marker(rclpy_host(), grid, 1_700_000_000_123_456_789, "base_link")
     made = voxel_marker_bytes(grid, 1_700_000_000_123_456_789, "base_link")
-    assert deserialize_message(made, Marker) == message
     assert bytes(serialize_message(message)) == made
+    assert len(deserialize_message(made, Marker).points) == count
