@@ -9,6 +9,7 @@ from collections.abc import Callable
 from message_filters import SimpleFilter
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -23,7 +24,8 @@ class WatchedSubscriber(SimpleFilter):
         node: Whose subscription.
         kind: Message class.
         topic: Topic.
-        qos: QoS of the subscription.
+        qos: QoS of the subscription; parameters ``qos_overrides.TOPIC.subscription.*`` change its history, depth and
+            reliability.
         mismatch: Told the policy's name when a publisher's QoS does not fit.
     """
 
@@ -32,4 +34,7 @@ class WatchedSubscriber(SimpleFilter):
         events = SubscriptionEventCallbacks(
             incompatible_qos=lambda event: mismatch(qos_policy_name_from_kind(event.last_policy_kind).lower())
         )
-        self.subscription = node.create_subscription(kind, topic, self.signalMessage, qos, event_callbacks=events)
+        self.subscription = node.create_subscription(
+            kind, topic, self.signalMessage, qos, event_callbacks=events,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )  # fmt: skip

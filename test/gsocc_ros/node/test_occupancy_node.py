@@ -306,6 +306,16 @@ def test_qos_of_an_output_can_be_overridden(watch):
     watcher.start()
 
 
+def test_qos_of_one_input_can_be_overridden(watch, bag):
+    """One camera that sends best effort, at a node that else wants reliable ones."""
+    watcher = watch(image_reliability="reliable", **{f"qos_overrides.{FRONT}.subscription.reliability": "best_effort"})
+    play(bag, "--best_effort", FRONT)
+    watcher.wait(lambda: len(watcher.grids) > 3)
+    assert watcher.worst("camera CAM_FRONT")[1].find("QoS") < 0
+    assert watcher.change("deactivate")
+    assert watcher.change("activate")
+
+
 def test_a_player_that_is_killed_and_another_one(watch, bag):
     watcher = watch()
     process = player(bag, "--rate", 0.5)
