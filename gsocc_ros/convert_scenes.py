@@ -40,6 +40,11 @@ def convert_scenes(
     radar: bool = True,
     can_bus: bool = True,
     road_map: bool = True,
+    lidarseg: bool = True,
+    surroundocc: str | None = None,
+    vision_msgs: bool = False,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
     jobs: int | None = None,
     resume: bool = False,
     verify: bool = False,
@@ -59,6 +64,12 @@ def convert_scenes(
         radar: Write the radars.
         can_bus: Write the CAN bus expansion, where it is there; what it lacks is noted in the manifest.
         road_map: Write the map around the drive.
+        lidarseg: Write key frames' clouds with the labels of their points, where the tree has nuScenes-lidarseg or
+            -panoptic.
+        surroundocc: Folder that holds SurroundOcc's ``samples/*.npy``, below ``dataroot`` or anywhere; None = without.
+        vision_msgs: Write the boxes as vision_msgs/Detection3DArray too.
+        start_s: Leave out what is earlier, seconds after the scene's first ego pose.
+        duration_s: Length of what is written, seconds; None = to the end.
         jobs: Scenes written at the same time; None = one per core. Each process holds the tables.
         resume: Go on in an existing folder: recordings stay that were written with the same options and whose files
             have the manifest's names and sizes; others are written again.
@@ -79,13 +90,16 @@ def convert_scenes(
         raise ConfigError("nuscenes_to_rosbag2", "jobs", "a positive number", jobs)
     if verify and not resume:
         raise ConfigError("nuscenes_to_rosbag2", "verify", "together with resume", "verify alone")
+    contents = Contents(
+        occupancy, sweeps, radar, can_bus, road_map, lidarseg, surroundocc, vision_msgs, start_s, duration_s
+    )
+    options = (version, storage, distro, contents)
     folder = Path(out)
     if folder.exists() and not resume:
         raise OutputExistsError(out, "output", "a path that does not exist yet, or --resume", "something is there")
     names = choose_scenes(_tables(dataroot, version), split, list(scenes) if scenes else None)
     folder.mkdir(parents=True, exist_ok=True)
     manifest = _read_manifest(folder, version)
-    options = (version, storage, distro, Contents(occupancy, sweeps, radar, can_bus, road_map))
     known = manifest["scenes"]
     todo = [name for name in names if not _is_complete(folder / name, known.get(name), _told(options), verify)]
     count = min(jobs or os.cpu_count() or 1, max(len(todo), 1))

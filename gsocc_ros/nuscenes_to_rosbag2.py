@@ -19,6 +19,7 @@ from gsocc_core.errors import GsoccError, OutputExistsError
 from gsocc_ros.bag_files import Distro, Storage, new_bag
 from gsocc_ros.message_host import rosbags_host
 from gsocc_ros.scene_events import OCC3D_FOLDER, Contents, SceneEvents
+from gsocc_ros.vision_messages import register_vision_messages
 
 
 def nuscenes_to_rosbag2(
@@ -33,6 +34,11 @@ def nuscenes_to_rosbag2(
     radar: bool = True,
     can_bus: bool = True,
     road_map: bool = True,
+    lidarseg: bool = True,
+    surroundocc: str | None = None,
+    vision_msgs: bool = False,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
 ) -> None:
     """Write one nuScenes scene as a rosbag2 recording that ``ros2 bag`` plays.
 
@@ -58,20 +64,29 @@ def nuscenes_to_rosbag2(
         can_bus: Write inertial unit, speed, steering and wheels, where the tree holds the CAN bus expansion. What it
             lacks of this scene is noted in the recording and on the terminal.
         road_map: Write the map picture around the drive.
+        lidarseg: Write key frames' clouds with the labels of their points, where the tree has nuScenes-lidarseg or
+            -panoptic.
+        surroundocc: Folder that holds SurroundOcc's ``samples/*.npy``, below ``dataroot`` or anywhere; None = without.
+        vision_msgs: Write the boxes as vision_msgs/Detection3DArray too.
+        start_s: Leave out what is earlier, seconds after the scene's first ego pose.
+        duration_s: Length of what is written, seconds; None = to the end.
 
     Raises:
         DataError: the tree lacks tables, the scene or a file, or a file is no picture, point cloud or label file.
         OutputExistsError: ``out`` exists.
-        ConfigError: nuscenes-devkit is not installed.
+        ConfigError: nuscenes-devkit is not installed, or the times are outside the scene.
 
     Example:
         ``nuscenes_to_rosbag2("data/nuscenes", "scene-0103", scene="scene-0103", version="v1.0-mini")``
     """
+    contents = Contents(
+        occupancy, sweeps, radar, can_bus, road_map, lidarseg, surroundocc, vision_msgs, start_s, duration_s
+    )
     if Path(out).exists():  # told at once: the tables of the whole data set take half a minute to read
         raise OutputExistsError(out, "output", "a path that does not exist yet", "something is there")
     nusc = open_nuscenes(dataroot, version)
     choose_scenes(nusc, None, [scene])
-    write_scene(nusc, out, scene, storage, distro, Contents(occupancy, sweeps, radar, can_bus, road_map))
+    write_scene(nusc, out, scene, storage, distro, contents)
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,8 @@ def write_scene(
     """
     drive = next(s for s in nusc.scene if s["name"] == scene)
     host, types = rosbags_host(distro)
+    if contents.vision_msgs:
+        register_vision_messages(types)
     source = SceneEvents(nusc, drive, host, contents)
     events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
     with new_bag(out, storage, distro) as writer:
@@ -137,6 +154,8 @@ _PARTS = {
     "radar": "write the radars",
     "can_bus": "write the CAN bus expansion, where it is there",
     "road_map": "write the map around the drive",
+    "lidarseg": "write key frames' clouds with the labels of their points, where there are some",
+    "vision_msgs": "write the boxes as vision_msgs/Detection3DArray too",
 }
 
 
@@ -157,12 +176,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scene", type=str, help="write this scene")
     parser.add_argument("--split", type=str, help="write all scenes of a split, or of the version (all)")
     for name, what in _PARTS.items():
-        parser.add_argument(f"--{name}", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True, help=what)
+        parser.add_argument(
+            f"--{name}", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=name != "vision_msgs", help=what
+        )
+    parser.add_argument("--start", type=float, default=0.0, help="leave out what is earlier, s after the scene's begin")
+    parser.add_argument("--duration", type=float, help="length of what is written, s; default: to the end")
     parser.add_argument("--jobs", type=int, help="with --split: scenes at the same time; default: one per core")
     parser.add_argument("--resume", action="store_true", help="with --split: go on in an existing folder")
     parser.add_argument("--verify", action="store_true", help="with --resume: compare checksums too")
-    parser.add_function_arguments(nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", *_PARTS})
+    parser.add_function_arguments(
+        nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", "start_s", "duration_s", *_PARTS}
+    )
     options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    options |= {f"{name}_s": options.pop(name) for name in ("start", "duration")}
     scene, split = options.pop("scene"), options.pop("split")
     many = {name: options.pop(name) for name in ("jobs", "resume", "verify")}
     if (scene is None) == (split is None):

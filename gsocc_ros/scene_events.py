@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,18 +18,29 @@ from rosbags.interfaces import Qos
 
 from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.data.occ3d import read_occ3d
-from gsocc_core.errors import DataError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros import messages, sensor_messages
 from gsocc_ros.annotation_messages import BoxRecord, box_markers, odometry, velocities
 from gsocc_ros.bag_files import qos_profile
 from gsocc_ros.can_messages import CAN_TOPICS, CanBus, can_message, can_stamp_ns, read_can_bus
+from gsocc_ros.label_messages import (
+    SURROUNDOCC_GRID,
+    SURROUNDOCC_NUSCENES,
+    lidarseg_classes,
+    read_point_labels,
+    read_surroundocc,
+    with_labels,
+)
 from gsocc_ros.map_messages import read_mask, road_map
 from gsocc_ros.message_host import MessageHost
-from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
+from gsocc_ros.outputs import GROUND_TRUTH_TOPIC
 from gsocc_ros.radar_messages import read_radar
+from gsocc_ros.vision_messages import detections
 
 WORLD_FRAME, BASE_FRAME = "map", "base_link"
 ODOMETRY_TOPIC, BOXES_TOPIC, MAP_TOPIC = "/odom", "/annotations", "/map"
+DETECTIONS_TOPIC, POINT_LABELS_TOPIC = "/annotations/detections", "/lidar_top/labels"
+SURROUNDOCC_TOPIC = f"{GROUND_TRUTH_TOPIC}/surroundocc"
 #: Where Occ3D keeps its labels.
 OCC3D_FOLDER = "gts"
 #: Points of nuScenes' .pcd.bin files, and of our clouds (padded, so that every field is aligned to its size).
@@ -53,6 +65,14 @@ class Contents:
         radar: The radars.
         can_bus: Inertial unit, speed, steering and wheels, where the tree has the CAN bus expansion.
         road_map: The map around the drive.
+        lidarseg: Clouds with the labels of their points at the key frames, where the tree has them.
+        surroundocc: Folder of SurroundOcc labels, below the tree or anywhere; None = without.
+        vision_msgs: The boxes as vision_msgs/Detection3DArray too.
+        start_s: Leave out what is earlier, seconds after the scene's first ego pose.
+        duration_s: Leave out what is as much later than that, seconds; None = to the end.
+
+    Raises:
+        ConfigError: a time is negative, or no number.
     """
 
     occupancy: str | None = OCC3D_FOLDER
@@ -60,6 +80,22 @@ class Contents:
     radar: bool = True
     can_bus: bool = True
     road_map: bool = True
+    lidarseg: bool = True
+    surroundocc: str | None = None
+    vision_msgs: bool = False
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < math.inf:
+            raise ConfigError("nuscenes_to_rosbag2", "start", "seconds, not negative", self.start_s)
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+            raise ConfigError("nuscenes_to_rosbag2", "duration", "seconds, more than 0", self.duration_s)
+
+    @property
+    def whole(self) -> bool:
+        """Whether no time is left out."""
+        return not self.start_s and self.duration_s is None
 
 
 @dataclass(frozen=True)
@@ -98,7 +134,8 @@ class SceneEvents:
     def __init__(self, nusc: Any, drive: dict[str, Any], host: MessageHost, contents: Contents) -> None:
         self.nusc, self.drive, self.host, self.contents = nusc, drive, host, contents
         self.root = Path(nusc.dataroot)
-        self.labels = self._labels_folder(contents.occupancy)
+        self.labels = self._labels_folder("occupancy", contents.occupancy)
+        self.surroundocc = self._labels_folder("surroundocc", contents.surroundocc)
         self.channels = ("CAM", "LIDAR", "RADAR") if contents.radar else ("CAM", "LIDAR")
         self.can_bus = read_can_bus(self.root, drive["name"]) if contents.can_bus else CanBus()
         self.samples = list(self._chain("sample", drive["first_sample_token"]))
@@ -112,15 +149,28 @@ class SceneEvents:
             raise DataError(where, "token", f"a record {token!r}", "none") from error
         return record
 
-    def _labels_folder(self, occupancy: str | None) -> Path | None:
-        if occupancy is None:
+    def _labels_folder(self, key: str, name: str | None) -> Path | None:
+        if name is None:
             return None
-        folder = self.root / occupancy
+        folder = self.root / name
         if folder.is_dir():
             return folder
-        if occupancy == OCC3D_FOLDER:
+        if (key, name) == ("occupancy", OCC3D_FOLDER):
             return None
-        raise DataError(folder, "occupancy", "a folder of Occ3D labels", "no such folder")
+        kind = {"occupancy": "Occ3D", "surroundocc": "SurroundOcc"}[key]
+        raise DataError(folder, key, f"a folder of {kind} labels", "no such folder")
+
+    def _window(self, stamps: Iterable[int]) -> range:
+        """Stamps that are wanted, from the first ego pose among them to the last."""
+        stamps = sorted(stamps)
+        begin = stamps[0] + round(self.contents.start_s * 1e9)
+        end = stamps[-1] + 1 if self.contents.duration_s is None else begin + round(self.contents.duration_s * 1e9)
+        wanted = [stamp for stamp in stamps if begin <= stamp < end]
+        if not wanted:
+            length = f"within the {(stamps[-1] - stamps[0]) * 1e-9:.1f} s of {self.drive['name']}"
+            received = f"start {self.contents.start_s} s, duration {self.contents.duration_s} s"
+            raise ConfigError("nuscenes_to_rosbag2", "start, duration", length, received)
+        return range(wanted[0], wanted[-1] + 1)
 
     def _chain(self, table: str, token: str) -> Iterator[dict[str, Any]]:
         while token:
@@ -144,33 +194,43 @@ class SceneEvents:
 
         Raises:
             DataError: a picture or point cloud is missing, or the LiDAR that ground truth refers to.
+            ConfigError: the scene has ended when the recording should begin.
         """
         poses: dict[int, dict[str, Any]] = {}
+        readings = []
         for channel, data in self._readings():
             pose = self._get("ego_pose", data["ego_pose_token"])
             poses.setdefault(int(pose["timestamp"]) * 1000, pose)
             if channel.startswith(self.channels):
                 self.sensors[channel] = self._get("calibrated_sensor", data["calibrated_sensor_token"])
                 if self.contents.sweeps or data["is_key_frame"]:
-                    yield from self._reading(channel, data)
-        begin = min(poses)
+                    readings.append((channel, data))
+        window = self._window(poses)
+        for channel, data in readings:
+            if self.contents.whole or int(data["timestamp"]) * 1000 in window:
+                yield from self._reading(channel, data)
+        begin = window[0]
         yield Event(begin, 0, "/tf_static", "tf2_msgs/msg/TFMessage", LATCHED, partial(self._static, begin))
         for stamp, pose in poses.items():
-            build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
-            yield Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
-        yield from self._odometry(poses)
-        yield from self._can_messages(begin, max(poses))
-        yield from self._map([pose["translation"] for pose in poses.values()], begin)
+            if stamp in window:
+                build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
+                yield Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
+        yield from self._odometry(poses, window)
+        yield from self._can_messages(window)
+        yield from self._map([pose["translation"] for stamp, pose in poses.items() if stamp in window], begin)
+        if not self.contents.whole:
+            self.samples = [sample for sample in self.samples if int(sample["timestamp"]) * 1000 in window]
         yield from self._boxes()
-        if self.labels is not None:
-            yield from self._truths(self.labels, begin)
+        yield from self._point_labels(begin)
+        yield from self._truths(begin)
 
-    def _odometry(self, poses: dict[int, dict[str, Any]]) -> Iterator[Event]:
+    def _odometry(self, poses: dict[int, dict[str, Any]], window: range) -> Iterator[Event]:
         stamps = sorted(poses)
         speeds = velocities(stamps, np.array([poses[stamp]["translation"] for stamp in stamps], np.float64))
         for stamp, speed in zip(stamps, speeds, strict=True):
-            build = partial(self._odom, poses[stamp], speed, stamp)
-            yield Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
+            if stamp in window:
+                build = partial(self._odom, poses[stamp], speed, stamp)
+                yield Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
 
     def _odom(self, pose: dict[str, Any], speed: np.ndarray, stamp: int) -> Any:
         frames = (WORLD_FRAME, BASE_FRAME)
@@ -183,16 +243,22 @@ class SceneEvents:
                 stamp = int(sample["timestamp"]) * 1000
                 build = partial(self._markers, sample["anns"], stamp)
                 yield Event(stamp, 4, BOXES_TOPIC, "visualization_msgs/msg/MarkerArray", STREAM, build)
+                if self.contents.vision_msgs:
+                    build = partial(self._detections, sample["anns"], stamp)
+                    yield Event(stamp, 4, DETECTIONS_TOPIC, "vision_msgs/msg/Detection3DArray", STREAM, build)
 
     def _markers(self, tokens: list[str], stamp: int) -> Any:
-        records = [(token, self._get("sample_annotation", token)) for token in tokens]
-        boxes = [
-            BoxRecord(
-                r["category_name"], r["translation"], r["size"], r["rotation"], self.nusc.box_velocity(token).tolist()
-            )
-            for token, r in records
-        ]
+        boxes = (self._box(self._get("sample_annotation", token)) for token in tokens)
         return box_markers(self.host, boxes, stamp, WORLD_FRAME)
+
+    def _detections(self, tokens: list[str], stamp: int) -> Any:
+        records = (self._get("sample_annotation", token) for token in tokens)
+        boxes = ((record["instance_token"], self._box(record)) for record in records)
+        return detections(self.host, boxes, stamp, WORLD_FRAME)
+
+    def _box(self, record: dict[str, Any]) -> BoxRecord:
+        speed = self.nusc.box_velocity(record["token"]).tolist()
+        return BoxRecord(record["category_name"], record["translation"], record["size"], record["rotation"], speed)
 
     def _reading(self, channel: str, data: dict[str, Any]) -> Iterator[Event]:
         stamp, path, topic = int(data["timestamp"]) * 1000, self.root / data["filename"], topic_of(channel)
@@ -221,25 +287,44 @@ class SceneEvents:
         return sensor_messages.compressed_image(self.host, data, stamp, frame, encoding)
 
     def _cloud(self, path: Path, stamp: int, frame: str) -> Any:
-        raw = np.fromfile(path, np.uint8)
-        if raw.size % _LIDAR_POINT.itemsize:
-            raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
-        read = raw.view(_LIDAR_POINT)
-        points = np.zeros(len(read), _CLOUD_POINT)  # astype would leave chance values in the padding
-        for name in _LIDAR_POINT.names or ():
-            points[name] = read[name]
-        return sensor_messages.point_cloud(self.host, points, stamp, frame)
+        return sensor_messages.point_cloud(self.host, _lidar_points(path), stamp, frame)
+
+    def _point_labels(self, begin: int) -> Iterator[Event]:
+        """Key frames' clouds with the class of each point, where the data set has them."""
+        classes = lidarseg_classes(self.nusc) if self.contents.lidarseg else None
+        if classes is None:
+            return
+        table = "panoptic" if getattr(self.nusc, "panoptic", None) else "lidarseg"  # panoptic knows more
+        for sample in self.samples:
+            data = self._get("sample_data", self._lidar(sample))
+            # The devkit gives both tables the tokens of the clouds.
+            labels = self.root / self._get(table, data["token"])["filename"]
+            stamp = int(data["timestamp"]) * 1000
+            build = partial(self._labelled, self.root / data["filename"], labels, stamp)
+            yield Event(stamp, 4, POINT_LABELS_TOPIC, "sensor_msgs/msg/PointCloud2", SENSOR_DATA, build)
+        about = partial(messages.class_table, self.host, classes, begin)
+        yield Event(begin, 0, f"{POINT_LABELS_TOPIC}/classes", "gsocc_ros/msg/SemanticClassTable", LATCHED, about)
+
+    def _labelled(self, path: Path, labels: Path, stamp: int) -> Any:
+        points = with_labels(_lidar_points(path), read_point_labels(labels), labels)
+        return sensor_messages.point_cloud(self.host, points, stamp, frame_of("LIDAR_TOP"))
+
+    def _lidar(self, sample: dict[str, Any]) -> str:
+        if "LIDAR_TOP" not in sample["data"]:
+            where = self.root / self.nusc.version / "sample_data.json"
+            raise DataError(where, f"sample {sample['token']}", "a key frame of LIDAR_TOP", sorted(sample["data"]))
+        return str(sample["data"]["LIDAR_TOP"])
 
     def _radar(self, path: Path, stamp: int, frame: str) -> Any:
         return sensor_messages.point_cloud(self.host, read_radar(path), stamp, frame)
 
-    def _can_messages(self, begin: int, end: int) -> Iterator[Event]:
+    def _can_messages(self, window: range) -> Iterator[Event]:
         """CAN readings within the scene's time; the expansion's files reach a little beyond."""
         scene = self.drive["name"]
         for topic in CAN_TOPICS:
             for record in self.can_bus.records.get(topic.name, ()):
                 stamp = can_stamp_ns(self.root, scene, topic.name, record)
-                if begin <= stamp <= end:
+                if stamp in window:
                     build = partial(can_message, self.host, self.root, scene, topic, record, stamp, BASE_FRAME)
                     yield Event(stamp, 2, topic.topic, topic.message_type, STREAM, build)
 
@@ -265,27 +350,40 @@ class SceneEvents:
         ]
         return sensor_messages.transforms(self.host, items)
 
-    def _truths(self, folder: Path, begin: int) -> Iterator[Event]:
-        files = {
-            sample["token"]: folder / self.drive["name"] / sample["token"] / "labels.npz" for sample in self.samples
-        }
-        labelled = [sample for sample in self.samples if files[sample["token"]].is_file()]
-        for sample in labelled:
-            if "LIDAR_TOP" not in sample["data"]:
-                where = self.root / self.nusc.version / "sample_data.json"
-                raise DataError(where, f"sample {sample['token']}", "a key frame of LIDAR_TOP", sorted(sample["data"]))
-            stamp = int(self._get("sample_data", sample["data"]["LIDAR_TOP"])["timestamp"]) * 1000
-            build = partial(self._truth, files[sample["token"]], stamp)
-            yield Event(stamp, 4, GROUND_TRUTH_TOPIC, "gsocc_ros/msg/SemanticOccupancy", STREAM, build)
-        if labelled:
-            table = partial(messages.class_table, self.host, OCC3D_NUSCENES, begin)
-            yield Event(begin, 0, TRUTH_CLASSES_TOPIC, "gsocc_ros/msg/SemanticClassTable", LATCHED, table)
+    def _truths(self, begin: int) -> Iterator[Event]:
+        """Ground truth of the key frames that have label files, and its class tables."""
+        kind, kind_of_table = "gsocc_ros/msg/SemanticOccupancy", "gsocc_ros/msg/SemanticClassTable"
+        for folder, topic, classes in (
+            (self.labels, GROUND_TRUTH_TOPIC, OCC3D_NUSCENES),
+            (self.surroundocc, SURROUNDOCC_TOPIC, SURROUNDOCC_NUSCENES),
+        ):
+            labelled = list(self._label_files(folder, topic)) if folder is not None else []
+            for path, stamp in labelled:
+                build = partial(self._truth if topic == GROUND_TRUTH_TOPIC else self._surround_truth, path, stamp)
+                yield Event(stamp, 4, topic, kind, STREAM, build)
+            if labelled:
+                table = partial(messages.class_table, self.host, classes, begin)
+                yield Event(begin, 0, f"{topic}/classes", kind_of_table, LATCHED, table)
+
+    def _label_files(self, folder: Path, topic: str) -> Iterator[tuple[Path, int]]:
+        for sample in self.samples:
+            path = folder / self.drive["name"] / sample["token"] / "labels.npz"
+            if topic == SURROUNDOCC_TOPIC:
+                lidar = self._get("sample_data", self._lidar(sample))
+                path = folder / "samples" / f"{Path(lidar['filename']).name}.npy"
+            if path.is_file():
+                yield path, int(self._get("sample_data", self._lidar(sample))["timestamp"]) * 1000
 
     def _truth(self, path: Path, stamp: int) -> Any:
         labels = read_occ3d(path)
         observed = torch.from_numpy(labels.mask_camera)
         truth = SemanticGrid(torch.from_numpy(labels.semantics), VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
         return messages.occupancy(self.host, truth, stamp, BASE_FRAME, "ground_truth")
+
+    def _surround_truth(self, path: Path, stamp: int) -> Any:
+        labels = torch.from_numpy(read_surroundocc(path))
+        truth = SemanticGrid(labels, SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES)
+        return messages.occupancy(self.host, truth, stamp, frame_of("LIDAR_TOP"), "ground_truth")
 
     def custom_data(self) -> dict[str, str]:
         """What the recording says about itself; complete after :meth:`events`."""
@@ -303,3 +401,14 @@ class SceneEvents:
             "calibration": json.dumps(calibration),  # rotation: w, x, y, z; pose of the sensor in base_link
             **notes,
         }
+
+
+def _lidar_points(path: Path) -> np.ndarray:
+    raw = np.fromfile(path, np.uint8)
+    if raw.size % _LIDAR_POINT.itemsize:
+        raise DataError(path, "size", f"a multiple of {_LIDAR_POINT.itemsize} bytes", raw.size)
+    read = raw.view(_LIDAR_POINT)
+    points = np.zeros(len(read), _CLOUD_POINT)  # astype would leave chance values in the padding
+    for name in _LIDAR_POINT.names or ():
+        points[name] = read[name]
+    return points
