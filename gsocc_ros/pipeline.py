@@ -20,7 +20,7 @@ from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.camera_input import Calibration, read_camera_info, read_mask, read_picture, stamp_ns
 from gsocc_ros.rig import Rig, RigCamera
 from gsocc_ros.synchronizer import CameraCounters, SyncedSet, Synchronizer
-from gsocc_ros.transform_buffer import TransformBuffer
+from gsocc_ros.transform_buffer import TransformBuffer, Transforms
 
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
@@ -137,6 +137,7 @@ class OccupancyPipeline:
             in order (a recording).
         wants: Reference stamps for which sets are wanted; None = all.
         memory_gap_s: A gap in reference stamps beyond this makes the predictor forget its memory.
+        transforms: Tree of frames to use; None = a :class:`TransformBuffer`.
 
     Example:
         >>> pipeline = OccupancyPipeline(Rig.load("nuscenes"), predictor)  # doctest: +SKIP
@@ -154,6 +155,7 @@ class OccupancyPipeline:
         newest_only: bool = False,
         wants: Callable[[int], bool] | None = None,
         memory_gap_s: float = 2.0,
+        transforms: Transforms | None = None,
     ) -> None:
         self.rig = rig
         self._predictor = predictor
@@ -161,8 +163,7 @@ class OccupancyPipeline:
         self._memory_gap_ns = round(memory_gap_s * 1e9)
         self._lock = threading.Lock()
         self._synchronizer: Synchronizer[Any] = Synchronizer(rig.sync_settings())
-        jump_ns = rig.sync_settings().reset_threshold_ns
-        self._transforms = TransformBuffer(jump_ns=jump_ns)
+        self._transforms = transforms or TransformBuffer(jump_ns=rig.sync_settings().reset_threshold_ns)
         self._calibrations: dict[str, Calibration] = {}
         self._masks = {camera.name: read_mask(camera) for camera in rig.cameras}
         self._pending: deque[SyncedSet[Any]] = deque()

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small transform tree fed from tf2_msgs/TFMessage, for bag replay without ROS."""
+"""What the pipeline asks of a transform tree, and a small one for bag replay without ROS."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -33,6 +33,74 @@ def slerp(a_wxyz: np.ndarray, b_wxyz: np.ndarray, fraction: float) -> np.ndarray
         mixed = np.sin((1 - fraction) * angle) * a_wxyz + sign * np.sin(fraction * angle) * b_wxyz
     result: np.ndarray = mixed / np.linalg.norm(mixed)
     return result
+
+
+class Transforms(Protocol):
+    """A tree of frames: :class:`TransformBuffer`, or tf2's behind ``gsocc_ros.node.tf2_transforms``."""
+
+    def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
+        """Take a tf2_msgs/TFMessage; DataError when a transform is broken in itself."""
+
+    def fault(self, target: str, source: str) -> str | None:
+        """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None, tolerance_ns: int = 0) -> np.ndarray:
+        """(4, 4) ``T_target_source``; DataError when it is not known at that time, give or take the tolerance."""
+
+
+class TransformRecord(NamedTuple):
+    """One checked transform.
+
+    Attributes:
+        parent: Frame name without a leading slash.
+        child: Frame name without a leading slash.
+        quat_wxyz: (4,) of length 1.
+        translation_m: (3,) metres.
+        stamp_ns: Its time.
+    """
+
+    parent: str
+    child: str
+    quat_wxyz: np.ndarray
+    translation_m: np.ndarray
+    stamp_ns: int
+
+
+def checked(
+    parent: str, child: str, quat_wxyz: object, translation_m: object, stamp_ns: int, topic: str
+) -> TransformRecord:
+    """A transform whose names and numbers make sense.
+
+    Raises:
+        DataError: the quaternion is zero or not finite, or the frame is its own parent.
+    """
+    parent, child = parent.lstrip("/"), child.lstrip("/")
+    if parent == child or not child:
+        raise DataError(topic, "child_frame_id", "a name other than the parent's", child)
+    try:
+        rigid_from_quat(quat_wxyz, translation_m)
+    except GsoccError as error:
+        raise DataError(topic, f"transform {parent} -> {child}", error.expected, error.received) from error
+    quat = np.asarray(quat_wxyz, np.float64)
+    return TransformRecord(parent, child, quat / np.linalg.norm(quat), np.asarray(translation_m, np.float64), stamp_ns)
+
+
+def read_transforms(message: Any, topic: str) -> list[TransformRecord]:
+    """Those of a tf2_msgs/TFMessage of rosbags or rclpy.
+
+    Raises:
+        DataError: a quaternion is zero or not finite, or a frame is its own parent.
+    """
+    records = []
+    for item in message.transforms:
+        q, p, stamp = item.transform.rotation, item.transform.translation, item.header.stamp
+        records.append(
+            checked(
+                item.header.frame_id, item.child_frame_id, [q.w, q.x, q.y, q.z], [p.x, p.y, p.z],
+                stamp.sec * 1_000_000_000 + stamp.nanosec, topic,
+            )
+        )  # fmt: skip
+    return records
 
 
 class _Link:
@@ -113,17 +181,8 @@ class TransformBuffer:
         Raises:
             DataError: a quaternion is zero or not finite, or a frame is its own parent.
         """
-        for item in message.transforms:
-            rotation, shift = item.transform.rotation, item.transform.translation
-            self.set_transform(
-                item.header.frame_id,
-                item.child_frame_id,
-                [rotation.w, rotation.x, rotation.y, rotation.z],
-                [shift.x, shift.y, shift.z],
-                item.header.stamp.sec * 1_000_000_000 + item.header.stamp.nanosec,
-                static,
-                topic,
-            )
+        for record in read_transforms(message, topic):
+            self._put(record, static)
 
     def set_transform(
         self,
@@ -149,23 +208,18 @@ class TransformBuffer:
         Raises:
             DataError: the quaternion is zero or not finite, or the frame is its own parent.
         """
-        parent, child = parent.lstrip("/"), child.lstrip("/")
-        if parent == child or not child:
-            raise DataError(topic, "child_frame_id", "a name other than the parent's", child)
-        try:
-            T = rigid_from_quat(quat_wxyz, translation_m)
-        except GsoccError as error:
-            raise DataError(topic, f"transform {parent} -> {child}", error.expected, error.received) from error
+        self._put(checked(parent, child, quat_wxyz, translation_m, stamp_ns, topic), static)
+
+    def _put(self, record: TransformRecord, static: bool) -> None:
+        parent, child, quat, translation, stamp_ns = record
         link = self._links.get(child)
         if link is None or link.parent != parent:
             link = self._links[child] = _Link(parent)
         if static:
-            link.static = T
+            link.static = rigid_from_quat(quat, translation)
         else:
             link.static = None
-            quat = np.asarray(quat_wxyz, np.float64)
-            quat = quat / np.linalg.norm(quat)
-            link.insert(stamp_ns, quat, np.asarray(translation_m, np.float64), self._history_ns, self._jump_ns)
+            link.insert(stamp_ns, quat, translation, self._history_ns, self._jump_ns)
 
     def fault(self, target: str, source: str) -> str | None:
         """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""

@@ -29,6 +29,7 @@ from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.live_evaluation import LiveEvaluation
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
 from gsocc_ros.node.services import OccupancyServices
+from gsocc_ros.node.tf2_transforms import Tf2Transforms
 from gsocc_ros.node.watched_subscriber import WatchedSubscriber
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.outputs import (
@@ -138,7 +139,10 @@ class OccupancyNode(LifecycleNode):
             ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
             self._rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
             predictor = self.load(self.settings.bundle, len(rig.cameras))
-            self.pipeline = OccupancyPipeline(rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s)
+            frames = Tf2Transforms(jump_ns=rig.sync_settings().reset_threshold_ns)
+            self.pipeline = OccupancyPipeline(
+                rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s, transforms=frames
+            )
         except GsoccError as error:
             self.get_logger().error(f"configure: {error}")
             return TransitionCallbackReturn.FAILURE

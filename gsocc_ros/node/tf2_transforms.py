@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""tf2's buffer as the pipeline asks for transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tf2_ros
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.time import Time
+
+from gsocc_core.errors import DataError
+from gsocc_core.geometry.rigid import rigid_from_quat
+from gsocc_ros.transform_buffer import TransformRecord, read_transforms
+
+_FAULTS = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.InvalidArgumentException)
+
+
+class Tf2Transforms:
+    """A :class:`tf2_ros.Buffer` that is told of /tf and /tf_static by the node's own subscriptions.
+
+    tf2's listener would subscribe by itself, whatever the node's lifecycle state and without telling of QoS that does
+    not match. A moving link whose stamps jump back clears the buffer (bag loop); tf2 would drop the new transforms.
+
+    Args:
+        history_ns: How long moving links are remembered.
+        jump_ns: A step back of more than this clears the moving links.
+    """
+
+    def __init__(self, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000) -> None:
+        self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns))
+        self._jump_ns = jump_ns
+        self._newest_ns: dict[str, int] = {}
+
+    def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
+        """Take a tf2_msgs/TFMessage.
+
+        Raises:
+            DataError: a quaternion is zero or not finite, or a frame is its own parent.
+        """
+        for record in read_transforms(message, topic):
+            if static:
+                self._buffer.set_transform_static(_as_message(record), "gsocc_ros")
+                continue
+            newest = self._newest_ns.get(record.child)
+            if newest is not None and record.stamp_ns < newest - self._jump_ns:
+                self._buffer.clear()
+                self._newest_ns.clear()
+                newest = None
+            if newest != record.stamp_ns:  # tf2 warns of every repetition
+                self._newest_ns[record.child] = max(newest or record.stamp_ns, record.stamp_ns)
+                self._buffer.set_transform(_as_message(record), "gsocc_ros")
+
+    def fault(self, target: str, source: str) -> str | None:
+        """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
+        try:
+            self.lookup(target, source)
+        except DataError as error:
+            return str(error)
+        return None
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None, tolerance_ns: int = 0) -> np.ndarray:
+        """Pose of ``source`` in ``target``.
+
+        Args:
+            target: Frame to express the pose in.
+            source: Frame whose pose is asked for.
+            stamp_ns: When; None = the newest time at which all moving links between them are known.
+            tolerance_ns: How far outside what is known the nearest pose still holds.
+
+        Returns:
+            (4, 4) float64 ``T_target_source``.
+
+        Raises:
+            DataError: a frame is unknown, the two are not connected, or a moving link is not known at that time.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")
+        if target == source:
+            return np.eye(4)
+        try:
+            try:
+                return self._at(target, source, stamp_ns or 0)
+            except tf2_ros.ExtrapolationException:
+                if stamp_ns is None or not tolerance_ns:
+                    raise
+                return self._at(target, source, self._nearest_ns(target, source, stamp_ns, tolerance_ns))
+        except tf2_ros.ExtrapolationException as error:
+            raise DataError("/tf", f"{target} -> {source}", f"a pose at {stamp_ns} ns", error) from error
+        except _FAULTS as error:
+            raise DataError("/tf, /tf_static", source, f"a chain to {target}", error) from error
+
+    def _at(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        found = self._buffer.lookup_transform_core(target, source, Time(nanoseconds=stamp_ns)).transform
+        q, p = found.rotation, found.translation
+        return rigid_from_quat([q.w, q.x, q.y, q.z], [p.x, p.y, p.z])
+
+    def _nearest_ns(self, target: str, source: str, stamp_ns: int, tolerance_ns: int) -> int:
+        """The time nearest to a stamp at which the pose is known, if it is within the tolerance; else the stamp."""
+        newest = self._buffer.get_latest_common_time(target, source).nanoseconds
+        if stamp_ns > newest:
+            return newest if stamp_ns - newest <= tolerance_ns else stamp_ns
+        # tf2 does not tell the oldest time, but whether a time is known; what is known has no holes.
+        low, high = stamp_ns, min(stamp_ns + tolerance_ns, newest)
+        if not self._knows(target, source, high):
+            return stamp_ns
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._knows(target, source, middle) else (middle, high)
+        return high
+
+    def _knows(self, target: str, source: str, stamp_ns: int) -> bool:
+        try:
+            self._at(target, source, stamp_ns)
+        except tf2_ros.ExtrapolationException:
+            return False
+        return True
+
+
+def _as_message(record: TransformRecord) -> TransformStamped:
+    message = TransformStamped()
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(record.stamp_ns, 1_000_000_000)
+    message.header.frame_id, message.child_frame_id = record.parent, record.child
+    rotation, translation = message.transform.rotation, message.transform.translation
+    rotation.w, rotation.x, rotation.y, rotation.z = record.quat_wxyz.tolist()
+    translation.x, translation.y, translation.z = record.translation_m.tolist()
+    return message
