@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,6 @@ def _marker(
     points: Sequence[Any] = (),
 ) -> Any:
     r, g, b, a = color
-    nothing = np.zeros(0, np.uint8)
     return host.make(
         "visualization_msgs/msg/Marker",
         header=header,
@@ -161,17 +161,26 @@ def _marker(
         type=kind,
         action=action,
         pose=pose_from_quat(host, (1, 0, 0, 0), (0, 0, 0)) if pose is None else pose,
+        **_unused(host),
         scale=host.make("geometry_msgs/msg/Vector3", x=size[0], y=size[1], z=size[2]),
         color=host.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a),
-        lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
-        frame_locked=False,
         points=list(points),
-        colors=[],
-        texture_resource="",
-        texture=host.make("sensor_msgs/msg/CompressedImage", header=host.header(0, ""), format="", data=nothing),
-        uv_coordinates=[],
-        text="",
-        mesh_resource="",
-        mesh_file=host.make("visualization_msgs/msg/MeshFile", filename="", data=nothing),
-        mesh_use_embedded_materials=False,
     )
+
+
+@lru_cache(maxsize=4)
+def _unused(host: MessageHost) -> dict[str, Any]:
+    """Fields that are empty in all our markers."""
+    nothing = np.zeros(0, np.uint8)
+    return {
+        "lifetime": host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
+        "frame_locked": False,
+        "colors": [],
+        "texture_resource": "",
+        "texture": host.make("sensor_msgs/msg/CompressedImage", header=host.header(0, ""), format="", data=nothing),
+        "uv_coordinates": [],
+        "text": "",
+        "mesh_resource": "",
+        "mesh_file": host.make("visualization_msgs/msg/MeshFile", filename="", data=nothing),
+        "mesh_use_embedded_materials": False,
+    }

@@ -27,14 +27,17 @@ class MessageHost:
 
     Args:
         find: Message class by type name, such as ``std_msgs/msg/Header``.
-        to_array: Turns a one-dimensional numpy array into what the library stores in an array field.
+        to_array: Turns a one-dimensional numpy array into what the library stores in an array field; None = it stores
+            the numpy array.
     """
 
-    def __init__(self, find: Callable[[str], type], to_array: Callable[[np.ndarray], Any]) -> None:
+    def __init__(self, find: Callable[[str], type], to_array: Callable[[np.ndarray], Any] | None = None) -> None:
         self._find, self._to_array = find, to_array
 
     def make(self, type_name: str, **fields: Any) -> Any:
         """A message; numpy arrays among the fields are converted, fields left out keep the library's default."""
+        if self._to_array is None:
+            return self._find(type_name)(**fields)
         converted = {k: self._to_array(v) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
         return self._find(type_name)(**converted)
 
@@ -67,7 +70,7 @@ def rosbags_host(distro: Distro = "jazzy") -> tuple[MessageHost, Typestore]:
     types = ros_types(distro)
     register_own_messages(types)
     # In rosbags a fixed-size array is a numpy array as well, and 1-d arrays pass as they are.
-    return MessageHost(lambda name: types.types[name], lambda values: values), types
+    return MessageHost(types.types.__getitem__), types
 
 
 def rclpy_host() -> MessageHost:

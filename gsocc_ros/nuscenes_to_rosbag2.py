@@ -4,20 +4,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
+from rosbags.typesys.store import Typestore
 from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.errors import GsoccError, OutputExistsError
 from gsocc_ros.bag_files import Distro, Storage, new_bag
-from gsocc_ros.message_host import rosbags_host
+from gsocc_ros.message_host import MessageHost, rosbags_host
 from gsocc_ros.scene_events import OCC3D_FOLDER, Contents, SceneEvents
 from gsocc_ros.vision_messages import register_vision_messages
 
@@ -126,12 +130,10 @@ def write_scene(
         What was written.
     """
     drive = next(s for s in nusc.scene if s["name"] == scene)
-    host, types = rosbags_host(distro)
-    if contents.vision_msgs:
-        register_vision_messages(types)
+    host, types = _host(distro)
     source = SceneEvents(nusc, drive, host, contents)
-    events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
-    with new_bag(out, storage, distro) as writer:
+    with _without_collector(), new_bag(out, storage, distro) as writer:
+        events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
         connections: dict[str, Connection] = {}
         for event in tqdm(events, desc=scene, unit="msg", disable=quiet):
             if event.topic not in connections:
@@ -157,6 +159,25 @@ _PARTS = {
     "lidarseg": "write key frames' clouds with the labels of their points, where there are some",
     "vision_msgs": "write the boxes as vision_msgs/Detection3DArray too",
 }
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's cycle collector would walk through the tables' millions of records again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@lru_cache(maxsize=2)  # the types' code is generated once, not for each scene
+def _host(distro: Distro) -> tuple[MessageHost, Typestore]:
+    host, types = rosbags_host(distro)
+    register_vision_messages(types)
+    return host, types
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ RADAR_POINT = np.dtype(
     ],
     align=True,
 )  # fmt: skip
+_LONGEST_HEADER = 4096
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 
 
@@ -47,12 +48,14 @@ def read_radar(path: Path) -> np.ndarray:
         array([ 0.1, -3.2], dtype=float32)
     """
     data = path.read_bytes()
-    header, start = _header(path, data)
-    stored = _stored_type(path, header)
+    end = data.find(b"\nDATA ") + 1
+    start = data.find(b"\n", end) + 1
+    if not 0 < end < start or end > _LONGEST_HEADER:
+        raise DataError(path, "header", "lines up to DATA", f"{len(data)} bytes that begin with {data[:12]!r}")
     try:
-        count = int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
-    except (KeyError, IndexError, ValueError) as error:
-        raise DataError(path, "WIDTH, HEIGHT", "two numbers", (header.get("WIDTH"), header.get("HEIGHT"))) from error
+        stored, count = _layout(data[:start])
+    except DataError as error:
+        raise DataError(path, error.key, error.expected, error.received) from error
     if count < 0 or len(data) - start < count * stored.itemsize:
         raise DataError(path, "size", f"{count} points of {stored.itemsize} bytes", f"{len(data) - start} bytes")
     read = np.frombuffer(data, stored, count, start)
@@ -65,38 +68,36 @@ def read_radar(path: Path) -> np.ndarray:
     return points
 
 
-def _header(path: Path, data: bytes) -> tuple[dict[str, Sequence[str]], int]:
-    """Words of each header line by its first word, and where the points begin."""
-    header: dict[str, Sequence[str]] = {}
-    start = 0
-    while "DATA" not in header:
-        end = data.find(b"\n", start)
-        if end < 0 or end - start > 4096:
-            raise DataError(path, "header", "lines up to DATA", f"{len(data)} bytes that begin with {data[:12]!r}")
-        words = data[start:end].decode("ascii", "replace").split()
-        start = end + 1
-        if words:
-            header[words[0]] = words[1:]
-    if list(header["DATA"]) != ["binary"]:
-        raise DataError(path, "DATA", "binary", " ".join(header["DATA"]))
-    return header, start
+@lru_cache(maxsize=512)  # they differ in the number of returns only
+def _layout(header: bytes) -> tuple[np.dtype, int]:
+    """The packed layout that a header describes, and how many points follow."""
+    words = [line.split() for line in header.decode("ascii", "replace").splitlines()]
+    lines = {line[0]: tuple(line[1:]) for line in words if line}
+    if lines["DATA"] != ("binary",):
+        raise DataError("header", "DATA", "binary", " ".join(lines["DATA"]))
+    try:
+        count = int(lines["WIDTH"][0]) * int(lines["HEIGHT"][0])
+    except (KeyError, IndexError, ValueError) as error:
+        received = (lines.get("WIDTH"), lines.get("HEIGHT"))
+        raise DataError("header", "WIDTH, HEIGHT", "two numbers", received) from error
+    fields, sizes, kinds = (lines.get(key, ()) for key in ("FIELDS", "SIZE", "TYPE"))
+    return _stored_type(fields, sizes, kinds, lines.get("COUNT", ("1",) * len(fields))), count
 
 
-def _stored_type(path: Path, header: Mapping[str, Sequence[str]]) -> np.dtype:
-    """The packed layout that the header describes."""
-    fields, sizes, kinds = (list(header.get(key, ())) for key in ("FIELDS", "SIZE", "TYPE"))
+def _stored_type(
+    fields: tuple[str, ...], sizes: tuple[str, ...], kinds: tuple[str, ...], counts: tuple[str, ...]
+) -> np.dtype:
     missing = [name for name in RADAR_POINT.names or () if name not in fields]
     if missing:
-        raise DataError(path, "FIELDS", "nuScenes' 18 radar fields", f"none named {missing}")
-    counts = list(header.get("COUNT", ["1"] * len(fields)))
+        raise DataError("header", "FIELDS", "nuScenes' 18 radar fields", f"none named {missing}")
     if not len(fields) == len(sizes) == len(kinds) == len(counts) or set(counts) != {"1"}:
-        raise DataError(path, "SIZE, TYPE, COUNT", f"{len(fields)} each, all counts 1", (sizes, kinds, counts))
+        raise DataError("header", "SIZE, TYPE, COUNT", f"{len(fields)} each, all counts 1", (sizes, kinds, counts))
     try:
         layout = [(name, f"<{_KINDS[kind]}{size}") for name, kind, size in zip(fields, kinds, sizes, strict=True)]
         stored = np.dtype(layout)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(path, "SIZE, TYPE", "sizes and types of numbers", (sizes, kinds)) from error
+        raise DataError("header", "SIZE, TYPE", "sizes and types of numbers", (sizes, kinds)) from error
     for name in RADAR_POINT.names or ():
         if not np.can_cast(stored[name], RADAR_POINT[name], "safe"):
-            raise DataError(path, name, f"values that fit {RADAR_POINT[name]}", str(stored[name]))
+            raise DataError("header", name, f"values that fit {RADAR_POINT[name]}", str(stored[name]))
     return stored

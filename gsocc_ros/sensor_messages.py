@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,14 +45,21 @@ def transform_from_quat(
     Raises:
         ShapeError: wrong number of elements, or a zero or non-finite quaternion.
     """
-    quat, translation = np.asarray(quat_wxyz, np.float64), np.asarray(translation_m, np.float64)
-    length = float(np.linalg.norm(quat))
-    if quat.shape != (4,) or not 1e-12 < length < np.inf:
+    try:  # plain numbers: numpy would take longer for four of them than all the rest
+        w, x, y, z = (float(value) for value in quat_wxyz)
+        length = math.sqrt(w * w + x * x + y * y + z * z)
+    except (TypeError, ValueError):
+        length = 0.0
+    if not 1e-12 < length < math.inf:
         raise ShapeError(f"{parent} -> {child}", "rotation", "4 finite numbers w, x, y, z, not all zero", quat_wxyz)
-    if translation.shape != (3,) or not np.isfinite(translation).all():
+    w, x, y, z = w / length, x / length, y / length, z / length
+    try:
+        tx, ty, tz = (float(value) for value in translation_m)
+        finite = math.isfinite(tx) and math.isfinite(ty) and math.isfinite(tz)
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
         raise ShapeError(f"{parent} -> {child}", "translation", "3 finite numbers (m)", translation_m)
-    w, x, y, z = (quat / length).tolist()
-    tx, ty, tz = translation.tolist()
     return host.make(
         "geometry_msgs/msg/TransformStamped",
         header=host.header(stamp_ns, parent),
@@ -125,22 +134,27 @@ def point_cloud(host: MessageHost, points: np.ndarray, stamp_ns: int, frame_id: 
     """
     layout = points.dtype.fields or {}
     floats = [points[name] for name, (kind, *_) in layout.items() if kind.kind == "f"]
-    fields = [
-        host.make(
-            "sensor_msgs/msg/PointField", name=name, offset=int(offset), datatype=_FIELD_CODES[kind.str[1:]], count=1
-        )
-        for name, (kind, offset, *_) in layout.items()
-    ]
     size = points.dtype.itemsize
     return host.make(
         "sensor_msgs/msg/PointCloud2",
         header=host.header(stamp_ns, frame_id),
         height=1,
         width=len(points),
-        fields=fields,
+        fields=list(_point_fields(host, points.dtype)),
         is_bigendian=False,
         point_step=size,
         row_step=size * len(points),
-        data=np.frombuffer(points.tobytes(), np.uint8),
+        data=np.ascontiguousarray(points).view(np.uint8).reshape(-1),
         is_dense=all(bool(np.isfinite(values).all()) for values in floats),
+    )
+
+
+@lru_cache(maxsize=32)
+def _point_fields(host: MessageHost, kind: np.dtype) -> tuple[Any, ...]:
+    """The fields of clouds of that type, which are the same in all of them."""
+    return tuple(
+        host.make(
+            "sensor_msgs/msg/PointField", name=name, offset=int(offset), datatype=_FIELD_CODES[f.str[1:]], count=1
+        )
+        for name, (f, offset, *_) in (kind.fields or {}).items()
     )
