@@ -20,26 +20,22 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import GsoccError
-from gsocc_ros.camera_input import stamp_ns
 from gsocc_ros.fusion import FusedMap, FusionArgs
 from gsocc_ros.message_host import find_share_file, rclpy_host
-from gsocc_ros.messages import class_table, voxel_cloud
+from gsocc_ros.messages import class_table
 from gsocc_ros.navigation import ObstacleRule
 from gsocc_ros.node.health import Health, Limits, Surroundings
-from gsocc_ros.node.live_evaluation import LiveEvaluation
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
 from gsocc_ros.node.services import OccupancyServices
 from gsocc_ros.node.tf2_transforms import Tf2Transforms
+from gsocc_ros.node.truth_input import TruthInput
 from gsocc_ros.node.watched_subscriber import WatchedSubscriber
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.outputs import (
     CLASSES_TOPIC,
     FUSED_OUTPUTS,
-    GROUND_TRUTH_TOPIC,
     LATENCY_TOPIC,
     OUTPUTS,
-    TRUTH_CLASSES_TOPIC,
-    TRUTH_VOXELS_TOPIC,
     OutputMessages,
 )
 from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
@@ -86,13 +82,12 @@ class OccupancyNode(LifecycleNode):
         self.pipeline: OccupancyPipeline | None = None
         self.messages: OutputMessages | None = None
         self.health: Health | None = None
-        self._evaluation: LiveEvaluation | None = None
+        self._truth: TruthInput | None = None
         self._outputs: dict[str, Any] = {}
         self._inputs: list[Any] = []
         self._rule = ObstacleRule()
         self._offered: OccupancyServices | None = None
         self._diagnostics: Any = None
-        self._truth_voxels: Any = None
         self._timer: Any = None
         self.enabled = True
         self.fused: FusedMap | None = None
@@ -160,9 +155,7 @@ class OccupancyNode(LifecycleNode):
         self._diagnostics = self.create_publisher(status, "/diagnostics", 10)
         self._offered = OccupancyServices(self)
         if self.settings.evaluate:
-            self._evaluation = LiveEvaluation()
-            cloud = self._host.message_class("sensor_msgs/msg/PointCloud2")
-            self._truth_voxels = self.create_publisher(cloud, TRUTH_VOXELS_TOPIC, QoSProfile(depth=1))
+            self._truth = TruthInput(self, self._host, self._lost)
         self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -182,8 +175,8 @@ class OccupancyNode(LifecycleNode):
         names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
         for wanted in pipeline.subscriptions:
             self._subscribe(wanted, names.get(wanted.topic))
-        if self._evaluation is not None:
-            self._subscribe_truth(self._evaluation)
+        if self._truth is not None:
+            self._inputs += self._truth.subscribe()
         period = self.settings.diagnostics_period_s
         self._timer = self.create_timer(period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if is_demo:
@@ -231,15 +224,15 @@ class OccupancyNode(LifecycleNode):
     def _release(self) -> None:
         if self.pipeline is not None:
             self.pipeline.close()
-        for publisher in [*self._outputs.values(), self._diagnostics, self._truth_voxels]:
+        for publisher in [*self._outputs.values(), self._diagnostics]:
             if publisher is not None:
                 self.destroy_publisher(publisher)
-        if self._offered is not None:
-            self._offered.destroy()
+        for part in (self._offered, self._truth):
+            if part is not None:
+                part.destroy()
         self._outputs, self._offered = {}, None
-        self._diagnostics = self._truth_voxels = None
+        self._diagnostics = self._truth = None
         self.pipeline = self.predictor = self.messages = self.health = self.latest = None
-        self._evaluation = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -325,31 +318,6 @@ class OccupancyNode(LifecycleNode):
         subscriber.registerCallback(receive)
         self._inputs.append(subscriber.subscription)
 
-    def _subscribe_truth(self, evaluation: LiveEvaluation) -> None:
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        table, truth = (
-            self._host.message_class(f"gsocc_ros/msg/{kind}") for kind in ("SemanticClassTable", "SemanticOccupancy")
-        )
-
-        def receive_table(message: Any) -> None:
-            try:
-                evaluation.add_table(message)
-            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
-                self._lost(error)
-
-        def receive(message: Any) -> None:
-            try:
-                grid = evaluation.add_truth(message, time.monotonic())
-            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
-                self._lost(error)
-                return
-            if self._truth_voxels.get_subscription_count() > 0:
-                header = message.header
-                self._truth_voxels.publish(voxel_cloud(self._host, grid, stamp_ns(header), header.frame_id))
-
-        self._inputs.append(self.create_subscription(table, TRUTH_CLASSES_TOPIC, receive_table, latched))
-        self._inputs.append(self.create_subscription(truth, GROUND_TRUTH_TOPIC, receive, QoSProfile(depth=5)))
-
     # ---- work: in the worker's thread --------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -381,8 +349,8 @@ class OccupancyNode(LifecycleNode):
                 self._outputs[topic].publish(message)
         health.output(latency_ms, occupancy.ready.synced.spread_ns * 1e-6, time.monotonic())
         self.latest = occupancy
-        if self._evaluation is not None:
-            self._evaluation.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
+        if self._truth is not None:
+            self._truth.evaluation.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
 
     def _lost(self, error: Exception) -> None:
         if self.health is not None:
@@ -421,11 +389,11 @@ class OccupancyNode(LifecycleNode):
         ]
         header = self._host.header(self.get_clock().now().nanoseconds, "")
         self._diagnostics.publish(make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=statuses))
-        if self._evaluation is not None and self._evaluation.is_over(now, self.settings.evaluate_idle_s):
+        if self._truth is not None and self._truth.evaluation.is_over(now, self.settings.evaluate_idle_s):
             self._log_evaluation()
 
     def _log_evaluation(self) -> None:
-        summary = None if self._evaluation is None else self._evaluation.summary()
+        summary = None if self._truth is None else self._truth.evaluation.summary()
         if summary is not None and self.pipeline is not None:
             self.get_logger().info(f"evaluation: {summary}, {self.pipeline.counters().superseded} sets superseded")
 
