@@ -8,10 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -113,6 +113,14 @@ class PipelineCounters:
     calibration_changes: int
 
 
+class _EarlyPicture(NamedTuple):
+    """A picture that is being decoded before its set is complete."""
+
+    stamp_ns: int
+    full_size: tuple[int, int]
+    picture: Future[np.ndarray]
+
+
 def rig_subscriptions(rig: Rig) -> tuple[Subscription, ...]:
     """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one."""
     topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
@@ -173,6 +181,8 @@ class OccupancyPipeline:
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
         self._sets = self._superseded = self._without_ego_motion = self._calibration_changes = 0
         self._decoders = ThreadPoolExecutor(max_workers=min(4, len(rig.cameras)), thread_name_prefix="decode")
+        self._early: dict[str, _EarlyPicture] = {}  # the newest picture of each camera, decoded ahead
+        self._predicting = self._closed = False
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
@@ -223,6 +233,7 @@ class OccupancyPipeline:
     def use(self, predictor: Predictor) -> None:
         """Go on with another model; not while :meth:`predict` runs."""
         self._predictor, self._last = predictor, None
+        self._early.clear()  # decoded at the size that the other one wants
 
     def reset(self) -> None:
         """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
@@ -237,6 +248,8 @@ class OccupancyPipeline:
 
     def close(self) -> None:
         """Stop the decoding threads."""
+        with self._lock:
+            self._closed = True
         self._decoders.shutdown()
 
     def feed(self, topic: str, message: Any) -> None:
@@ -267,7 +280,21 @@ class OccupancyPipeline:
 
     def _feed_picture(self, camera: RigCamera, message: Any) -> None:
         stamp = stamp_ns(message.header)
+        self._decode_ahead(camera, stamp, message)
         self._file(self._synchronizer.push(camera.name, stamp, message))
+
+    def _decode_ahead(self, camera: RigCamera, stamp: int, message: Any) -> None:
+        """Decode while the cycle's others are on their way; not behind a prediction, when most are passed over."""
+        calibration = self._calibrations.get(camera.name)
+        if not self._newest_only or self._predicting or self._closed or calibration is None:
+            return
+        full = (calibration.height, calibration.width)
+        self._early[camera.name] = _EarlyPicture(stamp, full, self._decoders.submit(self._read, camera, message, full))
+
+    def _read(self, camera: RigCamera, message: Any, full_size: tuple[int, int]) -> np.ndarray:
+        return read_picture(
+            message, camera, full_size, getattr(self._predictor, "image_size", None), self._masks[camera.name]
+        )
 
     def _feed_reference(self, message: Any) -> None:
         self._file(self._synchronizer.push_reference(stamp_ns(message.header)))
@@ -370,6 +397,13 @@ class OccupancyPipeline:
         Raises:
             DataError: a picture does not decode or has the wrong size.
         """
+        self._predicting = True
+        try:
+            return self._predict(ready)
+        finally:
+            self._predicting = False
+
+    def _predict(self, ready: ReadySet) -> Occupancy:
         synced = ready.synced
         start = time.perf_counter()
         images, cameras = self._decode(ready)
@@ -394,16 +428,17 @@ class OccupancyPipeline:
         return Occupancy(prediction, ready, latency)
 
     def _decode(self, ready: ReadySet) -> tuple[list[np.ndarray | None], list[Camera]]:
-        size = getattr(self._predictor, "image_size", None)
-
-        def decode(camera: Camera) -> np.ndarray | None:
-            frame = ready.synced.frames.get(camera.name)
-            if frame is None:
-                return None
+        started: list[Future[np.ndarray] | None] = []
+        for camera in ready.cameras:
+            frame, early = ready.synced.frames.get(camera.name), self._early.get(camera.name)
             full = (camera.height, camera.width)
-            return read_picture(frame.payload, self.rig.camera(camera.name), full, size, self._masks[camera.name])
-
-        images = list(self._decoders.map(decode, ready.cameras))
+            if frame is None:
+                started.append(None)
+            elif early is not None and (early.stamp_ns, early.full_size) == (frame.stamp_ns, full):
+                started.append(early.picture)
+            else:
+                started.append(self._decoders.submit(self._read, self.rig.camera(camera.name), frame.payload, full))
+        images = [None if one is None else one.result() for one in started]
         cameras = [
             camera if image is None else camera.resized(image.shape[1], image.shape[0])
             for camera, image in zip(ready.cameras, images)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline hands the predictor the right pictures, cameras, poses and times, and names what is wrong."""
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -253,3 +254,58 @@ def test_grouping_and_transforms_cost_little(robot):
     events = robot(NUSCENES, cycles=20, cycle_ms=50.0).events()
     run = play(events, NUSCENES)
     assert np.median([result.latency_ms["sync"] for result in run.results]) < 15.0
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_idle_live_pipeline_decodes_ahead_and_each_picture_once(robot, monkeypatch, live):
+    from gsocc_ros import pipeline as module
+
+    decoded, read = [], module.read_picture
+
+    def spy(message, camera, *rest):
+        decoded.append((camera.name, message.header.stamp.nanosec))
+        return read(message, camera, *rest)
+
+    monkeypatch.setattr(module, "read_picture", spy)
+    drive = robot(NUSCENES, cycles=3, cycle_ms=100.0)
+    recorder = Recorder()
+    pipeline = OccupancyPipeline(NUSCENES, recorder, newest_only=live)
+    topics = {item.topic for item in pipeline.subscriptions}
+    events = [event for event in drive.events() if event.topic in topics]
+    pictures = [event for event in events if "image" in event.topic]
+    for event in events:
+        pipeline.feed(event.topic, event.message)
+        if event is pictures[4]:  # five of the first cycle's six
+            pipeline._decoders.submit(lambda: None).result()
+            time.sleep(0.2)
+            assert len(decoded) == (5 if live else 0)
+        while (ready := pipeline.take()) is not None:
+            pipeline.predict(ready)
+    pipeline.close()
+    assert len(recorder.calls) == 3
+    assert len(decoded) == len(set(decoded)) == 18
+    levels = [{round(float(image[..., 0].mean()) / 20) for image in call.images} for call in recorder.calls]
+    assert levels == [{0}, {1}, {2}], "each set holds its own cycle's pictures"
+
+
+def test_nothing_is_decoded_ahead_behind_a_prediction(robot, monkeypatch):
+    from gsocc_ros import pipeline as module
+
+    decoded, read = [], module.read_picture
+
+    def spy(message, camera, *rest):
+        decoded.append(camera.name)
+        return read(message, camera, *rest)
+
+    monkeypatch.setattr(module, "read_picture", spy)
+    drive = robot(NUSCENES, cycles=6, cycle_ms=100.0)
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=True)
+    topics = {item.topic for item in pipeline.subscriptions}
+    pipeline._predicting = True  # a model that takes its time, in another thread
+    for event in drive.events():
+        if event.topic in topics:
+            pipeline.feed(event.topic, event.message)
+    assert decoded == []
+    pipeline.predict(pipeline.take())
+    assert len(decoded) == 6
+    pipeline.close()
