@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,11 @@ def _precision(device: torch.device) -> str:
     if device.type != "cuda":
         return "ieee"
     return "tf32x3" if torch.cuda.get_device_capability(device)[0] >= 8 else "ieee"
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    """Triton launches on the current device, which need not be that of the tensors."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 class _Lists:
@@ -221,8 +227,9 @@ class _SplatToVoxels(torch.autograd.Function):
         if not gaussians.opacities.numel():
             ctx.mark_non_differentiable(density.zero_(), features.zero_())
             return density, features
-        lists = _Lists(gaussians, options)
-        lists.splat(density, features)
+        with _on(density.device):
+            lists = _Lists(gaussians, options)
+            lists.splat(density, features)
         lists.entries = lists.coarse = lists.starts = lists.counts = torch.empty(0)  # the backward pass needs no lists
         ctx.lists = lists
         ctx.save_for_backward(*args[:4], density, features)
@@ -239,7 +246,8 @@ class _SplatToVoxels(torch.autograd.Function):
             inverse = torch.where(density > 0, 1 / torch.where(density > 0, density, 1.0), 0.0)
             by_density = by_density - (by_features * features).sum(-1) * inverse
             by_features = by_features * inverse[..., None]
-        sums, rows = lists.gather(by_density.contiguous(), by_features.contiguous())
+        with _on(density.device):
+            sums, rows = lists.gather(by_density.contiguous(), by_features.contiguous())
         by_means, by_whitening = _shape_gradients(lists, sums, lists.options.grid.size_m)
         with torch.enable_grad():
             # How a frame, scales and quaternions make a whitening matrix is written once, in plain PyTorch.
@@ -276,7 +284,8 @@ def voxels_cuda(
         return density, features[..., :0]
     if out is not None:
         if gaussians.opacities.numel():
-            _Lists(gaussians, options).splat(*out)
+            with _on(out[0].device):
+                _Lists(gaussians, options).splat(*out)
         else:
             out[0].zero_()
             out[1].zero_()
@@ -299,4 +308,5 @@ def labels_cuda(
         labels.fill_(classes.free_id)
         confidence.fill_(1.0)
         return
-    _Lists(gaussians, options).label(classes, float(threshold), labels, confidence)
+    with _on(labels.device):
+        _Lists(gaussians, options).label(classes, float(threshold), labels, confidence)
