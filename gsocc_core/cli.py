@@ -13,7 +13,7 @@ from typing import Any
 
 from gsocc_core.errors import ConfigError, GsoccError
 
-COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict", "bench")
+COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict", "bench", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -214,3 +214,17 @@ def bench(
     from gsocc_core.bench.splat import run as splat
 
     {"splat": splat}[what](gaussians, sigma, one_per_voxel, threads, repeats, device, baselines, images, out)
+
+
+def doctor(bundle: str | None = None) -> None:
+    """Say what this machine has, what is missing for what, and the command that mends it.
+
+    Args:
+        bundle: Model folder or hub id to try; None = the demo model of a checkout.
+    """
+    from gsocc_core.doctor import examine, table
+
+    findings = examine(bundle)
+    print(table(findings))
+    if any(finding.state == "broken" for finding in findings):
+        raise SystemExit(1)

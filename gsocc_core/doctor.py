@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""``gsocc_core doctor``: what this machine has, what is missing for what, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "missing", "broken"]
+#: Where the demo model lies in a checkout.
+DEMO_BUNDLE = Path("bundles") / "synthetic-gaussianflowocc"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: ``ok``; ``missing`` = some feature cannot be used; ``broken`` = nothing works until it is mended.
+        found: What is there, or for what it would be needed.
+        mend: Command or step that mends it.
+    """
+
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def version_of(package: str) -> str | None:
+    """Installed version of a distribution, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def check_python() -> Finding:
+    """The interpreter's version."""
+    version = platform.python_version()
+    if (3, 10) <= sys.version_info[:2] <= (3, 13):
+        return Finding("Python", "ok", f"{version}, {platform.system()} {platform.machine()}")
+    return Finding("Python", "broken", version, "python3.11 -m venv .venv, and install there")
+
+
+def check_torch() -> Finding:
+    """PyTorch, and how many threads it takes."""
+    try:
+        import torch
+    except ImportError as error:
+        return Finding("PyTorch", "broken", str(error), "pip install torch")
+    return Finding("PyTorch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def check_gpu() -> Finding:
+    """The GPU and its memory."""
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = (value / 2**30 for value in torch.cuda.mem_get_info())
+        return Finding("GPU", "ok", f"{torch.cuda.get_device_name()}, {free:.1f} of {total:.1f} GiB free")
+    if shutil.which("nvidia-smi"):
+        build = torch.version.cuda or "none: a CPU build"
+        mend = "a PyTorch whose CUDA the driver supports, see pytorch.org/get-started"
+        return Finding("GPU", "missing", f"a driver is there, PyTorch cannot use it (its CUDA: {build})", mend)
+    return Finding("GPU", "ok", "none; everything runs on the CPU")
+
+
+def check_numba() -> Finding:
+    """The CPU kernels: compiled or loaded, and how long that took."""
+    try:
+        from gsocc_core.splat import warm_up
+
+        start = time.perf_counter()
+        warm_up()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the table has a line for it
+        return Finding("CPU kernels (numba)", "broken", f"{type(error).__name__}: {error}", "pip install -U numba")
+    seconds = time.perf_counter() - start
+    return Finding("CPU kernels (numba)", "ok", f"numba {version_of('numba')}, ready in {seconds:.1f} s")
+
+
+def check_triton() -> Finding:
+    """Voxel splatting on a GPU."""
+    import torch
+
+    version = version_of("triton")
+    if version:
+        return Finding("Triton", "ok", f"{version}; splats to voxels on a GPU")
+    state: State = "missing" if torch.cuda.is_available() else "ok"
+    return Finding("Triton", state, "not installed; splats to voxels on a GPU", "pip install 'gsocc[cuda]'")
+
+
+def check_gsplat() -> Finding:
+    """Rendering on a GPU, which only training needs."""
+    import torch
+
+    version, compiler = version_of("gsplat"), shutil.which("nvcc") or os.environ.get("CUDA_HOME")
+    if not torch.cuda.is_available():
+        return Finding("gsplat", "ok", f"{version or 'not installed'}; only training on a GPU needs it")
+    if version is None:
+        return Finding("gsplat", "missing", "not installed; training on a GPU needs it", "pip install 'gsocc[cuda]'")
+    if compiler is None:
+        mend = "install the CUDA toolkit of PyTorch's version, and set CUDA_HOME"
+        return Finding("gsplat", "missing", f"{version}, but no nvcc, with which it builds itself at first use", mend)
+    return Finding("gsplat", "ok", f"{version}, builds itself with {compiler}")
+
+
+def check_transformers() -> Finding:
+    """Backbones; a torchvision that does not fit PyTorch breaks their import."""
+    try:
+        importlib.import_module("transformers.models.auto.modeling_auto")
+    except Exception as error:  # noqa: BLE001 - a broken torchvision raises whatever it likes
+        mend = "pip uninstall torchvision" if version_of("torchvision") else "pip install -U transformers"
+        return Finding("transformers", "broken", f"{type(error).__name__}: {error}"[:120], mend)
+    return Finding("transformers", "ok", str(version_of("transformers")))
+
+
+def check_devkit() -> Finding:
+    """The reader of nuScenes trees."""
+    version = version_of("nuscenes-devkit")
+    if version:
+        return Finding("nuscenes-devkit", "ok", version)
+    if sys.version_info >= (3, 13):
+        found = "not for this Python; training, evaluation and the converter need it"
+        return Finding("nuscenes-devkit", "missing", found, "a virtual environment of Python 3.10 to 3.12")
+    found = "not installed; training, evaluation and the converter need it"
+    return Finding("nuscenes-devkit", "missing", found, "pip install 'gsocc[nuscenes]'")
+
+
+def check_rosbags() -> Finding:
+    """The reader and writer of recordings."""
+    version = version_of("rosbags")
+    return Finding("rosbags", "ok" if version else "broken", version or "not installed", "pip install rosbags")
+
+
+def check_ros() -> Finding:
+    """ROS 2 around this interpreter: only the node needs it."""
+    distro = os.environ.get("ROS_DISTRO")
+    if distro is None:
+        return Finding("ROS 2", "ok", "not sourced; only the node needs it", "source /opt/ros/DISTRO/setup.bash")
+    try:
+        importlib.import_module("rclpy")
+    except ImportError as error:
+        mend = "python3 -m venv --system-site-packages, made with the Python that ROS uses"
+        return Finding("ROS 2", "missing", f"{distro} is sourced, but this Python has no rclpy: {error}", mend)
+    try:
+        importlib.import_module("gsocc_ros.msg")
+    except ImportError:
+        mend = "colcon build --packages-select gsocc_ros; source install/setup.bash"
+        return Finding("ROS 2", "missing", f"{distro}, but gsocc_ros' messages are not built or not sourced", mend)
+    return Finding("ROS 2", "ok", f"{distro}, rclpy and gsocc_ros' messages")
+
+
+def check_bundle(path: str | None) -> Finding:
+    """A model loads and predicts."""
+    from gsocc_core import OccupancyPredictor
+    from gsocc_core.errors import GsoccError
+
+    folder = path or str(DEMO_BUNDLE)
+    if path is None and not DEMO_BUNDLE.is_dir():
+        return Finding("model", "ok", "none named; try --bundle FOLDER or a Hugging Face hub id")
+    try:
+        start = time.perf_counter()
+        predictor = OccupancyPredictor.load(folder, device="cpu")
+        predictor.warm_up(1)
+    except GsoccError as error:
+        return Finding("model", "broken", str(error), "name a bundle folder; a checkout has one under bundles/")
+    return Finding("model", "ok", f"{folder} loads and predicts ({time.perf_counter() - start:.1f} s)")
+
+
+def examine(bundle: str | None = None) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        bundle: Model to try; None = the demo model, where this is a checkout.
+
+    Returns:
+        Findings in the order of the table.
+    """
+    checks: tuple[Callable[[], Finding], ...] = (
+        check_python, check_torch, check_gpu, check_numba, check_triton, check_gsplat, check_transformers,
+        check_devkit, check_rosbags, check_ros,
+    )  # fmt: skip
+    findings = []
+    for check in checks:
+        findings.append(check())
+        if findings[-1].name == "PyTorch" and findings[-1].state == "broken":
+            return findings
+    return [*findings, check_bundle(bundle)]
+
+
+def table(findings: list[Finding]) -> str:
+    """Lines for a terminal; what needs mending has the command below it."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.state:<8} {finding.name:<{width}}  {finding.found}")
+        if finding.state != "ok" and finding.mend:
+            lines.append(f"{'':<8} {'':<{width}}  -> {finding.mend}")
+    return "\n".join(lines)

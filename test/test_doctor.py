@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor sees what is there, and names the mending command for what is not."""
+
+import sys
+
+import pytest
+
+from gsocc_core import doctor
+from gsocc_core.cli import main
+
+
+def test_this_machine_is_well(tiny_bundle, capsys, monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    main(["doctor", "--bundle", str(tiny_bundle)])
+    text = capsys.readouterr().out
+    assert "loads and predicts" in text
+    assert "broken" not in text
+    for name in ("Python", "PyTorch", "GPU", "numba", "Triton", "gsplat", "nuscenes-devkit", "rosbags", "ROS 2"):
+        assert name in text
+
+
+def test_a_broken_model_is_told_and_fails(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", str(tmp_path)])
+    assert stop.value.code == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("broken"))
+    assert "config.yaml" in line
+
+
+def test_missing_parts_come_with_their_command(monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda package: None)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    findings = {f.name: f for f in (doctor.check_devkit(), doctor.check_rosbags(), doctor.check_ros())}
+    assert (findings["nuscenes-devkit"].state, findings["rosbags"].state) == ("missing", "broken")
+    assert "rclpy" in findings["ROS 2"].found
+    text = doctor.table(list(findings.values()))
+    assert text.count("->") == 3
+    assert "system-site-packages" in text
+
+
+def test_a_gpu_without_its_parts(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(doctor, "version_of", lambda package: None)
+    assert doctor.check_triton().mend == "pip install 'gsocc[cuda]'"
+    assert doctor.check_gsplat().state == "missing"
+    monkeypatch.setattr(doctor, "version_of", lambda package: "1.5.3")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    assert "nvcc" in doctor.check_gsplat().found
+
+
+def test_a_torchvision_that_does_not_fit_is_found(monkeypatch):
+    def broken(name):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    monkeypatch.setattr(doctor, "version_of", lambda package: "0.1")
+    finding = doctor.check_transformers()
+    assert (finding.state, finding.mend) == ("broken", "pip uninstall torchvision")
