@@ -243,6 +243,7 @@ class OccupancyPipeline:
         with self._lock:
             self._synchronizer.reset()
             self._pending.clear()
+            self._early.clear()
         self._predictor.reset()
         self._last = None
 

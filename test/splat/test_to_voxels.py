@@ -215,6 +215,14 @@ def test_results_do_not_depend_on_threads_and_threads_may_call_at_once(random_sc
     assert all(torch.equal(r, expected.features) for r in results)
 
 
+def test_second_derivatives_are_refused_not_wrong(random_scene):
+    scene = random_scene(4, 2).map(lambda t: t.float().requires_grad_())
+    density = splat_to_voxels(scene, GRID).density
+    (grad,) = torch.autograd.grad(density.square().sum(), scene.means, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
 def test_unknown_options_name_the_choices(random_scene):
     scene = random_scene(2, 2)
     with pytest.raises(ConfigError, match=r"composition.*hazard"):

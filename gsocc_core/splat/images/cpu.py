@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gsocc_core.splat.images import projection_kernels as projection
 from gsocc_core.splat.images import raster_kernels as raster
@@ -127,6 +128,7 @@ class _SplatToImages(torch.autograd.Function):
         return tuple(map(torch.from_numpy, ctx.arrays.render()))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of the pictures into those of the tensor arguments."""
         return (*map(torch.from_numpy, ctx.arrays.gradients(*map(_as_float32, grads))), None)

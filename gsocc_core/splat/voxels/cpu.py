@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
@@ -112,6 +113,7 @@ class _SplatToVoxels(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of density and features into those of the tensor arguments."""
         fields = [value.numpy() for value in ctx.saved_tensors] + [as_float32(grad) for grad in grads]

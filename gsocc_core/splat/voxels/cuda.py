@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import triton
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
@@ -224,9 +225,10 @@ class _SplatToVoxels(torch.autograd.Function):
         shape = (len(gaussians.opacities), *options.grid.shape)
         density = gaussians.means.new_empty(shape)
         features = gaussians.means.new_empty((*shape, gaussians.features.shape[-1]))
+        ctx.lists = None
         if not gaussians.opacities.numel():
-            ctx.mark_non_differentiable(density.zero_(), features.zero_())
-            return density, features
+            ctx.save_for_backward(*args[:5])
+            return density.zero_(), features.zero_()
         with _on(density.device):
             lists = _Lists(gaussians, options)
             lists.splat(density, features)
@@ -236,8 +238,11 @@ class _SplatToVoxels(torch.autograd.Function):
         return density, features
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of density and features into those of the five tensors."""
+        if ctx.lists is None:
+            return (*(torch.zeros_like(value) for value in ctx.saved_tensors), None)
         means, scales, quats, opacities, density, features = ctx.saved_tensors
         lists: _Lists = ctx.lists
         by_density, by_features = grads

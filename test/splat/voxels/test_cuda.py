@@ -144,6 +144,7 @@ def test_no_gaussians_no_scenes_and_none_in_sight(random_scene):
     density, features = voxels_cuda(none, options)
     assert density.abs().sum() == 0
     assert features.shape == (1, *GRID.shape, 2)
+    (density.sum() + features.sum()).backward()  # a loss over an empty scene is no special case for a trainer
     assert voxels_cuda(on_device(random_scene(3, 2)).map(lambda t: t[:0]), options)[0].shape == (0, *GRID.shape)
     far = on_device(random_scene(3, 2), requires_grad=True)
     density, _ = voxels_cuda(far.replace(means=far.means + 500), options)
