@@ -19,7 +19,8 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
 from gsocc_core.splat.shapes import MIN_SCALE_M, scenes_in_grid
-from gsocc_core.splat.voxels import triton_kernels as kernels
+from gsocc_core.splat.voxels import triton_list_kernels as lister
+from gsocc_core.splat.voxels import triton_sum_kernels as adder
 
 #: Gaussians of one chunk of the coarse lists; places in it are kept as int16.
 CHUNK = 1024
@@ -98,7 +99,7 @@ class _Lists:
         self.edges = TILE_EDGES[max(e for e in TILE_EDGES if e <= self.shape[2])]
         tiles_x, self.tiles_y, self.tiles_z = (triton.cdiv(n, e) for n, e in zip(self.shape, self.edges))
         self.tiles = tiles_x * self.tiles_y * self.tiles_z
-        side = kernels.SIDE.value
+        side = lister.SIDE.value
         self.columns_y = triton.cdiv(self.shape[1], side)
         self.columns = triton.cdiv(self.shape[0], side) * self.columns_y
         self.chunks = triton.cdiv(self.number, CHUNK)
@@ -106,7 +107,7 @@ class _Lists:
         pairs = options.capacity
         self.capacity = max(MIN_PAIRS, PAIRS_PER_GAUSSIAN * total) if pairs is None else pairs
         self.centers = self._empty(total, 3, dtype=torch.float64)
-        self.records = self._empty(total, kernels.RECORD.value)
+        self.records = self._empty(total, lister.RECORD.value)
         self.boxes = self._empty(total, 6, dtype=torch.int32)
         self._prepare(gaussians)
         self._list()
@@ -117,7 +118,7 @@ class _Lists:
     def _prepare(self, gaussians: Gaussians) -> None:
         total, block, options = self.scenes * self.number, 128, self.options
         fields = (t.detach().contiguous() for t in (gaussians.means, gaussians.scales, gaussians.quats))
-        kernels.prepare_gaussians[(triton.cdiv(total, block),)](
+        lister.prepare_gaussians[(triton.cdiv(total, block),)](
             *fields, gaussians.opacities.detach().contiguous(), self.features, _frame(options.grid, self.device),
             self.centers, self.records, self.boxes, total, self.channels, *self.shape, options.cutoff, MIN_SCALE_M,
             UNWEIGHTED=options.composition == "sum_unweighted", BLOCK=block, CHANNELS=16,
@@ -127,7 +128,7 @@ class _Lists:
         slots = (self.scenes, self.columns, self.chunks)
         self.coarse = self._empty(*slots, CHUNK, dtype=torch.int16)
         self.counts = self._empty(*slots, dtype=torch.int32)
-        kernels.list_coarse[(self.chunks, self.columns, self.scenes)](
+        lister.list_coarse[(self.chunks, self.columns, self.scenes)](
             self.boxes, self.coarse, self.counts, self.number, self.columns_y, CHUNK=CHUNK
         )
         counts = torch.zeros(self.scenes * self.tiles + 1, dtype=torch.int64, device=self.device)
@@ -137,7 +138,7 @@ class _Lists:
         self._walk(self.starts, fill=True)
 
     def _walk(self, starts: Tensor, *, fill: bool) -> None:
-        kernels.list_tiles[(self.tiles, self.scenes)](
+        lister.list_tiles[(self.tiles, self.scenes)](
             self.boxes, self.centers, self.records, self.coarse, self.counts, starts, self.entries, self.number,
             *self.place, self.options.limit, self.capacity, FILL=fill, **self.tile, BLOCK=64,
         )  # fmt: skip
@@ -173,14 +174,14 @@ class _Lists:
     def splat(self, density: Tensor, features: Tensor) -> None:
         """Fill density (B, X, Y, Z) and features (B, X, Y, Z, C)."""
         more = self.kernel_options
-        kernels.splat_tiles[(self.tiles, triton.cdiv(self.channels, more["CHANNELS"]), self.scenes)](
+        adder.splat_tiles[(self.tiles, triton.cdiv(self.channels, more["CHANNELS"]), self.scenes)](
             *self.lists, density, features, self.number, self.channels, *self.shape, *self.place, self.options.limit,
             self.capacity, NORMALISE=self.options.composition != "sum_unweighted", **more,
         )  # fmt: skip
 
     def label(self, classes: ClassTable, threshold: float, labels: Tensor, confidence: Tensor) -> None:
         """Fill labels and confidence (B, X, Y, Z)."""
-        kernels.label_tiles[(self.tiles, 1, self.scenes)](
+        adder.label_tiles[(self.tiles, 1, self.scenes)](
             *self.lists, _class_ids(classes, self.device), labels, confidence, self.number, self.channels, *self.shape,
             *self.place, self.options.limit, self.capacity, threshold, classes.free_id,
             HAZARD=self.options.composition == "hazard", **self.kernel_options,
@@ -190,9 +191,9 @@ class _Lists:
         """Sums (B * N, SUMS) and gradients of the features (B * N, C), given gradients of the unnormalised sums."""
         total = self.scenes * self.number
         parts = max(1, min(16, BACKWARD_PROGRAMS // max(total, 1)))
-        sums = self._empty(parts, total, kernels.SUMS.value)
+        sums = self._empty(parts, total, lister.SUMS.value)
         rows = self._empty(parts, total, self.channels)
-        kernels.gather_gradients[(total, parts)](
+        adder.gather_gradients[(total, parts)](
             self.centers, self.records, self.boxes, self.features, by_density, by_features, sums, rows, self.number,
             self.channels, *self.shape, self.options.limit, BOX=self.options.support == "box",
             VOXELS=HELD_GRADIENTS // self.width, CHANNELS=self.width,
@@ -207,7 +208,7 @@ def _shape_gradients(lists: _Lists, sums: Tensor, size_m: tuple[float, float, fl
     """
     size = sums.new_tensor(size_m)
     A = lists.records[:, :9].reshape(-1, 3, 3) / size
-    by_q = -0.5 * lists.records[:, kernels.AMPLITUDE.value]
+    by_q = -0.5 * lists.records[:, lister.AMPLITUDE.value]
     m = by_q[:, None] * sums[:, 1:4] * size
     xx, xy, xz, yy, yz, zz = sums[:, 4:10].unbind(-1)
     S = torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], dim=-1).view(-1, 3, 3)

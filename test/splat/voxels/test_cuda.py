@@ -190,7 +190,7 @@ COMPILE = """
 import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from gsocc_core.splat.voxels import triton_kernels as kernels
+from gsocc_core.splat.voxels import triton_sum_kernels as kernels
 POINTERS = {"features": "*fp32", "centers": "*fp64", "records": "*fp32", "coarse": "*i16", "counts": "*i32",
             "starts": "*i64", "entries": "*i32", "out_density": "*fp32", "out_features": "*fp32", "limit": "fp32",
             "ids": "*u8", "out_labels": "*u8", "out_confidence": "*fp32", "threshold": "fp32"}
