@@ -22,7 +22,7 @@ FIELDS = ("means", "scales", "quats", "opacities", "features")
 
 @pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
 @pytest.mark.parametrize("support", ["ellipsoid", "box"])
-@pytest.mark.parametrize(("n", "channels", "cutoff"), [(1, 1, 3.0), (60, 18, 3.0), (25, 40, 1.7)])
+@pytest.mark.parametrize(("n", "channels", "cutoff"), [(1, 1, 3.0), (60, 18, 3.0), (25, 40, 1.7), (3, 768, 3.0)])
 def test_cpu_values_and_gradients_equal_the_float64_reference(
     random_scene, away_from_the_cutoff, composition, support, n, channels, cutoff
 ):
