@@ -82,7 +82,8 @@ class Tf2Transforms:
             return np.eye(4)
         try:
             try:
-                return self._at(target, source, stamp_ns or 0)
+                # To tf2, time zero means the newest; a simulation that begins there means zero.
+                return self._at(target, source, 0 if stamp_ns is None else max(stamp_ns, 1))
             except tf2_ros.ExtrapolationException:
                 if stamp_ns is None or not tolerance_ns:
                     raise
