@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
-
-import yaml
+from typing import Literal, cast
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.rigs.rig_file import open_rig, read_camera
+from gsocc_core.rigs.section import Section
 from gsocc_ros.synchronizer import POLICIES, REFERENCE, Policy, SyncSettings
 
 Transport = Literal["compressed", "raw"]
 TRANSPORTS: tuple[Transport, ...] = ("compressed", "raw")
-_T = TypeVar("_T", bound=str)
 
 
 @dataclass(frozen=True)
@@ -136,11 +135,7 @@ class Rig:
             'CAM_FRONT'
         """
         path = _find(rig)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(path, "file", "a readable YAML rig", error) from error
-        return _read_rig(path, _Section(path, "", content))
+        return _read_rig(path, open_rig(path))
 
 
 def _ns(milliseconds: float) -> int:
@@ -163,76 +158,7 @@ def _find(rig: str | Path) -> Path:
     raise ConfigError(rig, "rig", f"a YAML file or one of the shipped rigs {names}", "neither")
 
 
-class _Section:
-    """A mapping of a YAML file that is read key by key; what is left over at the end is an error."""
-
-    def __init__(self, path: Path, prefix: str, content: Any) -> None:
-        if not isinstance(content, dict):
-            raise ConfigError(path, prefix.rstrip(".") or "file", "a mapping", f"{content!r}")
-        self._path, self._prefix = path, prefix
-        self._rest: dict[Any, Any] = dict(content)
-        self._known: list[str] = []
-
-    def fault(self, key: str, expected: str, received: object) -> ConfigError:
-        return ConfigError(self._path, self._prefix + key, expected, f"{received!r}")
-
-    def take(self, key: str, required: bool = False, default: Any = None) -> Any:
-        self._known.append(key)
-        if required and key not in self._rest:
-            raise ConfigError(self._path, self._prefix + key, "a value", "nothing")
-        return self._rest.pop(key, default)
-
-    def text(self, key: str, required: bool = False, default: str | None = None) -> str | None:
-        value = self.take(key, required, default)
-        if value is not None and (not isinstance(value, str) or not value):
-            raise self.fault(key, "a text", value)
-        if required and value is None:
-            raise self.fault(key, "a text", value)
-        return value
-
-    def topic(self, key: str) -> str:
-        value = self.text(key, required=True) or ""
-        if not value.startswith("/") or value.endswith("/") or " " in value:
-            raise self.fault(key, "a topic like /cam_front/camera_info", value)
-        return value
-
-    def choice(self, key: str, options: tuple[_T, ...], default: _T) -> _T:
-        value = self.take(key, default=default)
-        if value not in options:
-            raise self.fault(key, f"one of {list(options)}", value)
-        return cast("_T", value)
-
-    def number(self, key: str, default: float | None, low: float | None = None, null: bool = False) -> float | None:
-        value = self.take(key, default=default)
-        if value is None and null:
-            return None
-        wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9
-        if wrong or (low is not None and value <= low):
-            kind = "a number" if low is None else f"a number above {low:g}"
-            raise self.fault(key, f"{kind} or null" if null else kind, value)
-        return float(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.take(key, default=default)
-        if not isinstance(value, bool):
-            raise self.fault(key, "true or false", value)
-        return value
-
-    def section(self, key: str) -> _Section:
-        return _Section(self._path, f"{self._prefix}{key}.", self.take(key, required=True))
-
-    def sections(self) -> Iterator[tuple[str, _Section]]:
-        for key in list(self._rest):
-            if not isinstance(key, str) or not key:
-                raise self.fault(str(key), "a name", key)
-            yield key, self.section(key)
-
-    def finish(self) -> None:
-        for key in self._rest:
-            raise ConfigError(self._path, f"{self._prefix}{key}", f"one of {self._known}", "an unknown key")
-
-
-def _read_rig(path: Path, section: _Section) -> Rig:
+def _read_rig(path: Path, section: Section) -> Rig:
     cameras = tuple(_read_camera(path, name, part) for name, part in section.section("cameras").sections())
     names = [camera.name for camera in cameras]
     if not cameras or REFERENCE in names:
@@ -260,15 +186,16 @@ def _read_rig(path: Path, section: _Section) -> Rig:
 _TIMES = ("tolerance_ms", "max_wait_ms", "reset_threshold_ms", "transform_wait_ms")
 
 
-def _read_camera(path: Path, name: str, section: _Section) -> RigCamera:
+def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
     mask = section.text("mask")
+    _, offset = read_camera(name, section)  # a robot's calibration comes from CameraInfo and TF, which may move
     camera = RigCamera(
         name=name,
-        topic=section.topic("topic"),
-        camera_info_topic=section.topic("camera_info_topic"),
+        topic=_topic(section, "topic"),
+        camera_info_topic=_topic(section, "camera_info_topic"),
         frame=section.text("frame"),
         transport=section.choice("transport", TRANSPORTS, "compressed"),
-        trigger_offset_ms=section.number("trigger_offset_ms", 0.0, null=True),
+        trigger_offset_ms=offset,
         rectified=section.flag("rectified", default=False),
         mask=None if mask is None else path.parent / mask,
     )
@@ -278,15 +205,22 @@ def _read_camera(path: Path, name: str, section: _Section) -> RigCamera:
     return camera
 
 
-def _read_reference(path: Path, section: _Section) -> RigReference | None:
+def _topic(section: Section, key: str) -> str:
+    value = section.text(key, required=True) or ""
+    if not value.startswith("/") or value.endswith("/") or " " in value:
+        raise section.fault(key, "a topic like /cam_front/camera_info", value)
+    return value
+
+
+def _read_reference(path: Path, section: Section) -> RigReference | None:
     value = section.take("reference", default="anchor")
     if value == "anchor":
         return None
     if not isinstance(value, Mapping):
         raise section.fault("reference", "anchor, or a mapping with a topic and its trigger_offset_ms", value)
-    part = _Section(path, "reference.", value)
+    part = Section(path, "reference.", value)
     reference = RigReference(
-        topic=part.topic("topic"),
+        topic=_topic(part, "topic"),
         message_type=part.text("type", default="sensor_msgs/msg/PointCloud2") or "",
         trigger_offset_ms=cast("float", part.number("trigger_offset_ms", None)),
     )
@@ -294,7 +228,7 @@ def _read_reference(path: Path, section: _Section) -> RigReference | None:
     return reference
 
 
-def _check_topics(section: _Section, rig: Rig) -> None:
+def _check_topics(section: Section, rig: Rig) -> None:
     seen: dict[str, str] = {}
     for camera in rig.cameras:
         for key, topic in (("topic", camera.topic), ("camera_info_topic", camera.camera_info_topic)):
