@@ -7,10 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.rigid import invert_rigid
 
 _T = TypeVar("_T", bound="Targets | FrameSet")
 
@@ -113,6 +115,37 @@ class FrameSet:
     def map(self, function: Any) -> FrameSet:
         """Apply a tensor function to every tensor, cameras and targets included."""
         return _map_tensors(self, function)
+
+    def moment(self, index: int) -> FrameSet:
+        """One moment by itself, as if it were the present: cameras and poses refer to its own ego frame.
+
+        Args:
+            index: 0 = the present, 1 ... T - 1 = earlier key frames.
+
+        Returns:
+            A frame set with T = 1. Targets stay with the present; other moments have none.
+        """
+        one = slice(index, index + 1)
+        pose = self.T_ref_ego[:, one]
+        cameras = self.cameras.map(lambda t: t[:, one])
+        T_world_ego = self.T_world_ego
+        if index:
+            motion = pose[:, :, None] if cameras.T_ref_ego is None else cameras.T_ref_ego
+            cameras = replace(cameras, T_ref_ego=(invert_rigid(pose)[:, :, None] @ motion).expand_as(cameras.T_ego_cam))
+            if T_world_ego is not None:
+                T_world_ego = T_world_ego @ pose[:, 0].to(T_world_ego.dtype)
+        return replace(
+            self,
+            images=self.images[:, one],
+            cameras=cameras,
+            camera_stamps_ns=self.camera_stamps_ns[:, one],
+            reference_stamp_ns=self.reference_stamp_ns[:, one],
+            T_ref_ego=torch.eye(4, dtype=pose.dtype, device=pose.device).expand_as(pose),
+            valid=self.valid[:, one],
+            pose_valid=self.pose_valid[:, one],
+            targets=None if index else self.targets,
+            T_world_ego=T_world_ego,
+        )
 
     def to(self, device: Any, non_blocking: bool = False) -> FrameSet:
         """Move every tensor to a device."""

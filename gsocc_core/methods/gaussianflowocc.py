@@ -1,17 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""GaussianFlowOcc (Boeder et al., ICCV 2025), static part: learned Gaussians that look at the pictures.
+"""GaussianFlowOcc (Boeder et al., ICCV 2025): learned Gaussians that look at the pictures and remember.
 
-Pictures -> feature pyramid. N learned Gaussians (a mean and a feature each) pass through blocks of induced
-self-attention, deformable image attention and a mean update; heads then read class logits, opacity, scale and rotation.
-Training renders them into the present and neighbouring views; voxels are made only at the end.
+Pictures -> feature pyramid. N learned Gaussians (a mean and a feature each) pass through blocks of attention to the
+previous key frame's Gaussians, induced self-attention, deformable image attention and a mean update; heads then read
+class logits, opacity, scale and rotation. Training renders them into the present and into neighbouring key frames, for
+which a flow head moves what can move; voxels are made only at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,128 +23,24 @@ from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
+from gsocc_core.losses.flow import flow_alignment_loss, labelled_points
 from gsocc_core.losses.line_of_sight import line_of_sight
 from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
-    DepthLossKind,
     depth_spread_loss,
     rendered_alpha_loss,
     rendered_depth_loss,
     rendered_semantic_loss,
     second_moments,
 )
-from gsocc_core.networks.attention import DeformableImageAttention, InducedAttention, PositionCode, RayCode, mlp
+from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
+from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
+from gsocc_core.methods.stream_memory import StreamMemory
+from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
-from gsocc_core.splat import Composition, Support, splat_to_image, splat_to_labels, splat_to_voxels
-
-DepthRender = Literal["expected", "accumulated"]
-
-
-@dataclass(frozen=True)
-class NetworkArgs:
-    """Sizes of the network; the defaults are the paper's.
-
-    Attributes:
-        num_gaussians: N.
-        dim: Feature width D.
-        num_blocks: Refinement blocks.
-        num_heads: Attention heads.
-        num_points: Samples per head and level in the image attention.
-        num_inducing: Inducing points of the self-attention.
-        head_hidden: Width inside the heads.
-        dropout: Dropout probability.
-        scale_range_m: Smallest and largest standard deviation of a Gaussian, metres.
-        max_mean_update_m: Largest move of a mean per block and axis, metres; None = unbounded, as in the paper.
-        initial_opacity: Opacity before training; the paper's heads start at 0.5.
-        initial_means: Where the N learned means begin: ``uniform`` in the grid's box, as in the paper, or on
-            ``surfaces`` of the training data (:func:`gsocc_core.training.anchors.surface_means`). Short trainings need
-            the second: a learned mean itself hardly moves.
-        lifted_level: Level of the pyramid, each pixel of which adds one Gaussian on its ray, at a depth that the
-            network predicts; None = learned Gaussians only, as in the paper. They meet what stands anywhere, where
-            learned ones know where things mostly stand.
-        lifted_depth_m: Smallest and largest depth of those, metres.
-    """
-
-    num_gaussians: int = 10_000
-    dim: int = 256
-    num_blocks: int = 3
-    num_heads: int = 8
-    num_points: int = 8
-    num_inducing: int = 500
-    head_hidden: int = 512
-    dropout: float = 0.1
-    scale_range_m: tuple[float, float] = (0.0, 1.0)
-    max_mean_update_m: float | None = None
-    initial_opacity: float = 0.5
-    initial_means: Literal["uniform", "surfaces"] = "uniform"
-    lifted_level: int | None = None
-    lifted_depth_m: tuple[float, float] = (1.0, 60.0)
-
-
-@dataclass(frozen=True)
-class LossArgs:
-    """Weights of the losses; 0 switches one off. The defaults are the paper's.
-
-    Attributes:
-        semantics: Rendered class logits against pixel labels.
-        depth: Rendered depth against depth labels.
-        depth_kind: See :func:`rendered_depth_loss`.
-        depth_render: ``accumulated`` (the paper's) or ``expected`` depth.
-        depth_spread: All weight of a ray must lie at its depth label; see :func:`depth_spread_loss`.
-        alpha: Pixels with a depth label must be opaque.
-        line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
-            :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
-        occupied: 3D labels: occupancy of the splatted voxels.
-        occupied_balance: Weight of occupied voxels in it.
-        voxel_classes: 3D labels: classes of the splatted voxels, cross-entropy plus Lovasz-softmax.
-        class_weights: One weight per feature channel for both class losses, or None.
-    """
-
-    semantics: float = 2.0
-    depth: float = 0.05
-    depth_kind: DepthLossKind = "mse"
-    depth_render: DepthRender = "accumulated"
-    depth_spread: float = 0.0
-    alpha: float = 0.0
-    line_of_sight: float = 0.0
-    occupied: float = 0.0
-    occupied_balance: float = 1.0
-    voxel_classes: float = 0.0
-    class_weights: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class SplatArgs:
-    """How Gaussians become voxels.
-
-    Attributes:
-        composition: See :func:`gsocc_core.splat_to_voxels`.
-        threshold: Density from which a voxel counts as occupied.
-        cutoff: Support of a Gaussian in standard deviations.
-        support: ``ellipsoid`` or ``box``.
-    """
-
-    composition: Composition = "sum"
-    threshold: float = 0.05
-    cutoff: float = 3.0
-    support: Support = "ellipsoid"
-
-
-@dataclass(frozen=True)
-class StreamMemory:
-    """What one key frame hands to the next.
-
-    Attributes:
-        means: (B, N, 3) metres, in the ego frame of ``reference_stamp_ns``.
-        features: (B, N, D).
-        reference_stamp_ns: (B,) int64.
-        scene_names: B names; a change means that the stream starts anew.
-    """
-
-    means: Tensor
-    features: Tensor
-    reference_stamp_ns: Tensor
-    scene_names: tuple[str, ...] = ()
+from gsocc_core.networks.flow import FlowArgs, FlowHead
+from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
+from gsocc_core.splat import splat_to_image, splat_to_voxels
 
 
 @dataclass(frozen=True)
@@ -152,77 +48,20 @@ class Output:
     """Result of :meth:`GaussianFlowOcc.forward`.
 
     Attributes:
-        scene: Gaussians (B, N) in the present ego frame; features are class logits.
+        scene: Gaussians (B, N) in the present ego frame; features are class logits, velocities those of the flow.
         memory: State for the next key frame.
+        features: (B, N, D) the Gaussians' features, which the flow head reads.
+        dynamic: (B, N) bool: the Gaussian's class can move.
     """
 
     scene: Gaussians
     memory: StreamMemory
-
-
-class Block(nn.Module):
-    """Self-attention, image attention and mean update of one refinement step."""
-
-    def __init__(self, args: NetworkArgs, num_levels: int) -> None:
-        """Build one block for ``num_levels`` image levels."""
-        super().__init__()
-        self.self_attention = InducedAttention(args.dim, args.num_heads, args.num_inducing, args.dropout)
-        self.image_attention = DeformableImageAttention(
-            args.dim, args.num_heads, num_levels, args.num_points, args.dropout
-        )
-        self.move = mlp(args.dim, args.dim, 3)
-        self.max_mean_update_m = args.max_mean_update_m
-        final = self.move[-1]
-        assert isinstance(final, nn.Linear)
-        nn.init.normal_(final.weight, std=0.01)
-
-    def forward(
-        self, features: Tensor, means: Tensor, code: PositionCode, maps: list[Tensor], frames: FrameSet
-    ) -> tuple[Tensor, Tensor]:
-        """Refine features (B, N, D) and means (B, N, 3) with the present pictures of ``frames``."""
-        features = features + code(means)
-        features = self.self_attention(features, features)
-        cameras = frames.cameras.map(lambda t: t[:, 0])
-        uv, _, visible = cameras.project(means)
-        uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
-        features = self.image_attention(features, maps, uv_norm, visible & frames.valid[:, 0, :, None])
-        update = self.move(features)
-        if self.max_mean_update_m is not None:
-            update = self.max_mean_update_m * torch.tanh(update / self.max_mean_update_m)
-        return features, means + update
-
-
-class PixelGaussians(nn.Module):
-    """One Gaussian on the ray of every pixel of a feature map, at a predicted depth."""
-
-    def __init__(self, dim: int, depth_m: tuple[float, float]) -> None:
-        """Build for maps of ``dim`` channels and depths in ``depth_m``, metres."""
-        super().__init__()
-        self.depth = mlp(dim, dim, 1)
-        self.feature = nn.Linear(dim, dim)
-        low, high = torch.tensor(depth_m).log()
-        self.low, self.span = float(low), float(high - low)
-
-    def forward(self, level_map: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
-        """Lift a map.
-
-        Args:
-            level_map: (B, V, D, H, W).
-            cameras: (B, V) cameras of the pictures, of any size.
-
-        Returns:
-            Features (B, V * H * W, D) and means (B, V * H * W, 3), metres, ego frame.
-        """
-        height, width = level_map.shape[-2:]
-        origins, directions = cameras.resized(width, height).rays()
-        pixels = level_map.movedim(-3, -1)
-        depth_m = torch.exp(self.low + self.span * self.depth(pixels).sigmoid())
-        means = origins + directions * depth_m
-        return self.feature(pixels).flatten(1, 3), means.flatten(1, 3)
+    features: Tensor
+    dynamic: Tensor
 
 
 class GaussianFlowOcc(nn.Module):
-    """GaussianFlowOcc without flow and temporal attention.
+    """GaussianFlowOcc; without ``memory`` and ``flow`` its static part.
 
     Args:
         classes: Class table; its ``channel_ids`` say which class each logit stands for.
@@ -232,6 +71,8 @@ class GaussianFlowOcc(nn.Module):
         network: Sizes.
         loss: Loss weights.
         splat: How Gaussians become voxels.
+        memory: Streaming memory and temporal attention; None = every key frame by itself.
+        flow: Flow of moving classes; None = nothing moves.
         pretrained: Load the backbone's hub weights, if it has a hub id.
 
     Raises:
@@ -247,13 +88,15 @@ class GaussianFlowOcc(nn.Module):
         network: NetworkArgs | None = None,
         loss: LossArgs | None = None,
         splat: SplatArgs | None = None,
+        memory: MemoryArgs | None = None,
+        flow: FlowArgs | None = None,
         pretrained: bool = True,
     ) -> None:
         super().__init__()
         self.classes, self.grid, self.image_size = classes, grid, tuple(image_size)
         self.backbone_args = backbone or BackboneArgs()
         self.network_args = args = network or NetworkArgs()
-        self.loss_args, self.splat_args = loss or LossArgs(), splat or SplatArgs()
+        self.loss_args, self.splat_args, self.memory_args = loss or LossArgs(), splat or SplatArgs(), memory
         if args.dim % args.num_heads:
             raise ConfigError("GaussianFlowOcc", "network.num_heads", f"a divisor of dim {args.dim}", args.num_heads)
         if not 0 <= args.scale_range_m[0] < args.scale_range_m[1]:
@@ -262,6 +105,8 @@ class GaussianFlowOcc(nn.Module):
         if weights is not None and len(weights) != len(classes.channel_ids):
             expected = f"{len(classes.channel_ids)} weights, one per channel"
             raise ConfigError("GaussianFlowOcc", "loss.class_weights", expected, len(weights))
+        if flow is None and (self.loss_args.flow_alignment or self.loss_args.flow_speed):
+            raise ConfigError("GaussianFlowOcc", "flow", "arguments of the flow head, since its losses are on", None)
 
         self.encoder = ImageEncoder(self.backbone_args, args.dim, pretrained)
         self.rays = RayCode(args.dim)
@@ -282,7 +127,15 @@ class GaussianFlowOcc(nn.Module):
         self.features = nn.Parameter(torch.randn(args.num_gaussians, args.dim))
         self.code = PositionCode(grid.lower, grid.upper, args.dim)
         levels = len(self.backbone_args.out_indices)
-        self.blocks = nn.ModuleList(Block(args, levels) for _ in range(args.num_blocks))
+        temporal = memory is not None and memory.attention
+        self.blocks = nn.ModuleList(
+            RefinementBlock(
+                args.dim, args.num_heads, levels, args.num_points, args.num_inducing, args.dropout, temporal,
+                args.max_mean_update_m,
+            )
+            for _ in range(args.num_blocks)
+        )  # fmt: skip
+        self.flow = None if flow is None else FlowHead(args.dim, flow)
         heads = {"logits": len(classes.channel_ids), "opacity": 1, "scale": 3, "rotation": 4}
         self.heads = nn.ModuleDict({k: mlp(args.dim, args.head_hidden, c, layers=3) for k, c in heads.items()})
         opacity_bias = self.heads["opacity"][-1].bias  # type: ignore[index]
@@ -300,34 +153,102 @@ class GaussianFlowOcc(nn.Module):
 
     # ---- forward: digest section 3 -----------------------------------------------------------------------------------
 
-    def forward(self, frames: FrameSet, memory: StreamMemory | None = None) -> Output:  # noqa: ARG002 - static part
+    def forward(self, frames: FrameSet, memory: StreamMemory | None = None) -> Output:
         """Predict the scene of the present pictures.
 
         Args:
-            frames: Pictures; only moment 0 is read.
-            memory: State of the previous key frame. The static part hands it on without reading it.
+            frames: Pictures of the present, and, for a training with memory, of earlier key frames as moments 1 ...
+            memory: State of the previous key frame; None = run the earlier moments first, oldest to newest and
+                without gradient. Where it is of another scene, too old or of unknown pose, the learned Gaussians
+                stand in for it.
 
         Returns:
             Gaussians in the present ego frame and the state for the next key frame.
         """
+        if memory is None and self.memory_args is not None:
+            with torch.no_grad():
+                for moment in range(frames.images.shape[1] - 1, 0, -1):
+                    memory = self._step(frames.moment(moment), memory).memory
+        return self._step(frames.moment(0), memory)
+
+    def _step(self, frames: FrameSet, memory: StreamMemory | None) -> Output:
+        """One key frame: the pictures of moment 0 and the state of the one before."""
         maps = self._encode(frames)
-        batch = frames.images.shape[0]
-        means = self.means.expand(batch, -1, -1)
-        features = self.features.expand(batch, -1, -1)
-        exists = torch.ones_like(means[..., 0])
-        if self.lift is not None:
-            level_map = maps[self.lifted_level]
-            lifted, places = self.lift(level_map, frames.cameras.map(lambda t: t[:, 0]))
-            features, means = torch.cat([features, lifted], dim=1), torch.cat([means, places], dim=1)
-            pixels = level_map.shape[-2] * level_map.shape[-1]
-            taken = frames.valid[:, 0].to(exists.dtype).repeat_interleave(pixels, dim=1)
-            exists = torch.cat([exists, taken], dim=1)
+        cameras = frames.cameras.map(lambda t: t[:, 0])
+        features, means, exists = self._queries(frames, maps, cameras)
+        remembered = None
+        if self.memory_args is not None:
+            usable = None if memory is None else memory.usable_for(frames, self.memory_args.max_gap_s)
+            if memory is None or usable is None or not bool(usable.any()):
+                memory, usable = None, None
+            places = None if memory is None else memory.seen_from(frames, self.memory_args.move)
+            if self.memory_args.attention:
+                remembered = self._keys(features, means, memory, places, usable)
+            if memory is not None and places is not None and usable is not None and self.memory_args.carried:
+                old = self._carried(memory, places, usable)
+                parts = zip((features, means, exists), old)
+                features, means, exists = (torch.cat([new, kept], dim=1) for new, kept in parts)
         for block in self.blocks:
-            features, means = block(features, means, self.code, maps, frames)
+            features, means = block(features, means, exists, self.code, maps, cameras, frames.valid[:, 0], remembered)
         scene = self._read_heads(features, means)
         scene = scene.replace(opacities=scene.opacities * exists)
-        state = StreamMemory(means.detach(), features.detach(), frames.reference_stamp_ns[:, 0], frames.scene_names)
-        return Output(scene, state)
+        dynamic = self._is_dynamic(scene.features)
+        if self.flow is not None:
+            scene = scene.replace(velocities=self.flow.velocities(features, dynamic))
+        return Output(scene, _memory_of(scene, features, frames), features, dynamic)
+
+    def _queries(self, frames: FrameSet, maps: list[Tensor], cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, means and existence of the learned Gaussians and of those lifted from pixels."""
+        batch = frames.images.shape[0]
+        means, features = self.means.expand(batch, -1, -1), self.features.expand(batch, -1, -1)
+        exists = torch.ones_like(means[..., 0], dtype=torch.bool)
+        if self.lift is None:
+            return features, means, exists
+        level_map = maps[self.lifted_level]
+        lifted, places = self.lift(level_map, cameras)
+        taken = frames.valid[:, 0].repeat_interleave(level_map.shape[-2] * level_map.shape[-1], dim=1)
+        return (
+            torch.cat([features, lifted], dim=1),
+            torch.cat([means, places], dim=1),
+            torch.cat([exists, taken], dim=1),
+        )
+
+    def _keys(
+        self,
+        features: Tensor,
+        means: Tensor,
+        memory: StreamMemory | None,
+        places: Tensor | None,
+        usable: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Keys of the temporal attention: the previous Gaussians, or the initial ones where there are none."""
+        count = self.network_args.num_gaussians
+        initial = features[:, :count] + self.code(means[:, :count])
+        everywhere = torch.ones(initial.shape[:2], dtype=torch.bool, device=initial.device)
+        if memory is None or places is None or usable is None:
+            return initial, everywhere
+        previous = memory.features + self.code(places)
+        known = usable[:, None].expand(previous.shape[:2]) & (memory.opacities > 0)
+        return torch.cat([previous, initial], dim=1), torch.cat([known, everywhere & ~known.any(1, True)], dim=1)
+
+    def _carried(self, memory: StreamMemory, places: Tensor, usable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, means and existence of the previous Gaussians that go on living."""
+        assert self.memory_args is not None
+        lower, upper = places.new_tensor(self.grid.lower), places.new_tensor(self.grid.upper)
+        inside = ((places > lower) & (places < upper)).all(-1)
+        worth = memory.opacities * inside
+        best = worth.topk(min(self.memory_args.carried, worth.shape[1]), dim=1).indices
+        rows = best[..., None]
+        return (
+            memory.features.gather(1, rows.expand(-1, -1, memory.features.shape[-1])),
+            places.gather(1, rows.expand(-1, -1, 3)),
+            (worth.gather(1, best) > 0) & usable[:, None],
+        )
+
+    def _is_dynamic(self, logits: Tensor) -> Tensor:
+        """(B, N) bool: the class of the largest logit can move."""
+        moves = [class_id in self.classes.dynamic_ids for class_id in self.classes.channel_ids]
+        return torch.tensor(moves, device=logits.device)[logits.detach().argmax(-1)]
 
     def _encode(self, frames: FrameSet) -> list[Tensor]:
         """Pyramid maps (B, V, D, H_l, W_l) of the present pictures, each pixel with its ray's code added."""
@@ -368,31 +289,37 @@ class GaussianFlowOcc(nn.Module):
         targets, weights = frames.targets or Targets(), self.loss_args
         result: dict[str, Tensor] = {}
         if weights.semantics or weights.depth or weights.depth_spread or weights.alpha:
-            result |= self._view_losses(output.scene, targets)
+            result |= self._view_losses(output, targets)
+        if weights.flow_alignment or weights.flow_speed:
+            result |= self._flow_losses(output, targets)
         if weights.line_of_sight:
             result |= self._sight_loss(output.scene, targets)
         if weights.occupied or weights.voxel_classes:
             result |= self._voxel_losses(output.scene, targets)
         return result
 
-    def _view_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
-        args = self.loss_args
-        cameras, labels, depth_m = targets.view_cameras, targets.view_semantics, targets.view_depth_m
+    def _view_losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
+        args, scene = self.loss_args, output.scene
+        views, labels, depth_m = targets.view_cameras, targets.view_semantics, targets.view_depth_m
         needs_depth = bool(args.depth or args.depth_spread or args.alpha)
-        if cameras is None or (args.semantics and labels is None) or (needs_depth and depth_m is None):
+        if views is None or (args.semantics and labels is None) or (needs_depth and depth_m is None):
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with semantics and depth", "none")
-        views = cameras.map(lambda t: t.flatten(1, 2))  # moments and cameras are one list of views
         valid = torch.ones_like(views.intrinsics[..., 0, 0], dtype=torch.bool)
         if targets.view_valid is not None:
-            valid = targets.view_valid.flatten(1, 2)
+            valid = targets.view_valid
         channels = len(self.classes.channel_ids)
-        shown = scene
+        shown = self._at_times(output, targets, views.intrinsics.shape[1])
         if args.depth_spread:
-            shown = scene.replace(features=torch.cat([scene.features, second_moments(scene.means)], dim=-1))
+            shown = shown.replace(features=torch.cat([shown.features, second_moments(shown.means)], dim=-1))
+        if len(shown.batch_shape) == 1:  # nothing moves: the views of all moments are one list
+            views = views.map(lambda t: t.flatten(1, 2))
+            valid = valid.flatten(1, 2)
+            labels = None if labels is None else labels.flatten(1, 2)
+            depth_m = None if depth_m is None else depth_m.flatten(1, 2)
         rendered = splat_to_image(shown, views, depth=args.depth_render)
         result: dict[str, Tensor] = {}
         if args.semantics and labels is not None:
-            used = torch.where(valid[..., None, None], labels.flatten(1, 2), self.classes.ignore_id)
+            used = torch.where(valid[..., None, None], labels, self.classes.ignore_id)
             loss = rendered_semantic_loss(
                 rendered.features[..., :channels],
                 used,
@@ -402,7 +329,7 @@ class GaussianFlowOcc(nn.Module):
             )
             result["semantics"] = args.semantics * loss
         if depth_m is not None and needs_depth:
-            target = torch.where(valid[..., None, None], depth_m.flatten(1, 2), 0.0)
+            target = torch.where(valid[..., None, None], depth_m, 0.0)
             if args.depth:
                 result["depth"] = args.depth * rendered_depth_loss(rendered.depth, target, args.depth_kind)
             if args.depth_spread:
@@ -410,6 +337,51 @@ class GaussianFlowOcc(nn.Module):
                 result["depth_spread"] = args.depth_spread * loss
             if args.alpha:
                 result["alpha"] = args.alpha * rendered_alpha_loss(rendered.alpha, target > 0)
+        return result
+
+    def _at_times(self, output: Output, targets: Targets, moments: int) -> Gaussians:
+        """The scene (B, S, N) at the times of the views; (B, N) when nothing moves or there is one moment."""
+        scene = output.scene
+        if self.flow is None or moments == 1:
+            return scene
+        if targets.view_time_s is None:
+            raise ConfigError("GaussianFlowOcc.losses", "targets.view_time_s", "times, since things move", "none")
+        offsets = self.flow(output.features, output.dynamic, targets.view_time_s)
+        shown = scene.replace(velocities=None).map(lambda t: t[:, None].expand(-1, moments, *t.shape[1:]))
+        return shown.replace(means=shown.means + offsets)
+
+    def _flow_losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
+        args, scene = self.loss_args, output.scene
+        views, depth_m, semantics = targets.view_cameras, targets.view_depth_m, targets.view_semantics
+        assert self.flow is not None
+        assert scene.velocities is not None
+        if views is None or depth_m is None or semantics is None or targets.view_time_s is None:
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with times, depth and semantics", "none")
+        offsets = self.flow(output.features, output.dynamic, targets.view_time_s)
+        labels = scene.features.detach().argmax(-1)
+        total, parts = offsets.sum() * 0.0, 0
+        for b in range(len(offsets)):
+            for channel, class_id in enumerate(self.classes.channel_ids):
+                rows = (labels[b] == channel).nonzero()[:, 0]
+                if class_id not in self.classes.dynamic_ids or not len(rows):
+                    continue
+                seen = [
+                    labelled_points(views.map(lambda t, m=(b, s): t[m]), depth_m[b, s], semantics[b, s], class_id)
+                    for s in range(offsets.shape[1])
+                ]
+                means, weights = scene.means[b, rows].detach(), scene.opacities[b, rows].detach()
+                for s in range(1, len(seen)):
+                    if bool(targets.view_time_s[b, s] != 0) and len(seen[0]) and len(seen[s]):
+                        moved = means + offsets[b, s, rows]
+                        total = total + flow_alignment_loss(means, moved, weights, seen[0], seen[s])
+                        parts += 1
+        result: dict[str, Tensor] = {}
+        if args.flow_alignment:
+            result["flow_alignment"] = args.flow_alignment * total / max(parts, 1)
+        if args.flow_speed:
+            weights = (scene.opacities * output.dynamic).detach()
+            speed = (scene.velocities.square().sum(-1) + 1e-4).sqrt()
+            result["flow_speed"] = args.flow_speed * (speed * weights).sum() / weights.sum().clamp(min=1.0)
         return result
 
     def _sight_loss(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
@@ -466,15 +438,19 @@ class GaussianFlowOcc(nn.Module):
             grid: Any grid; None = the grid of training.
 
         Returns:
-            (B, X, Y, Z) labels.
+            (B, X, Y, Z) labels; with a flow head also the velocity of every voxel of a moving class.
         """
-        args = self.splat_args
-        return splat_to_labels(
-            output.scene.map(torch.detach),
-            grid or self.grid,
-            self.classes,
-            composition=args.composition,
-            threshold=args.threshold,
-            cutoff=args.cutoff,
-            support=args.support,
-        )
+        return gaussian_occupancy(output.scene, grid or self.grid, self.classes, self.splat_args, output.dynamic)
+
+
+def _memory_of(scene: Gaussians, features: Tensor, frames: FrameSet) -> StreamMemory:
+    return StreamMemory(
+        means=scene.means.detach(),
+        features=features.detach(),
+        opacities=scene.opacities.detach(),
+        velocities=None if scene.velocities is None else scene.velocities.detach(),
+        reference_stamp_ns=frames.reference_stamp_ns[:, 0],
+        T_world_ego=frames.T_world_ego,
+        valid=frames.pose_valid[:, 0],
+        scene_names=frames.scene_names,
+    )

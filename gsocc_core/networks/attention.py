@@ -58,10 +58,21 @@ class InducedAttention(nn.Module):
         self.feed = nn.ModuleList(nn.Sequential(mlp(dim, dim, dim), nn.Dropout(dropout)) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(4))
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Queries (B, N, dim) attend to keys (B, K, dim); returns (B, N, dim)."""
+    def forward(self, queries: Tensor, keys: Tensor, exists: Tensor | None = None) -> Tensor:
+        """Queries attend to keys.
+
+        Args:
+            queries: (B, N, dim).
+            keys: (B, K, dim).
+            exists: (B, K) bool: keys that can be read, at least one per sample; None = all.
+
+        Returns:
+            (B, N, dim).
+        """
         points = self.points.expand(queries.shape[0], -1, -1)
-        summary = self.norms[0](points + self.read(points, keys, keys, need_weights=False)[0])
+        absent = None if exists is None else ~exists
+        read = self.read(points, keys, keys, key_padding_mask=absent, need_weights=False)[0]
+        summary = self.norms[0](points + read)
         summary = self.norms[1](summary + self.feed[0](summary))
         out = self.norms[2](queries + self.write(queries, summary, summary, need_weights=False)[0])
         return self.norms[3](out + self.feed[1](out))

@@ -10,7 +10,8 @@ import torch
 
 from gsocc_core import OCC3D_NUSCENES, Cameras, FrameSet, Targets, VoxelGrid
 from gsocc_core.errors import ConfigError
-from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc, LossArgs, NetworkArgs, SplatArgs
+from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
+from gsocc_core.methods.gaussianflowocc_args import LossArgs, NetworkArgs, SplatArgs
 from gsocc_core.networks.backbones import BackboneArgs
 
 GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 2.2), 0.8)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What one key frame hands to the next, and how the next one sees it from where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.rigid import invert_rigid, transform_points
+
+
+@dataclass(frozen=True)
+class StreamMemory:
+    """A scene of B samples to look back at; a value, so that two streams at once do not meet.
+
+    Attributes:
+        means: (B, N, 3) metres, in the ego frame of ``reference_stamp_ns``.
+        features: (B, N, D).
+        opacities: (B, N).
+        velocities: (B, N, 3) m/s, or None.
+        reference_stamp_ns: (B,) int64.
+        T_world_ego: (B, 4, 4) float64 ego pose at that time, or None = unknown.
+        valid: (B,) bool: the sample has a memory.
+        scene_names: B names; a change means that the stream starts anew.
+    """
+
+    means: Tensor
+    features: Tensor
+    opacities: Tensor
+    velocities: Tensor | None
+    reference_stamp_ns: Tensor
+    T_world_ego: Tensor | None
+    valid: Tensor
+    scene_names: tuple[str, ...] = ()
+
+    def map(self, function: Any) -> StreamMemory:
+        """Apply a tensor function to every tensor."""
+        changes = {f.name: function(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **changes)
+
+    def usable_for(self, frames: FrameSet, max_gap_s: float) -> Tensor:
+        """(B,) bool: the memory is of the same scene, older, not too old, and both poses are known."""
+        gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
+        usable = self.valid & (gap_s > 0) & (gap_s <= max_gap_s)
+        if self.T_world_ego is None or frames.T_world_ego is None or len(usable) != len(frames.images):
+            return torch.zeros(len(frames.images), dtype=torch.bool, device=frames.images.device)
+        if self.scene_names and frames.scene_names:
+            same = [a == b for a, b in zip(self.scene_names, frames.scene_names, strict=True)]
+            usable = usable & torch.tensor(same, device=usable.device)
+        return usable
+
+    def seen_from(self, frames: FrameSet, move: bool = False) -> Tensor:
+        """Means in the present ego frame.
+
+        Args:
+            frames: The present; moment 0 with ``T_world_ego``.
+            move: Move the Gaussians by their velocities over the time between.
+
+        Returns:
+            (B, N, 3) metres.
+        """
+        assert self.T_world_ego is not None
+        assert frames.T_world_ego is not None
+        means = self.means
+        if move and self.velocities is not None:
+            gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
+            means = means + self.velocities * gap_s.to(means.dtype)[:, None, None]
+        T_now_then = invert_rigid(frames.T_world_ego) @ self.T_world_ego  # in float64: world positions are large
+        return transform_points(T_now_then.to(means.dtype), means)

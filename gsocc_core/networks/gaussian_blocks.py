@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where Gaussians come from and how they are refined: lifted from pixels, then block after block of attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.networks.attention import DeformableImageAttention, InducedAttention, PositionCode, mlp
+
+
+class RefinementBlock(nn.Module):
+    """One refinement step: temporal attention (if there is a memory), self-attention, image attention, mean update.
+
+    GaussianFlowOcc (Boeder et al., ICCV 2025, section 3.2).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        num_inducing: int,
+        dropout: float = 0.0,
+        temporal: bool = False,
+        max_mean_update_m: float | None = None,
+    ) -> None:
+        """Build one block.
+
+        Args:
+            dim: Feature width.
+            num_heads: Attention heads.
+            num_levels: Image levels.
+            num_points: Samples per head and level of the image attention.
+            num_inducing: Inducing points of temporal and self-attention.
+            dropout: Dropout probability.
+            temporal: Attend to a memory first.
+            max_mean_update_m: Largest move of a mean per axis, metres; None = unbounded.
+        """
+        super().__init__()
+        if temporal:
+            self.temporal_attention = InducedAttention(dim, num_heads, num_inducing, dropout)
+        self.self_attention = InducedAttention(dim, num_heads, num_inducing, dropout)
+        self.image_attention = DeformableImageAttention(dim, num_heads, num_levels, num_points, dropout)
+        self.move = mlp(dim, dim, 3)
+        self.temporal, self.max_mean_update_m = temporal, max_mean_update_m
+        final = self.move[-1]
+        assert isinstance(final, nn.Linear)
+        nn.init.normal_(final.weight, std=0.01)
+
+    def forward(
+        self,
+        features: Tensor,
+        means: Tensor,
+        exists: Tensor,
+        code: PositionCode,
+        maps: list[Tensor],
+        cameras: Cameras,
+        camera_valid: Tensor,
+        memory: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Refine.
+
+        Args:
+            features: (B, N, dim).
+            means: (B, N, 3) metres, ego frame.
+            exists: (B, N) bool; the others are places that nobody may read and that see nothing.
+            code: Code of positions.
+            maps: Pyramid levels (B, V, dim, H_l, W_l).
+            cameras: (B, V) cameras of the pictures.
+            camera_valid: (B, V) bool: the picture is there.
+            memory: Keys (B, K, dim) and which of them exist (B, K), for the temporal attention.
+
+        Returns:
+            Features (B, N, dim) and means (B, N, 3).
+        """
+        features = features + code(means)
+        if self.temporal:
+            assert memory is not None
+            features = self.temporal_attention(features, *memory)
+        features = self.self_attention(features, features, exists)
+        uv, _, visible = cameras.project(means)
+        uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
+        visible = visible & camera_valid[..., None] & exists[:, None]
+        features = self.image_attention(features, maps, uv_norm, visible)
+        update = self.move(features)
+        if self.max_mean_update_m is not None:
+            update = self.max_mean_update_m * torch.tanh(update / self.max_mean_update_m)
+        return features, means + update
+
+
+class PixelGaussians(nn.Module):
+    """One Gaussian on the ray of every pixel of a feature map, at a predicted depth."""
+
+    def __init__(self, dim: int, depth_m: tuple[float, float]) -> None:
+        """Build for maps of ``dim`` channels and depths in ``depth_m``, metres."""
+        super().__init__()
+        self.depth = mlp(dim, dim, 1)
+        self.feature = nn.Linear(dim, dim)
+        low, high = torch.tensor(depth_m).log()
+        self.low, self.span = float(low), float(high - low)
+
+    def forward(self, level_map: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
+        """Lift a map.
+
+        Args:
+            level_map: (B, V, D, H, W).
+            cameras: (B, V) cameras of the pictures, of any size.
+
+        Returns:
+            Features (B, V * H * W, D) and means (B, V * H * W, 3), metres, ego frame.
+        """
+        height, width = level_map.shape[-2:]
+        origins, directions = cameras.resized(width, height).rays()
+        pixels = level_map.movedim(-3, -1)
+        depth_m = torch.exp(self.low + self.span * self.depth(pixels).sigmoid())
+        means = origins + directions * depth_m
+        return self.feature(pixels).flatten(1, 3), means.flatten(1, 3)
