@@ -24,6 +24,7 @@ from gsocc_core.data.nuscenes_index import (
 )
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.data.photometric import jitter
+from gsocc_core.data.view_label_files import label_path
 from gsocc_core.data.view_labels import camera_order, sample_view_labels
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
@@ -50,6 +51,7 @@ class DataArgs:
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
+        boxes: Read the annotated boxes into the records of key frames, to score velocities.
     """
 
     dataroot: str
@@ -66,6 +68,7 @@ class DataArgs:
     max_view_depth_m: float = 40.0
     history: int = 0
     photometric: float = 0.0
+    boxes: bool = False
 
 
 class NuScenesOccupancy(Dataset[FrameSet]):
@@ -104,7 +107,7 @@ class NuScenesOccupancy(Dataset[FrameSet]):
         names = choose_scenes(nusc, args.split, args.scenes)
         self.root, self.image_size = Path(args.dataroot), tuple(image_size)
         self.args = _existing_labels(args)
-        self.scenes = read_key_frames(nusc, names, args.cameras)
+        self.scenes = read_key_frames(nusc, names, args.cameras, args.boxes)
         self.items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
         folders = (self.args.depth_dir, self.args.semantics_dir)
         self.orders = {folder: camera_order(self.root / folder) for folder in folders if folder is not None}
@@ -227,14 +230,14 @@ class NuScenesOccupancy(Dataset[FrameSet]):
         """Fill (V, height, width) class ids and metres from the label files of one key frame."""
         height, width = self.args.view_size
         if (folder := self.args.semantics_dir) is not None:
-            path = self.root / folder / frame.scene_name / f"{frame.token}.npy"
-            ids = sample_view_labels(path, self.orders[folder], cameras, width, height)
+            path = label_path(self.root / folder, frame.scene_name, frame.token)
+            ids = sample_view_labels(path, self.orders[folder], cameras, width, height, "classes")
             if ids.size and ids.max() >= OCC3D_NUSCENES.free_id:
                 raise DataError(path, "class ids", f"below {OCC3D_NUSCENES.free_id}, 0 = none", int(ids.max()))
             np.copyto(semantics, ids, where=ids > 0, casting="unsafe")
         if (folder := self.args.depth_dir) is not None:
-            path = self.root / folder / frame.scene_name / f"{frame.token}.npy"
-            metres = sample_view_labels(path, self.orders[folder], cameras, width, height)
+            path = label_path(self.root / folder, frame.scene_name, frame.token)
+            metres = sample_view_labels(path, self.orders[folder], cameras, width, height, "depth")
             # Written so that nan, which compares false, means no label.
             np.copyto(depth, metres, where=(metres > 0) & (metres < np.inf), casting="unsafe")
 

@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels of one key frame's pictures in one small file: a zip of PNG pictures, one per camera, named by it.
+
+Class ids are palette pictures. Depth is stored as the nearest step of a geometric scale in 16-bit pictures, so its
+relative error is bounded everywhere. ``labels.json`` inside the file tells the kind and the scale.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from gsocc_core.errors import DataError, ShapeError
+from gsocc_core.geometry.classes import OCC3D_NUSCENES
+
+Kind = Literal["depth", "classes"]
+#: Depth is clipped to this range, metres; 0 = no label.
+DEPTH_RANGE_M = (0.1, 300.0)
+#: Largest relative error of stored depth, unless asked otherwise.
+MAX_ERROR = 0.0025
+_CONTENT = "labels.json"
+
+
+def label_path(folder: str | Path, scene_name: str, token: str) -> Path:
+    """Label file of a key frame: ``<token>.zip`` if there is one, else ``<token>.npy``."""
+    small = Path(folder) / scene_name / f"{token}.zip"
+    return small if small.is_file() else small.with_suffix(".npy")
+
+
+def encode_depth(labels_m: Mapping[str, np.ndarray], max_error: float = MAX_ERROR) -> bytes:
+    """Encode depth pictures.
+
+    Args:
+        labels_m: (H, W) metres along the optical axis per camera name; 0, negative and not finite = no label. Sizes may
+            differ.
+        max_error: Largest relative error that storing may add.
+
+    Returns:
+        The content of a file.
+
+    Raises:
+        ShapeError: a picture is not (H, W), or the error is outside 0.0001 ... 0.1.
+
+    Example:
+        >>> stored = encode_depth({"CAM_FRONT": np.array([[0.0, 8.0, 1000.0]])}, max_error=0.01)
+        >>> decode(stored, "depth", "example")["CAM_FRONT"].round(2)
+        array([[  0.  ,   7.97, 298.12]], dtype=float32)
+    """
+    if not 1e-4 <= max_error <= 0.1:
+        raise ShapeError("encode_depth", "max_error", "0.0001 ... 0.1", max_error)
+    low, high = DEPTH_RANGE_M
+    step = 2 * math.log1p(max_error)
+    steps = round(math.log(high / low) / step)
+    pictures = {}
+    for name, metres in _checked(labels_m).items():
+        known = (metres > 0) & np.isfinite(metres)
+        ratio = np.log(np.where(known, metres, low).astype(np.float32).clip(low, high) / np.float32(low))
+        code = np.rint(ratio * np.float32(1 / step)).clip(0, steps).astype(np.uint16) + np.uint16(1)
+        pictures[name] = Image.fromarray(np.where(known, code, np.uint16(0)))
+    return _packed(pictures, {"kind": "depth", "min_m": low, "log_step": step})
+
+
+def encode_classes(labels: Mapping[str, np.ndarray]) -> bytes:
+    """Encode class pictures without loss.
+
+    Args:
+        labels: (H, W) ids 0 ... 255 per camera name; 0 = none. Sizes may differ.
+
+    Returns:
+        The content of a file.
+
+    Raises:
+        ShapeError: a picture is not (H, W).
+
+    Example:
+        >>> decode(encode_classes({"CAM_BACK": np.array([[0, 4, 11]])}), "classes", "example")["CAM_BACK"]
+        array([[ 0,  4, 11]], dtype=uint8)
+    """
+    palette = OCC3D_NUSCENES.palette()
+    palette[0] = 0  # none, not "others"
+    pictures = {}
+    for name, ids in _checked(labels).items():
+        pictures[name] = Image.fromarray(np.ascontiguousarray(ids, np.uint8))
+        pictures[name].putpalette(palette.tobytes())
+    return _packed(pictures, {"kind": "classes"})
+
+
+def _checked(labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for name, array in labels.items():
+        if array.ndim != 2 or not array.size:
+            raise ShapeError("view labels", name, "(H, W)", array.shape)
+    return dict(labels)
+
+
+def _packed(pictures: Mapping[str, Image.Image], content: Mapping[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:
+        # A fixed date keeps equal labels equal byte for byte.
+        file.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content))
+        for name, picture in pictures.items():
+            encoded = io.BytesIO()
+            picture.save(encoded, "PNG", compress_level=6)
+            file.writestr(zipfile.ZipInfo(f"{name}.png"), encoded.getvalue())
+    return stream.getvalue()
+
+
+class ViewLabelFile:
+    """An open file of labels; cameras are decoded when asked for.
+
+    Args:
+        source: A file, or its content.
+        kind: What it must hold.
+        where: Its name in errors; None = the path.
+
+    Raises:
+        DataError: the file is missing, is damaged or holds another kind of labels.
+    """
+
+    def __init__(self, source: str | Path | bytes, kind: Kind, where: object = None) -> None:
+        self.where = where if where is not None else source
+        try:
+            stored = source if isinstance(source, bytes) else Path(source).read_bytes()
+            self._file = zipfile.ZipFile(io.BytesIO(stored))
+            content = json.loads(self._file.read(_CONTENT))
+            found = content["kind"]
+            self._table = _metres(content) if found == "depth" else None
+        except FileNotFoundError as error:
+            raise DataError(self.where, "file", "labels per picture", "no such file") from error
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(self.where, "content", "a zip of label pictures", error) from error
+        if found != kind:
+            raise DataError(self.where, "kind", kind, found)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras inside."""
+        return tuple(name[:-4] for name in self._file.namelist() if name.endswith(".png"))
+
+    def codes(self, camera: str) -> np.ndarray:
+        """(H, W) stored numbers of a camera; :meth:`values` tells what they mean.
+
+        Raises:
+            DataError: there is no such camera, or its picture is damaged.
+        """
+        try:
+            with Image.open(io.BytesIO(self._file.read(f"{camera}.png"))) as picture:
+                return np.asarray(picture)
+        except KeyError as error:
+            raise DataError(self.where, camera, f"one of {self.cameras}", "no labels for this camera") from error
+        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+            raise DataError(self.where, camera, "a PNG that decodes", error) from error
+
+    def values(self, codes: np.ndarray) -> np.ndarray:
+        """Metres (float32) or class ids (uint8) of stored numbers."""
+        return codes.astype(np.uint8) if self._table is None else self._table[codes]
+
+
+def _metres(content: Mapping[str, Any]) -> np.ndarray:
+    """Metres of every 16-bit number."""
+    exponents = np.arange(-1, 2**16 - 1) * float(content["log_step"])
+    table = (float(content["min_m"]) * np.exp(np.minimum(exponents, 50.0))).astype(np.float32)
+    table[0] = 0.0
+    return table
+
+
+def decode(source: str | Path | bytes, kind: Kind, where: object = None) -> dict[str, np.ndarray]:
+    """All labels of a file; see :class:`ViewLabelFile` for arguments and errors.
+
+    Returns:
+        (H, W) per camera name: float32 metres, 0 = none, or uint8 class ids, 0 = none.
+    """
+    file = ViewLabelFile(source, kind, where)
+    return {name: file.values(file.codes(name)) for name in file.cameras}
+
+
+def read_folder_content(folder: str | Path) -> dict[str, Any] | None:
+    """``labels.json`` beside the scenes of a label folder, which says how it was made; None = there is none.
+
+    Raises:
+        DataError: it is unreadable.
+    """
+    path = Path(folder) / _CONTENT
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(path, "file", "JSON that gsocc_core label wrote", error) from error
+    if not isinstance(content, dict) or not _are_names(content.get("cameras")):
+        raise DataError(path, "cameras", "a list of camera names", content)
+    return content
+
+
+def write_folder_content(folder: str | Path, content: Mapping[str, Any]) -> None:
+    """Write ``labels.json``, complete or not at all; several processes may do so at once."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{_CONTENT}.{os.getpid()}.part"
+    part.write_text(json.dumps(dict(content), indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / _CONTENT)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | dict) and all(isinstance(v, str) for v in value)
