@@ -89,6 +89,8 @@ def evaluate(
     swap_pictures: bool = False,
     update_card: bool = False,
     device: str = "auto",
+    velocities: bool = True,
+    depth: bool = False,
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
@@ -106,16 +108,19 @@ def evaluate(
         swap_pictures: Control: show the model pictures of other drives.
         update_card: Put the scores into the bundle's model card.
         device: cpu, cuda or auto.
+        velocities: Score velocities against the annotated boxes, if the model gives any.
+        depth: Score the rendered depth at LiDAR points.
     """
     from gsocc_core import evaluation as ev
     from gsocc_core.model_card import put_scores
+    from gsocc_core.score_report import markdown, report
 
-    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
+    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir, velocities)
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
-    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device)
-    ev.report([scores], out)
+    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth)
+    report([scores], out)
     if update_card:
-        put_scores(bundle, f"On `{version}`, split `{split or 'all'}`:\n\n{ev.markdown([scores])}")
+        put_scores(bundle, f"On `{version}`, split `{split or 'all'}`:\n\n{markdown([scores])}")
 
 
 def baseline(
@@ -150,9 +155,10 @@ def baseline(
         mask: Which voxels count.
     """
     from gsocc_core import evaluation as ev
+    from gsocc_core.score_report import report
 
     data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
-    ev.report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask)], out)
+    report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask)], out)
 
 
 def predict(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import OutputExistsError
-from gsocc_core.evaluation import model_source
+from gsocc_core.label_sources import model_source
 
 
 def write_predictions(
@@ -45,7 +45,7 @@ def write_predictions(
             frame = dataset.key_frame(index)
             folder = temporary / frame.scene_name / frame.token
             folder.mkdir(parents=True)
-            np.savez_compressed(folder / "labels.npz", semantics=source(dataset[index]))
+            np.savez_compressed(folder / "labels.npz", semantics=source(dataset[index]).labels)
         temporary.chmod(0o755)
         temporary.rename(out)
     except BaseException:

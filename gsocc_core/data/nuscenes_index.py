@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gsocc_core.data.boxes import read_boxes
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.boxes import Boxes
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.rigid import rigid_from_quat
 
@@ -57,6 +59,7 @@ class KeyFrame:
         T_ego_lidar: (4, 4) float64 LiDAR calibration.
         lidar_path: The key frame's point cloud.
         shots: One per camera, in the order asked for.
+        boxes: Annotated boxes, if asked for.
     """
 
     token: str
@@ -67,6 +70,7 @@ class KeyFrame:
     T_ego_lidar: np.ndarray
     lidar_path: Path
     shots: tuple[CameraShot, ...]
+    boxes: Boxes | None = None
 
     @property
     def T_ego_world(self) -> np.ndarray:
@@ -167,13 +171,16 @@ def _splits(where: Path) -> dict[str, list[str]]:
     return splits
 
 
-def read_key_frames(nusc: Any, scene_names: Sequence[str], cameras: Sequence[str]) -> list[list[KeyFrame]]:
+def read_key_frames(
+    nusc: Any, scene_names: Sequence[str], cameras: Sequence[str], boxes: bool = False
+) -> list[list[KeyFrame]]:
     """Key frames of scenes, in time order.
 
     Args:
         nusc: An open data set.
         scene_names: Which scenes.
         cameras: Camera names, the order of ``KeyFrame.shots``.
+        boxes: Read the annotated boxes too.
 
     Returns:
         One list of key frames per scene.
@@ -189,7 +196,10 @@ def read_key_frames(nusc: Any, scene_names: Sequence[str], cameras: Sequence[str
         token = by_name[name]["first_sample_token"]
         while token:
             sample = nusc.get("sample", token)
-            frames.append(_read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key))
+            frame = _read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key)
+            if boxes:
+                frame = replace(frame, boxes=read_boxes(nusc, frame.token, frame.T_ego_world))
+            frames.append(frame)
             token = sample["next"]
         result.append(frames)
     return result

@@ -37,6 +37,10 @@ class IoUScores:
     per_class: dict[str, float]
     absent: tuple[str, ...]
 
+    def miou_of(self, names: Sequence[str]) -> float:
+        """Mean IoU over some classes, those that are absent left out; nan when all are."""
+        return _mean(np.array([self.per_class[name] for name in names]))
+
 
 class VoxelConfusion:
     """Sums a confusion matrix (ground truth x prediction) over frames.

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of a model over a data set, as numbers, tables and files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gsocc_core.metrics.depth import DepthScores
+from gsocc_core.metrics.velocity import VelocityScores
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores over a data set, 0..1.
+
+    Attributes:
+        name: What was scored.
+        frames: Key frames.
+        scenes: Scenes.
+        mask: Which voxels count for ``miou``, ``miou_15`` and ``iou``.
+        miou: Mean IoU over the classes present, of 17.
+        miou_15: The same without ``others`` and ``other_flat``.
+        iou: Occupied against free.
+        rayiou: Mean RayIoU at 1, 2 and 4 m; nan when not asked for.
+        rayiou_15: The same without ``others`` and ``other_flat``.
+        intervals: 95 % bootstrap intervals over scenes of miou, iou and rayiou.
+        per_class: IoU per class; nan where absent.
+        absent: Classes left out of the mean.
+        seconds_per_frame: Time of one prediction, loading excluded.
+        miou_dynamic: Mean IoU over the classes that can move; nan when none is present.
+        velocity: Velocity errors; None when not asked for.
+        depth: Errors of the rendered depth at LiDAR points; None when not asked for.
+    """
+
+    name: str
+    frames: int
+    scenes: int
+    mask: str
+    miou: float
+    miou_15: float
+    iou: float
+    rayiou: float
+    rayiou_15: float
+    intervals: dict[str, tuple[float, float]]
+    per_class: dict[str, float]
+    absent: tuple[str, ...]
+    seconds_per_frame: float
+    miou_dynamic: float = math.nan
+    velocity: VelocityScores | None = None
+    depth: DepthScores | None = None
+
+
+def report(scores: Sequence[Scores], out: str | Path | None) -> None:
+    """Print the scores and, unless ``out`` is None, write them too."""
+    if out is not None:
+        write_report(scores, out)
+    sys.stdout.write(markdown(scores) + "\n")
+
+
+def write_report(scores: Sequence[Scores], path: str | Path) -> None:
+    """Write ``<path>.json`` and ``<path>.md``; each appears only when complete."""
+    base = Path(path)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, text in ((".json", json.dumps([asdict(s) for s in scores], indent=1)), (".md", markdown(scores))):
+        target = base.with_name(base.name + suffix)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(target)
+
+
+def markdown(scores: Sequence[Scores]) -> str:
+    """Two tables: overall with intervals, and IoU per class; percent."""
+
+    def cell(value: float, interval: tuple[float, float] | None = None) -> str:
+        if math.isnan(value):
+            return "-"
+        return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else "")
+
+    lines = ["| | frames | mIoU | mIoU-15 | dynamic | IoU | RayIoU | RayIoU-15 |", "|---|---|---|---|---|---|---|---|"]
+    for s in scores:
+        get = s.intervals.get
+        row = (cell(s.miou, get("miou")), cell(s.miou_15), cell(s.miou_dynamic), cell(s.iou, get("iou")))
+        lines.append(
+            f"| {s.name} | {s.frames} | {' | '.join(row)} | {cell(s.rayiou, get('rayiou'))} | {cell(s.rayiou_15)} |"
+        )
+    lines += _velocity_table(scores) + _depth_table(scores)
+    lines += ["", f"| class | {' | '.join(s.name for s in scores)} |", "|---" * (len(scores) + 1) + "|"]
+    for name in scores[0].per_class:
+        lines.append(f"| {name} | {' | '.join(cell(s.per_class.get(name, math.nan)) for s in scores)} |")
+    return "\n".join(lines)
+
+
+def _velocity_table(scores: Sequence[Scores]) -> list[str]:
+    known = [(s.name, s.velocity) for s in scores if s.velocity is not None]
+    if not known:
+        return []
+    lines = ["", "| moving things | voxels | mAVE, m/s | no motion, m/s |", "|---|---|---|---|"]
+    return lines + [f"| {n} | {v.matches} | {v.mave_mps:.2f} | {v.zero_mave_mps:.2f} |" for n, v in known]
+
+
+def _depth_table(scores: Sequence[Scores]) -> list[str]:
+    known = [(s.name, s.depth) for s in scores if s.depth is not None]
+    if not known:
+        return []
+    lines = [
+        "",
+        "| depth at LiDAR points | points | abs rel | sq rel, m | RMSE, m | RMSE log | < 1.25 |",
+        "|---" * 7 + "|",
+    ]
+    for name, d in known:
+        numbers = f"{d.abs_rel:.3f} | {d.sq_rel:.2f} | {d.rmse_m:.2f} | {d.rmse_log:.3f} | {100 * d.delta[0]:.1f} %"
+        lines.append(f"| {name} | {d.pixels} | {numbers} |")
+    return lines
