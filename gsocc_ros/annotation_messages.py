@@ -7,16 +7,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from gsocc_ros.markers import ARROW, CUBE, DELETE_ALL, marker
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.messages import pose_from_quat
 
-#: visualization_msgs/Marker: types and actions.
-_ARROW, _CUBE, _ADD, _DELETE_ALL = 0, 1, 0, 3
 #: Colours of boxes by the first words of their category; the first that fits.
 _COLORS: Mapping[str, tuple[float, float, float]] = {
     "human": (0.0, 0.0, 0.9),
@@ -122,65 +120,18 @@ def box_markers(host: MessageHost, boxes: Iterable[BoxRecord], stamp_ns: int, fr
     """
     header = host.header(stamp_ns, frame_id)
     # A name of its own: RViz refuses two markers of one name and number, and so the first box.
-    markers = [_marker(host, header, "before", 0, action=_DELETE_ALL)]
+    markers = [marker(host, header, "before", 0, action=DELETE_ALL)]
     for k, box in enumerate(boxes):
         width, length, height = (float(v) for v in box.size_wlh_m)
         color = next(c for words, c in _COLORS.items() if box.category.startswith(words))
         size = (length, width, height)
         pose = pose_from_quat(host, box.quat_wxyz, box.center_m)
-        markers.append(_marker(host, header, "boxes", k, _CUBE, pose=pose, size=size, color=(*color, 0.5)))
+        markers.append(marker(host, header, "boxes", k, CUBE, pose=pose, size=size, color=(*color, 0.5)))
         speed = np.asarray(box.velocity_m_s, np.float64)
         if np.isfinite(speed).all() and np.linalg.norm(speed) > 0.2:
             ends = [np.asarray(box.center_m, np.float64), np.asarray(box.center_m) + speed]
             points = [host.make("geometry_msgs/msg/Point", x=float(x), y=float(y), z=float(z)) for x, y, z in ends]
             markers.append(
-                _marker(host, header, "velocities", k, _ARROW, size=(0.2, 0.4, 0.0), color=(*color, 1.0), points=points)
+                marker(host, header, "velocities", k, ARROW, size=(0.2, 0.4, 0.0), color=(*color, 1.0), points=points)
             )
     return host.make("visualization_msgs/msg/MarkerArray", markers=markers)
-
-
-def _marker(
-    host: MessageHost,
-    header: Any,
-    namespace: str,
-    number: int,
-    kind: int = _CUBE,
-    *,
-    action: int = _ADD,
-    pose: Any = None,
-    size: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
-    points: Sequence[Any] = (),
-) -> Any:
-    r, g, b, a = color
-    return host.make(
-        "visualization_msgs/msg/Marker",
-        header=header,
-        ns=namespace,
-        id=number,
-        type=kind,
-        action=action,
-        pose=pose_from_quat(host, (1, 0, 0, 0), (0, 0, 0)) if pose is None else pose,
-        **_unused(host),
-        scale=host.make("geometry_msgs/msg/Vector3", x=size[0], y=size[1], z=size[2]),
-        color=host.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a),
-        points=list(points),
-    )
-
-
-@lru_cache(maxsize=4)
-def _unused(host: MessageHost) -> dict[str, Any]:
-    """Fields that are empty in all our markers."""
-    nothing = np.zeros(0, np.uint8)
-    return {
-        "lifetime": host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
-        "frame_locked": False,
-        "colors": [],
-        "texture_resource": "",
-        "texture": host.make("sensor_msgs/msg/CompressedImage", header=host.header(0, ""), format="", data=nothing),
-        "uv_coordinates": [],
-        "text": "",
-        "mesh_resource": "",
-        "mesh_file": host.make("visualization_msgs/msg/MeshFile", filename="", data=nothing),
-        "mesh_use_embedded_materials": False,
-    }

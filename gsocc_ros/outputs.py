@@ -15,12 +15,14 @@ from gsocc_ros.debug_images import debug_builders
 from gsocc_ros.marker_bytes import voxel_marker_bytes
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.navigation import ObstacleRule, cost_map, obstacle_cloud
+from gsocc_ros.velocity_markers import velocity_arrows
 
 GRID_TOPIC = "/occupancy/grid"
 CLASSES_TOPIC = "/occupancy/classes"
 VOXELS_TOPIC = "/occupancy/voxels"
 MARKERS_TOPIC = "/occupancy/markers"
 GAUSSIANS_TOPIC = "/occupancy/gaussians"
+VELOCITIES_TOPIC = "/occupancy/velocities"
 LATENCY_TOPIC = "/occupancy/latency"
 OBSTACLES_TOPIC = "/occupancy/obstacles"
 COST_MAP_TOPIC = "/occupancy/cost_map"
@@ -62,6 +64,7 @@ OUTPUTS: Mapping[str, Output] = {
     VOXELS_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
     MARKERS_TOPIC: Output("visualization_msgs/msg/Marker"),
     GAUSSIANS_TOPIC: Output("gsocc_ros/msg/GaussianArray"),
+    VELOCITIES_TOPIC: Output("visualization_msgs/msg/MarkerArray"),
     OBSTACLES_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
     COST_MAP_TOPIC: Output("nav_msgs/msg/OccupancyGrid"),
     DEBUG_CLASSES_TOPIC: Output("sensor_msgs/msg/Image"),
@@ -122,6 +125,8 @@ class OutputMessages:
             OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
             COST_MAP_TOPIC: lambda: cost_map(host, grid, self._rule, stamp, frame),
         }
+        if grid.velocity is not None:
+            builders[VELOCITIES_TOPIC] = lambda: velocity_arrows(host, grid, stamp, frame)
         scene = prediction.scene
         if isinstance(scene, Gaussians):
             builders[GAUSSIANS_TOPIC] = lambda: messages.gaussian_array(host, scene, grid.classes, stamp, frame, model)

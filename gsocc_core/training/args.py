@@ -11,12 +11,13 @@ from gsocc_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class OptimizerArgs:
-    """AdamW with linear warm-up and cosine decay per step.
+    """AdamW with linear warm-up and, after a constant part, cosine decay per step.
 
     Attributes:
         learning_rate: Peak learning rate.
         weight_decay: Decoupled weight decay.
         warmup_steps: Steps of linear warm-up.
+        hold_fraction: Part of the run at the peak before the decay begins, 0..1.
         final_fraction: Learning rate at the end, as a fraction of the peak.
         clip_norm: Largest gradient norm.
         ema_decay: Decay of the exponential moving average of the weights; 0 = no average.
@@ -25,6 +26,7 @@ class OptimizerArgs:
     learning_rate: float = 1e-4
     weight_decay: float = 1e-2
     warmup_steps: int = 200
+    hold_fraction: float = 0.0
     final_fraction: float = 0.01
     clip_norm: float = 5.0
     ema_decay: float = 0.999
@@ -32,6 +34,8 @@ class OptimizerArgs:
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
             raise ConfigError("optimizer", "ema_decay", "0 <= value < 1", self.ema_decay)
+        if not 0 <= self.hold_fraction < 1:
+            raise ConfigError("optimizer", "hold_fraction", "0 <= value < 1", self.hold_fraction)
         if self.learning_rate <= 0:
             raise ConfigError("optimizer", "learning_rate", "a positive number", self.learning_rate)
 

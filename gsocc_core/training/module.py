@@ -132,5 +132,7 @@ class MethodTraining(lightning.LightningModule):
 
     def _factor(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(self.args.warmup_steps, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(step / self.max_steps, 1.0)))
+        held = self.args.hold_fraction * self.max_steps
+        progress = max(step - held, 0.0) / (self.max_steps - held)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return warm * (self.args.final_fraction + (1 - self.args.final_fraction) * cosine)

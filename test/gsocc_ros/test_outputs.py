@@ -10,7 +10,15 @@ import torch
 from gsocc_core import OCC3D_NUSCENES, Cameras, Gaussians, Prediction, SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros.message_host import rosbags_host
-from gsocc_ros.outputs import CLASSES_TOPIC, GAUSSIANS_TOPIC, GRID_TOPIC, LATENCY_TOPIC, OUTPUTS, OutputMessages
+from gsocc_ros.outputs import (
+    CLASSES_TOPIC,
+    GAUSSIANS_TOPIC,
+    GRID_TOPIC,
+    LATENCY_TOPIC,
+    OUTPUTS,
+    VELOCITIES_TOPIC,
+    OutputMessages,
+)
 
 GRID = VoxelGrid((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0), 1.0)
 
@@ -20,7 +28,10 @@ def prediction(scene=None, classes=OCC3D_NUSCENES):
     labels[0, 0, 0] = 4
     camera = Cameras(torch.eye(3)[None], torch.eye(4)[None], 8, 8)
     gaussians = Gaussians(torch.zeros(1, 3), torch.ones(1, 3), torch.eye(4)[:1], torch.ones(1), torch.rand(1, 18))
-    return Prediction(SemanticGrid(labels, GRID, classes), scene or gaussians, camera, 5, {"network": 1.0})
+    velocity = torch.zeros(*GRID.shape, 3)
+    velocity[0, 0, 0] = torch.tensor([3.0, 0.0, 0.0])
+    grid = SemanticGrid(labels, GRID, classes, velocity=velocity)
+    return Prediction(grid, scene or gaussians, camera, 5, {"network": 1.0})
 
 
 @pytest.mark.parametrize("distro", ["jazzy", "humble"])
@@ -34,7 +45,8 @@ def test_every_topic_serialises_as_its_type(distro):
         if not isinstance(message, bytes):
             raw = types.serialize_cdr(message, OUTPUTS[topic].message_type)
         back = types.deserialize_cdr(raw, OUTPUTS[topic].message_type)
-        assert (back.header.stamp.nanosec, back.header.frame_id) == (5, "base_link")
+        header = back.markers[-1].header if topic == VELOCITIES_TOPIC else back.header
+        assert (header.stamp.nanosec, header.frame_id) == (5, "base_link")
 
 
 def test_the_class_table_comes_once_and_again_when_it_changes():
@@ -55,3 +67,10 @@ def test_only_wanted_topics_are_built():
     assert GAUSSIANS_TOPIC not in dict(every.build(prediction(field)))
     with pytest.raises(ConfigError, match="/occupancy/other"):
         OutputMessages(host, "base_link", "model", ["/occupancy/other"])
+
+
+def test_a_model_without_velocities_says_nothing_about_them():
+    host, _ = rosbags_host()
+    still = prediction()
+    still = replace(still, grid=replace(still.grid, velocity=None))
+    assert VELOCITIES_TOPIC not in dict(OutputMessages(host, "base_link", "model").build(still))
