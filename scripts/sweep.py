@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Train variants of a configuration over several seeds, score them on held-out drives, and compare them pairwise.
+
+Stop it at any time and start it again: finished runs are kept and a run that was interrupted goes on where it was.
+
+    python scripts/sweep.py config/sweeps/gaussianflowocc.yaml --jobs 2
+    python scripts/sweep.py config/sweeps/gaussianflowocc.yaml --report docs/ablation_gaussianflowocc
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tqdm import tqdm
+
+from gsocc_core.arguments import keyword_arguments, read_yaml
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference to report: of ``better`` over ``worse`` in ``metric``.
+
+    Attributes:
+        better: Variant that is expected to have the higher score.
+        worse: The other one.
+        metric: Name of a number in the scores, dotted for parts, for instance ``velocity.mave_mps``.
+    """
+
+    better: str
+    worse: str
+    metric: str = "miou"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep file holds.
+
+    Attributes:
+        base: Configuration of ``gsocc_core train``.
+        train: Arguments of ``gsocc_core synthesize`` for the training drives, ``out`` among them.
+        held_out: The same for the drives that are scored; they must have a split ``val``.
+        variants: Name -> arguments of ``gsocc_core train`` that differ from the base, by dotted name.
+        seeds: Training seeds.
+        compare: Differences to report.
+        metrics: Numbers to show per variant.
+        runs: Folder of all runs.
+    """
+
+    base: str
+    train: dict[str, Any]
+    held_out: dict[str, Any]
+    variants: dict[str, Any]
+    seeds: tuple[int, ...]
+    compare: tuple[Comparison, ...] = ()
+    metrics: tuple[str, ...] = ("miou", "miou_15", "miou_dynamic", "iou", "rayiou")
+    runs: str = "runs/sweep"
+
+
+def main() -> int:
+    """Run what is missing, then report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path, help="YAML file of the sweep")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each")
+    parser.add_argument("--report", type=Path, help="write <report>.md and <report>.json")
+    options = parser.parse_args()
+    sweep: Sweep = keyword_arguments_of(options.sweep)
+    for tree in (sweep.train, sweep.held_out):
+        if not Path(tree["out"]).exists():
+            words = [f"--{key}={value}" for key, value in tree.items() if key != "out"]
+            run(["synthesize", str(tree["out"]), *words], None)
+    todo = [
+        (name, seed) for seed in sweep.seeds for name in sweep.variants if not score_file(sweep, name, seed).exists()
+    ]
+    with ThreadPoolExecutor(options.jobs) as pool, tqdm(total=len(todo), desc="runs", unit="run") as bar:
+        for _ in pool.map(lambda one: train_and_score(sweep, *one), todo):
+            bar.update()
+    text, numbers = report(sweep)
+    sys.stdout.write(text + "\n")
+    if options.report is not None:
+        options.report.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+        options.report.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def keyword_arguments_of(path: Path) -> Sweep:
+    """Read a sweep file, every key checked."""
+    return Sweep(**keyword_arguments(Sweep, read_yaml(path, "a sweep"), path))
+
+
+def score_file(sweep: Sweep, name: str, seed: int) -> Path:
+    """Where the scores of one run lie."""
+    return Path(sweep.runs) / f"{name}_{seed}.json"
+
+
+def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
+    """One run, in processes of its own with one thread each."""
+    target = score_file(sweep, name, seed)
+    folder = target.with_suffix("")
+    changes = {"out": str(folder), "data.dataroot": sweep.train["out"], "run.seed": seed, "run.progress_bar": False}
+    words = [f"--{key}={yaml_word(value)}" for key, value in (changes | dict(sweep.variants[name] or {})).items()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    log = folder.with_suffix(".log")
+    run(["train", sweep.base, "--resume=auto", *words], log)
+    version = sweep.held_out.get("version", "v1.0-synthetic")
+    place = ["--dataroot", str(sweep.held_out["out"]), "--version", version, "--split", "val"]
+    run(["evaluate", str(folder / "bundle"), *place, "--depth", "true", "--out", str(folder)], log)
+
+
+def yaml_word(value: Any) -> str:
+    """A plain value as one word of the command line."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def run(words: Sequence[str], log: Path | None) -> None:
+    """A gsocc_core command; its output goes to ``log``, and to the screen when it fails."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "gsocc_core", *words]
+    if log is None:
+        subprocess.run(command, check=True)  # noqa: S603 - our own program
+        return
+    with log.open("a", encoding="utf-8") as file:
+        done = subprocess.run(command, check=False, stdout=file, stderr=file, env=environment)  # noqa: S603
+    if done.returncode:
+        tail = log.read_text(encoding="utf-8")[-2000:]
+        raise SystemExit(f"{' '.join(words)} failed; the end of {log}:\n{tail}")
+
+
+def number(scores: Mapping[str, Any], metric: str) -> float:
+    """A score by its dotted name; nan where there is none."""
+    value: Any = scores
+    for part in metric.split("."):
+        value = None if value is None else value.get(part)
+    return math.nan if value is None else float(value)
+
+
+def paired_interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of paired differences and its Student interval (degrees of freedom: pairs - 1)."""
+    mean = float(differences.mean())
+    half = float(stats.t.ppf(0.5 + level / 2, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5)
+    return mean, mean - half, mean + half
+
+
+def report(sweep: Sweep) -> tuple[str, dict[str, Any]]:
+    """Tables of means over seeds and of paired differences, and the numbers behind them."""
+    runs = {
+        name: [json.loads(score_file(sweep, name, seed).read_text(encoding="utf-8"))[0] for seed in sweep.seeds]
+        for name in sweep.variants
+    }
+
+    def row(metric: str, values: Sequence[float]) -> str:
+        factor = 1 if "." in metric else 100
+        shown = [f"{factor * value:.2f}" for value in values]
+        return shown[0] + (f" ({shown[1]} to {shown[2]})" if len(shown) > 1 else "")
+
+    lines = [
+        f"| mean of {len(sweep.seeds)} seeds | {' | '.join(sweep.metrics)} |",
+        "|---" * (len(sweep.metrics) + 1) + "|",
+    ]
+    for name, found in runs.items():
+        cells = [row(m, [float(np.mean([number(s, m) for s in found]))]) for m in sweep.metrics]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| difference, paired over seeds | metric | mean (95 % interval) | |", "|---|---|---|---|"]
+    differences = []
+    for c in sweep.compare:
+        pairs = [number(a, c.metric) - number(b, c.metric) for a, b in zip(runs[c.better], runs[c.worse])]
+        mean, low, high = paired_interval(np.array(pairs))
+        verdict = "unresolved" if low <= 0 <= high else ("higher" if low > 0 else "lower")
+        lines.append(f"| {c.better} - {c.worse} | {c.metric} | {row(c.metric, (mean, low, high))} | {verdict} |")
+        differences.append({**vars(c), "pairs": pairs, "mean": mean, "low": low, "high": high})
+    shown = {name: {m: [number(s, m) for s in found] for m in sweep.metrics} for name, found in runs.items()}
+    return "\n".join(lines), {"seeds": list(sweep.seeds), "runs": shown, "differences": differences}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
