@@ -161,11 +161,15 @@ def _draw_ground(brush: _Brush) -> None:
 def _draw_labels(brush: _Brush) -> None:
     heading = np.radians(heading_deg(brush.camera))
     size = max(20, brush.camera.width // 60)
+    before = np.full(2, np.inf)
     for distance in LABELS_M:
         angles = heading + np.linspace(-0.12, 0.12, 24)
         arc = distance * np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], -1)
         brush.lines(arc[None], (255, 255, 255), 5)
-        brush.text(arc[12], f"{distance} m", (255, 255, 255), size)
+        place = brush.project(arc[12:13])[0][0]
+        if np.abs(place - before).max() > 1.3 * size:  # far labels would lie on top of each other
+            brush.text(arc[12], f"{distance} m", (255, 255, 255), size)
+            before = place
 
 
 def _draw_frustum(brush: _Brush, stranger: Camera, color: Color) -> None:

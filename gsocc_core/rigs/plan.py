@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gsocc_core.geometry.cameras import Camera
-from gsocc_core.rigs.coverage import pixel_rays, project
+from gsocc_core.rigs.coverage import PixelRays, pixel_rays, project
 from gsocc_core.rigs.overlay import camera_color
 
 _PAPER, _INK, _PALE = (250, 250, 248), (40, 40, 44), (205, 205, 205)
@@ -117,7 +117,7 @@ def _places(
     for index, camera in enumerate(cameras):
         rays = pixel_rays(camera, 16)
         eye, color = rays.origin, camera_color(index)
-        corners = [rays.directions[r, c] for r, c in ((0, 0), (0, -1), (-1, -1), (-1, 0)) if rays.valid[r, c]]
+        corners = _corners(rays)
         size = 0.22 * reach_m
         for corner in corners:
             draw.line((*pixel(eye), *pixel(eye + size * corner)), fill=color, width=2)
@@ -126,12 +126,37 @@ def _places(
         draw.line((*pixel(eye), *pixel(eye + 1.3 * size * camera.T_ego_cam[:3, 2])), fill=_INK, width=2)
         u, v = pixel(eye)
         draw.ellipse((u - 4, v - 4, u + 4, v + 4), fill=color, outline=_INK)
-    for index, camera in enumerate(cameras):  # names above everything, apart where cameras share a place
-        u, v = pixel(camera.T_ego_cam[:3, 3])
-        same = sum(np.hypot(*(np.array(pixel(c.T_ego_cam[:3, 3])) - (u, v))) < 14 for c in cameras[:index])
-        draw.text((u + 7, v + 4 + 14 * same), camera.name, fill=_INK, font=font)
+    if not side:
+        _legend(draw, cameras, height, font)
     draw.text((8, 6), title, fill=_INK, font=font)
     return picture
+
+
+def _corners(rays: PixelRays) -> list[np.ndarray]:
+    """Directions of the picture's corners, or of the last pixels before them that have rays."""
+    rows, columns = rays.valid.shape
+    found = []
+    for down, right in ((0, 0), (0, 1), (1, 1), (1, 0)):
+        for inset in np.linspace(0, 0.5, 9):
+            r = round((1 - inset if down else inset) * (rows - 1))
+            c = round((1 - inset if right else inset) * (columns - 1))
+            if rays.valid[r, c]:
+                found.append(rays.directions[r, c])
+                break
+    return found
+
+
+def _legend(
+    draw: ImageDraw.ImageDraw,
+    cameras: Sequence[Camera],
+    height: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    step = max(16, height // 26)
+    for index, camera in enumerate(cameras):
+        top = height - step * (len(cameras) - index) - 6
+        draw.ellipse((10, top + 3, 20, top + 13), fill=camera_color(index), outline=_INK)
+        draw.text((28, top), camera.name, fill=_INK, font=font)
 
 
 def _axes(
