@@ -44,8 +44,8 @@ def top_down_camera(
 ) -> Cameras:
     """A camera over the middle of a grid whose picture is spanned by the grid's upper face: x up, y to the left.
 
-    It stands one grid length (along x) above that face, so every voxel is inside the picture (GaussRender, section 3.4,
-    has the same field of view, but lets the plane z = 0 span the picture, which cuts off what stands at the border).
+    It stands one grid length (along x) above that face, so every voxel is inside the picture (GaussRender's view
+    has the same field, but lets the plane z = 0 span the picture, which cuts off what stands at the border).
     Pixels are not square unless the picture has the grid's proportions.
 
     Args:

@@ -13,8 +13,9 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import rotmat_to_quat, transform_points
 from gsocc_core.geometry.voxels import VoxelGrid
 
-#: Standard deviation per voxel edge: GaussRender's 0.27 m on Occ3D's 0.4 m.
-RELATIVE_SCALE = 0.675
+#: Standard deviation per voxel edge with which pictures come closest to those of the voxels themselves
+#: (benchmarks/gaussrender_cost.py). GaussRender has 0.27 m on Occ3D's 0.4 m (0.675) and 0.5 on other grids.
+RELATIVE_SCALE = 0.4
 
 
 def chosen_voxels(keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,8 +54,7 @@ def gaussians_at_voxels(
         opacities: (..., N) in 0..1; their type is that of the result.
         features: (..., N, C).
         grid: The grid.
-        relative_scale: Standard deviation as a multiple of the voxel's edge (GaussRender, section 3.2, uses balls of
-            0.5 to 0.675 edges).
+        relative_scale: Standard deviation as a multiple of the voxel's edge.
 
     Returns:
         (..., N) Gaussians in the ego frame; differentiable for opacities and features.
@@ -91,7 +91,7 @@ def gaussians_of_labels(
     relative_scale: float = RELATIVE_SCALE,
     dtype: torch.dtype = torch.float32,
 ) -> Gaussians:
-    """Opaque Gaussians with one-hot features, one per occupied voxel (GaussRender, section 3.2: ground truth).
+    """Opaque Gaussians with one-hot features, one per occupied voxel (GaussRender's ground truth).
 
     Args:
         labels: (B, X, Y, Z) uint8 class ids.

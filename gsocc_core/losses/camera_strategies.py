@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where virtual cameras stand when predicted voxels are compared with true ones in pictures (GaussRender, section 3.4).
+"""Where virtual cameras stand when predicted voxels are compared with true ones in pictures (GaussRender).
 
 ``T_cam_ref`` (world to camera) is multiplied from the left, so angles and offsets are in camera axes: x right, y down,
 z ahead. Random numbers are drawn on the CPU, so that a seed gives the same cameras on every device.
@@ -73,9 +73,9 @@ def move_cameras(
     ``sensor``: as they stand. ``trajectory``: 2 m up, and ahead and sideways along a grid that is not centred
     (KITTI-360: up to 36 m ahead). ``elevated``: 8 m up, pitched down by 20 degrees, turned by up to 5 degrees.
     ``random``: 0 to 8 m up, pitched down in proportion up to 20 degrees, turned by up to 10 degrees, up to 10 m ahead
-    or back. ``stereo``: a second camera up to 1 m away beside each. ``elevated_around``: 8 m up and pitched by 20 degrees
-    like ``elevated``, and shifted by up to 5 m along x and y of the ego frame; the paper finds such a strategy best but
-    does not give its numbers.
+    or back. ``stereo``: a second camera up to 1 m away beside each. ``elevated_around``: 8 m up and pitched by 20
+    degrees like ``elevated``, and shifted by up to 5 m along x and y of the ego frame; the paper finds such a strategy
+    best but does not give its numbers.
 
     Args:
         cameras: (B, V) undistorted pinhole cameras.

@@ -69,18 +69,19 @@ class RenderedPair:
 
     def split(self, views: int) -> tuple[RenderedPair, RenderedPair]:
         """The first ``views`` views, and the others."""
-        both = (self.predicted, self.truth)
-        parts = [
-            RenderedPair(
-                *(Rendering(r.features[:, s], r.depth[:, s], r.alpha[:, s]) for r in (self.predicted, self.truth))
-            )
-            for s in (slice(None, views), slice(views, None))
-        ]
-        return parts[0], parts[1]
+
+        def part(r: Rendering, which: slice) -> Rendering:
+            return Rendering(r.features[:, which], r.depth[:, which], r.alpha[:, which])
+
+        first, others = slice(None, views), slice(views, None)
+        return (
+            RenderedPair(part(self.predicted, first), part(self.truth, first)),
+            RenderedPair(part(self.predicted, others), part(self.truth, others)),
+        )
 
 
 class OpacityHead(nn.Sequential):
-    """(..., D) voxel features to opacities (...): three layers, sigmoid(x - 1) (GaussRender, section 3.2)."""
+    """(..., D) voxel features to opacities (...): three layers, sigmoid(x - 1) (GaussRender)."""
 
     def __init__(self, feature_dim: int) -> None:
         layers = [nn.Linear(feature_dim, feature_dim), nn.Linear(feature_dim, feature_dim), nn.Linear(feature_dim, 1)]
@@ -113,12 +114,12 @@ class GaussRenderLoss(nn.Module):
 
     Args:
         feature_dim: D, channels of the voxel features from which opacity is learned; needed for ``learned`` only.
-        opacity_rule: ``linear`` o = q, with q the predicted probability that the voxel is occupied; ``sharpened`` o = q^2
-            below 1/2 and 1 - (1 - q)^2 above (the original's choice without features); ``learned`` from the features
-            (the original's choice with features). The first two tie pictures to logits; a learned opacity can satisfy
-            the pictures while the logits stay wrong.
-        class_rule: ``all`` = the softmax over all classes (the original's), so that a voxel can look empty and still hide
-            others; ``occupied`` = the softmax over the classes but empty, so that only opacity says empty.
+        opacity_rule: ``linear`` o = q, with q the predicted probability that the voxel is occupied; ``sharpened``
+            o = q^2 below 1/2 and 1 - (1 - q)^2 above (the original's choice without features); ``learned`` from the
+            features (the original's choice with features). The first two tie pictures to logits; a learned opacity can
+            satisfy the pictures while the logits stay wrong.
+        class_rule: ``all`` = the softmax over all classes (the original's), so that a voxel can look empty and still
+            hide others; ``occupied`` = the softmax over the classes but empty, so that only opacity says empty.
         relative_scale: Standard deviation in voxel edges.
         strategy: Where the cameras stand, see :func:`gsocc_core.losses.camera_strategies.move_cameras`.
         cameras_per_step: Cameras drawn per sample; None = all.
@@ -301,6 +302,10 @@ class GaussRenderLoss(nn.Module):
                 opacities = torch.stack(
                     [torch.cat([self._learned(part) for part in sample.split(_CHUNK)]) for sample in flat_features]
                 )
+            if not bool(torch.isfinite(opacities).all()):  # a comparison would silently leave such voxels out
+                count = int((~torch.isfinite(opacities)).sum())
+                key = "logits" if flat_features is None else "features"
+                raise ShapeError(_WHERE, key, "finite numbers", f"no finite opacity in {count} voxels")
             opacities = opacities.view(labels.shape)
             occupied = (labels != empty_id) & (labels != ignore_id)
             limit = torch.where(occupied, MIN_ALPHA, self.min_opacity).to(opacities)

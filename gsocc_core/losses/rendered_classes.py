@@ -21,7 +21,7 @@ def rendered_class_loss(
 ) -> Tensor:
     """Distance between rendered class probabilities, over all pixels of all pictures.
 
-    ``l1`` is the mean over channels of |p - t| (GaussRender, section 3.3), ``kl`` is sum_c t_c log(t_c / p_c).
+    ``l1`` is the mean over channels of |p - t| (GaussRender), ``kl`` is sum_c t_c log(t_c / p_c).
 
     Plain, every pixel counts alike, and most of them show road, walls or nothing. Balanced, every class in the true
     pictures has the same total weight, whatever its area: pixel weights are sum_c t_c / max(m_c, 1) with m_c = sum of
@@ -59,7 +59,7 @@ def rendered_class_loss(
 
 
 def rendered_depth_l1(predicted_m: Tensor, truth_m: Tensor, seen_from_m: float = 0.1) -> Tensor:
-    """Mean absolute depth error where the truth shows something, averaged over pictures (GaussRender, section 3.3).
+    """Mean absolute depth error where the truth shows something, averaged over pictures (GaussRender).
 
     Args:
         predicted_m: (..., H, W) metres.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 
 MaskPolicy = Literal["camera", "lidar", "none"]
+AbsentRule = Literal["left_out", "counts_as_one"]
 
 #: Classes that 15-class protocols leave out.
 LEFT_OUT_OF_15 = ("others", "other_flat")
@@ -28,7 +29,8 @@ class IoUScores:
         miou_15: The same without ``others`` and ``other_flat``.
         iou: Occupied against free.
         per_class: IoU per class name; nan where a class is neither in the ground truth nor predicted.
-        absent: Classes left out of the means because they are neither in the ground truth nor predicted.
+        absent: Classes to which the rule for absent ones was applied: by default, those left out of the means because
+            they are neither in the ground truth nor predicted.
     """
 
     miou: float
@@ -127,25 +129,37 @@ class VoxelConfusion:
         """Add the counts of another part of the data set."""
         self.matrix += other.matrix
 
-    def scores(self) -> IoUScores:
-        """Scores of everything seen so far."""
-        return scores_of(self.matrix, self.classes)
+    def scores(self, absent: AbsentRule = "left_out") -> IoUScores:
+        """Scores of everything seen so far; for ``absent`` see :func:`scores_of`."""
+        return scores_of(self.matrix, self.classes, absent)
 
 
-def scores_of(matrix: np.ndarray, classes: ClassTable) -> IoUScores:
+def scores_of(matrix: np.ndarray, classes: ClassTable, absent: AbsentRule = "left_out") -> IoUScores:
     """Scores of a confusion matrix.
 
     Args:
         matrix: (K, K) counts, ground truth x prediction.
         classes: Class table with K names.
+        absent: ``left_out``: a class that is neither in the ground truth nor predicted is left out of the means.
+            ``counts_as_one``: a class that is not in the ground truth has IoU 1 whatever is predicted, the rule of
+            TPVFormer's and GaussRender's evaluators; it raises the mean of small sets.
 
     Returns:
-        IoU_c = TP / (TP + FP + FN); means leave out absent classes.
+        IoU_c = TP / (TP + FP + FN) and its means.
+
+    Raises:
+        ConfigError: unknown rule.
     """
+    if absent not in get_args(AbsentRule):
+        raise ConfigError("scores_of", "absent", f"one of {get_args(AbsentRule)}", absent)
     semantic = [i for i in range(len(classes.names)) if i != classes.free_id]
     hit = np.diag(matrix).astype(np.float64)
     union = matrix.sum(0) + matrix.sum(1) - hit
     ious = np.where(union > 0, hit / np.maximum(union, 1), np.nan)
+    missing = union == 0
+    if absent == "counts_as_one":
+        missing = matrix.sum(1) == 0
+        ious = np.where(missing, 1.0, ious)
     occupied = matrix[np.ix_(semantic, semantic)].sum()
     any_occupied = matrix.sum() - matrix[classes.free_id, classes.free_id]
     fifteen = [i for i in semantic if classes.names[i] not in LEFT_OUT_OF_15]
@@ -154,7 +168,7 @@ def scores_of(matrix: np.ndarray, classes: ClassTable) -> IoUScores:
         miou_15=_mean(ious[fifteen]),
         iou=float(occupied / any_occupied) if any_occupied else float("nan"),
         per_class={classes.names[i]: float(ious[i]) for i in semantic},
-        absent=tuple(classes.names[i] for i in semantic if union[i] == 0),
+        absent=tuple(classes.names[i] for i in semantic if missing[i]),
     )
 
 

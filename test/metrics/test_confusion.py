@@ -91,6 +91,23 @@ def test_parts_add_up_to_the_whole():
     assert np.array_equal(parts[0].matrix, whole.matrix)
 
 
+def test_absent_classes_count_as_one_by_the_rule_of_that_name():
+    """15 classes are not in the ground truth; one of them, bus, is predicted."""
+    metric = VoxelConfusion(OCC3D_NUSCENES, "none")
+    metric.update(np.array([4, 11, 17, 4, 17], np.uint8), np.array([4, 4, 4, 3, 17], np.uint8))
+    ours, theirs = metric.scores(), metric.scores("counts_as_one")
+    assert ours.per_class["bus"] == 0
+    assert ours.miou == pytest.approx((1 / 4 + 0 + 0) / 3)
+    assert "bus" not in ours.absent
+    assert len(ours.absent) == 14
+    assert theirs.per_class["bus"] == 1
+    assert theirs.miou == pytest.approx((1 / 4 + 0 + 15) / 17)
+    assert len(theirs.absent) == 15
+    assert theirs.iou == ours.iou
+    with pytest.raises(ConfigError, match="counts_as_one"):
+        metric.scores("as_zero")
+
+
 def test_nothing_seen_is_nan_not_one():
     assert math.isnan(VoxelConfusion(OCC3D_NUSCENES).scores().miou)
 
