@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +18,12 @@ from gsocc_core.label_sources import model_source
 
 
 def write_predictions(
-    bundle: str | Path, data: DataArgs, out: str | Path, limit: int | None = None, device: str = "auto"
+    bundle: str | Path,
+    data: DataArgs,
+    out: str | Path,
+    limit: int | None = None,
+    device: str = "auto",
+    layout: Literal["gts", "tokens"] = "gts",
 ) -> None:
     """Write ``<out>/<scene>/<token>/labels.npz`` with ``semantics`` (X, Y, Z) uint8 for every key frame.
 
@@ -27,6 +33,8 @@ def write_predictions(
         out: Folder to make; it appears only when complete.
         limit: Only the first so many key frames.
         device: cpu, cuda or auto.
+        layout: ``gts`` = as Occ3D lays out its labels; ``tokens`` = ``<out>/<token>.npz`` with ``arr_0``, which the
+            evaluator of the Occ3D challenge and the ray evaluators read.
 
     Raises:
         OutputExistsError: ``out`` exists.
@@ -43,9 +51,13 @@ def write_predictions(
     try:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="predict", unit="frame"):
             frame = dataset.key_frame(index)
+            labels = source(dataset[index]).labels
+            if layout == "tokens":
+                np.savez_compressed(temporary / f"{frame.token}.npz", labels)
+                continue
             folder = temporary / frame.scene_name / frame.token
             folder.mkdir(parents=True)
-            np.savez_compressed(folder / "labels.npz", semantics=source(dataset[index]).labels)
+            np.savez_compressed(folder / "labels.npz", semantics=labels)
         temporary.chmod(0o755)
         temporary.rename(out)
     except BaseException:

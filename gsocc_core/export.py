@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Predictions as files of other programs: ``gsocc_core export``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.interchange.gaussian_ply import write_gaussians_ply
+from gsocc_core.interchange.scene_npz import read_scene, write_scene
+from gsocc_core.predictor import OccupancyPredictor, Prediction
+
+#: ply = Gaussians for viewers; npz = Gaussians and voxels with class table; occ3d = labels.npz with ``semantics``.
+Format = Literal["ply", "npz", "occ3d"]
+FILES: dict[Format, str] = {"ply": "gaussians.ply", "npz": "scene.npz", "occ3d": "labels.npz"}
+
+
+def write_prediction(
+    folder: str | Path,
+    prediction: Prediction,
+    classes: ClassTable,
+    formats: Collection[Format] = ("ply", "npz"),
+    *,
+    min_opacity: float = 0.0,
+    features: bool = False,
+    sh_degree: int | None = None,
+) -> None:
+    """Write one prediction as ``gaussians.ply``, ``scene.npz`` and ``labels.npz``.
+
+    Args:
+        folder: An existing folder.
+        prediction: What a predictor gave.
+        classes: The predictor's class table.
+        formats: Which files.
+        min_opacity: Fainter Gaussians are left out of the PLY.
+        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        sh_degree: Likewise.
+
+    Raises:
+        ConfigError: ``ply`` is asked for and the model predicts no Gaussians.
+        OutputExistsError: a file exists.
+    """
+    folder, scene = Path(folder), prediction.scene
+    gaussians = scene if isinstance(scene, Gaussians) else None
+    if "ply" in formats:
+        if gaussians is None:
+            raise ConfigError("export", "formats", "npz or occ3d: this model predicts voxels, no Gaussians", "ply")
+        kept = _visible(gaussians, min_opacity)
+        write_gaussians_ply(folder / FILES["ply"], kept, classes, features=features, sh_degree=sh_degree)
+    if "npz" in formats:
+        write_scene(
+            folder / FILES["npz"],
+            classes,
+            gaussians=gaussians,
+            grid=prediction.grid,
+            reference_stamp_ns=prediction.reference_stamp_ns,
+        )
+    if "occ3d" in formats:
+        np.savez_compressed(folder / FILES["occ3d"], semantics=prediction.grid.labels.cpu().numpy())
+
+
+def export_scene(
+    source: str | Path,
+    out: str | Path,
+    *,
+    min_opacity: float = 0.0,
+    features: bool = False,
+    sh_degree: int | None = None,
+) -> None:
+    """Turn a ``scene.npz`` into a PLY file.
+
+    Args:
+        source: A file of :func:`gsocc_core.interchange.scene_npz.write_scene`.
+        out: File to make, with the ending .ply.
+        min_opacity: Fainter Gaussians are left out.
+        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        sh_degree: Likewise.
+
+    Raises:
+        DataError: the source is damaged or holds no Gaussians.
+        ConfigError: ``out`` has another ending.
+        OutputExistsError: ``out`` exists.
+    """
+    if Path(out).suffix != ".ply":
+        raise ConfigError("export", "out", "a file with the ending .ply", out)
+    stored = read_scene(source)
+    if stored.gaussians is None:
+        raise DataError(source, "means", "Gaussians", "voxels only")
+    kept = _visible(stored.gaussians, min_opacity)
+    write_gaussians_ply(out, kept, stored.classes, features=features, sh_degree=sh_degree)
+
+
+def export_tree(
+    bundle: str | Path,
+    data: DataArgs,
+    out: str | Path,
+    formats: Collection[Format] = ("ply", "npz"),
+    *,
+    limit: int | None = None,
+    min_opacity: float = 0.0,
+    features: bool = False,
+    sh_degree: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Predict the key frames of a tree in nuScenes layout and write ``<out>/<scene>/<token>/`` for each.
+
+    Args:
+        bundle: Bundle folder or hub id.
+        data: Pictures to read; needs no labels.
+        out: Folder to make; it appears only when complete.
+        formats: Which files, see :data:`FILES`.
+        limit: Only the first so many key frames.
+        min_opacity: Fainter Gaussians are left out of the PLY.
+        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        sh_degree: Likewise.
+        device: cpu, cuda or auto.
+
+    Raises:
+        OutputExistsError: ``out`` exists.
+        BundleError: the bundle is damaged.
+        DataError: the data set is incomplete.
+    """
+    out = Path(out)
+    if out.exists():
+        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    predictor = OccupancyPredictor.load(bundle, device)
+    dataset = NuScenesOccupancy(data, predictor.image_size)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="export", unit="frame"):
+            frame = dataset.key_frame(index)
+            folder = temporary / frame.scene_name / frame.token
+            folder.mkdir(parents=True)
+            prediction = predictor.predict_frames(dataset[index])
+            write_prediction(
+                folder, prediction, predictor.classes, formats,
+                min_opacity=min_opacity, features=features, sh_degree=sh_degree,
+            )  # fmt: skip
+        temporary.chmod(0o755)
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _visible(gaussians: Gaussians, min_opacity: float) -> Gaussians:
+    return gaussians.map(lambda t, kept=gaussians.opacities >= min_opacity: t[kept])

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Predictions from pictures of own cameras: ``gsocc_core predict --images``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from gsocc_core.data.images import decode_image
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.export import write_prediction
+from gsocc_core.pictures import draw_comparison
+from gsocc_core.predictor import OccupancyPredictor, Prediction
+from gsocc_core.rigs.checks import rigid_fault
+from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
+from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.rigs.virtual_views import one_model
+
+#: Width of a camera in the picture of a set, pixels.
+_TILE = 400
+
+
+def predict_pictures(
+    bundle: str | Path,
+    images: str | Path,
+    rig: CameraRig,
+    out: str | Path,
+    *,
+    pictures: bool = False,
+    gaussians: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Predict every set of a folder of pictures.
+
+    Each set becomes ``<out>/<set>/labels.npz`` with ``semantics`` (X, Y, Z) uint8, as Occ3D's files. A folder of
+    pictures says nothing of the robot's motion, so each set stands by itself: no memory, no motion within the set.
+
+    Args:
+        bundle: Bundle folder or hub id.
+        images: Folder, see :func:`gsocc_core.rigs.picture_sets.find_picture_sets`.
+        rig: The cameras, of any number and sizes. Where pinhole and fisheye lenses are mixed, pinhole views are cut
+            out of the fisheyes.
+        out: Folder to make; it appears only when complete.
+        pictures: Write ``picture.png`` too: cameras and voxels.
+        gaussians: Write ``gaussians.ply`` and ``scene.npz`` too.
+        limit: Only the first so many sets.
+        device: cpu, cuda or auto.
+
+    Raises:
+        OutputExistsError: ``out`` exists.
+        ConfigError: a rotation of the rig is none.
+        DataError: the folder does not fit the rig, or a picture cannot be read or has another size.
+        BundleError: the bundle is damaged.
+    """
+    out = Path(out)
+    if out.exists():
+        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    for camera in rig.cameras:
+        if fault := rigid_fault(camera.T_ego_cam):
+            expected = "a rotation; `gsocc_core check-rig` says more"
+            raise ConfigError(rig.path, f"cameras.{camera.name}.T_ego_cam", expected, fault)
+    sets = find_picture_sets(images, rig)[:limit]
+    for found in sets:
+        _check_sizes(found, rig)
+    predictor = OccupancyPredictor.load(bundle, device)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        for found in tqdm(sets, desc="predict", unit="set"):
+            decoded, prediction = _predict(predictor, found, rig, _TILE if pictures else 0)
+            folder = temporary / found.name
+            folder.mkdir()
+            write_prediction(folder, prediction, predictor.classes, ("occ3d", *(("ply", "npz") if gaussians else ())))
+            if pictures:
+                named = dict(zip(rig.names, decoded))
+                draw_comparison(named, prediction.grid, title=found.name).save(folder / "picture.png")
+        temporary.chmod(0o755)
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _predict(
+    predictor: OccupancyPredictor, found: PictureSet, rig: CameraRig, tile: int
+) -> tuple[Sequence[np.ndarray | None], Prediction]:
+    height, width = predictor.image_size
+    mixed = len({camera.model for camera in rig.cameras}) > 1
+    # Views are cut from the middle of a fisheye's picture, where it must have enough pixels.
+    least = (2 * width, 2 * height) if mixed else (width, height)
+    least = (max(least[0], tile), max(least[1], tile // 2))
+    decoded = [None if f is None else decode_image(f, min_width=least[0], min_height=least[1]) for f in found.files]
+    shown, cameras = one_model(decoded, rig.cameras, 2 * width)
+    predictor.reset()
+    return decoded, predictor.predict(shown, cameras, reference_stamp_ns=found.reference_stamp_ns)
+
+
+def _check_sizes(found: PictureSet, rig: CameraRig) -> None:
+    """Before anything is computed, and from the files' headers only."""
+    for path, camera in zip(found.files, rig.cameras):
+        if path is None:
+            continue
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except (OSError, UnidentifiedImageError) as error:
+            raise DataError(path, "content", "a JPEG or PNG", error) from error
+        if size != (camera.width, camera.height):
+            expected = f"{camera.width} x {camera.height} pixels as in {rig.path}, cameras.{camera.name}"
+            raise DataError(path, "picture size", expected, f"{size[0]} x {size[1]}")

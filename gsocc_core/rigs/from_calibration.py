@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rig files from the calibrations of other tools and data sets: ``gsocc_core rig``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gsocc_core.errors import ConfigError
+from gsocc_core.rigs.kalibr import read_kalibr
+from gsocc_core.rigs.kitti import read_kitti, read_kitti360
+from gsocc_core.rigs.nuscenes_rig import read_nuscenes
+from gsocc_core.rigs.poses import pose_words
+from gsocc_core.rigs.rig_file import CameraRig
+
+Source = Literal["kalibr", "nuscenes", "kitti", "kitti360"]
+
+
+def read_calibration(
+    source: Source,
+    calibration: str | Path,
+    *,
+    T_ego_imu: np.ndarray | None = None,
+    T_ego_cam0: np.ndarray | None = None,
+    version: str = "v1.0-trainval",
+    scene: str | None = None,
+    size: tuple[int, int] | None = None,
+    rectified: bool = True,
+    cameras: tuple[str, ...] | None = None,
+) -> tuple[CameraRig, str]:
+    """Read a calibration of another tool.
+
+    Args:
+        source: Whose it is.
+        calibration: kalibr: camchain.yaml or camchain-imucam.yaml; nuscenes: dataroot; kitti: folder of a day or a file
+            of the object benchmark; kitti360: the calibration folder.
+        T_ego_imu: (4, 4) pose of the IMU in the ego frame (kalibr, kitti, kitti360).
+        T_ego_cam0: (4, 4) pose of cam0 in the ego frame (kalibr).
+        version: Name of the tables' folder (nuscenes).
+        scene: Whose calibration; None = the first scene's (nuscenes).
+        size: (width, height) of the pictures, pixels (object benchmark of KITTI).
+        rectified: The pictures are rectified (kitti).
+        cameras: Only these, in this order; None = all.
+
+    Returns:
+        The rig, and what the reader should know about it, a few lines.
+
+    Raises:
+        ConfigError: a pose or size is missing or cannot be used, or a camera's name is unknown.
+        DataError: files are missing or damaged, or a lens model has no counterpart.
+    """
+    if T_ego_cam0 is not None and source != "kalibr":
+        raise ConfigError("rig", "T_ego_cam0", "nothing, but with kalibr", source)
+    if T_ego_imu is not None and source == "nuscenes":
+        raise ConfigError("rig", "T_ego_imu", "nothing: nuScenes' calibration leads to the ego frame", "a pose")
+    comment = f"Cameras of {Path(calibration).name}, {source} calibration."
+    if source == "kalibr":
+        rig = read_kalibr(calibration, T_ego_imu, T_ego_cam0)
+    elif source == "nuscenes":
+        rig, T_ego_lidar = read_nuscenes(calibration, version, scene, cameras)
+        comment += f" It holds for one log only.\nLIDAR_TOP: --T_ego_lidar {pose_words(T_ego_lidar)}"
+    elif source == "kitti":
+        rig, T_ego_velo = read_kitti(calibration, T_ego_imu, size, rectified)
+        comment += f"\nVelodyne: --T_ego_lidar {pose_words(T_ego_velo)}"
+        if T_ego_imu is None:
+            comment += "\nThe ego frame is the IMU's, 0.93 m lower: on the road."
+    else:
+        rig, left_out = read_kitti360(calibration, T_ego_imu)
+        if left_out:
+            comment += f"\nLeft out, omnidirectional (MEI) lenses: {', '.join(left_out)}."
+    if cameras is not None:
+        rig = _only(rig, cameras)
+    return rig, comment
+
+
+def _only(rig: CameraRig, names: tuple[str, ...]) -> CameraRig:
+    offsets = dict(zip(rig.names, rig.trigger_offsets_ms))
+    by_name = {camera.name: camera for camera in rig.cameras}
+    for name in names:
+        if name not in by_name:
+            raise ConfigError("rig", "cameras", f"names among {', '.join(rig.names)}", name)
+    return CameraRig.of([by_name[name] for name in names], {name: offsets[name] for name in names})
