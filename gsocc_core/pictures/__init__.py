@@ -1,7 +1,25 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of voxels and cameras, made in software: no display, no GPU, no 3D library."""
+"""Pictures and films of voxels and cameras, made in software: no display, no GPU, no 3D library."""
 
-from gsocc_core.pictures.draw import Viewpoint, camera_mosaic, draw_comparison, draw_voxels
+from gsocc_core.pictures.draw import (
+    Panel,
+    Viewpoint,
+    camera_mosaic,
+    draw_arrows,
+    draw_comparison,
+    draw_panels,
+    draw_voxels,
+)
+from gsocc_core.pictures.film import write_pictures
 
-__all__ = ["Viewpoint", "camera_mosaic", "draw_comparison", "draw_voxels"]
+__all__ = [
+    "Panel",
+    "Viewpoint",
+    "camera_mosaic",
+    "draw_arrows",
+    "draw_comparison",
+    "draw_panels",
+    "draw_voxels",
+    "write_pictures",
+]

@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.pictures.kernels import cast_voxels
 
@@ -67,12 +66,10 @@ def draw_voxels(
     grid, view = semantics.grid, viewpoint or Viewpoint()
     if labels.shape != grid.shape:
         raise ShapeError("draw_voxels", "labels", grid.shape, labels.shape)
-    eye, target = np.asarray(view.eye_m), np.asarray(view.target_m)
-    forward = (target - eye) / np.linalg.norm(target - eye)
-    up = np.array([1.0, 0.0, 0.0]) if abs(forward[2]) > 0.999 else np.array([0.0, 0.0, 1.0])
-    right = np.cross(forward, up)
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
+    eye, (right, down, forward) = np.asarray(view.eye_m), _axes(view)
+    # Rays need not march through the empty layers above everything.
+    layers = np.flatnonzero((labels != semantics.classes.free_id).any((0, 1)))
+    labels = labels[:, :, : 1 + (layers[-1] if len(layers) else 0)]
     # Two samples across and down per pixel: voxel borders are finer than pixels at a distance.
     focal = width / math.tan(math.radians(view.fov_deg) / 2)
     size = np.asarray(grid.size_m)
@@ -115,6 +112,21 @@ def camera_mosaic(
     return mosaic
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One picture of voxels beside others.
+
+    Attributes:
+        title: Written into it.
+        grid: Labels (X, Y, Z).
+        arrows_m: (M, 2, 3) begin and end of arrows to draw over the voxels, metres, grid frame; None = none.
+    """
+
+    title: str
+    grid: SemanticGrid
+    arrows_m: np.ndarray | None = None
+
+
 def draw_comparison(
     images: dict[str, np.ndarray | None],
     prediction: SemanticGrid,
@@ -134,41 +146,111 @@ def draw_comparison(
     Returns:
         An RGB picture.
     """
-    panels = [("prediction", prediction)] + ([("ground truth", truth)] if truth is not None else [])
-    mosaic = camera_mosaic(images, width // 3)
+    panels = [Panel(f"prediction   {title}", prediction)]
+    return draw_panels(images, panels + ([Panel("ground truth", truth)] if truth is not None else []), width)
+
+
+def draw_panels(images: dict[str, np.ndarray | None], panels: Sequence[Panel], width: int = 1200) -> Image.Image:
+    """One picture: cameras on top, voxels side by side below, and a legend of the classes present.
+
+    Args:
+        images: (H, W, 3) uint8 per camera name; without any there is no room for them.
+        panels: At least one.
+        width: Picture width, pixels.
+
+    Returns:
+        An RGB picture.
+
+    Example:
+        >>> import torch
+        >>> from gsocc_core import OCC3D_NUSCENES, VoxelGrid
+        >>> grid = VoxelGrid((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0), 1.0)
+        >>> empty = SemanticGrid(torch.full(grid.shape, 17, dtype=torch.uint8), grid, OCC3D_NUSCENES)
+        >>> draw_panels({}, [Panel("left", empty), Panel("right", empty)], width=200).size
+        (200, 118)
+    """
+    mosaic = camera_mosaic(images, width // 3) if images else None
+    top = mosaic.height if mosaic is not None else 0
     panel_width = width // len(panels)
     panel_height = round(panel_width * 0.6)
     legend_height = 58
-    picture = Image.new("RGB", (width, mosaic.height + panel_height + legend_height), (255, 255, 255))
-    picture.paste(mosaic, (0, 0))
+    picture = Image.new("RGB", (width, top + panel_height + legend_height), (255, 255, 255))
+    if mosaic is not None:
+        picture.paste(mosaic, (0, 0))
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=15)
-    present: set[int] = set()
-    for i, (name, semantics) in enumerate(panels):
-        labels = semantics.labels.detach().cpu().numpy()
-        present |= set(np.unique(labels).tolist()) - {semantics.classes.free_id, semantics.classes.ignore_id}
-        left = i * panel_width
-        picture.paste(Image.fromarray(draw_voxels(labels, semantics, panel_width, panel_height)), (left, mosaic.height))
-        text = f"{name}   {title}" if i == 0 else name
-        draw.text((left + 10, mosaic.height + 8), text, fill=(30, 30, 34), font=font)
-    _draw_legend(draw, prediction.classes, sorted(present), picture.height - legend_height, width, font)
+    legend: dict[str, tuple[int, int, int]] = {}
+    for i, panel in enumerate(panels):
+        classes = panel.grid.classes
+        labels = panel.grid.labels.detach().cpu().numpy()
+        present = set(np.unique(labels).tolist()) - {classes.free_id, classes.ignore_id}
+        legend |= {classes.names[k]: classes.colors[k] for k in sorted(present)}
+        tile = Image.fromarray(draw_voxels(labels, panel.grid, panel_width, panel_height))
+        if panel.arrows_m is not None:
+            draw_arrows(tile, panel.arrows_m)
+        picture.paste(tile, (i * panel_width, top))
+        draw.text((i * panel_width + 10, top + 8), panel.title, fill=(30, 30, 34), font=font)
+    _draw_legend(draw, legend, picture.height - legend_height, width, font)
     return picture
+
+
+def draw_arrows(
+    picture: Image.Image,
+    arrows_m: np.ndarray,
+    viewpoint: Viewpoint | None = None,
+    color: tuple[int, int, int] = (200, 30, 160),
+) -> None:
+    """Draw arrows into a picture of :func:`draw_voxels`, over whatever is there.
+
+    Args:
+        picture: Changed in place.
+        arrows_m: (M, 2, 3) begin and end, metres, in the frame of the viewpoint; those behind the eye are left out.
+        viewpoint: Where the picture was taken from; None = behind and above the car.
+        color: RGB.
+    """
+    view, draw = viewpoint or Viewpoint(), ImageDraw.Draw(picture)
+    axes = _axes(view)
+    relative = (np.asarray(arrows_m, np.float64).reshape(-1, 3) - np.asarray(view.eye_m)) @ np.stack(axes, axis=1)
+    depth = relative[:, 2:]
+    focal = picture.width / 2 / math.tan(math.radians(view.fov_deg) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixels = relative[:, :2] / depth * focal + np.array([picture.width, picture.height]) / 2
+    ahead = (depth > 0.1).reshape(-1, 2).all(1)
+    for begin, end in pixels.reshape(-1, 2, 2)[ahead]:
+        way = end - begin
+        length = float(np.hypot(*way))
+        if length < 1.0:
+            continue
+        along, across = way / length, np.array([-way[1], way[0]]) / length
+        size = min(7.0, 2 + length / 4)
+        head = [end, end - size * along + size / 2 * across, end - size * along - size / 2 * across]
+        draw.line([tuple(begin), tuple(end - size / 2 * along)], fill=color, width=2)
+        draw.polygon([tuple(point) for point in head], fill=color)
+
+
+def _axes(view: Viewpoint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors of a viewpoint: right, down, forward."""
+    eye, target = np.asarray(view.eye_m), np.asarray(view.target_m)
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    up = np.array([1.0, 0.0, 0.0]) if abs(forward[2]) > 0.999 else np.array([0.0, 0.0, 1.0])
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    return right, np.cross(forward, right), forward
 
 
 def _draw_legend(
     draw: ImageDraw.ImageDraw,
-    classes: ClassTable,
-    ids: Sequence[int],
+    entries: dict[str, tuple[int, int, int]],
     top: int,
     width: int,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
     x, y = 10, top + 8
-    for i in ids:
-        text = classes.names[i].replace("_", " ")
+    for name, color in entries.items():
+        text = name.replace("_", " ")
         length = int(draw.textlength(text, font=font)) + 34
         if x + length > width:
             x, y = 10, y + 24
-        draw.rectangle((x, y + 3, x + 14, y + 17), fill=classes.colors[i], outline=(120, 120, 120))
+        draw.rectangle((x, y + 3, x + 14, y + 17), fill=color, outline=(120, 120, 120))
         draw.text((x + 20, y), text, fill=(30, 30, 34), font=font)
         x += length

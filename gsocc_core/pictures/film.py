@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as files: PNG or JPEG for one, GIF or MP4 for a film."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+
+STILLS, FILMS = (".png", ".jpg", ".jpeg"), (".gif", ".mp4")
+
+
+def check_output(path: str | Path) -> Path:
+    """Look, before anything is computed, whether a picture or film can be written.
+
+    Args:
+        path: File to make.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: the name does not end in a known format, or the encoder of MP4 is not installed.
+        OutputExistsError: the file is there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in STILLS + FILMS:
+        raise ConfigError("picture", "out", f"a name that ends in {', '.join(STILLS + FILMS)}", str(path))
+    if path.exists():
+        raise OutputExistsError(path, "out", "a file that does not exist", "an existing one")
+    if path.suffix.lower() == ".mp4":
+        _ffmpeg()
+    return path
+
+
+def write_pictures(path: str | Path, pictures: Iterable[Image.Image], fps: float = 2.0) -> None:
+    """Write one picture, or a film, by the end of the file's name. The file appears only when complete.
+
+    Args:
+        path: ``.png`` or ``.jpg`` = the first picture; ``.gif`` or ``.mp4`` = all of them. MP4 needs imageio-ffmpeg.
+        pictures: RGB; in a film, those of another size than the first are fitted into it. They are taken one by
+            one, and none is kept.
+        fps: Frames per second of a film.
+
+    Raises:
+        ConfigError: the name does not end in a known format, or the encoder of MP4 is not installed.
+        DataError: there is no picture.
+        OutputExistsError: the file is there.
+
+    Example:
+        >>> import tempfile
+        >>> red, blue = (Image.new("RGB", (16, 8), color) for color in ("red", "blue"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_pictures(f"{folder}/film.gif", [red, blue], fps=4)
+        ...     Image.open(f"{folder}/film.gif").n_frames
+        2
+    """
+    path = check_output(path)
+    frames = iter(pictures)
+    first = next(frames, None)
+    if first is None:
+        raise DataError(path, "pictures", "at least one", 0)
+    film = itertools.chain([first], (_fitted(frame, first.size) for frame in frames))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        kind = path.suffix.lower()
+        if kind in STILLS:
+            first.save(scratch, **({"optimize": True} if kind == ".png" else {"quality": 90}))
+        elif kind == ".gif":
+            _write_gif(scratch, film, fps)
+        else:
+            _write_mp4(scratch, film, first.size, fps)
+        scratch.rename(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _fitted(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return frame if frame.size == size else ImageOps.pad(frame, size, color=(255, 255, 255))
+
+
+def _write_gif(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
+    reduced = (frame.quantize(128, dither=Image.Dither.NONE) for frame in frames)
+    first = next(reduced)
+    first.save(path, save_all=True, append_images=reduced, duration=round(1000 / fps), loop=0)
+
+
+def _write_mp4(path: Path, frames: Iterator[Image.Image], size: tuple[int, int], fps: float) -> None:
+    width, height = (value - value % 2 for value in size)  # H.264 halves the resolution of colour
+    writer = _ffmpeg().write_frames(str(path), (width, height), fps=fps, codec="libx264", macro_block_size=2, quality=7)
+    writer.send(None)
+    try:
+        for frame in frames:
+            writer.send(np.ascontiguousarray(np.asarray(frame.convert("RGB"))[:height, :width]))
+    finally:
+        writer.close()
+
+
+def _ffmpeg() -> Any:
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise ConfigError("imageio-ffmpeg", "import", "pip install 'gsocc[view]' to write MP4", error) from error
+    return imageio_ffmpeg

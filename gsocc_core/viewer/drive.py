@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""One drive of a tree in nuScenes layout: pictures, ground truth, and predictions, live or from files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gsocc_core.data.images import decode_image
+from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
+from gsocc_core.data.nuscenes_index import KeyFrame
+from gsocc_core.data.occ3d import GRID_SHAPE, read_occ3d
+from gsocc_core.errors import DataError
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.predictor import OccupancyPredictor
+from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
+from gsocc_core.viewer.in_order import InOrder
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """What is kept of a prediction: confidences and dense velocities would fill the memory on a long drive."""
+
+    grid: SemanticGrid
+    gaussians: LabelledGaussians | None
+    motion: Motion | None
+
+
+class DriveSource:
+    """The key frames of one scene.
+
+    Args:
+        data: Where the drive is; the first of its scenes is shown. ``occ3d_dir`` None = no ground truth.
+        predictor: Predicts every key frame, in order, beside the page; None = nobody does.
+        predictions: Folder that ``gsocc_core predict`` wrote; None = none.
+
+    Raises:
+        ConfigError: nuscenes-devkit is missing.
+        DataError: the tree is incomplete, or the folder holds no prediction of the scene.
+    """
+
+    def __init__(
+        self, data: DataArgs, predictor: OccupancyPredictor | None = None, predictions: str | Path | None = None
+    ) -> None:
+        width, height = THUMBNAIL_PX
+        dataset = NuScenesOccupancy(data, predictor.image_size if predictor else (height, width))
+        self._dataset = dataset.of_scenes([dataset.scenes[0][0].scene_name])
+        self._frames = self._dataset.scenes[0]
+        self._root, self._occ3d_dir = Path(data.dataroot), self._dataset.args.occ3d_dir
+        self.name = self._frames[0].scene_name
+        self.classes: ClassTable = predictor.classes if predictor else OCC3D_NUSCENES
+        self._folder = None if predictions is None else Path(predictions)
+        if self._folder is not None and not any(self._prediction_file(f).is_file() for f in self._frames):
+            raise DataError(self._folder, f"{self.name}/*/labels.npz", f"predictions of {self.name}", "none")
+        self._live: InOrder[_Predicted] | None = None
+        if predictor is not None:
+            predictor.reset()
+            self._live = InOrder(lambda index: self._predict(predictor, index), len(self._frames), "predict")
+
+    def __len__(self) -> int:
+        """Number of key frames."""
+        return len(self._frames)
+
+    def start(self, on_ready: Callable[[int], None] | None = None) -> None:
+        """Begin to predict, if there is a model.
+
+        Args:
+            on_ready: Called with the number of a key frame when its prediction is there, from another thread.
+        """
+        if self._live is not None:
+            self._live.on_ready = on_ready or self._live.on_ready
+            self._live.start()
+
+    def close(self) -> None:
+        """Stop predicting."""
+        if self._live is not None:
+            self._live.close()
+
+    def frame(self, index: int, wait: bool = True) -> ViewFrame:
+        """One key frame; see :class:`~gsocc_core.viewer.frames.FrameSource`.
+
+        Raises:
+            DataError: a picture, a label file or a prediction is damaged.
+        """
+        record = self._frames[index]
+        frame = ViewFrame(
+            title=f"{self.name}, key frame {index + 1} of {len(self)}",
+            stamp_ns=record.stamp_ns,
+            views=tuple(_view(record, i) for i in range(len(record.shots))),
+            truth=self._truth(record),
+        )
+        if self._live is not None:
+            self.start()
+            found = self._live.get(index, wait)
+            if found is None:
+                return replace(frame, pending=True)
+            return replace(frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion)
+        if self._folder is not None and (path := self._prediction_file(record)).is_file():
+            return replace(frame, prediction=read_prediction(path))
+        return frame
+
+    def _prediction_file(self, record: KeyFrame) -> Path:
+        assert self._folder is not None
+        return self._folder / record.scene_name / record.token / "labels.npz"
+
+    def _truth(self, record: KeyFrame) -> SemanticGrid | None:
+        if self._occ3d_dir is None:
+            return None
+        found = read_occ3d(self._root / self._occ3d_dir / record.scene_name / record.token / "labels.npz")
+        labels, observed = torch.from_numpy(found.semantics), torch.from_numpy(found.mask_camera)
+        return SemanticGrid(labels, VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
+
+    def _predict(self, predictor: OccupancyPredictor, index: int) -> _Predicted:
+        prediction = predictor.predict_frames(self._dataset[index])
+        grid, scene = prediction.grid, prediction.scene
+        gaussians = scene if isinstance(scene, Gaussians) else None
+        motion = Motion.of(grid, gaussians)
+        labelled = None if gaussians is None else LabelledGaussians.of(gaussians, grid.classes)
+        return _Predicted(SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes), labelled, motion)
+
+
+def read_prediction(path: str | Path) -> SemanticGrid:
+    """Labels from one file of ``gsocc_core predict``, or of any tool that writes Occ3D's submission format.
+
+    Args:
+        path: ``<out>/<scene>/<token>/labels.npz``.
+
+    Returns:
+        Labels (200, 200, 16) on Occ3D's grid.
+
+    Raises:
+        DataError: the file is missing, damaged or holds another array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            semantics = content["semantics"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(path, "semantics", "an .npz file with predicted labels", error) from error
+    if semantics.shape != GRID_SHAPE:
+        raise DataError(path, "semantics", GRID_SHAPE, semantics.shape)
+    return SemanticGrid(torch.from_numpy(semantics.astype(np.uint8)), VoxelGrid.occ3d(), OCC3D_NUSCENES)
+
+
+def _view(record: KeyFrame, index: int) -> CameraView:
+    shot = record.shots[index]
+    image = decode_image(shot.path, min_width=THUMBNAIL_PX[0], min_height=THUMBNAIL_PX[1])
+    return CameraView(camera_at(record, shot.camera, shot.T_world_ego), image)

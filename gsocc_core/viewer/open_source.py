@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""``gsocc_core view``: finds out what there is to see, then shows a page or writes pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.evaluation import scoring_data
+from gsocc_core.pictures import write_pictures
+from gsocc_core.pictures.film import STILLS, check_output
+from gsocc_core.predictor import OccupancyPredictor
+from gsocc_core.viewer.drive import DriveSource
+from gsocc_core.viewer.frames import FrameSource
+from gsocc_core.viewer.page import ViewerPage, import_viser
+from gsocc_core.viewer.snapshot import SnapshotSource, snapshot_folders
+from gsocc_core.viewer.still import draw_frame, draw_frames
+
+
+@runtime_checkable
+class _Works(Protocol):
+    """A source that computes beside the page."""
+
+    def start(self, on_ready: Callable[[int], None] | None = None) -> None:
+        """Begin."""
+
+    def close(self) -> None:
+        """Stop."""
+
+
+def open_source(
+    source: str | Path,
+    version: str,
+    scene: str | None = None,
+    bundle: str | Path | None = None,
+    predictions: str | Path | None = None,
+    occ3d_dir: str | None = "gts",
+    device: str = "auto",
+) -> FrameSource:
+    """Open what a path names.
+
+    Args:
+        source: A tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
+        version: Name of the tables' folder of a tree.
+        scene: Scene of a tree; None = its first.
+        bundle: Bundle folder or hub id that predicts a tree's key frames; None = none does.
+        predictions: Folder that ``gsocc_core predict`` wrote; None = none.
+        occ3d_dir: Folder of Occ3D labels in the tree; None = no ground truth.
+        device: cpu, cuda or auto.
+
+    Returns:
+        Frames to look at.
+
+    Raises:
+        ConfigError: arguments do not fit each other or the source.
+        DataError: there is nothing to see, or it cannot be read.
+        BundleError: the bundle is damaged.
+    """
+    path = Path(source)
+    if snapshot_folders(path):
+        given = {"scene": scene, "bundle": bundle, "predictions": predictions}
+        for key, value in given.items():
+            if value is not None:
+                raise ConfigError("view", key, "none: a snapshot holds its own prediction", value)
+        return SnapshotSource(path)
+    if (path / "metadata.yaml").is_file():
+        raise ConfigError("view", "source", "a nuScenes tree or a snapshot; for bags: view_occupancy_bag", str(path))
+    if not path.is_dir():
+        raise DataError(path, "source", "a tree in nuScenes layout or a snapshot of the node", "no such folder")
+    if bundle is not None and predictions is not None:
+        raise ConfigError("view", "bundle, predictions", "one of the two", (str(bundle), str(predictions)))
+    predictor = None if bundle is None else OccupancyPredictor.load(bundle, device)
+    data = scoring_data(str(path), version, None, None if scene is None else (scene,), occ3d_dir)
+    return DriveSource(data, predictor, predictions)
+
+
+def show(
+    source: FrameSource,
+    out: str | Path | None = None,
+    frame: int = 0,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    fps: float = 2.0,
+    only_seen: bool = True,
+    width: int = 1200,
+) -> None:
+    """Show a source on a page until Ctrl+C, or write it as a picture or film.
+
+    Args:
+        source: What to show.
+        out: ``.png`` or ``.jpg`` = one frame, ``.gif`` or ``.mp4`` = all; None = a page.
+        frame: Frame of the picture, or where the page begins; negative numbers count from the end.
+        host: Address that the page listens on; 127.0.0.1 = this machine only.
+        port: Its TCP port.
+        fps: Frames per second of films and of the play button.
+        only_seen: Draw predictions only where the cameras see.
+        width: Width of pictures, pixels.
+
+    Raises:
+        ConfigError: there is no such frame, or a library is missing.
+        DataError: a file cannot be read.
+        OutputExistsError: the file is there.
+    """
+    if not -len(source) <= frame < len(source):
+        raise ConfigError("view", "frame", f"{-len(source)} ... {len(source) - 1}", frame)
+    if not 0 < fps <= 60:
+        raise ConfigError("view", "fps", "above 0, up to 60", fps)
+    if not 200 <= width <= 8000:
+        raise ConfigError("view", "width", "200 ... 8000 px", width)
+    index = frame % len(source)
+    try:
+        if out is None:
+            _serve(source, host, port, index, fps)
+        elif Path(out).suffix.lower() in STILLS:
+            write_pictures(out, [draw_frame(source.frame(index), only_seen, width)])
+        else:
+            write_pictures(out, draw_frames(source, only_seen, width), fps)
+    finally:
+        if isinstance(source, _Works):
+            source.close()
+
+
+def check_view(out: str | Path | None) -> None:
+    """Before anything large is loaded: can it be shown?
+
+    Args:
+        out: As :func:`show` takes it.
+
+    Raises:
+        ConfigError: the page's library is missing, or the file's name ends in no known format.
+        OutputExistsError: the file is there.
+    """
+    if out is None:
+        import_viser()
+    else:
+        check_output(out)
+
+
+def _serve(source: FrameSource, host: str, port: int, index: int, fps: float) -> None:
+    page = ViewerPage(source, host, port, index, min(max(fps, 0.5), 10.0))
+    sys.stdout.write(f"{source.name}: {len(source)} frames on {page.url} (Ctrl+C ends)\n")
+    sys.stdout.flush()
+    if isinstance(source, _Works):
+        source.start(page.refresh)
+    page.serve()
