@@ -13,7 +13,10 @@ from typing import Any
 
 from gsocc_core.errors import ConfigError, GsoccError
 
-COMMANDS = ("synthesize", "train", "evaluate", "baseline", "predict", "bench", "doctor")
+COMMANDS = (
+    "synthesize", "label depth", "label semantics", "train", "evaluate", "baseline", "predict", "check-rig", "rig",
+    "export", "view", "bench", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,19 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> None:
     from gsocc_core import __version__, commands
 
-    functions: dict[str, Callable[..., None]] = {name: getattr(commands, name) for name in COMMANDS}
+    functions: dict[str, Callable[..., None]] = {
+        name: getattr(commands, name.replace(" ", "_").replace("-", "_")) for name in COMMANDS
+    }
     if not words or words[0] in {"-h", "--help"}:
-        lines = [f"  {name:<12}{_summary(function)}" for name, function in functions.items()]
+        lines = [f"  {name:<17}{_summary(function)}" for name, function in functions.items()]
         sys.stdout.write("usage: gsocc_core COMMAND [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
         sys.stdout.write("gsocc_core COMMAND --help lists the arguments of a command.\n")
         raise SystemExit(0 if words else 2)
     if words[0] == "--version":
         sys.stdout.write(f"gsocc_core {__version__}\n")
         return
-    if words[0] not in functions:
-        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", repr(words[0]))
-    function = functions[words[0]]
-    function(**_arguments(words[0], function, words[1:]))
+    words = [words[0].replace("_", "-"), *words[1:]]
+    name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
+    if name is None:
+        received = repr(" ".join(words[:2] if words[0] == "label" else words[:1]))
+        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", received)
+    function = functions[name]
+    function(**_arguments(name, function, words[name.count(" ") + 1 :]))
 
 
 def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of labels that processes fill together, and that a later run goes on filling."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsocc_core.data.nuscenes_index import KeyFrame
+from gsocc_core.data.view_label_files import (
+    Kind,
+    encode_classes,
+    encode_depth,
+    read_folder_content,
+    write_folder_content,
+)
+from gsocc_core.errors import DataError, OutputExistsError
+
+
+class LabelFolder:
+    """One file per key frame, ``<scene>/<token>.zip``; a file that is there is complete.
+
+    Args:
+        path: The folder; it is made if it is not there.
+        kind: What its files hold.
+        cameras: Names of the cameras that every file has.
+        settings: What else decides about the labels, as plain values.
+        max_error: Largest relative error that storing may add to depth.
+
+    Raises:
+        OutputExistsError: the folder holds something else, or labels made with other settings.
+        DataError: it cannot be made.
+    """
+
+    def __init__(
+        self, path: str | Path, kind: Kind, cameras: Sequence[str], settings: Mapping[str, Any], max_error: float
+    ) -> None:
+        self.path, self.kind, self.max_error = Path(path), kind, max_error
+        content: dict[str, Any] = {"kind": kind, "cameras": list(cameras), **settings}
+        if kind == "depth":
+            content["max_error"] = max_error
+        content = json.loads(json.dumps(content))
+        found = self._found()
+        if found is None:
+            try:
+                write_folder_content(self.path, content)
+            except OSError as error:
+                raise DataError(self.path, "folder", "one that can be written", error) from error
+        else:
+            for key in sorted({*content, *found}):
+                if content.get(key) != found.get(key):
+                    expected = f"{found.get(key)!r} as before, or another --out"
+                    raise OutputExistsError(self.path, key, expected, repr(content.get(key)))
+
+    def _found(self) -> dict[str, Any] | None:
+        # Listed before it is read: another process writes the labels only after labels.json.
+        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")] if self.path.is_dir() else []
+        found = read_folder_content(self.path)
+        if found is None and strangers:
+            expected = "a new folder, or one that gsocc_core label began"
+            raise OutputExistsError(self.path, "labels.json", expected, f"a folder with {sorted(strangers)[0]}")
+        return found
+
+    def file(self, frame: KeyFrame) -> Path:
+        """Where the labels of a key frame are."""
+        return self.path / frame.scene_name / f"{frame.token}.zip"
+
+    def remaining(self, frames: Iterable[KeyFrame]) -> list[KeyFrame]:
+        """Key frames without labels; what a killed run left of their files is deleted."""
+        result = [frame for frame in frames if not self.file(frame).is_file()]
+        wanted = {(frame.scene_name, frame.token) for frame in result}
+        for part in self.path.glob("*/.*.part"):
+            if (part.parent.name, part.name[1:].split(".zip.")[0]) in wanted:
+                part.unlink(missing_ok=True)
+        return result
+
+    def write(self, frame: KeyFrame, labels: Mapping[str, np.ndarray]) -> None:
+        """Store the labels of a key frame, complete or not at all.
+
+        Args:
+            frame: The key frame.
+            labels: (H, W) metres or class ids per camera name.
+
+        Raises:
+            DataError: the file cannot be written, for instance because the disk is full.
+        """
+        stored = encode_depth(labels, self.max_error) if self.kind == "depth" else encode_classes(labels)
+        path = self.file(frame)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(stored)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise DataError(path, "write", f"space for {len(stored)} bytes", error) from error

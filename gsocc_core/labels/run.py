@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Label a tree in nuScenes layout: its share of the key frames, those that are missing, one file each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, KeyFrame, choose_scenes, open_nuscenes, read_key_frames
+from gsocc_core.data.view_label_files import MAX_ERROR
+from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.labels.folder import LabelFolder
+from gsocc_core.labels.preview import write_preview
+from gsocc_core.labels.pretrained import choose_device
+from gsocc_core.labels.prompts import Mode, make_captions, read_prompts
+from gsocc_core.labels.shards import Shard, choose_shard
+from gsocc_core.labels.stream import Labeller, Precision, StreamOptions, label_key_frames
+
+DEPTH_FOLDER, SEMANTICS_FOLDER = "depth_labels", "semantics_labels"
+
+
+@dataclass(frozen=True)
+class LabelArgs:
+    """What to label, and how fast.
+
+    Attributes:
+        dataroot: Tree in nuScenes layout.
+        version: Name of the tables' folder.
+        out: Folder of the labels, made or continued; None = one of its own name in ``dataroot``.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names.
+        limit: Only the first so many key frames.
+        size: (height, width) of the labels, pixels; None = half the picture.
+        batch_size: Pictures per call of the model.
+        workers: Threads that decode, and as many that write.
+        precision: fp32, or bf16 = the model computes in bfloat16 where that is safe.
+        device: cpu, cuda or auto.
+        shard: ``i/n`` = the i-th of n parts; None = as the launcher says, else everything.
+    """
+
+    dataroot: str
+    version: str = "v1.0-trainval"
+    out: str | None = None
+    split: str | None = None
+    scenes: tuple[str, ...] | None = None
+    cameras: tuple[str, ...] = SURROUND_CAMERAS
+    limit: int | None = None
+    size: tuple[int, int] | None = None
+    batch_size: int = 6
+    workers: int = 4
+    precision: Precision = "fp32"
+    device: str = "auto"
+    shard: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "workers", "limit"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError("command line", f"--{key}", "1 or more", value)
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError("command line", "--size", "height,width in pixels", self.size)
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ConfigError("command line", "--cameras", "different camera names", self.cameras)
+
+
+def label_depth(args: LabelArgs, model: str, max_error: float = MAX_ERROR, focal_px: float | None = None) -> Path:
+    """Write metric depth of pictures.
+
+    Args:
+        args: What to label.
+        model: Folder or hub id of a Depth Anything V2 (metric), ZoeDepth or Depth Pro.
+        max_error: Largest relative error that storing may add.
+        focal_px: See :class:`gsocc_core.labels.depth.DepthLabeller`.
+
+    Returns:
+        The folder of the labels.
+
+    Raises:
+        ConfigError: an argument or the model is wrong.
+        DataError: the tree or a picture is wrong, or the disk is full; finished key frames stay.
+        OutputExistsError: the folder holds something else.
+    """
+    from gsocc_core.labels.depth import load_depth
+
+    if not 1e-4 <= max_error <= 0.1:
+        raise ConfigError("command line", "--max_error", "0.0001 ... 0.1", max_error)
+    shard = choose_shard(args.shard, os.environ)
+    labeller = load_depth(model, choose_device(args.device, shard.local_index), focal_px)
+    return _label(args, shard, labeller, DEPTH_FOLDER, {"model": model, "focal_px": focal_px}, max_error)
+
+
+def label_semantics(
+    args: LabelArgs,
+    prompts: str,
+    detector: str,
+    segmenter: str,
+    mode: Mode = "separate",
+    box_threshold: float = 0.2,
+    text_threshold: float = 0.2,
+) -> Path:
+    """Write classes of pictures, recognised from words.
+
+    Args:
+        args: What to label.
+        prompts: YAML file: class name -> phrases.
+        detector: Folder or hub id of a GroundingDINO.
+        segmenter: Folder or hub id of a SAM or SAM 2.
+        mode: One pass per phrase, or one for all.
+        box_threshold: Lowest score of a box.
+        text_threshold: Lowest score of the phrase that names a box.
+
+    Returns:
+        The folder of the labels.
+
+    Raises:
+        ConfigError: an argument, the prompts or a model is wrong.
+        DataError: the tree or a picture is wrong, or the disk is full; finished key frames stay.
+        OutputExistsError: the folder holds something else.
+    """
+    from gsocc_core.labels.boxes import load_detector
+    from gsocc_core.labels.masks import load_segmenter
+    from gsocc_core.labels.semantics import SemanticsLabeller
+
+    for key, value in (("box_threshold", box_threshold), ("text_threshold", text_threshold)):
+        if not 0 <= value <= 1:
+            raise ConfigError("command line", f"--{key}", "0 ... 1", value)
+    phrases = read_prompts(prompts, OCC3D_NUSCENES)
+    shard = choose_shard(args.shard, os.environ)
+    device = choose_device(args.device, shard.local_index)
+    found = load_detector(detector, device, box_threshold, text_threshold)
+    captions = make_captions(phrases, mode, found.tokenizer, found.max_tokens)
+    labeller = SemanticsLabeller(found, load_segmenter(segmenter, device), captions)
+    settings: dict[str, Any] = {
+        "detector": detector, "segmenter": segmenter, "mode": mode, "box_threshold": box_threshold,
+        "text_threshold": text_threshold, "prompts": {p.text: OCC3D_NUSCENES.names[p.class_id] for p in phrases},
+    }  # fmt: skip
+    return _label(args, shard, labeller, SEMANTICS_FOLDER, settings, MAX_ERROR)
+
+
+def _label(
+    args: LabelArgs, shard: Shard, labeller: Labeller, name: str, settings: Mapping[str, Any], max_error: float
+) -> Path:
+    """Label what is missing of this process's part."""
+    nusc = open_nuscenes(args.dataroot, args.version)
+    scenes = read_key_frames(nusc, choose_scenes(nusc, args.split, args.scenes), args.cameras)
+    everything = [frame for frames in scenes for frame in frames][: args.limit]
+    settings = {**settings, "size": args.size, "precision": args.precision}
+    path = Path(args.out) if args.out is not None else Path(args.dataroot) / name
+    folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error)
+    mine = shard.part(everything)
+    todo = folder.remaining(mine)
+    if shard.count > 1:
+        sys.stderr.write(f"shard {shard.index}/{shard.count}: {len(mine)} of {len(everything)} key frames\n")
+    options = StreamOptions(
+        args.size, args.batch_size, args.workers, args.precision, choose_device(args.device, shard.local_index)
+    )
+    shown = everything[0].token  # by whoever labels the first key frame of all
+
+    def write(frame: KeyFrame, labels: dict[str, np.ndarray]) -> None:
+        folder.write(frame, labels)
+        if frame.token == shown:
+            write_preview(path / "preview.jpg", frame, labels, labeller.kind)
+
+    with tqdm(
+        total=len(mine), initial=len(mine) - len(todo), desc=f"label {name.split('_')[0]}", unit="key frame",
+        position=shard.local_index,
+    ) as bar:  # fmt: skip
+        label_key_frames(labeller, todo, write, options, bar.update)
+    return path
