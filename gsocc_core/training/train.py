@@ -15,7 +15,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.arguments import read_yaml
@@ -29,6 +29,7 @@ from gsocc_core.model_card import model_card
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
+from gsocc_core.training.initial_weights import start_from
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
 
@@ -51,6 +52,8 @@ def train(
     optimizer: OptimizerArgs | None = None,
     run: RunArgs | None = None,
     resume: str | None = None,
+    init: str | None = None,
+    classes: str | None = None,
 ) -> None:
     """Train a method and leave a bundle.
 
@@ -69,6 +72,8 @@ def train(
         run: Length, hardware, logging; None = the defaults.
         resume: ``auto`` = newest checkpoint in ``out`` (a new run if there is none), or a checkpoint file. What the run
             computes must stay as it began; ``run.max_steps`` may grow.
+        init: Bundle whose weights a new run starts from; see :func:`gsocc_core.training.initial_weights.start_from`.
+        classes: YAML class table of the labels; None = Occ3D-nuScenes.
 
     Raises:
         ConfigError: a value is wrong, or the checkpoint to resume from does not exist.
@@ -78,18 +83,22 @@ def train(
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
     checkpoint = _checkpoint(folder, resume)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
+    config |= {"init": init, "classes": classes}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
     if checkpoint is not None:
         _check_same_run(checkpoint.parent.parent / CONFIG, config)
     lightning.seed_everything(run.seed, workers=False, verbose=False)
-    classes = OCC3D_NUSCENES.with_channels(channels)
-    where = folder / CONFIG
-    network = build_method(method, model, classes, pretrained=checkpoint is None, where=where, key="model")
+    table = OCC3D_NUSCENES if classes is None else ClassTable.from_yaml(classes)
+    table = table if channels is None else table.with_channels(channels)
+    where, fresh = folder / CONFIG, checkpoint is None and init is None
+    network = build_method(method, model, table, pretrained=fresh, where=where, key="model")
     size: tuple[int, int] = network.image_size  # type: ignore[assignment]
     dataset = NuScenesOccupancy(data, size)
     if checkpoint is None and (begin := getattr(network, "begin", None)) is not None:
         grid: VoxelGrid = network.grid  # type: ignore[assignment]
-        begin(lambda count: surface_means(dataset, classes, grid, count, seed=run.seed))
+        begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
+    if checkpoint is None and init is not None:
+        rank_zero_info(str(start_from(network, method, init)))
     validation = _validation(data, val_split, run, size)
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
@@ -142,7 +151,7 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
     if not path.is_file():
         return
     began = read_yaml(path, "the configuration of the run")
-    for key in ("method", "model", "channels", "data", "optimizer", "run"):
+    for key in ("method", "model", "channels", "classes", "data", "optimizer", "run"):
         for name, before in _flat(key, began.get(key)).items():
             now = _flat(key, config[key]).get(name)
             if now != before and name not in MAY_CHANGE:

@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A training that starts from a bundle's weights: on other classes, another rig, another grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gsocc_core.bundle import Bundle, load_bundle
+from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.networks.attention import PositionCode
+
+#: Method -> the module whose last layer has one output per feature channel.
+CLASS_HEADS = {"gaussianflowocc": "heads.logits"}
+#: Method -> parameters with one row per learned Gaussian.
+PER_GAUSSIAN = {"gaussianflowocc": ("means", "features")}
+
+
+@dataclass(frozen=True)
+class StartReport:
+    """What a training took over.
+
+    Attributes:
+        source: The bundle.
+        taken: Names of tensors that came over, whole or in part.
+        shared: Classes whose rows of the class head came over.
+        new: Classes that the source does not know; their rows stay random.
+        unused: Classes of the source that the training does not have.
+        left: Names of tensors that did not fit or that the source lacks, with the reason.
+        notes: What was adapted.
+    """
+
+    source: Path
+    taken: tuple[str, ...]
+    shared: tuple[str, ...]
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+    left: dict[str, str]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"init: {len(self.taken)} tensors from {self.source}; {len(self.left)} stay as they began"]
+        lines += [f"init: {name}: {reason}" for name, reason in self.left.items()]
+        rows = (("shared", self.shared), ("new, random", self.new), ("not used any more", self.unused))
+        lines += [f"init: classes {what}: {', '.join(names)}" for what, names in rows if names]
+        return "\n".join([*lines, *(f"init: {note}" for note in self.notes)])
+
+
+@torch.no_grad()
+def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartReport:
+    """Overwrite a network's weights with those of a bundle, as far as they fit.
+
+    Tensors of the same name and shape are taken. Rows of the class head go by class name, wherever a class stands in
+    either list. With fewer learned Gaussians an even selection is taken; with more, the additional ones stay as they
+    began. On another grid the learned means keep their place in metres and the position code is rewritten for the new
+    box, so that it gives the same code for the same place.
+
+    Args:
+        network: The new model, already begun.
+        method: Its method.
+        bundle: Bundle folder or hub id of the same method.
+
+    Returns:
+        What was taken and what was not.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        ConfigError: it is of another method, nothing of it fits, or its classes differ and the method's class head is
+            not known.
+    """
+    source = load_bundle(bundle)
+    if source.method_name != method:
+        raise ConfigError(source.path, "init", f"a bundle of the method {method}", source.method_name)
+    classes: ClassTable = network.classes  # type: ignore[assignment]  # every method carries its class table
+    old_names, new_names = channel_names(source.classes), channel_names(classes)
+    if old_names != new_names and method not in CLASS_HEADS:
+        raise ConfigError(source.path, "init", f"the classes {', '.join(new_names)}", ", ".join(old_names))
+    state, given = network.state_dict(), _adapted(source, network)
+    head = _last_layer(network, CLASS_HEADS[method]) if method in CLASS_HEADS else ()
+    per_gaussian, notes = PER_GAUSSIAN.get(method, ()), _notes(source, network)
+    taken, left = [], {}
+    for name, target in state.items():
+        value = given.get(name)
+        if value is None:
+            left[name] = "the source has no such tensor"
+        elif name in head and value.shape[1:] == target.shape[1:]:
+            for row, class_name in enumerate(new_names):
+                if class_name in old_names:
+                    target[row] = value[old_names.index(class_name)]
+            taken.append(name)
+        elif name in per_gaussian and value.shape[1:] == target.shape[1:] and value.shape != target.shape:
+            _rows(target, value)
+            taken.append(name)
+            notes.append(f"{name}: {len(value)} learned Gaussians in the source, {len(target)} here")
+        elif value.shape == target.shape:
+            target.copy_(value)
+            taken.append(name)
+        else:
+            left[name] = f"{tuple(target.shape)} here, {tuple(value.shape)} in the source"
+    if not taken:
+        raise ConfigError(source.path, "init", "tensors that fit the model", "none")
+    return StartReport(
+        source.path,
+        tuple(taken),
+        tuple(name for name in new_names if name in old_names),
+        tuple(name for name in new_names if name not in old_names),
+        tuple(name for name in old_names if name not in new_names),
+        left,
+        tuple(notes),
+    )
+
+
+def channel_names(classes: ClassTable) -> list[str]:
+    """Class name of every feature channel."""
+    return [classes.names[i] for i in classes.channel_ids]
+
+
+def _last_layer(network: nn.Module, head: str) -> tuple[str, ...]:
+    """Names of weight and bias of the last linear layer inside a module."""
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    inside = [name for name in layers if name == head or name.startswith(f"{head}.")]
+    return (f"{inside[-1]}.weight", f"{inside[-1]}.bias") if inside else ()
+
+
+def _rows(target: Tensor, value: Tensor) -> None:
+    """Fewer rows: an even selection; more: the first ones, the rest stays."""
+    if len(target) < len(value):
+        target.copy_(value[torch.linspace(0, len(value) - 1, len(target)).round().long()])
+    else:
+        target[: len(value)] = value
+
+
+def _adapted(source: Bundle, network: nn.Module) -> dict[str, Tensor]:
+    """The source's tensors, position codes rewritten for the network's box.
+
+    The code reads u = 2 (x - lower) / extent - 1. For the box of the network u' the same place has u = a u' + b, which
+    the first linear layer takes in: W u + c = (W a) u' + (c + W b).
+    """
+    given = dict(source.method.state_dict())
+    old = {n: m for n, m in source.method.named_modules() if isinstance(m, PositionCode)}
+    for name, module in network.named_modules():
+        before = old.get(name)
+        if not isinstance(module, PositionCode) or before is None:
+            continue
+        a = module.extent / before.extent
+        b = 2 * (module.lower - before.lower) / before.extent + a - 1
+        if torch.equal(a, torch.ones_like(a)) and torch.equal(b, torch.zeros_like(b)):
+            continue
+        first = next(n for n, m in module.named_modules() if isinstance(m, nn.Linear))
+        weight, bias = given[f"{name}.{first}.weight"], given[f"{name}.{first}.bias"]
+        given[f"{name}.{first}.weight"], given[f"{name}.{first}.bias"] = weight * a, bias + weight @ b
+    return given
+
+
+def _notes(source: Bundle, network: nn.Module) -> list[str]:
+    notes = []
+    if source.method.grid != network.grid:
+        text = "the grid differs: learned means keep their metres, the position code is rewritten for the new box"
+        means = source.method.state_dict().get("means")
+        if means is not None:
+            lower, upper = (means.new_tensor(v) for v in (network.grid.lower, network.grid.upper))  # type: ignore[union-attr]
+            outside = int(((means < lower) | (means > upper)).any(-1).sum())
+            text += f"; {outside} of {len(means)} lie outside it"
+        notes.append(text)
+    if source.method.image_size != network.image_size:
+        notes.append(f"picture size {source.method.image_size} in the source, {network.image_size} here")
+    return notes

@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras of KITTI and KITTI-360 project as the data sets' papers and development kits say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.rigs.coverage import project
+from gsocc_core.rigs.kitti import read_kitti, read_kitti360
+
+VELO_TO_CAM = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+
+
+def turn(rng, spread=0.02):
+    return Rotation.from_rotvec(rng.normal(0, spread, 3)).as_matrix()
+
+
+def line(key, values):
+    return f"{key}: " + " ".join(f"{v:.12e}" for v in np.ravel(values)) + "\n"
+
+
+def affine(R, t):
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = R, t
+    return T
+
+
+class Day:
+    """The calibration of a day of raw data, with random small rotations."""
+
+    def __init__(self, folder, seed):
+        rng = np.random.default_rng(seed)
+        self.velo_R, self.velo_t = VELO_TO_CAM @ turn(rng), rng.normal(0, 0.3, 3)
+        self.imu_R, self.imu_t = turn(rng), np.array([-0.81, 0.32, -0.80])
+        self.R_rect = turn(rng)
+        self.P, self.K, self.D, self.R, self.T = [], [], [], [], []
+        text = "calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.950000e-02\n"
+        for n in range(4):
+            f, cx, cy = rng.uniform(700, 730), rng.uniform(590, 620), rng.uniform(170, 190)
+            shift = rng.normal(0, 0.3, 3) * [1, 0.01, 0.01]
+            self.P.append(np.array([[f, 0, cx], [0, f, cy], [0, 0, 1]]) @ np.column_stack([np.eye(3), shift]))
+            self.K.append(np.array([[f + 200, 0, cx], [0, f + 210, cy], [0, 0, 1]]))
+            self.D.append(rng.normal(0, [0.1, 0.05, 0.001, 0.001, 0.01]))
+            self.R.append(turn(rng) if n else np.eye(3))
+            self.T.append(rng.normal(0, 0.3, 3) if n else np.zeros(3))
+            text += line(f"S_0{n}", [1392, 512]) + line(f"K_0{n}", self.K[n]) + line(f"D_0{n}", self.D[n])
+            text += line(f"R_0{n}", self.R[n]) + line(f"T_0{n}", self.T[n]) + line(f"S_rect_0{n}", [1242, 375])
+            text += line(f"R_rect_0{n}", self.R_rect) + line(f"P_rect_0{n}", self.P[n])
+        (folder / "calib_cam_to_cam.txt").write_text(text)
+        velo = "calib_time: 15-Mar-2012 11:37:16\n" + line("R", self.velo_R) + line("T", self.velo_t)
+        (folder / "calib_velo_to_cam.txt").write_text(velo + line("delta_f", [0, 0]))
+        (folder / "calib_imu_to_velo.txt").write_text(line("R", self.imu_R) + line("T", self.imu_t))
+        self.points_velo = rng.uniform([6, -2, -1.5], [40, 2, 1], (50, 3))
+
+    def points_imu(self):
+        return (self.points_velo - self.imu_t) @ self.imu_R  # inverse of R x + t
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_raw_data_projects_as_its_readme_says(tmp_path_factory, seed):
+    folder = tmp_path_factory.mktemp("kitti")
+    day = Day(folder, seed)
+    T_ego_imu = affine(turn(np.random.default_rng(seed + 1)), [1.0, 0.2, 0.93])
+    in_ego = day.points_imu() @ T_ego_imu[:3, :3].T + T_ego_imu[:3, 3]
+    rectified, T_ego_velo = read_kitti(folder, T_ego_imu)
+    assert np.allclose(day.points_velo @ T_ego_velo[:3, :3].T + T_ego_velo[:3, 3], in_ego)
+    in_cam0 = day.points_velo @ day.velo_R.T + day.velo_t
+    for n, camera in enumerate(rectified.cameras):
+        y = (day.P[n] @ np.column_stack([in_cam0 @ day.R_rect.T, np.ones(50)]).T).T  # P_rect R_rect Tr x
+        assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
+        assert (camera.width, camera.height, camera.distortion) == (1242, 375, None)
+    raw, _ = read_kitti(folder, T_ego_imu, rectified=False)
+    for n, camera in enumerate(raw.cameras):
+        x, y, z = (in_cam0 @ day.R[n].T + day.T[n]).T
+        x, y, k = x / z, y / z, day.D[n]
+        r2 = x * x + y * y
+        radial = 1 + k[0] * r2 + k[1] * r2**2 + k[4] * r2**3
+        u = x * radial + 2 * k[2] * x * y + k[3] * (r2 + 2 * x * x)
+        v = y * radial + k[2] * (r2 + 2 * y * y) + 2 * k[3] * x * y
+        expected = np.stack([u, v, np.ones(50)], -1) @ day.K[n].T
+        assert np.abs(project(camera, in_ego)[0] - expected[:, :2]).max() < 1e-6
+        assert camera.width == 1392
+
+
+def test_object_files_project_as_their_readme_says(tmp_path):
+    day = Day(tmp_path, 5)
+    Tr_velo = np.column_stack([day.velo_R, day.velo_t])
+    text = "".join(line(f"P{n}", day.P[n]) for n in range(4)) + line("R0_rect", day.R_rect)
+    text += line("Tr_velo_to_cam", Tr_velo) + line("Tr_imu_to_velo", np.column_stack([day.imu_R, day.imu_t]))
+    path = tmp_path / "000000.txt"
+    path.write_text(text)
+    rig, T_ego_velo = read_kitti(path, size=(1242, 375))
+    assert T_ego_velo[2, 3] == pytest.approx(1.73, abs=0.05), "the Velodyne stands 1.73 m above the road"
+    in_ego = day.points_velo @ T_ego_velo[:3, :3].T + T_ego_velo[:3, 3]
+    in_cam0 = day.points_velo @ day.velo_R.T + day.velo_t
+    for n, camera in enumerate(rig.cameras):
+        y = (day.P[n] @ np.column_stack([in_cam0 @ day.R_rect.T, np.ones(50)]).T).T
+        assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
+    with pytest.raises(ConfigError, match="--size WIDTH,HEIGHT"):
+        read_kitti(path)
+    path.write_text(line("P0", [1, 2, 3]))
+    with pytest.raises(DataError, match="Tr_imu_to_velo: expected 12 numbers, received no such line"):
+        read_kitti(path, size=(1242, 375))
+
+
+def test_kitti360_takes_the_rectified_cameras_and_tells_the_rest(tmp_path):
+    rng = np.random.default_rng(3)
+    R_rect = [turn(rng), turn(rng)]
+    f, cx, cy = 552.55, 682.05, 238.77
+    K = np.array([[f, 0, cx], [0, f, cy], [0, 0, 1]])
+    text, poses, T_imu_cam = "calib_time: x\n", "", []
+    for n in range(2):
+        text += line(f"S_rect_0{n}", [1408, 376]) + line(f"R_rect_0{n}", R_rect[n])
+        text += line(f"P_rect_0{n}", np.column_stack([K, [-328.3 * n, 0, 0]]))
+    for n in range(4):  # forward in the IMU frame (x forward, y right, z down) is the camera's z
+        T = affine(np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]) @ turn(rng), [1.57, 0.6 * n, -0.62])
+        T_imu_cam.append(T)
+        poses += line(f"image_0{n}", T[:3])
+    (tmp_path / "perspective.txt").write_text(text)
+    (tmp_path / "calib_cam_to_pose.txt").write_text(poses)
+    T_ego_imu = affine(np.diag([1.0, -1, -1]), [0, 0, 0.9])
+    rig, left_out = read_kitti360(tmp_path, T_ego_imu)
+    assert left_out == ("image_02", "image_03")
+    points = rng.uniform([8, -3, -1], [40, 3, 2], (50, 3))
+    for n, camera in enumerate(rig.cameras):
+        T_cam_imu = np.linalg.inv(T_imu_cam[n] @ affine(R_rect[n].T, [0, 0, 0]))
+        in_imu = (points - [0, 0, 0.9]) * [1, -1, -1]
+        y = (in_imu @ T_cam_imu[:3, :3].T + T_cam_imu[:3, 3]) @ K.T
+        assert np.abs(project(camera, points)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
+        assert 1.4 < camera.T_ego_cam[2, 3] < 1.6
+    with pytest.raises(ConfigError, match="--T_ego_imu, the pose of the GPS/IMU frame"):
+        read_kitti360(tmp_path)
+    with pytest.raises(DataError, match="perspective.txt"):
+        read_kitti360(tmp_path / "nowhere", T_ego_imu)

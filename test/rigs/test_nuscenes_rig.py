@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras of a tree in nuScenes layout project as its tables say; the command writes them."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from gsocc_core.cli import main
+from gsocc_core.errors import DataError
+from gsocc_core.rigs.coverage import project
+from gsocc_core.rigs.nuscenes_rig import read_nuscenes
+from gsocc_core.rigs.rig_file import CameraRig
+
+
+def test_projection_and_offsets_are_those_of_the_tables(tiny_tree):
+    rig, T_ego_lidar = read_nuscenes(tiny_tree, "v1.0-tiny", "scene-b")
+    tables = {
+        n: json.loads((tiny_tree / "v1.0-tiny" / f"{n}.json").read_text()) for n in ("calibrated_sensor", "sensor")
+    }
+    channels = {row["token"]: row["channel"] for row in tables["sensor"]}
+    rows = {channels[r["sensor_token"]]: r for r in tables["calibrated_sensor"] if "scene-b" in r["token"]}
+    rng = np.random.default_rng(0)
+    for camera in rig.cameras:
+        row = rows[camera.name]
+        q = row["rotation"]
+        R = Rotation.from_quat([*q[1:], q[0]]).as_matrix()
+        in_camera = np.column_stack([rng.uniform(-0.5, 0.5, (30, 2)), np.ones(30)]) * rng.uniform(1, 30, (30, 1))
+        in_ego = in_camera @ R.T + row["translation"]
+        y = in_camera @ np.array(row["camera_intrinsic"]).T
+        assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-9
+    assert T_ego_lidar[2, 3] == 1.8
+    offsets = dict(zip(rig.names, rig.trigger_offsets_ms))
+    assert offsets["CAM_FRONT_LEFT"] == 0
+    assert offsets["CAM_BACK_LEFT"] == pytest.approx(42.6)
+
+
+def test_the_command_writes_a_file_that_says_where_the_lidar_is(tiny_tree, tmp_path, capsys):
+    out = tmp_path / "rig.yaml"
+    words = ["--calibration", str(tiny_tree), "--version", "v1.0-tiny", "--out", str(out)]
+    main(["rig", "nuscenes", *words, "--cameras", "CAM_FRONT,CAM_BACK"])
+    assert CameraRig.load(out).names == ("CAM_FRONT", "CAM_BACK")
+    told = capsys.readouterr().out
+    assert "--T_ego_lidar 1.5,0,1.8,1,0,0,0" in told
+    assert "--T_ego_lidar" in out.read_text()
+    with pytest.raises(SystemExit):
+        main(["rig", "nuscenes", *words, "--T_ego_imu", "0,0,1,1,0,0,0"])
+    assert "leads to the ego frame" in capsys.readouterr().err
+    with pytest.raises(DataError, match="no such scene"):
+        read_nuscenes(tiny_tree, "v1.0-tiny", "scene-z")
