@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -159,6 +159,16 @@ class FrameSource(Protocol):
 
     def __len__(self) -> int:
         """Number of frames."""
+
+    def start(self, on_ready: Callable[[int], None] | None = None) -> None:
+        """Begin whatever is computed beside the page.
+
+        Args:
+            on_ready: Called with the number of a frame when its prediction is there, from another thread.
+        """
+
+    def close(self) -> None:
+        """Stop computing, and release files."""
 
     def frame(self, index: int, wait: bool = True) -> ViewFrame:
         """One frame.

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation import scoring_data
@@ -19,17 +17,6 @@ from gsocc_core.viewer.frames import FrameSource
 from gsocc_core.viewer.page import ViewerPage, import_viser
 from gsocc_core.viewer.snapshot import SnapshotSource, snapshot_folders
 from gsocc_core.viewer.still import draw_frame, draw_frames
-
-
-@runtime_checkable
-class _Works(Protocol):
-    """A source that computes beside the page."""
-
-    def start(self, on_ready: Callable[[int], None] | None = None) -> None:
-        """Begin."""
-
-    def close(self) -> None:
-        """Stop."""
 
 
 def open_source(
@@ -120,8 +107,7 @@ def show(
         else:
             write_pictures(out, draw_frames(source, only_seen, width), fps)
     finally:
-        if isinstance(source, _Works):
-            source.close()
+        source.close()
 
 
 def check_view(out: str | Path | None) -> None:
@@ -144,6 +130,5 @@ def _serve(source: FrameSource, host: str, port: int, index: int, fps: float) ->
     page = ViewerPage(source, host, port, index, min(max(fps, 0.5), 10.0))
     sys.stdout.write(f"{source.name}: {len(source)} frames on {page.url} (Ctrl+C ends)\n")
     sys.stdout.flush()
-    if isinstance(source, _Works):
-        source.start(page.refresh)
+    source.start(page.refresh)
     page.serve()

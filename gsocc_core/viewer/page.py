@@ -84,7 +84,7 @@ class ViewerPage:
         # Shadows and reflections cost more than all voxels, and tell nothing here.
         scene.configure_environment_map(hdri=None)
         scene.configure_default_lights(cast_shadow=False)
-        scene.add_light_ambient("/light", intensity=1.2)
+        scene.add_light_ambient("/light", intensity=0.8)
         camera = self._server.initial_camera
         camera.position, camera.look_at = (-44.0, 0.0, 34.0), (6.0, 0.0, -4.0)
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_layout="collapsible")

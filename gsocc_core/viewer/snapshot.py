@@ -7,6 +7,7 @@ from __future__ import annotations
 import colorsys
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ class SnapshotSource:
     def __len__(self) -> int:
         """Number of snapshots."""
         return len(self._shots)
+
+    def start(self, on_ready: Callable[[int], None] | None = None) -> None:
+        """Nothing is computed here."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def frame(self, index: int, wait: bool = True) -> ViewFrame:  # noqa: ARG002 - nothing to wait for
         """One snapshot; see :class:`~gsocc_core.viewer.frames.FrameSource`.
