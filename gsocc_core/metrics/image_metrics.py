@@ -18,7 +18,7 @@ from gsocc_core.geometry.virtual_cameras import TopDownModel, ideal_pinholes, to
 from gsocc_core.geometry.voxel_gaussians import RELATIVE_SCALE, gaussians_of_labels
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import AbsentRule, IoUScores, scores_of
-from gsocc_core.splat.options import Backend
+from gsocc_core.splat.options import Backend, DepthMode
 from gsocc_core.splat.to_image import splat_to_image
 
 #: Name of the view from above among the views of :class:`ImageMetrics`.
@@ -66,6 +66,7 @@ def render_labels(
     classes: ClassTable,
     cameras: Cameras,
     relative_scale: float = RELATIVE_SCALE,
+    depth: DepthMode = "accumulated",
     backend: Backend = "auto",
 ) -> LabelPictures:
     """Draw every occupied voxel as an opaque Gaussian and read class and depth of every pixel.
@@ -79,6 +80,8 @@ def render_labels(
         classes: Class table.
         cameras: (B, V) undistorted pinhole or orthographic cameras.
         relative_scale: Standard deviation in voxel edges.
+        depth: ``accumulated`` = sum w z, too small where thin surfaces let something through; ``expected`` = divided
+            by sum w.
         backend: Of the renderer.
 
     Returns:
@@ -102,7 +105,7 @@ def render_labels(
         gaussians,
         cameras.to(labels.device),
         background=background,
-        depth="accumulated",
+        depth=depth,
         far=max(_FAR_M, reach),
         backend=backend,
     )
