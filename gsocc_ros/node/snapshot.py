@@ -28,8 +28,8 @@ def save_snapshot(folder: str | Path, occupancy: Occupancy, rig: Rig, bundle_id:
 
     The folder holds ``snapshot.json`` (bundle id, frame, stamps, calibration and poses per camera, latency),
     ``pictures/<camera>.jpg|png`` as they came (compressed pictures byte for byte), ``occupancy.npz`` (``labels`` and
-    ``confidence`` (X, Y, Z), ``lower_m``, ``voxel_size_m``, ``T_ego_grid``, class names) and, where the model predicts
-    Gaussians, ``gaussians.npz`` (means, scales, quats, opacities, features).
+    ``confidence`` (X, Y, Z), ``lower_m``, ``voxel_size_m``, ``T_ego_grid``, class names and colors, ``free_id``) and,
+    where the model predicts Gaussians, ``gaussians.npz`` (means, scales, quats, opacities, features, labels).
 
     Args:
         folder: Folder to create.
@@ -62,7 +62,13 @@ def save_snapshot(folder: str | Path, occupancy: Occupancy, rig: Rig, bundle_id:
         }
         (scratch / "snapshot.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         grid = prediction.grid
-        arrays = {"labels": grid.labels.cpu().numpy(), "names": np.array(grid.classes.names)}
+        classes = grid.classes
+        arrays = {
+            "labels": grid.labels.cpu().numpy(),
+            "names": np.array(classes.names),
+            "colors": np.array(classes.colors, np.uint8),
+            "free_id": np.array(classes.free_id),
+        }
         if grid.confidence is not None:
             arrays["confidence"] = grid.confidence.float().cpu().numpy()
         np.savez_compressed(
@@ -75,7 +81,8 @@ def save_snapshot(folder: str | Path, occupancy: Occupancy, rig: Rig, bundle_id:
         if isinstance(prediction.scene, Gaussians):
             parts = ("means", "scales", "quats", "opacities", "features")
             scene = {part: getattr(prediction.scene, part).float().cpu().numpy() for part in parts}
-            np.savez_compressed(scratch / "gaussians.npz", **scene)
+            ids = np.asarray(classes.channel_ids, np.uint8)
+            np.savez_compressed(scratch / "gaussians.npz", labels=ids[scene["features"].argmax(-1)], **scene)
         scratch.rename(folder)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
