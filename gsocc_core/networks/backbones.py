@@ -95,6 +95,7 @@ class ImageEncoder(nn.Module):
         """Build; see :class:`BackboneArgs`. ``dim`` is the channel count of every returned level."""
         super().__init__()
         self.backbone = build_backbone(args, pretrained)
+        _freeze_unused(self.backbone)
         self.pyramid = FeaturePyramid(self.backbone.channels, dim)  # type: ignore[arg-type]
         self.checkpointing = args.checkpointing
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
@@ -116,3 +117,18 @@ class ImageEncoder(nn.Module):
         else:
             maps = self.backbone(flat).feature_maps
         return [m.unflatten(0, leading) for m in self.pyramid(maps)]
+
+
+def _freeze_unused(backbone: nn.Module) -> None:
+    """Stages behind the last level that is read never learn; distributed training insists on knowing which."""
+    was_training = backbone.training
+    backbone.eval()
+    parameters = [p for p in backbone.parameters() if p.requires_grad]
+    with torch.enable_grad():
+        maps = backbone(torch.zeros(1, 3, 112, 112)).feature_maps  # a size that every common patch size divides
+        total = torch.stack([m.float().square().sum() for m in maps]).sum()
+        used = torch.autograd.grad(total, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, used):
+        if gradient is None:
+            parameter.requires_grad_(False)
+    backbone.train(was_training)

@@ -123,6 +123,8 @@ class MethodTraining(lightning.LightningModule):
         decayed: list[nn.Parameter] = []
         spared: list[nn.Parameter] = []
         for name, parameter in self.method.named_parameters():
+            if not parameter.requires_grad:
+                continue
             is_map = parameter.ndim >= 2 and name.rsplit(".", 1)[-1] == "weight"
             (decayed if is_map else spared).append(parameter)
         groups = [{"params": decayed, "weight_decay": self.args.weight_decay}, {"params": spared, "weight_decay": 0.0}]

@@ -33,16 +33,25 @@ def one_thread(monkeypatch):
     torch.set_num_threads(before)
 
 
+#: Memory, carried Gaussians and flow on top of the tiny model.
+STREAMING = {
+    **TINY_MODEL,
+    "memory": {"carried": 10, "move": True},
+    "flow": {"hidden": 16, "layers": 2},
+    "loss": {**TINY_MODEL["loss"], "flow_alignment": 0.1, "flow_speed": 0.01},
+}
+
+
 @pytest.fixture
 def config(tiny_tree, tmp_path):
-    def write(**run):
+    def write(model=TINY_MODEL, history=0, **run):
         content = {
             "out": str(tmp_path / "run"),
             "method": "gaussianflowocc",
-            "model": TINY_MODEL,
+            "model": model,
             "channels": list(range(1, 17)),
             "data": {"dataroot": str(tiny_tree), "version": "v1.0-tiny", "occ3d_dir": None, "view_size": [8, 22],
-                     "views": 2,
+                     "views": 2, "history": history,
                      "view_offsets": [-1, 1]},
             "optimizer": {"learning_rate": 1.0e-3, "warmup_steps": 2},
             "run": {"batch_size": 2, "accelerator": "cpu", "checkpoint_every": 5, "progress_bar": False,
@@ -76,7 +85,7 @@ def run_alone(words, code="from gsocc_core.cli import main; import sys; main(sys
 
 
 def test_twenty_steps_equal_thirteen_killed_and_the_rest(config, tmp_path):
-    path = config(max_steps=20, checkpoint_every=10)
+    path = config(STREAMING, history=1, max_steps=20, checkpoint_every=10)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     whole = run_alone(["train", str(path), "--out", str(straight)])
     killed = run_alone(["train", str(path), "--out", str(broken)], KILLED_AT_13)
@@ -152,7 +161,7 @@ def test_a_loss_that_is_no_number_ends_the_run(config, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_two_processes_train_together_on_different_samples(config, tmp_path):
-    path = config(max_steps=3, devices=2, strategy="ddp", batch_size=1)
+    path = config(STREAMING, history=1, max_steps=3, devices=2, strategy="ddp", batch_size=1)
     words = [sys.executable, "-m", "gsocc_core", "train", str(path), "--optimizer.ema_decay", "0"]
     done = subprocess.run(words, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr.decode()
