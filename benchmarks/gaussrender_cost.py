@@ -70,13 +70,13 @@ def predicted_logits(labels: Tensor, stage: Stage) -> Tensor:
     return 8 * functional.one_hot(shifted.long(), FREE + 1).float() + noise
 
 
-def one_case(grid_name: str, views: str, stage: Stage, min_opacity: float, repeats: int = 3) -> None:
+def one_case(grid_name: str, views: str, stage: Stage, max_gaussians: int | None = None, repeats: int = 3) -> None:
     """Measure one case in this process and print it as JSON."""
     torch.set_num_threads(1)
     grid, cameras = GRIDS[grid_name], rig()
     labels = street_labels(grid)
     leaf = predicted_logits(labels, stage).requires_grad_()
-    loss = GaussRenderLoss(cameras_per_step=VIEWS[views], min_opacity=min_opacity)
+    loss = GaussRenderLoss(cameras_per_step=VIEWS[views], max_gaussians=max_gaussians)
     tiny = VoxelGrid((-2.0, -2.0, -1.0), (2.0, 2.0, 1.0), 1.0)  # loads the kernels before memory is looked at
     small = torch.zeros(1, *tiny.shape, FREE + 1, requires_grad=True)
     ones = torch.ones((1, *tiny.shape), dtype=torch.uint8)
@@ -104,19 +104,20 @@ def _resident_mb(key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 
 
-def cost(repeats: int = 3, min_opacity: float = 1 / 255) -> None:
+def cost(repeats: int = 3, max_gaussians: int | None = None) -> None:
     """Time and memory per step at 400 x 225 pixels, one fresh process per case.
 
     Args:
         repeats: Steps per case; the median counts.
-        min_opacity: Argument of the loss.
+        max_gaussians: Argument of the loss.
     """
     print("| grid | views | prediction | forward (CPU s) | backward (CPU s) | step (CPU s) | memory (MB) |")
     print("|---|---|---|---:|---:|---:|---:|")
     for grid_name in GRIDS:
         for views in VIEWS:
             for stage in ("trained", "untrained"):
-                words = [grid_name, views, stage, str(min_opacity), "--repeats", str(repeats)]
+                limit = "null" if max_gaussians is None else str(max_gaussians)
+                words = [grid_name, views, stage, "--max_gaussians", limit, "--repeats", str(repeats)]
                 command = [sys.executable, __file__, "one_case", *words]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
                 r = json.loads(done.stdout)

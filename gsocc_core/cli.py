@@ -15,7 +15,7 @@ from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "train", "evaluate", "baseline", "predict", "check-rig", "rig",
-    "export", "view", "bench", "doctor",
+    "export", "view", "compare-views", "bench", "doctor",
 )  # fmt: skip
 
 

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.voxels import VoxelGrid
 
 TopDownModel = Literal["perspective", "orthographic"]
@@ -37,6 +38,27 @@ def ideal_pinholes(cameras: Cameras) -> Cameras:
     else:
         raise ShapeError("ideal_pinholes", "cameras.model", "pinhole or fisheye", cameras.model)
     return Cameras(K, cameras.T_ref_cam, cameras.width, cameras.height)
+
+
+def virtual_rig(cameras: Sequence[Camera], width: int) -> Cameras:
+    """Ideal pinholes of one picture size in place of real cameras of any sizes and lenses.
+
+    Args:
+        cameras: V cameras, at least one.
+        width: Width of the pictures, pixels; the height has the proportions of the first camera.
+
+    Returns:
+        (V) cameras.
+
+    Raises:
+        ShapeError: there is no camera, or one that cannot be a pinhole.
+    """
+    if not cameras:
+        raise ShapeError("virtual_rig", "cameras", "at least one", 0)
+    height = max(1, round(width * cameras[0].height / cameras[0].width))
+    ideal = [ideal_pinholes(Cameras.stack([camera.resized(width, height)])) for camera in cameras]
+    K, T_ref_cam = (torch.cat(parts) for parts in zip(*((c.intrinsics, c.T_ego_cam) for c in ideal)))
+    return Cameras(K, T_ref_cam, width, height)
 
 
 def top_down_camera(

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.geometry.cameras import Camera, Cameras
-from gsocc_core.geometry.virtual_cameras import ideal_pinholes, top_down_camera
+from gsocc_core.geometry.cameras import Camera
+from gsocc_core.geometry.virtual_cameras import top_down_camera, virtual_rig
 from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.metrics.image_metrics import render_labels
 from gsocc_core.pictures.draw import camera_mosaic
@@ -60,17 +59,12 @@ def see_voxels(semantics: SemanticGrid, cameras: Sequence[Camera], tile_width: i
     Raises:
         ShapeError: there is no camera, or the labels have batch dimensions.
     """
-    if not cameras:
-        raise ShapeError("see_voxels", "cameras", "at least one", 0)
     if semantics.labels.dim() != 3:
         raise ShapeError("see_voxels", "labels", "(X, Y, Z)", tuple(semantics.labels.shape))
-    height = max(1, round(tile_width * cameras[0].height / cameras[0].width))
-    ideal = [ideal_pinholes(Cameras.stack([camera.resized(tile_width, height)])) for camera in cameras]
-    K, T_ref_cam = (torch.cat([getattr(c, key) for c in ideal])[None] for key in ("intrinsics", "T_ego_cam"))
-    rig = Cameras(K, T_ref_cam, tile_width, height)
+    rig = virtual_rig(cameras, tile_width).map(lambda t: t[None])
     labels = semantics.labels[None].cpu()
     seen = render_labels(labels, semantics.grid, semantics.classes, rig, depth="expected")
-    top = top_down_camera(semantics.grid, 2 * height, 2 * height, "orthographic").map(lambda t: t[None])
+    top = top_down_camera(semantics.grid, 2 * rig.height, 2 * rig.height, "orthographic").map(lambda t: t[None])
     above = render_labels(labels, semantics.grid, semantics.classes, top, depth="expected")
     lower, upper = semantics.grid.lower, semantics.grid.upper
     drop = (above.depth_m[0, 0] - (upper[0] - lower[0])) / (upper[2] - lower[2])
@@ -111,6 +105,7 @@ def compare_views(
         ShapeError: the grids differ, or there is no camera.
 
     Example:
+        >>> import torch
         >>> from gsocc_core import OCC3D_NUSCENES, VoxelGrid
         >>> grid = VoxelGrid((-4.0, -4.0, -1.0), (4.0, 4.0, 1.0), 1.0)
         >>> labels = torch.full(grid.shape, 11, dtype=torch.uint8)
