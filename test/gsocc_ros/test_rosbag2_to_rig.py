@@ -90,5 +90,5 @@ def test_faults_are_named(tmp_path, robot, bag_of, capsys):
     empty = bag_of(
         tmp_path / "empty", [event for event in robot(Rig.load("nuscenes")).events() if event.topic == "/tf"]
     )
-    with pytest.raises(Exception, match="CameraInfo topics with pictures beside them"):
+    with pytest.raises(DataError, match="CameraInfo topics with pictures beside them"):
         rosbag2_to_rig(str(empty), str(tmp_path / "rig.yaml"))
