@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from gsocc_core.geometry.cameras import Cameras
 
+#: A Gaussian so near a labelled point lies on the thing, metres.
+NEAR_M = 2.0
+
 
 def labelled_points(views: Cameras, depth_m: Tensor, semantics: Tensor, class_id: int, limit: int = 512) -> Tensor:
     """Points of one class that the labels of one sample's views show.
@@ -35,28 +38,19 @@ def labelled_points(views: Cameras, depth_m: Tensor, semantics: Tensor, class_id
     return (T[:, :3, :3] @ local[..., None])[..., 0] + T[:, :3, 3]
 
 
-def flow_alignment_loss(
-    means: Tensor,
-    moved: Tensor,
-    weights: Tensor,
-    present: Tensor,
-    other: Tensor,
-    near_m: float = 2.0,
-    reach_m: float = 8.0,
-) -> Tensor:
-    """Chamfer distance between the moved Gaussians of a class and the labelled points of that class at another time.
+def flow_alignment_loss(moved: Tensor, weights: Tensor, present: Tensor, other: Tensor, reach_m: float = 8.0) -> Tensor:
+    """Chamfer distance between moved Gaussians of a thing and the labelled points of its class at another time.
 
     A rendering feels a thing only where its footprint touches it, about a metre; a car moves five between key frames.
     The distance to the nearest labelled point pulls from further away, as in self-supervised scene flow (Wu et al.,
-    "PointPWC-Net", ECCV 2020, eq. 4). Only Gaussians that lie on a thing now are asked to follow it.
+    "PointPWC-Net", ECCV 2020, eq. 4).
 
     Args:
-        means: (N, 3) Gaussians of the class, present ego frame, metres.
-        moved: (N, 3) where they are at the other time.
-        weights: (N,) 0..1, for instance opacities; no gradient flows through them.
+        moved: (N, 3) Gaussians that lie on a thing of the class (within :data:`NEAR_M` of ``present``), where they
+            are at the other time, metres.
+        weights: (N,) 0..1, for instance opacities.
         present: (P, 3) labelled points of the class now.
         other: (Q, 3) labelled points of the class at the other time.
-        near_m: A Gaussian so near a present point lies on it.
         reach_m: Distances count up to this, so that what left the view does not pull.
 
     Returns:
@@ -64,24 +58,17 @@ def flow_alignment_loss(
 
     Example:
         >>> car = torch.tensor([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
-        >>> flow_alignment_loss(car, car + 1.0, torch.ones(2), car, car + 1.0).item()
+        >>> flow_alignment_loss(car + 1.0, torch.ones(2), car, car + 1.0).item()
         0.0
     """
-    if not len(means) or not len(present) or not len(other):
+    if not len(moved) or not len(present) or not len(other):
         return moved.sum() * 0.0
-    with torch.no_grad():
-        on_thing = (torch.cdist(means, present).amin(1) < near_m) * weights
-        seen_before = torch.cdist(other, present).amin(1) < reach_m
     distance = torch.cdist(moved, other)
-    forth = distance.amin(1).clamp(max=reach_m)
-    forth = (_huber(forth) * on_thing).sum() / on_thing.sum().clamp(min=1e-3)
-    # Points may be served only by Gaussians that lie on a thing, else stray ones would all be pulled in.
-    stray = (on_thing <= 0)[:, None]
-    if bool(stray.all()):
-        return forth
-    back = distance.masked_fill(stray, reach_m).amin(0).clamp(max=reach_m)
-    back = (_huber(back) * seen_before).sum() / seen_before.sum().clamp(min=1)
-    return forth + back
+    forth = _huber(distance.amin(1).clamp(max=reach_m))
+    forth = (forth * weights).sum() / weights.sum().clamp(min=1e-3)
+    back = _huber(distance.amin(0).clamp(max=reach_m))
+    seen_before = (torch.cdist(other, present).amin(1) < reach_m).to(back.dtype)
+    return forth + (back * seen_before).sum() / seen_before.sum().clamp(min=1.0)
 
 
 def _huber(distance_m: Tensor, knee_m: float = 0.5) -> Tensor:

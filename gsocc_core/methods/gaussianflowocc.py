@@ -23,7 +23,7 @@ from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
-from gsocc_core.losses.flow import flow_alignment_loss, labelled_points
+from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
 from gsocc_core.losses.line_of_sight import line_of_sight
 from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
@@ -357,24 +357,27 @@ class GaussianFlowOcc(nn.Module):
         assert scene.velocities is not None
         if views is None or depth_m is None or semantics is None or targets.view_time_s is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with times, depth and semantics", "none")
-        offsets = self.flow(output.features, output.dynamic, targets.view_time_s)
-        labels = scene.features.detach().argmax(-1)
-        total, parts = offsets.sum() * 0.0, 0
-        for b in range(len(offsets)):
-            for channel, class_id in enumerate(self.classes.channel_ids):
-                rows = (labels[b] == channel).nonzero()[:, 0]
-                if class_id not in self.classes.dynamic_ids or not len(rows):
-                    continue
+        moving = [c for c in self.classes.channel_ids if c in self.classes.dynamic_ids]
+        total, parts = scene.velocities.sum() * 0.0, 0
+        for b in range(len(scene.opacities)):
+            times_s = targets.view_time_s[b]
+            rig = views.map(lambda t, b=b: t[b])
+            for class_id in moving:
                 seen = [
-                    labelled_points(views.map(lambda t, m=(b, s): t[m]), depth_m[b, s], semantics[b, s], class_id)
-                    for s in range(offsets.shape[1])
+                    labelled_points(rig.map(lambda t, s=s: t[s]), depth_m[b, s], semantics[b, s], class_id)
+                    for s in range(len(times_s))
                 ]
-                means, weights = scene.means[b, rows].detach(), scene.opacities[b, rows].detach()
-                for s in range(1, len(seen)):
-                    if bool(targets.view_time_s[b, s] != 0) and len(seen[0]) and len(seen[s]):
-                        moved = means + offsets[b, s, rows]
-                        total = total + flow_alignment_loss(means, moved, weights, seen[0], seen[s])
-                        parts += 1
+                others = [s for s in range(1, len(seen)) if len(seen[s]) and bool(times_s[s] != 0)]
+                if not len(seen[0]) or not others:
+                    continue
+                # What lies on a labelled thing learns to move, also before the class logits know that it is one.
+                means, weights = scene.means[b].detach(), scene.opacities[b].detach()
+                on_thing = torch.cdist(means, seen[0]).amin(1) < NEAR_M
+                offsets = self.flow(output.features[b : b + 1], on_thing[None], times_s[None])[0]
+                for s in others:
+                    moved = (means + offsets[s])[on_thing]
+                    total = total + flow_alignment_loss(moved, weights[on_thing], seen[0], seen[s])
+                    parts += 1
         result: dict[str, Tensor] = {}
         if args.flow_alignment:
             result["flow_alignment"] = args.flow_alignment * total / max(parts, 1)

@@ -190,7 +190,7 @@ def test_flow_losses_reach_the_flow_head_and_name_what_they_need():
     )  # fmt: skip
     losses = model.losses(model(batch), replace(batch, targets=targets))
     assert set(losses) == {"semantics", "depth", "flow_alignment", "flow_speed"}
-    losses["flow_alignment"].backward()
+    losses["flow_alignment"].backward(retain_graph=True)
     assert model.flow.tokens.grad.abs().sum() > 0
     with pytest.raises(ConfigError, match="view_time_s"):
         model.losses(model(batch), batch)
