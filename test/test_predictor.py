@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from gsocc_core import OccupancyPredictor
+from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
+from gsocc_core.bundle import save_bundle
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
 from gsocc_core.errors import ShapeError
+from gsocc_core.methods.build import build_method
+
+from .conftest import TINY_MODEL
 
 
 @pytest.fixture
@@ -72,6 +76,46 @@ def test_memory_is_carried_and_reset(predictor, dataset):
     predictor.predict(images, cameras, reference_stamp_ns=10)
     predictor.predict(images, cameras, reference_stamp_ns=5)  # time runs backwards: a loop of a recording
     assert predictor._last[0] == 5
+
+
+@pytest.fixture
+def streaming(tmp_path):
+    model = {**TINY_MODEL, "memory": {"carried": 20}, "flow": {"hidden": 16, "layers": 2}}
+    classes = OCC3D_NUSCENES.with_channels(range(1, 17))
+    torch.manual_seed(0)
+    method = build_method("gaussianflowocc", model, classes, pretrained=False)
+    save_bundle(tmp_path / "streaming", "gaussianflowocc", model, method, "# streaming\n")
+    return OccupancyPredictor.load(tmp_path / "streaming", device="cpu")
+
+
+def test_a_stream_remembers_where_it_was(streaming, dataset):
+    def run(pose_of, keep=True):
+        features = []
+        for index in range(2):
+            images, cameras, frame = pictures(dataset, index)
+            if not keep:
+                streaming.reset()
+            pose = pose_of(frame.T_world_ego)
+            found = streaming.predict(images, cameras, reference_stamp_ns=frame.stamp_ns, T_world_ego=pose)
+            features.append(found.scene.features[:50])
+        streaming.reset()
+        return features
+
+    known, shifted = (
+        run(lambda T: T),
+        run(lambda T: np.array([[1.0, 0, 0, 9], [0, 1, 0, -7], [0, 0, 1, 0], [0, 0, 0, 1]]) @ T),
+    )
+    fresh, lost, still = run(lambda T: T, keep=False), run(lambda _: None), run(lambda _: np.eye(4))
+    torch.testing.assert_close(known[1], shifted[1], rtol=1e-3, atol=1e-4)  # the world's origin does not matter
+    torch.testing.assert_close(lost[1], fresh[1])  # without odometry there is no memory, and no wrong one either
+    assert not torch.allclose(known[1], fresh[1], atol=1e-4)
+    assert not torch.allclose(known[1], still[1], atol=1e-5), "the ego motion moves the memory"
+
+
+def test_velocities_come_with_the_grid(streaming, dataset):
+    found = streaming.predict_frames(dataset[0])
+    assert found.grid.velocity.shape == (*found.grid.labels.shape, 3)
+    assert found.scene.velocities.shape == found.scene.means.shape
 
 
 def test_bad_input_is_named(predictor, dataset):
