@@ -13,6 +13,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -109,7 +110,8 @@ def _packed(pictures: Mapping[str, Image.Image], content: Mapping[str, Any]) -> 
         file.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content))
         for name, picture in pictures.items():
             encoded = io.BytesIO()
-            picture.save(encoded, "PNG", compress_level=6)
+            # Runs suit labels: as small as a search for repetitions, and two to five times faster to write.
+            picture.save(encoded, "PNG", compress_type=zlib.Z_RLE)
             file.writestr(zipfile.ZipInfo(f"{name}.png"), encoded.getvalue())
     return stream.getvalue()
 
