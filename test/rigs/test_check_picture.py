@@ -55,7 +55,7 @@ def test_lines_bend_with_the_lens():
 
 
 def test_a_point_is_drawn_where_it_projects_near_over_far():
-    at = np.array([[8.0, 0.0, 0.5], [16.0, 0.0, -0.5]])  # both on one ray of the camera
+    at = np.array([[8.0, 2.3, 0.4], [0.0, 0.0, 0.0]])  # both on one ray of the camera
     at[1] = FRONT.T_ego_cam[:3, 3] + 2 * (at[0] - FRONT.T_ego_cam[:3, 3])
     picture = np.asarray(draw_calibration(np.zeros((600, 800, 3), np.uint8), [FRONT], 0, 800, at))
     c = FRONT.T_ego_cam[:3, :3].T @ (at[0] - FRONT.T_ego_cam[:3, 3])

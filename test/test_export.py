@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes of a data set as files of other programs, and both layouts of Occ3D predictions."""
+
+import numpy as np
+import pytest
+import torch
+
+from gsocc_core import OccupancyPredictor
+from gsocc_core.cli import main
+from gsocc_core.data.nuscenes import NuScenesOccupancy
+from gsocc_core.evaluation import scoring_data
+from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
+from gsocc_core.interchange.scene_npz import read_scene
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def data(tree):
+    return ["--dataroot", str(tree), "--version", "v1.0-tiny", "--device", "cpu", "--scenes", "scene-b"]
+
+
+def test_a_tree_becomes_scenes_and_a_scene_becomes_a_ply(tiny_tree, tiny_bundle, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(
+        ["export", str(tiny_bundle), "--out", str(out), *data(tiny_tree), "--formats", "ply,npz,occ3d", "--limit", "2"]
+    )
+    folders = sorted((out / "scene-b").iterdir())
+    assert [folder.name for folder in folders] == ["scene-b-0", "scene-b-1"]
+    predictor = OccupancyPredictor.load(tiny_bundle, "cpu")
+    dataset = NuScenesOccupancy(scoring_data(str(tiny_tree), "v1.0-tiny", None, ("scene-b",), None), (32, 64))
+    expected = predictor.predict_frames(dataset[0])
+    stored = read_scene(folders[0] / "scene.npz")
+    assert torch.equal(stored.gaussians.means, expected.scene.means)
+    assert torch.equal(stored.grid.labels, expected.grid.labels)
+    assert torch.equal(stored.grid.confidence, expected.grid.confidence)
+    assert stored.reference_stamp_ns == expected.reference_stamp_ns
+    with np.load(folders[0] / "labels.npz") as labels:
+        assert np.array_equal(labels["semantics"], expected.grid.labels.numpy())
+    assert torch.equal(read_gaussians_ply(folders[0] / "gaussians.ply").means, stored.gaussians.means)
+
+    threshold = float(stored.gaussians.opacities.median())
+    words = ["--out", str(tmp_path / "a.ply"), "--min_opacity", str(threshold), "--features", "--sh_degree", "3"]
+    main(["export", str(folders[0] / "scene.npz"), *words])
+    kept = read_gaussians_ply(tmp_path / "a.ply")
+    chosen = stored.gaussians.opacities >= threshold
+    assert torch.equal(kept.features, stored.gaussians.features[chosen])
+    assert kept.colors_sh.shape[1] == 16
+
+    for words, message in (
+        (["--out", str(tmp_path / "a.obj")], "the ending .ply"),
+        (["--out", str(tmp_path / "a.ply")], "does not exist"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["export", str(folders[0] / "scene.npz"), *words])
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["export", str(tiny_bundle), "--out", str(tmp_path / "none")])
+    assert "dataroot" in capsys.readouterr().err
+
+
+def test_predictions_in_both_layouts_of_occ3d(tiny_tree, tiny_bundle, tmp_path):
+    for layout in ("gts", "tokens"):
+        words = ["--out", str(tmp_path / layout), "--layout", layout, "--limit", "1"]
+        main(["predict", str(tiny_bundle), *data(tiny_tree), *words])
+    # As Occ3D lays out gts/<scene>/<token>/labels.npz, and as ray evaluators read <token>.npz.
+    with np.load(tmp_path / "gts" / "scene-b" / "scene-b-0" / "labels.npz") as file:
+        assert file.files == ["semantics"]
+        labels = file["semantics"]
+    with np.load(tmp_path / "tokens" / "scene-b-0.npz") as file:
+        assert file.files == ["arr_0"]
+        assert np.array_equal(file["arr_0"], labels)
+    assert (labels.shape, labels.dtype) == ((200, 200, 16), np.uint8)
+    assert labels.max() <= 17

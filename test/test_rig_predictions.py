@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of own cameras in, occupancy files out: the same labels as the predictor gives."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
+from gsocc_core.cli import main
+from gsocc_core.data.images import decode_image
+from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
+from gsocc_core.interchange.scene_npz import read_scene
+from gsocc_core.rigs.nuscenes_rig import read_nuscenes
+from gsocc_core.rigs.rig_file import CameraRig
+
+EXAMPLE = Path(__file__).parents[1] / "config" / "rigs" / "example_calibrated.yaml"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own(tiny_tree, tmp_path):
+    """A rig file and a folder per camera with the pictures of one scene, named by number."""
+    rig, _ = read_nuscenes(tiny_tree, "v1.0-tiny", "scene-a")
+    rig.save(tmp_path / "rig.yaml")
+    for name in rig.names:
+        files = sorted((tiny_tree / "samples" / name).glob("scene-a-*.jpg"))
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i, file in enumerate(files):
+            shutil.copy(file, tmp_path / "pictures" / name / f"{i:04d}.jpg")
+    return tmp_path, CameraRig.load(tmp_path / "rig.yaml")
+
+
+def predict(bundle, folder, *more):
+    words = ["--images", str(folder / "pictures"), "--rig", str(folder / "rig.yaml"), "--out", str(folder / "out")]
+    main(["predict", "--bundle", str(bundle), *words, "--device", "cpu", *more])
+    return folder / "out"
+
+
+def test_every_set_gets_the_labels_of_the_predictor(own, tiny_bundle):
+    folder, rig = own
+    (folder / "pictures" / "CAM_BACK" / "0001.jpg").unlink()
+    out = predict(tiny_bundle, folder, "--pictures", "true", "--gaussians", "true")
+    assert sorted(path.name for path in out.iterdir()) == ["0000", "0001", "0002"]
+    predictor = OccupancyPredictor.load(tiny_bundle, "cpu")
+    for name in ("0000", "0001"):
+        files = [folder / "pictures" / camera / f"{name}.jpg" for camera in rig.names]
+        images = [decode_image(file) if file.exists() else None for file in files]
+        predictor.reset()
+        expected = predictor.predict(images, rig.cameras)
+        with np.load(out / name / "labels.npz") as stored:
+            assert stored.files == ["semantics"]
+            assert stored["semantics"].dtype == np.uint8
+            assert stored["semantics"].shape == (200, 200, 16)
+            assert (stored["semantics"] == expected.grid.labels.numpy()).mean() > 0.999
+        scene = read_scene(out / name / "scene.npz")
+        torch.testing.assert_close(scene.gaussians.means, expected.scene.means, atol=1e-3, rtol=0)
+        assert scene.classes == OCC3D_NUSCENES.with_channels(range(1, 17))
+        assert torch.equal(read_gaussians_ply(out / name / "gaussians.ply").means, scene.gaussians.means)
+        with Image.open(out / name / "picture.png") as picture:
+            assert picture.width == 1200
+
+
+def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
+    rig = CameraRig.load(EXAMPLE)
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(EXAMPLE, tmp_path / "rig.yaml")
+    rng = np.random.default_rng(0)
+    for camera in rig.cameras[:3]:  # the right one is missing
+        small = Image.fromarray(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8))
+        small.resize((camera.width, camera.height)).save(tmp_path / "pictures" / f"{camera.name}.jpg")
+    out = predict(tiny_bundle, tmp_path, "--pictures", "true")
+    with np.load(out / "pictures" / "labels.npz") as stored:
+        assert stored["semantics"].shape == (200, 200, 16)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--images", "x"], "--dataroot, or --images with --rig, received images"),
+        (["--rig", "x"], "received rig"),
+        ([], "received neither"),
+        (["--dataroot", "x", "--images", "x", "--rig", "x"], "received dataroot and images and rig"),
+        (["--dataroot", "x", "--pictures", "true"], "writes Gaussians of a tree"),
+    ],
+)
+def test_the_input_is_one_of_two(words, expected, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "bundle", "--out", str(tmp_path / "out"), *words])
+    assert expected in capsys.readouterr().err
+
+
+def test_faults_come_before_the_model_and_leave_nothing(own, tmp_path, capsys):
+    folder, rig = own
+    wrong = folder / "pictures" / "CAM_BACK" / "0002.jpg"
+    good = wrong.read_bytes()
+    Image.new("RGB", (40, 45)).save(wrong)
+    with pytest.raises(SystemExit):
+        predict("nowhere", folder)
+    assert "0002.jpg: picture size: expected 80 x 45 pixels" in (error := capsys.readouterr().err)
+    assert "received 40 x 45" in error
+    wrong.write_bytes(b"no picture")
+    with pytest.raises(SystemExit):
+        predict("nowhere", folder)
+    assert "0002.jpg: content" in capsys.readouterr().err
+    wrong.write_bytes(good)
+    content = yaml.safe_load((folder / "rig.yaml").read_text())
+    content["cameras"]["CAM_BACK"]["T_ego_cam"][0][0] += 0.5
+    (folder / "rig.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(SystemExit):
+        predict("nowhere", folder)
+    assert (
+        "cameras.CAM_BACK.T_ego_cam: expected a rotation; `gsocc_core check-rig` says more" in capsys.readouterr().err
+    )
+    assert not (folder / "out").exists()
+    assert not list(folder.glob(".out*"))
