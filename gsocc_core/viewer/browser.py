@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
 import tempfile
@@ -59,8 +60,6 @@ class Browser:
 
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the whole page."""
-        import base64
-
         data = self._session.send("Page.captureScreenshot", {"format": "png"})["data"]
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
@@ -82,20 +81,18 @@ class Browser:
         """All text on the page."""
         return str(self._page.inner_text("body"))
 
-    def click(self, text: str) -> None:
-        """Click the control with a label."""
-        self._page.get_by_label(text, exact=True).first.click(force=True, timeout=60_000)
+    def toggle(self, label: str) -> None:
+        """Click the checkbox with a label."""
+        self._page.get_by_label(label, exact=True).first.click(force=True)
 
     def choose(self, label: str, option: str) -> None:
         """Choose from a drop-down list."""
-        self._page.get_by_role("textbox", name=label).or_(self._page.get_by_label(label)).first.click(force=True)
+        self._page.get_by_label(label, exact=True).first.click(force=True)
         self._page.get_by_role("option", name=option, exact=True).click(force=True)
 
-    def press(self, label: str, key: str) -> None:
-        """Press a key on a control; arrows move a slider."""
-        self._page.get_by_role("slider").first.press(key) if label == "frame" else self._page.get_by_label(label).press(
-            key
-        )
+    def step(self, key: str = "ArrowRight") -> None:
+        """Press a key on the frame slider, the first on the page."""
+        self._page.get_by_role("slider").first.press(key)
 
     def dismiss(self) -> None:
         """Close messages such as the one about rendering by the processor."""
@@ -123,23 +120,27 @@ def differing(a: np.ndarray, b: np.ndarray) -> float:
     return float((np.abs(a.astype(int) - b).max(-1) > _NOISE).mean())
 
 
-def of_hue(picture: np.ndarray, color: tuple[int, int, int]) -> float:
-    """Share of pixels, 0..1, that show a colour under whatever light: light scales a colour, it does not turn it.
+def of_hue(picture: np.ndarray, color: tuple[int, int, int], within_deg: float = 12.0) -> float:
+    """Share of pixels, 0..1, that show a colour in whatever light: light changes brightness and saturation, not hue.
 
     Args:
         picture: (H, W, 3) uint8.
         color: RGB, not grey.
+        within_deg: Largest difference of hue, degrees. Pixels that are almost grey show no colour.
 
     Example:
         >>> picture = np.full((1, 2, 3), 255, np.uint8)
-        >>> picture[0, 0] = 90, 0, 0
-        >>> of_hue(picture, (180, 0, 0))
-        0.5
+        >>> picture[0, 0] = 90, 20, 20
+        >>> of_hue(picture, (180, 0, 0)), of_hue(picture, (0, 0, 180))
+        (0.5, 0.0)
     """
-    pixels, wanted = picture.astype(float), np.asarray(color, float)
-    length = np.linalg.norm(pixels, axis=-1)
-    cosine = pixels @ wanted / np.maximum(length * np.linalg.norm(wanted), 1e-9)
-    return float(((cosine > 0.985) & (length > 40)).mean())
+    rgb = np.concatenate([picture.reshape(-1, 3), np.array([color])]).astype(float)
+    # Hue as an angle in the plane across the grey axis (Preucil 1953).
+    u, v = rgb[:, 0] - (rgb[:, 1] + rgb[:, 2]) / 2, (rgb[:, 1] - rgb[:, 2]) * np.sqrt(3) / 2
+    angle = np.arctan2(v, u)
+    turned = np.abs((angle[:-1] - angle[-1] + np.pi) % (2 * np.pi) - np.pi)
+    colored = np.hypot(u, v)[:-1] > 40
+    return float((colored & (turned < np.radians(within_deg))).mean())
 
 
 @contextmanager

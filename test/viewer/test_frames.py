@@ -26,8 +26,8 @@ def gaussians(velocities=None):
     features = torch.zeros(3, 16)
     features[[0, 1, 2], [3, 10, 3]] = 1.0
     quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(3, 1)
-    return Gaussians(torch.arange(9.0).view(3, 3), torch.ones(3, 3) * 2, quats, torch.tensor([0.9, 0.01, 0.5]), features,
-                     velocities)  # fmt: skip
+    means, opacities = torch.arange(9.0).view(3, 3), torch.tensor([0.9, 0.01, 0.5])
+    return Gaussians(means, torch.ones(3, 3) * 2, quats, opacities, features, velocities)
 
 
 def test_gaussians_are_labelled_by_their_channels():

@@ -31,7 +31,8 @@ def test_a_drive_without_a_model(tiny_tree):
     source = open_source(tiny_tree, "v1.0-tiny", scene="scene-b")
     assert (source.name, len(source)) == ("scene-b", 3)
     frame = source.frame(2)
-    assert frame.prediction is None and not frame.pending
+    assert frame.prediction is None
+    assert not frame.pending
     assert frame.truth.observed.any()
     assert set(frame.images) == {view.camera.name for view in frame.views}
     assert frame.images["CAM_FRONT"].shape == (45, 80, 3)
