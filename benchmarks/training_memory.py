@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
 """Count the memory of one training step at a configuration's full size, without a GPU.
 
 Runs the step on the CPU with random pictures and labels and adds up what PyTorch has to keep: weights, gradients,
-optimiser state, averaged weights, and every tensor that autograd saves between forward and backward (each storage once).
+optimiser state, averaged weights, and every tensor that autograd saves between forward and backward (each once).
 What CUDA adds on top (context, workspaces, the rasteriser's tile lists, fragmentation) is not in it.
 
     python benchmarks/training_memory.py config/train/nuscenes_gaussianflowocc.yaml --batch 1
@@ -67,9 +66,7 @@ def training_memory(config: str, batch: int = 1, cameras: int = 6) -> None:
         return value
 
     frames.map(count)
-    print(
-        f"{sum(p.numel() for p in method.parameters()) / 1e6:.1f} M parameters, batch {batch}, {seconds:.0f} s on the CPU"
-    )
+    print(f"{parameters / 4:.1f} M parameters, batch {batch}, {seconds:.0f} s on the CPU")
     rows = {
         "weights, gradients, two moments of AdamW, averaged weights": 5 * parameters,
         "pictures, cameras and labels": inputs,

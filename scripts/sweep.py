@@ -58,6 +58,8 @@ class Sweep:
         compare: Differences to report.
         metrics: Numbers to show per variant.
         runs: Folder of all runs.
+        start: Arguments that differ from the base in one more run, whose bundle all variants start from; None = they
+            start from random weights. Seeds then differ in what the variants add, and in the order of the data.
     """
 
     base: str
@@ -68,6 +70,7 @@ class Sweep:
     compare: tuple[Comparison, ...] = ()
     metrics: tuple[str, ...] = ("miou", "miou_15", "miou_dynamic", "iou", "rayiou")
     runs: str = "runs/sweep"
+    start: dict[str, Any] | None = None
 
 
 def main() -> int:
@@ -106,18 +109,25 @@ def score_file(sweep: Sweep, name: str, seed: int) -> Path:
     return Path(sweep.runs) / f"{name}_{seed}.json"
 
 
-def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
-    """One run, in processes of its own with one thread each."""
-    target = score_file(sweep, name, seed)
-    folder = target.with_suffix("")
-    changes = {"out": str(folder), "data.dataroot": sweep.train["out"], "run.seed": seed, "run.progress_bar": False}
-    words = [f"--{key}={yaml_word(value)}" for key, value in (changes | dict(sweep.variants[name] or {})).items()]
+def train(sweep: Sweep, name: str, changes: Mapping[str, Any], seed: int, threads: int = 1) -> Path:
+    """One training in a process of its own; returns its folder."""
+    folder = Path(sweep.runs) / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    log = folder.with_suffix(".log")
-    run(["train", sweep.base, "--resume=auto", *words], log)
+    fixed = {"out": str(folder), "data.dataroot": sweep.train["out"], "run.seed": seed, "run.progress_bar": False}
+    words = [f"--{key}={yaml_word(value)}" for key, value in (fixed | dict(changes)).items()]
+    run(["train", sweep.base, "--resume=auto", *words], Path(f"{folder}.log"), threads)
+    return folder
+
+
+def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
+    """One run of a variant, with one thread."""
+    changes = dict(sweep.variants[name] or {})
+    if sweep.start is not None:
+        changes["init"] = f"{sweep.runs}/start/bundle"
+    folder = train(sweep, f"{name}_{seed}", changes, seed)
     version = sweep.held_out.get("version", "v1.0-synthetic")
     place = ["--dataroot", str(sweep.held_out["out"]), "--version", version, "--split", "val"]
-    run(["evaluate", str(folder / "bundle"), *place, "--depth", "true", "--out", str(folder)], log)
+    run(["evaluate", str(folder / "bundle"), *place, "--depth", "true", "--out", str(folder)], Path(f"{folder}.log"))
 
 
 def yaml_word(value: Any) -> str:
@@ -125,9 +135,9 @@ def yaml_word(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def run(words: Sequence[str], log: Path | None) -> None:
+def run(words: Sequence[str], log: Path | None, threads: int = 1) -> None:
     """A gsocc_core command; its output goes to ``log``, and to the screen when it fails."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "gsocc_core", *words]
     if log is None:
         subprocess.run(command, check=True)  # noqa: S603 - our own program
