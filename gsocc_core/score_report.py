@@ -83,13 +83,15 @@ def markdown(scores: Sequence[Scores]) -> str:
             return "-"
         return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else "")
 
-    lines = ["| | frames | mIoU | mIoU-15 | dynamic | IoU | RayIoU | RayIoU-15 |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| | frames | mIoU | mIoU-15 | dynamic | IoU | RayIoU | RayIoU-15 | ms per frame |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for s in scores:
         get = s.intervals.get
         row = (cell(s.miou, get("miou")), cell(s.miou_15), cell(s.miou_dynamic), cell(s.iou, get("iou")))
-        lines.append(
-            f"| {s.name} | {s.frames} | {' | '.join(row)} | {cell(s.rayiou, get('rayiou'))} | {cell(s.rayiou_15)} |"
-        )
+        row += (cell(s.rayiou, get("rayiou")), cell(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
+        lines.append(f"| {s.name} | {s.frames} | {' | '.join(row)} |")
     lines += _velocity_table(scores) + _depth_table(scores)
     lines += ["", f"| class | {' | '.join(s.name for s in scores)} |", "|---" * (len(scores) + 1) + "|"]
     for name in scores[0].per_class:
