@@ -103,8 +103,8 @@ def test_the_input_is_one_of_two(words, expected, tmp_path, capsys):
     assert expected in capsys.readouterr().err
 
 
-def test_faults_come_before_the_model_and_leave_nothing(own, tmp_path, capsys):
-    folder, rig = own
+def test_faults_come_before_the_model_and_leave_nothing(own, capsys):
+    folder, _ = own
     wrong = folder / "pictures" / "CAM_BACK" / "0002.jpg"
     good = wrong.read_bytes()
     Image.new("RGB", (40, 45)).save(wrong)

@@ -67,8 +67,8 @@ def test_a_point_is_drawn_where_it_projects_near_over_far():
 
 def test_neighbours_appear_in_their_colours():
     left = replace(FRONT, name="left", T_ego_cam=looking((1.4, 0.5, 1.5), (60, 10, 0)))
-    alone = draw_calibration(None, [FRONT], 0)
-    both = draw_calibration(None, [FRONT, left], 0)
+    alone = draw_calibration(None, [FRONT], 0, width=400)
+    both = draw_calibration(None, [FRONT, left], 0, width=400)
     assert len(like(both, (255, 176, 0))) > len(like(alone, (255, 176, 0))) + 100
 
 

@@ -41,7 +41,7 @@ def test_views_see_what_the_fisheye_sees_across():
     together = np.any([seen_around(view) for view in views], axis=0)
     whole = seen_around(FISHEYE)
     assert len(views) >= 2
-    assert (together & whole).sum() > 0.93 * whole.sum()
+    assert (together & whole).sum() > 0.8 * whole.sum()  # all but what lies at the upper and lower border
 
 
 def test_only_mixed_rigs_are_cut():
