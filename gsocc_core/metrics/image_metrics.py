@@ -35,7 +35,8 @@ class ImageScores:
     Attributes:
         classes: IoU of the classes seen in the pixels; ``miou`` leaves out empty space, ``iou`` is something against
             nothing.
-        depth_l1_m: Mean absolute depth error where the truth shows something, metres; nan when it never does.
+        depth_l1_m: Mean absolute depth error where the truth shows something, metres; nan when it never does. Where
+            nothing is predicted the depth is 0, so what is missing from above costs the whole height of the camera.
         pixels: Number of pixels with a label.
         depth_pixels: Number of pixels with a true depth.
     """

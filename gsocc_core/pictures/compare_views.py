@@ -182,7 +182,7 @@ def _views_of_both(
 
 def _painted(views: VoxelViews, palette: np.ndarray, free: int) -> tuple[np.ndarray, np.ndarray]:
     """Class colours (V, H, W, 3), darker with distance, and from above (S, S, 3), darker with depth below the top."""
-    near = 1 / (1 + views.depth_m / _DIM_M)
+    near = np.where(views.labels == free, 1.0, 1 / (1 + views.depth_m / _DIM_M))
     high = np.where(views.above == free, 1.0, 1 - 0.4 * views.above_drop)
     painted = (palette[ids] * light[..., None] for ids, light in ((views.labels, near), (views.above, high)))
     cameras, above = (colors.astype(np.uint8) for colors in painted)
