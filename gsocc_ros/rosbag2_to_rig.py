@@ -114,7 +114,7 @@ def find_cameras(recording: AnyReader, bag: Path) -> list[RigCamera]:
         name = space.strip("/").split("/")[-1] or "camera"
         if name in {camera.name for camera in found}:
             name = space.strip("/").replace("/", "_")
-        found.append(RigCamera(name, topic, info, transport=transport, rectified="rect" in topic[len(space) :]))
+        found.append(RigCamera(name, topic, info, transport=transport, rectified=_rectified(topic[len(space) :])))
     if not found:
         raise DataError(bag, "cameras", "sensor_msgs/CameraInfo topics with pictures beside them", sorted(types))
     return found
@@ -126,8 +126,13 @@ def _picture_topic(types: Mapping[str, str], space: str) -> tuple[str, Transport
     near = [topic for topic in near if "depth" not in topic[len(space) :].lower()]
     if not near:
         return None
-    best = min(near, key=lambda t: (kinds[types[t]] != "compressed", "rect" in t[len(space) :], len(t), t))
+    best = min(near, key=lambda t: (kinds[types[t]] != "compressed", _rectified(t[len(space) :]), len(t), t))
     return best, kinds[types[best]]
+
+
+def _rectified(topic: str) -> bool:
+    """image_rect, image_rect_color and the like, as image_proc calls them."""
+    return any(part.startswith("rect") for part in topic.replace("/", "_").split("_"))
 
 
 def _named(bag: str, found: Sequence[RigCamera], name: str) -> RigCamera:

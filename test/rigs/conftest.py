@@ -6,9 +6,9 @@ import pytest
 import torch
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """One thread for all tests of this folder."""
+    """One thread for the tests of a file."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
