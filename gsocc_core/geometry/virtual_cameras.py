@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -80,12 +80,17 @@ def top_down_camera(
     Returns:
         One camera (V = 1), without batch dimensions.
 
+    Raises:
+        ShapeError: unknown model.
+
     Example:
         >>> grid = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0)
         >>> uv, depth, valid = top_down_camera(grid, 16, 8).project(torch.tensor([[4.0, 0.0, 2.0]]))
         >>> uv.flatten().tolist(), depth.item()  # the middle of the front edge is at the top
         ([8.0, 0.0], 8.0)
     """
+    if model not in get_args(TopDownModel):
+        raise ShapeError("top_down_camera", "model", f"one of {get_args(TopDownModel)}", model)
     length_x, length_y = grid.upper[0] - grid.lower[0], grid.upper[1] - grid.lower[1]
     T_grid_cam = torch.eye(4, dtype=torch.float64)
     T_grid_cam[:3, :3] = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])

@@ -178,6 +178,9 @@ class GaussRenderLoss(nn.Module):
         check_choice(_WHERE, "class_rule", class_rule, ClassRule)
         check_choice(_WHERE, "strategy", strategy, CameraStrategy)
         check_choice(_WHERE, "distance", distance, ClassDistance)
+        check_choice(_WHERE, "depth", depth, DepthMode)
+        if top_down is not None:
+            check_choice(_WHERE, "top_down", top_down, TopDownModel)
         if max_gaussians is not None and max_gaussians < 1:
             raise ConfigError(_WHERE, "max_gaussians", "at least 1, or None", max_gaussians)
         if render_width is not None and render_width < 1:

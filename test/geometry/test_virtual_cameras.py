@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual cameras: what they see of a grid, and what is left of a real lens."""
 
+import numpy as np
 import pytest
 import torch
 
-from gsocc_core import Cameras, VoxelGrid
+from gsocc_core import Camera, Cameras, VoxelGrid
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.rigid import rigid_from_quat, transform_points
-from gsocc_core.geometry.virtual_cameras import ideal_pinholes, top_down_camera
+from gsocc_core.geometry.virtual_cameras import ideal_pinholes, top_down_camera, virtual_rig
 
 T_EGO_GRID = tuple(map(tuple, rigid_from_quat([0.7, 0.1, 0.0, 0.7], [1.0, -2.0, 0.5])))
 GRIDS = {
@@ -52,3 +53,18 @@ def test_fisheye_becomes_a_camera_of_90_degrees():
     assert uv[0, :, 0].tolist() == [32, 0]
     with pytest.raises(ShapeError, match="pinhole or fisheye"):
         ideal_pinholes(top_down_camera(GRIDS["ego"], 4, 4, "orthographic"))
+    with pytest.raises(ShapeError, match="perspective"):
+        top_down_camera(GRIDS["ego"], 4, 4, "bev")  # type: ignore[arg-type]
+
+
+def test_a_virtual_rig_gives_real_cameras_one_size():
+    T = np.eye(4)
+    T[0, 3] = 2.0
+    wide = Camera("wide", np.array([[30.0, 0, 16], [0, 30, 9], [0, 0, 1]]), T, 64, 36)
+    tall = Camera("tall", np.array([[20.0, 0, 10], [0, 20, 20], [0, 0, 1]]), T, 20, 40, "fisheye", (0.1,), T)
+    rig = virtual_rig([wide, tall], 32)
+    assert (rig.width, rig.height, rig.model) == (32, 18, "pinhole")
+    assert rig.intrinsics[0].tolist() == [[15, 0, 8], [0, 15, 4.5], [0, 0, 1]]
+    assert rig.T_ref_cam[:, 0, 3].tolist() == [2, 4]
+    with pytest.raises(ShapeError, match="at least one"):
+        virtual_rig([], 32)

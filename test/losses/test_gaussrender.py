@@ -321,6 +321,7 @@ def test_bad_input_is_named():
         make(feature_dim=8, opacity_rule="learned")(logits, logits, labels, GRID, rig(), EMPTY)
     for name, value in (
         ("opacity_rule", "hard"), ("class_rule", "none"), ("strategy", "around"), ("distance", "l2"),
+        ("depth", "median"), ("top_down", "bev"),
         ("min_opacity", 1.0), ("max_gaussians", 0), ("render_width", 0),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=name):
