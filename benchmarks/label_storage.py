@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes of stored labels, and what storing changes in what a training reads, on the true labels of synthetic drives.
 
-Run: ``gsocc_core synthesize drives --scenes 2 --seed 5 --duration_s 2 --sweeps false --labels false`` (1600 x 900), then
+Run: ``gsocc_core synthesize drives --scenes 2 --seed 5 --duration_s 2 --sweeps false --labels false``, 1600 x 900, then
 ``python benchmarks/label_storage.py drives``
 """
 
@@ -61,7 +61,9 @@ def main(tree: Path, height: int = 256, width: int = 704) -> None:
         for path in sorted((tree / folder).glob("*/*.npy")):
             labels = np.load(path).astype(np.float32 if kind == "depth" else np.uint8)
             rows, columns = labels.shape[1:]
-            cameras = {n: Camera(n, np.diag([columns * 0.8, columns * 0.8, 1]), np.eye(4), columns, rows) for n in order}
+            cameras = {
+                n: Camera(n, np.diag([columns * 0.8, columns * 0.8, 1]), np.eye(4), columns, rows) for n in order
+            }
             chosen = list(cameras.values())
             truth = sample_view_labels(path, order, chosen, width, height, kind).astype(np.float32)
             for name, stored, max_error in variants(kind, labels):
@@ -77,7 +79,10 @@ def main(tree: Path, height: int = 256, width: int = 704) -> None:
             mean, published = float(np.mean(values)), PUBLISHED_GB[kind]
             total = mean * KEY_FRAMES / 1e9
             changed = f"{np.mean(errors[name]):.2f} % {'off' if kind == 'depth' else 'of the pixels differ'}"
-            print(f"| {kind} | {name} | {mean / 1e6:.3f} | {total:.1f} | {published} | {published / total:.0f} | {changed} |")
+            print(
+                f"| {kind} | {name} | {mean / 1e6:.3f} | {total:.1f} | {published} | {published / total:.0f} "
+                f"| {changed} |"
+            )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class GroundingDino:
         text_threshold: Lowest score of the phrase that names a box.
     """
 
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "size": {"shortest_edge": 800, "longest_edge": 1333}, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD,
     }  # fmt: skip
 
@@ -76,7 +76,9 @@ class GroundingDino:
         if "height" in size:
             height, width = size["height"], size["width"]
         else:
-            height, width = edge_size(*pictures.shape[-2:], size["shortest_edge"], size["longest_edge"])
+            height, width = edge_size(
+                pictures.shape[-2], pictures.shape[-1], size["shortest_edge"], size["longest_edge"]
+            )
         return normalise(shrink(pictures, height, width, "bilinear"), options["image_mean"], options["image_std"])
 
     def __call__(self, pictures: Tensor, captions: Sequence[Caption]) -> list[Boxes]:
@@ -119,7 +121,8 @@ class _OncePerPicture(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        self.forget()
+        self.pixels: Tensor | None = None
+        self.maps: list[Any] = []
 
     def forward(self, pixel_values: Tensor, pixel_mask: Tensor) -> list[Any]:
         if self.pixels is not pixel_values:
@@ -128,8 +131,7 @@ class _OncePerPicture(nn.Module):
 
     def forget(self) -> None:
         """Let go of the pictures."""
-        self.pixels: Tensor | None = None
-        self.maps: list[Any] = []
+        self.pixels, self.maps = None, []
 
 
 def load_detector(source: str, device: torch.device, box_threshold: float, text_threshold: float) -> GroundingDino:

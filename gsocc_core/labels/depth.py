@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -33,11 +33,13 @@ class DepthLabeller:
     Args:
         model: The network.
         options: Its preprocessing; keys as in transformers' ``preprocessor_config.json``.
-        focal_px: Focal length, in pixels of the network's input, of the pictures that the network learned from. Depth is
-            multiplied by each picture's own over it (Yin et al. 2023, Metric3D, section 3.1); None = depth as it comes.
+        focal_px: Focal length, in pixels of the network's input, of the pictures that the network learned from. Depth
+            is multiplied by each picture's own over it (Yin et al. 2023, Metric3D, section 3.1); None = depth as it
+            comes.
     """
 
     kind: Kind = "depth"
+    defaults: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, model: Any, options: dict[str, Any], focal_px: float | None = None) -> None:
         self.model, self.options, self.focal_px = model, options, focal_px
@@ -73,7 +75,7 @@ class DepthLabeller:
 class DepthAnything(DepthLabeller):
     """Depth Anything V2 (Yang et al. 2024), the metric models."""
 
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "size": {"height": 518, "width": 518}, "keep_aspect_ratio": True, "ensure_multiple_of": 14,
         "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD,
     }  # fmt: skip
@@ -95,7 +97,7 @@ class DepthAnything(DepthLabeller):
 class ZoeDepth(DepthLabeller):
     """ZoeDepth (Bhat et al. 2023): pictures are padded by reflection before they are resized."""
 
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "size": {"height": 384, "width": 512}, "keep_aspect_ratio": True, "ensure_multiple_of": 32,
         "image_mean": _HALF, "image_std": _HALF, "do_pad": True,
     }  # fmt: skip
@@ -132,7 +134,11 @@ class DepthPro(DepthLabeller):
     The focal length is the camera's own; the network's guess of it is not computed.
     """
 
-    defaults = {"size": {"height": 1536, "width": 1536}, "image_mean": _HALF, "image_std": _HALF}
+    defaults: ClassVar[dict[str, Any]] = {
+        "size": {"height": 1536, "width": 1536},
+        "image_mean": _HALF,
+        "image_std": _HALF,
+    }
 
     def prepare(self, pictures: Tensor) -> Tensor:
         """A square, whatever the picture's shape, without averaging."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class Segmenter:
         boxes_at_once: Masks in memory at a time.
     """
 
-    defaults = {"image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
+    defaults: ClassVar[dict[str, Any]] = {"image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
 
     def __init__(self, model: Any, options: dict[str, Any], keep_aspect: bool, boxes_at_once: int = 64) -> None:
         self.model, self.options, self.keep_aspect, self.boxes_at_once = model, options, keep_aspect, boxes_at_once

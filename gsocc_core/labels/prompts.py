@@ -59,7 +59,7 @@ def read_prompts(path: str | Path, classes: ClassTable) -> tuple[Prompt, ...]:
     Raises:
         ConfigError: the file is missing, a name is unknown, or a phrase is empty, has a full stop or comes twice.
     """
-    ids = {NONE: 0, **{name: i for i, name in enumerate(classes.names) if 0 < i and i != classes.free_id}}
+    ids = {NONE: 0, **{name: i for i, name in enumerate(classes.names) if i > 0 and i != classes.free_id}}
     result: dict[str, Prompt] = {}
     for name, phrases in read_yaml(path, "class name: [phrase, ...]").items():
         if name not in ids:

@@ -19,8 +19,8 @@ from gsocc_core.data.view_label_files import MAX_ERROR
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 from gsocc_core.labels.folder import LabelFolder
-from gsocc_core.labels.preview import write_preview
 from gsocc_core.labels.pretrained import choose_device
+from gsocc_core.labels.preview import write_preview
 from gsocc_core.labels.prompts import Mode, make_captions, read_prompts
 from gsocc_core.labels.shards import Shard, choose_shard
 from gsocc_core.labels.stream import Labeller, Precision, StreamOptions, label_key_frames
@@ -172,7 +172,7 @@ def _label(
             write_preview(path / "preview.jpg", frame, labels, labeller.kind)
 
     with tqdm(
-        total=len(mine), initial=len(mine) - len(todo), desc=f"label {name.split('_')[0]}", unit="key frame",
+        total=len(mine), initial=len(mine) - len(todo), desc=f"label {labeller.kind}", unit="key frame",
         position=shard.local_index,
     ) as bar:  # fmt: skip
         label_key_frames(labeller, todo, write, options, bar.update)

@@ -124,9 +124,7 @@ def test_sam2_stretches_pictures_to_a_square(models):
     sam, picture = load_segmenter(str(models["sam2"]), CPU), pictures(2)
     corners = torch.tensor([[0.1, 0.2, 0.6, 0.9], [0.5, 0.0, 1.0, 0.5]])
     assert sam.prepare(picture).shape == (2, 3, 64, 64)
-    output = sam.model(
-        pixel_values=sam.prepare(picture)[1:], input_boxes=(corners * 64)[None], multimask_output=False
-    )
+    output = sam.model(pixel_values=sam.prepare(picture)[1:], input_boxes=(corners * 64)[None], multimask_output=False)
     expected = functional.interpolate(output.pred_masks[0], (22, 40), mode="bilinear")[:, 0] > 0
     assert torch.equal(sam.masks(sam.embed(picture)[1], corners, (45, 80), (22, 40)), expected)
 
@@ -171,7 +169,9 @@ def test_one_picture_with_boxes_and_one_without(detector, segmenter, captions):
 
 
 def test_a_detector_is_not_taken_for_a_segmenter(models):
-    with pytest.raises(ConfigError, match=r"--segmenter: expected .*type sam, sam2, sam2_video.*of type grounding-dino"):
+    with pytest.raises(
+        ConfigError, match=r"--segmenter: expected .*type sam, sam2, sam2_video.*of type grounding-dino"
+    ):
         load_segmenter(str(models["detector"]), CPU)
     with pytest.raises(ConfigError, match="--detector: expected .*grounding-dino.*of type sam"):
         load_detector(str(models["sam"]), CPU, 0.2, 0.2)

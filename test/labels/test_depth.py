@@ -13,14 +13,16 @@ from gsocc_core.geometry.cameras import Camera
 from gsocc_core.labels.depth import load_depth
 from gsocc_core.labels.pretrained import load_model, model_type
 
-from .conftest import make_depth_anything  # noqa: TID252 - tests are no package, the builders live beside them
+from .conftest import make_depth_anything
 
 CPU = torch.device("cpu")
 KINDS = ("depth_anything", "zoedepth", "depth_pro")
 
 
 def camera(focal_px=60.0, width=80, height=45):
-    return Camera("a", np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]]), np.eye(4), width, height)
+    return Camera(
+        "a", np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]]), np.eye(4), width, height
+    )
 
 
 def pictures(count=2, height=45, width=80, seed=0):
