@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels beside Occ3D's: nuScenes-lidarseg and -panoptic for points, SurroundOcc for voxels."""
+"""Labels of points: nuScenes-lidarseg and -panoptic."""
 
 from __future__ import annotations
 
@@ -10,51 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gsocc_core import OCC3D_NUSCENES, ClassTable, VoxelGrid
+from gsocc_core import ClassTable
 from gsocc_core.errors import DataError
 
-#: SurroundOcc's classes: 0 = free, then Occ3D's without "others".
-SURROUNDOCC_NUSCENES = ClassTable(
-    names=("free", *OCC3D_NUSCENES.names[1:17]),
-    colors=(OCC3D_NUSCENES.colors[17], *OCC3D_NUSCENES.colors[1:17]),
-    free_id=0,
-    dynamic_ids=tuple(i for i in OCC3D_NUSCENES.dynamic_ids if 1 <= i <= 16),
-)
-#: SurroundOcc's voxels, in LIDAR_TOP's frame.
-SURROUNDOCC_GRID = VoxelGrid((-50.0, -50.0, -5.0), (50.0, 50.0, 3.0), 0.5)
-#: Class of SurroundOcc's files that stands for noise.
-_NOISE = 0
 #: What nuScenes-panoptic multiplies a point's class with before it adds the instance.
 _PANOPTIC_STEP = 1000
-
-
-def read_surroundocc(path: Path) -> np.ndarray:
-    """Read a SurroundOcc label file: a sparse (N, 4) array of x, y, z index and class.
-
-    Args:
-        path: A ``.npy`` file.
-
-    Returns:
-        (200, 200, 16) uint8 labels of :data:`SURROUNDOCC_NUSCENES` on :data:`SURROUNDOCC_GRID`: voxels that the file
-        does not list are free, those of its class 0 (noise) are ignored.
-
-    Raises:
-        DataError: the file is damaged, or an index or class is out of range.
-    """
-    try:
-        cells = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(path, "content", "a .npy file", error) from error
-    if cells.ndim != 2 or cells.shape[1] != 4 or not np.issubdtype(cells.dtype, np.number):
-        raise DataError(path, "shape", "(N, 4): x, y, z index and class", (cells.shape, str(cells.dtype)))
-    upper = (*SURROUNDOCC_GRID.shape, len(SURROUNDOCC_NUSCENES.names))
-    if ((cells < 0) | (cells >= upper) | (cells != np.floor(cells))).any():
-        raise DataError(path, "values", f"whole numbers below {upper}", (cells.min(0).tolist(), cells.max(0).tolist()))
-    index = cells.astype(np.int64)
-    labels = np.full(SURROUNDOCC_GRID.shape, SURROUNDOCC_NUSCENES.free_id, np.uint8)
-    kinds = np.where(index[:, 3] == _NOISE, SURROUNDOCC_NUSCENES.ignore_id, index[:, 3])
-    labels[index[:, 0], index[:, 1], index[:, 2]] = kinds
-    return labels
 
 
 def read_point_labels(path: Path) -> np.ndarray:

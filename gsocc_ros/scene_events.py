@@ -18,19 +18,13 @@ from rosbags.interfaces import Qos
 
 from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES, label_file, read_surroundocc
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros import messages, sensor_messages
 from gsocc_ros.annotation_messages import BoxRecord, box_markers, odometry, velocities
 from gsocc_ros.bag_files import qos_profile
 from gsocc_ros.can_messages import CAN_TOPICS, CanBus, can_message, can_stamp_ns, read_can_bus
-from gsocc_ros.label_messages import (
-    SURROUNDOCC_GRID,
-    SURROUNDOCC_NUSCENES,
-    lidarseg_classes,
-    read_point_labels,
-    read_surroundocc,
-    with_labels,
-)
+from gsocc_ros.label_messages import lidarseg_classes, read_point_labels, with_labels
 from gsocc_ros.map_messages import read_mask, road_map
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.outputs import GROUND_TRUTH_TOPIC
@@ -376,7 +370,7 @@ class SceneEvents:
             path = folder / self.drive["name"] / sample["token"] / "labels.npz"
             if topic == SURROUNDOCC_TOPIC:
                 lidar = self._get("sample_data", self._lidar(sample))
-                path = folder / "samples" / f"{Path(lidar['filename']).name}.npy"
+                path = label_file(folder, lidar["filename"])
             if path.is_file():
                 yield path, int(self._get("sample_data", self._lidar(sample))["timestamp"]) * 1000
 

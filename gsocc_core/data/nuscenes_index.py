@@ -1,90 +1,30 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads nuScenes tables once, through nuscenes-devkit, into light records that loaders can carry to other processes."""
+"""Reads nuScenes tables once, through nuscenes-devkit, into records of key frames."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gsocc_core.data.args import SURROUND_CAMERAS
 from gsocc_core.data.boxes import read_boxes
+from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.errors import ConfigError, DataError
-from gsocc_core.geometry.boxes import Boxes
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.rigid import rigid_from_quat
 
-#: nuScenes' surround cameras in GaussianFlowOcc's order.
-SURROUND_CAMERAS = (
-    "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
-)  # fmt: skip
+__all__ = ["SURROUND_CAMERAS", "CameraShot", "KeyFrame", "choose_scenes", "open_nuscenes", "read_key_frames"]
 
 TABLES = (
     "attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample", "sample_annotation",
     "sample_data", "scene", "sensor", "visibility",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class CameraShot:
-    """One picture of a key frame.
-
-    Attributes:
-        path: The JPEG.
-        stamp_ns: Trigger time.
-        camera: Calibration at the picture's full size, without ego motion.
-        T_world_ego: (4, 4) float64 ego pose at the trigger time.
-    """
-
-    path: Path
-    stamp_ns: int
-    camera: Camera
-    T_world_ego: np.ndarray
-
-
-@dataclass(frozen=True)
-class KeyFrame:
-    """One sample of the data set.
-
-    Attributes:
-        token: Sample token.
-        scene_name: Its scene.
-        index: Position in the scene.
-        stamp_ns: LIDAR_TOP's stamp, the reference time.
-        T_world_ego: (4, 4) float64 ego pose at the reference time.
-        T_ego_lidar: (4, 4) float64 LiDAR calibration.
-        lidar_path: The key frame's point cloud.
-        shots: One per camera, in the order asked for.
-        boxes: Annotated boxes, if asked for.
-    """
-
-    token: str
-    scene_name: str
-    index: int
-    stamp_ns: int
-    T_world_ego: np.ndarray
-    T_ego_lidar: np.ndarray
-    lidar_path: Path
-    shots: tuple[CameraShot, ...]
-    boxes: Boxes | None = None
-
-    @property
-    def T_ego_world(self) -> np.ndarray:
-        """(4, 4) float64 inverse of ``T_world_ego``."""
-        # LAPACK would cost a loader more than all its other arithmetic.
-        T = np.eye(4)
-        T[:3, :3] = self.T_world_ego[:3, :3].T
-        T[:3, 3] = -T[:3, :3] @ self.T_world_ego[:3, 3]
-        return T
-
-    @property
-    def T_world_lidar(self) -> np.ndarray:
-        """(4, 4) float64 pose of the LiDAR in the world at the reference time."""
-        return self.T_world_ego @ self.T_ego_lidar
 
 
 def open_nuscenes(dataroot: str | Path, version: str) -> Any:

@@ -5,33 +5,18 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import DataError
 
 GRID_SHAPE = (200, 200, 16)
 
 
-@dataclass(frozen=True)
-class Occ3DLabels:
-    """Labels of one key frame on :meth:`VoxelGrid.occ3d`, in the ego frame at LIDAR_TOP's stamp.
-
-    Attributes:
-        semantics: (200, 200, 16) uint8, 17 = free.
-        mask_camera: (200, 200, 16) bool: seen by the key frame's cameras.
-        mask_lidar: (200, 200, 16) bool: seen by the key frame's LiDAR.
-    """
-
-    semantics: np.ndarray
-    mask_camera: np.ndarray
-    mask_lidar: np.ndarray
-
-
-def read_occ3d(path: str | Path) -> Occ3DLabels:
-    """Read one label file.
+def read_occ3d(path: str | Path) -> VoxelLabels:
+    """Read one label file: (200, 200, 16) on :meth:`VoxelGrid.occ3d`, in the ego frame at LIDAR_TOP's stamp.
 
     Raises:
         DataError: the file is missing, damaged, or holds other arrays or shapes.
@@ -49,4 +34,4 @@ def read_occ3d(path: str | Path) -> Occ3DLabels:
         if value.shape != GRID_SHAPE:
             raise DataError(path, key, GRID_SHAPE, value.shape)
     semantics = arrays["semantics"].astype(np.uint8, copy=False)
-    return Occ3DLabels(semantics, arrays["mask_camera"].astype(bool), arrays["mask_lidar"].astype(bool))
+    return VoxelLabels(semantics, arrays["mask_camera"].astype(bool), arrays["mask_lidar"].astype(bool))

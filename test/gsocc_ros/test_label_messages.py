@@ -11,10 +11,11 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.color_map import get_colormap
 from nuscenes.utils.data_classes import LidarSegPointCloud
 
+from gsocc_core.data.surroundocc import SURROUNDOCC_NUSCENES, read_surroundocc
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros import messages
 from gsocc_ros.bag_files import open_bag
-from gsocc_ros.label_messages import SURROUNDOCC_NUSCENES, read_point_labels, read_surroundocc
+from gsocc_ros.label_messages import read_point_labels
 from gsocc_ros.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
 
 VERSION, SCENE = "v1.0-labels", "scene-0001"

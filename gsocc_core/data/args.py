@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What to load: the arguments that all data sets share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: Data sets out of a fixed list; :mod:`gsocc_core.data.build` says where each lives.
+DatasetName = Literal["occ3d", "surroundocc", "kitti360"]
+
+#: nuScenes' surround cameras in GaussianFlowOcc's order.
+SURROUND_CAMERAS = (
+    "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
+)  # fmt: skip
+
+#: What takes the place of a default of :class:`DataArgs` that makes no sense for a data set.
+_OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "kitti360": {
+        "version": "SSCBench-KITTI360", "cameras": ("image_00",), "depth_dir": None, "semantics_dir": None,
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DataArgs:
+    """What to load from a data set.
+
+    Attributes:
+        dataroot: Folder with the data set: tables, pictures, label folders.
+        version: Name of the tables' folder of a nuScenes tree, for instance v1.0-trainval.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names, in this order; for kitti360 image_00, image_01 or both, by default image_00.
+        occ3d_dir: Folder of Occ3D labels; None = no voxel labels.
+        depth_dir: Folder of depth labels per picture; None = none, which is kitti360's default.
+        semantics_dir: Folder of class labels per picture, ids of the data set's class table; None = none, which is
+            kitti360's default.
+        view_size: (height, width) of the supervised views, pixels.
+        views: Key frames that supervise a sample: the present and views - 1 drawn from ``view_offsets``.
+        view_offsets: Candidates, in key frames from the present.
+        max_view_depth_m: View labels beyond are ignored.
+        history: Earlier key frames whose pictures come along as moments 1 ... history.
+        photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
+        boxes: Read the annotated boxes into the records of key frames, to score velocities; kitti360 has none.
+        dataset: Which data set, its grid and its classes: occ3d, surroundocc or kitti360.
+        surroundocc_dir: Folder of SurroundOcc labels with ``samples/*.npy``, below ``dataroot`` or absolute; None = no
+            voxel labels.
+        sscbench_dir: Folder of SSCBench-KITTI360 labels, below ``dataroot`` or absolute: ``preprocess/labels``
+            (``<drive>/<frame>_1_1.npy``), or ``data_2d_raw`` to read the raw ``voxels/<frame>.label`` files; None = no
+            voxel labels.
+        fraction: Part of the key frames that are items, chosen evenly at random and the same on every machine;
+            0.2 = the small mode of ablations. Neighbours and history still come from all frames.
+        fraction_seed: Chooses them.
+    """
+
+    dataroot: str
+    version: str = "v1.0-trainval"
+    split: str | None = None
+    scenes: tuple[str, ...] | None = None
+    cameras: tuple[str, ...] = SURROUND_CAMERAS
+    occ3d_dir: str | None = "gts"
+    depth_dir: str | None = "metric_3d_nusc"
+    semantics_dir: str | None = "grounded_sam_nusc"
+    view_size: tuple[int, int] = (256, 704)
+    views: int = 7
+    view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
+    max_view_depth_m: float = 40.0
+    history: int = 0
+    photometric: float = 0.0
+    boxes: bool = False
+    dataset: DatasetName = "occ3d"
+    surroundocc_dir: str | None = "nuscenes_occ"
+    sscbench_dir: str | None = "preprocess/labels"
+    fraction: float = 1.0
+    fraction_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key, value in _OWN_DEFAULTS.get(self.dataset, {}).items():
+            if getattr(self, key) == DataArgs.__dataclass_fields__[key].default:
+                object.__setattr__(self, key, value)

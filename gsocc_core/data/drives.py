@@ -1,0 +1,306 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Drives as frame sets: everything that data sets have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.images import decode_image, fit_camera, fit_image
+from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.data.photometric import jitter
+from gsocc_core.data.subset import choose_fraction
+from gsocc_core.data.view_label_files import label_path
+from gsocc_core.data.view_labels import camera_order, sample_view_labels
+from gsocc_core.data.voxel_labels import VoxelLabels
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.cameras import Camera, Cameras
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.metrics.confusion import MaskPolicy
+
+_Self = TypeVar("_Self", bound="DriveDataset")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a data set's benchmark fixes.
+
+    Attributes:
+        title: Name for people.
+        classes: Meaning of the labels.
+        grid: Where the labels lie.
+        mask: Voxels that its scores count.
+        rays: RayIoU belongs to its scores.
+        ground: Class of the road and its height in the grid's frame, metres.
+        labels_field: Member of :class:`DataArgs` that names the folder of its voxel labels.
+        lidar_clouds: Key frames come with point clouds in nuScenes' format.
+    """
+
+    title: str
+    classes: ClassTable
+    grid: VoxelGrid
+    mask: MaskPolicy
+    rays: bool
+    ground: tuple[str, float]
+    labels_field: str
+    lidar_clouds: bool = True
+
+
+class DriveDataset(Dataset[FrameSet], ABC):
+    """One frame set (B = 1, T = 1 + history) per key frame.
+
+    Item access takes an index, or (index, seed): the seed draws the neighbouring views and the change of light, else
+    the nearest neighbours are taken and the pictures are left as they are.
+
+    Args:
+        args: What to load.
+        image_size: (height, width) of the network's pictures, pixels.
+
+    Raises:
+        ConfigError: a number in ``args`` makes no sense.
+        DataError: files are missing or damaged.
+    """
+
+    #: What the data set's benchmark fixes.
+    protocol: ClassVar[Protocol]
+
+    def __init__(self, args: DataArgs, image_size: tuple[int, int]) -> None:
+        _check(args)
+        self.root, self.image_size = Path(args.dataroot), tuple(image_size)
+        self.args = self._with_existing_labels(args)
+        self.scenes = self._read_scenes(args)
+        items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
+        names = ["/".join((self.scenes[s][k].scene_name, self.scenes[s][k].token)) for s, k in items]
+        chosen = choose_fraction(names, args.fraction, args.fraction_seed)
+        self.items = [item for item, name in zip(items, names) if name in chosen]
+        folders = (self.args.depth_dir, self.args.semantics_dir)
+        self.orders = {folder: camera_order(self.root / folder) for folder in folders if folder is not None}
+
+    @abstractmethod
+    def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:
+        """Key frames per scene, in time order."""
+
+    @abstractmethod
+    def _read_voxels(self, folder: Path, frame: KeyFrame) -> VoxelLabels:
+        """Voxel labels of one key frame."""
+
+    @property
+    def labels_dir(self) -> Path | None:
+        """Folder of the voxel labels; None = there are none to read."""
+        folder = getattr(self.args, self.protocol.labels_field)
+        return None if folder is None else self.root / folder
+
+    def voxel_labels(self, index: int) -> VoxelLabels:
+        """Voxel labels of one item.
+
+        Raises:
+            DataError: there are none, or the file is missing or damaged.
+        """
+        if self.labels_dir is None:
+            expected = "a folder with voxel labels (a test split has none)"
+            raise DataError(self.root, self.protocol.labels_field, expected, "none")
+        return self._read_voxels(self.labels_dir, self.key_frame(index))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def of_scenes(self: _Self, names: Sequence[str]) -> _Self:
+        """The part that holds some scenes, without reading the tables again.
+
+        Raises:
+            DataError: a name is not among this part's scenes.
+        """
+        known = [frames[0].scene_name for frames in self.scenes]
+        if missing := [name for name in names if name not in known]:
+            raise DataError(self.root, f"scene {missing[0]}", f"one of {known[:5]}...", "no such scene")
+        part = copy.copy(self)
+        kept = [s for s, name in enumerate(known) if name in set(names)]
+        part.scenes = [self.scenes[s] for s in kept]
+        part.items = [(kept.index(s), k) for s, k in self.items if s in kept]
+        return part
+
+    def key_frame(self, index: int) -> KeyFrame:
+        """The record of one item."""
+        scene, position = self.items[index]
+        return self.scenes[scene][position]
+
+    def __getitem__(self, item: int | tuple[int, int]) -> FrameSet:
+        index, seed = item if isinstance(item, tuple) else (item, None)
+        scene, position = self.items[index]
+        frames = self.scenes[scene]
+        present = frames[position]
+        # Before the scene's beginning there is nothing: the present's cameras stand in, marked as invalid.
+        known = [position - t >= 0 for t in range(self.args.history + 1)]
+        moments = [frames[position - t] if there else present for t, there in enumerate(known)]
+        loaded = [self._pictures(present, moment, seed) for moment, there in zip(moments, known) if there]
+        images = np.zeros((len(moments), *loaded[0][0].shape), np.uint8)
+        images[: len(loaded)] = [pictures for pictures, _ in loaded]
+        views = len(self.args.cameras)
+        cameras = [cameras for _, cameras in loaded] + [loaded[0][1]] * (len(moments) - len(loaded))
+        T_ref_ego = np.stack([present.T_ego_world @ moment.T_world_ego for moment in moments])
+        return FrameSet(
+            images=torch.from_numpy(images).permute(0, 1, 4, 2, 3)[None],
+            cameras=Cameras.stack([c for moment in cameras for c in moment]).map(
+                lambda t: t.view(1, len(moments), views, *t.shape[1:])
+            ),
+            camera_names=tuple(self.args.cameras),
+            camera_stamps_ns=torch.tensor([[[shot.stamp_ns for shot in moment.shots] for moment in moments]]),
+            reference_stamp_ns=torch.tensor([[moment.stamp_ns for moment in moments]]),
+            T_ref_ego=torch.from_numpy(T_ref_ego).float()[None],
+            valid=torch.tensor(known)[None, :, None].repeat(1, 1, views),
+            pose_valid=torch.tensor(known)[None],
+            targets=self._targets(scene, position, seed),
+            sample_tokens=(present.token,),
+            scene_names=(present.scene_name,),
+            T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
+        )
+
+    def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
+        """(V, H, W, 3) pictures of one key frame and their cameras."""
+        height, width = self.image_size
+        pictures, cameras = [], []
+        for shot in moment.shots:
+            small = decode_image(shot.path, min_width=width, min_height=height)
+            full = camera_at(present, shot.camera, shot.T_world_ego)
+            picture, camera = fit_image(small, full, width, height, where=str(shot.path))
+            pictures.append(picture)
+            cameras.append(camera)
+        stacked = np.stack(pictures)
+        if seed is not None and self.args.photometric:
+            stacked = jitter(stacked, seed, self.args.photometric)
+        return stacked, cameras
+
+    def _targets(self, scene: int, position: int, seed: int | None) -> Targets | None:
+        args, present = self.args, self.scenes[scene][position]
+        voxels: dict[str, Any] = {}
+        if self.labels_dir is not None:
+            found = self._read_voxels(self.labels_dir, present)
+            parts = (found.semantics, found.mask_camera, found.mask_lidar)
+            voxels = {k: torch.from_numpy(v)[None] for k, v in zip(("labels", "mask_camera", "mask_lidar"), parts)}
+        if args.depth_dir is None and args.semantics_dir is None:
+            return Targets(**voxels) if voxels else None
+        return Targets(**voxels, **self._views(scene, position, seed))
+
+    def _views(self, scene: int, position: int, seed: int | None) -> dict[str, Any]:
+        """Labels of the present and neighbouring key frames' pictures; places without a neighbour are invalid."""
+        args, frames = self.args, self.scenes[scene]
+        present, (height, width) = frames[position], args.view_size
+        ignore_id = self.protocol.classes.ignore_id
+        existing = [o for o in args.view_offsets if 0 <= position + o < len(frames)]
+        if seed is None:
+            existing.sort(key=abs)
+        else:
+            np.random.default_rng(seed).shuffle(existing)
+        offsets = [0, *existing][: args.views]
+        semantics = np.full((args.views, len(args.cameras), height, width), ignore_id, np.uint8)
+        depth = np.zeros(semantics.shape, np.float32)
+        cameras: list[Camera] = []
+        for i in range(args.views):
+            frame = frames[position + offsets[i]] if i < len(offsets) else present
+            full = [camera_at(present, shot.camera, shot.T_world_ego) for shot in frame.shots]
+            cameras += [fit_camera(camera, width, height) for camera in full]
+            if i < len(offsets):
+                self._read_view_labels(frame, full, semantics[i], depth[i])
+        far = depth > args.max_view_depth_m
+        depth[far] = 0.0
+        semantics[far] = ignore_id
+        stamps = [frames[position + o].stamp_ns - present.stamp_ns for o in offsets]
+        stacked = Cameras.stack(cameras)
+        shape = (1, args.views, len(args.cameras))
+        return {
+            "view_cameras": stacked.map(lambda t: t.view(*shape, *t.shape[1:])),
+            "view_semantics": torch.from_numpy(semantics)[None],
+            "view_depth_m": torch.from_numpy(depth)[None],
+            "view_valid": (torch.arange(args.views) < len(offsets))[None, :, None].expand(shape).contiguous(),
+            "view_time_s": torch.tensor([[s * 1e-9 for s in stamps] + [0.0] * (args.views - len(offsets))]),
+        }
+
+    def _read_view_labels(
+        self, frame: KeyFrame, cameras: Sequence[Camera], semantics: np.ndarray, depth: np.ndarray
+    ) -> None:
+        """Fill (V, height, width) class ids and metres from the label files of one key frame."""
+        height, width = self.args.view_size
+        if (folder := self.args.semantics_dir) is not None:
+            path = label_path(self.root / folder, frame.scene_name, frame.token)
+            ids = sample_view_labels(path, self.orders[folder], cameras, width, height, "classes")
+            limit = self.protocol.classes.free_id or len(self.protocol.classes.names)
+            if ids.size and ids.max() >= limit:
+                raise DataError(path, "class ids", f"below {limit}, 0 = none", int(ids.max()))
+            np.copyto(semantics, ids, where=ids > 0, casting="unsafe")
+        if (folder := self.args.depth_dir) is not None:
+            path = label_path(self.root / folder, frame.scene_name, frame.token)
+            metres = sample_view_labels(path, self.orders[folder], cameras, width, height, "depth")
+            # Written so that nan, which compares false, means no label.
+            np.copyto(depth, metres, where=(metres > 0) & (metres < np.inf), casting="unsafe")
+
+    def _with_existing_labels(self, args: DataArgs) -> DataArgs:
+        """The arguments without the label folders that a test version does not have."""
+
+        def checked(key: str) -> str | None:
+            folder: str | None = getattr(args, key)
+            if folder is None or (self.root / folder).is_dir():
+                return folder
+            if args.version.endswith("test"):
+                return None
+            raise DataError(self.root / folder, key, "a folder with labels, or null to do without", "no such folder")
+
+        keys = (self.protocol.labels_field, "depth_dir", "semantics_dir")
+        return replace(args, **{key: checked(key) for key in keys})  # type: ignore[arg-type]
+
+
+def _check(args: DataArgs) -> None:
+    if not 1 <= args.views <= 1 + len(args.view_offsets):
+        raise ConfigError("data", "views", f"1 ... {1 + len(args.view_offsets)}", args.views)
+    if 0 in args.view_offsets or len(set(args.view_offsets)) != len(args.view_offsets):
+        raise ConfigError("data", "view_offsets", "different numbers, without 0", args.view_offsets)
+    if args.history < 0:
+        raise ConfigError("data", "history", "0 or more", args.history)
+    if not 0 <= args.photometric <= 1:
+        raise ConfigError("data", "photometric", "0 ... 1", args.photometric)
+
+
+def camera_at(present: KeyFrame, camera: Camera, T_world_ego: np.ndarray) -> Camera:
+    """A camera with its ego motion to the present reference time, composed in float64."""
+    return replace(camera, T_ref_ego=present.T_ego_world @ T_world_ego)
+
+
+def collate(samples: Sequence[FrameSet]) -> FrameSet:
+    """Batch frame sets of the same cameras and sizes along B.
+
+    Args:
+        samples: At least one; all with targets of the same kind, or all without.
+
+    Returns:
+        One frame set.
+    """
+    first = samples[0]
+
+    def join(tensors: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(tensors, dim=0)
+
+    columns: list[list[torch.Tensor]] = []
+    for sample in samples:
+        column: list[torch.Tensor] = []
+        sample.map(lambda t, column=column: column.append(t) or t)
+        columns.append(column)
+    joined = iter([join(list(group)) for group in zip(*columns, strict=True)])
+    batch = first.map(lambda _: next(joined))
+    return FrameSet(
+        **{
+            **batch.__dict__,
+            "sample_tokens": tuple(t for s in samples for t in s.sample_tokens),
+            "scene_names": tuple(n for s in samples for n in s.scene_names),
+        }
+    )

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Light records of key frames, which loaders can carry to other processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gsocc_core.geometry.boxes import Boxes
+from gsocc_core.geometry.cameras import Camera
+
+
+@dataclass(frozen=True)
+class CameraShot:
+    """One picture of a key frame.
+
+    Attributes:
+        path: The JPEG.
+        stamp_ns: Trigger time.
+        camera: Calibration at the picture's full size, without ego motion.
+        T_world_ego: (4, 4) float64 ego pose at the trigger time.
+    """
+
+    path: Path
+    stamp_ns: int
+    camera: Camera
+    T_world_ego: np.ndarray
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """One sample of a data set.
+
+    Attributes:
+        token: Its name, unique in its scene; nuScenes' sample token.
+        scene_name: Its scene.
+        index: Position in the scene.
+        stamp_ns: The reference time; nuScenes: LIDAR_TOP's stamp.
+        T_world_ego: (4, 4) float64 ego pose at the reference time.
+        T_ego_lidar: (4, 4) float64 LiDAR calibration.
+        lidar_path: The key frame's point cloud.
+        shots: One per camera, in the order asked for.
+        boxes: Annotated boxes, if asked for.
+    """
+
+    token: str
+    scene_name: str
+    index: int
+    stamp_ns: int
+    T_world_ego: np.ndarray
+    T_ego_lidar: np.ndarray
+    lidar_path: Path
+    shots: tuple[CameraShot, ...]
+    boxes: Boxes | None = None
+
+    @property
+    def T_ego_world(self) -> np.ndarray:
+        """(4, 4) float64 inverse of ``T_world_ego``."""
+        # LAPACK would cost a loader more than all its other arithmetic.
+        T = np.eye(4)
+        T[:3, :3] = self.T_world_ego[:3, :3].T
+        T[:3, 3] = -T[:3, :3] @ self.T_world_ego[:3, 3]
+        return T
+
+    @property
+    def T_world_lidar(self) -> np.ndarray:
+        """(4, 4) float64 pose of the LiDAR in the world at the reference time."""
+        return self.T_world_ego @ self.T_ego_lidar
