@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.kitti_text import Table, affine, read_table, rotation, take
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.rigs.rig_file import CameraRig
 
 #: KITTI's IMU (x forward, y left, z up) stands 0.93 m above the road, as its sensor set-up says.
 IMU_HEIGHT_M = 0.93
-Table = dict[str, np.ndarray]
 
 
 def read_kitti(
@@ -44,8 +44,8 @@ def read_kitti(
     T_ego_imu = _lifted(IMU_HEIGHT_M) if T_ego_imu is None else T_ego_imu
     if path.is_file():
         return _object(path, T_ego_imu, size, rectified)
-    table = _read(path / "calib_cam_to_cam.txt")
-    velo, imu = _read(path / "calib_velo_to_cam.txt"), _read(path / "calib_imu_to_velo.txt")
+    table = read_table(path / "calib_cam_to_cam.txt")
+    velo, imu = read_table(path / "calib_velo_to_cam.txt"), read_table(path / "calib_imu_to_velo.txt")
     where = path / "calib_cam_to_cam.txt"
     T_cam0_velo = _pose(path / "calib_velo_to_cam.txt", velo, "R", "T")
     T_ego_velo = T_ego_imu @ np.linalg.inv(_pose(path / "calib_imu_to_velo.txt", imu, "R", "T"))
@@ -55,15 +55,15 @@ def read_kitti(
     cameras = []
     for n in numbers:
         if rectified:
-            T_rect0_cam0 = _rotation(where, table, "R_rect_00")
+            T_rect0_cam0 = rotation(where, table, "R_rect_00")
             K, T_cam_rect0 = _projection(where, table, f"P_rect_{n}")
-            width, height = _take(where, table, f"S_rect_{n}", 2)
+            width, height = take(where, table, f"S_rect_{n}", 2)
             T_cam_velo, distortion = T_cam_rect0 @ T_rect0_cam0 @ T_cam0_velo, None
         else:
-            K = _take(where, table, f"K_{n}", 9).reshape(3, 3)
-            width, height = _take(where, table, f"S_{n}", 2)
+            K = take(where, table, f"K_{n}", 9).reshape(3, 3)
+            width, height = take(where, table, f"S_{n}", 2)
             T_cam_velo = _pose(where, table, f"R_{n}", f"T_{n}") @ T_cam0_velo
-            distortion = tuple(_take(where, table, f"D_{n}", 5).tolist())
+            distortion = tuple(take(where, table, f"D_{n}", 5).tolist())
         pose = T_ego_velo @ np.linalg.inv(T_cam_velo)
         cameras.append(Camera(f"image_{n}", K, pose, int(width), int(height), "pinhole", distortion))
     return CameraRig.of(cameras), T_ego_velo
@@ -72,14 +72,14 @@ def read_kitti(
 def _object(
     path: Path, T_ego_imu: np.ndarray, size: tuple[int, int] | None, rectified: bool
 ) -> tuple[CameraRig, np.ndarray]:
-    table = _read(path)
+    table = read_table(path)
     if size is None:
         raise ConfigError(path, "size", "--size WIDTH,HEIGHT of the pictures, which this file does not hold", "none")
     if not rectified:
         raise ConfigError(path, "rectified", "true: this file describes rectified pictures only", False)
-    T_velo_imu = _affine(_take(path, table, "Tr_imu_to_velo", 12))
-    T_cam0_velo = _affine(_take(path, table, "Tr_velo_to_cam", 12))
-    T_rect0_cam0 = _rotation(path, table, "R0_rect" if "R0_rect" in table else "R_rect")
+    T_velo_imu = affine(take(path, table, "Tr_imu_to_velo", 12))
+    T_cam0_velo = affine(take(path, table, "Tr_velo_to_cam", 12))
+    T_rect0_cam0 = rotation(path, table, "R0_rect" if "R0_rect" in table else "R_rect")
     T_ego_velo = T_ego_imu @ np.linalg.inv(T_velo_imu)
     cameras = []
     for n in sorted(key[1:] for key in table if key[0] == "P" and key[1:].isdigit()):
@@ -113,14 +113,14 @@ def read_kitti360(path: str | Path, T_ego_imu: np.ndarray | None = None) -> tupl
         )
         raise ConfigError(path, "extrinsic to base_link", expected, "none")
     where = path / "perspective.txt"
-    table, poses = _read(where), _read(path / "calib_cam_to_pose.txt")
+    table, poses = read_table(where), read_table(path / "calib_cam_to_pose.txt")
     cameras = []
     for n in sorted(key[7:] for key in table if key.startswith("P_rect_")):
-        K = _take(where, table, f"P_rect_{n}", 12).reshape(3, 4)[:, :3]
-        T_imu_cam = _affine(_take(path / "calib_cam_to_pose.txt", poses, f"image_{n}", 12))
-        width, height = _take(where, table, f"S_rect_{n}", 2)
+        K = take(where, table, f"P_rect_{n}", 12).reshape(3, 4)[:, :3]
+        T_imu_cam = affine(take(path / "calib_cam_to_pose.txt", poses, f"image_{n}", 12))
+        width, height = take(where, table, f"S_rect_{n}", 2)
         # The pose file holds the camera before rectification.
-        pose = T_ego_imu @ T_imu_cam @ np.linalg.inv(_rotation(where, table, f"R_rect_{n}"))
+        pose = T_ego_imu @ T_imu_cam @ np.linalg.inv(rotation(where, table, f"R_rect_{n}"))
         cameras.append(Camera(f"image_{n}", K, pose, int(width), int(height)))
     if not cameras:
         raise DataError(where, "P_rect_00", "rectified cameras", sorted(table))
@@ -133,48 +133,15 @@ def _lifted(height_m: float) -> np.ndarray:
     return T
 
 
-def _read(path: Path) -> Table:
-    """Lines ``key: numbers``; others (dates) are passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, "file", "a calibration file of KITTI", error) from error
-    table: Table = {}
-    for line in lines:
-        key, _, rest = line.partition(":")
-        try:
-            table[key.strip()] = np.array([float(word) for word in rest.split()])
-        except ValueError:
-            continue
-    return table
-
-
-def _take(path: Path, table: Table, key: str, count: int) -> np.ndarray:
-    if key not in table or table[key].size != count:
-        received = f"{table[key].size} numbers" if key in table else "no such line"
-        raise DataError(path, key, f"{count} numbers", received)
-    return table[key]
-
-
-def _affine(numbers: np.ndarray) -> np.ndarray:
-    return np.vstack([numbers.reshape(3, 4), [0.0, 0.0, 0.0, 1.0]])
-
-
-def _rotation(path: Path, table: Table, key: str) -> np.ndarray:
-    T = np.eye(4)
-    T[:3, :3] = _take(path, table, key, 9).reshape(3, 3)
-    return T
-
-
-def _pose(path: Path, table: Table, rotation: str, translation: str) -> np.ndarray:
-    T = _rotation(path, table, rotation)
-    T[:3, 3] = _take(path, table, translation, 3)
+def _pose(path: Path, table: Table, rotation_key: str, translation: str) -> np.ndarray:
+    T = rotation(path, table, rotation_key)
+    T[:3, 3] = take(path, table, translation, 3)
     return T
 
 
 def _projection(path: Path, table: Table, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Split P = K [I | t] into K and the shift of the camera against the rectified camera 0."""
-    P = _take(path, table, key, 12).reshape(3, 4)
+    P = take(path, table, key, 12).reshape(3, 4)
     T = np.eye(4)
     T[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
     return P[:, :3], T
