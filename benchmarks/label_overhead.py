@@ -31,7 +31,7 @@ from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.prompts import Caption, Prompt
 from gsocc_core.labels.stream import StreamOptions, label_key_frames
 
-PROMPTS = 42
+PROMPTS, CLASSES = 42, 17
 
 
 def pictures(folder: Path, count: int) -> list[KeyFrame]:
@@ -73,10 +73,10 @@ def measure_depth(key_frames: int, repeats: int, batch_size: int, device: torch.
         batch = np.stack([decode_image(shot.path) for shot in frames[0].shots[:batch_size]])
         inputs = labeller.prepare(torch.from_numpy(batch).permute(0, 3, 1, 2).to(device))
         print(f"network: {tuple(inputs.shape)}, {sum(p.numel() for p in labeller.model.parameters()) / 1e6:.1f} M")
-        calls = key_frames * len(SURROUND_CAMERAS) // batch_size
+        total = key_frames * len(SURROUND_CAMERAS) // batch_size
         run = 0
 
-        def network() -> None:
+        def network(calls: int = total) -> None:
             with torch.inference_mode():
                 for _ in range(calls):
                     output: Tensor = labeller.model(pixel_values=inputs).predicted_depth
@@ -88,7 +88,7 @@ def measure_depth(key_frames: int, repeats: int, batch_size: int, device: torch.
             folder = LabelFolder(Path(name) / f"out{run}", "depth", SURROUND_CAMERAS, {}, 0.0025)
             label_key_frames(labeller, frames, folder.write, StreamOptions(batch_size=batch_size, device=device))
 
-        network()
+        network(1)
         pairs = [(cost(network), cost(everything)) for _ in range(repeats)]
         per = key_frames * len(SURROUND_CAMERAS)
         print("| per picture | wall, s | CPU, s |\n|---|---|---|")
@@ -147,7 +147,9 @@ def measure_words(device: torch.device) -> None:
     print("| GroundingDINO, 750 x 1333, per picture | CPU, s |\n|---|---|")
     print(f"| first phrase | {one:.1f} |\n| each further phrase | {word:.1f} |")
     print(f"| {PROMPTS} phrases, each with the picture anew | {plain:.0f} |")
-    print(f"| {PROMPTS} phrases, remembering the picture | {ours:.0f} |")
+    print(f"| {PROMPTS} phrases, remembering the picture (separate) | {ours:.0f} |")
+    print(f"| {CLASSES} classes, remembering the picture (by_class) | {one + (CLASSES - 1) * word:.0f} |")
+    print("| one caption, if it fits (combined) | about the first phrase |")
 
 
 def main(

@@ -442,7 +442,7 @@ def label_semantics(
     cameras: tuple[str, ...] = SURROUND_CAMERAS,
     limit: int | None = None,
     size: tuple[int, int] | None = None,
-    mode: Literal["separate", "combined"] = "separate",
+    mode: Literal["separate", "by_class", "combined"] = "separate",
     box_threshold: float = 0.2,
     text_threshold: float = 0.2,
     batch_size: int = 6,
@@ -465,7 +465,7 @@ def label_semantics(
         cameras: Camera names.
         limit: Only the first so many key frames.
         size: Height,width of the labels, pixels; None = half the picture.
-        mode: separate = one pass per phrase; combined = one for all, faster, but it finds less.
+        mode: separate = one pass per phrase; by_class = one per class; combined = one for all, fastest, finds least.
         box_threshold: Lowest score of a box.
         text_threshold: Lowest score of the phrase that names a box.
         batch_size: Pictures per call of the model.

@@ -15,7 +15,7 @@ from gsocc_core.geometry.classes import ClassTable
 
 #: Name in the file for what is recognised in order to stay unlabelled.
 NONE = "none"
-Mode = Literal["separate", "combined"]
+Mode = Literal["separate", "by_class", "combined"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_captions(prompts: Sequence[Prompt], mode: Mode, tokenizer: Any, max_tok
 
     Args:
         prompts: The phrases.
-        mode: ``separate`` = one caption per phrase; ``combined`` = as few as hold them all.
+        mode: ``separate`` = one caption per phrase; ``by_class`` = one per class; ``combined`` = as few as hold them all.
         tokenizer: The detector's.
         max_tokens: Longest caption.
 
@@ -104,9 +104,10 @@ def make_captions(prompts: Sequence[Prompt], mode: Mode, tokenizer: Any, max_tok
         pieces.append([*tokens, stop])
     groups: list[list[int]] = []
     for number, piece in enumerate(pieces):
-        used = sum(len(pieces[i]) for i in groups[-1]) + 2 if groups else 0
-        if mode == "combined" and groups and used + len(piece) <= max_tokens:
-            groups[-1].append(number)
+        before = groups[-1] if groups and mode != "separate" else []
+        alike = mode == "combined" or all(prompts[i].class_id == prompts[number].class_id for i in before)
+        if before and alike and sum(len(pieces[i]) for i in before) + len(piece) + 2 <= max_tokens:
+            before.append(number)
         else:
             groups.append([number])
     captions = []

@@ -115,7 +115,7 @@ def label_semantics(
         prompts: YAML file: class name -> phrases.
         detector: Folder or hub id of a GroundingDINO.
         segmenter: Folder or hub id of a SAM or SAM 2.
-        mode: One pass per phrase, or one for all.
+        mode: One pass per phrase, per class, or for all.
         box_threshold: Lowest score of a box.
         text_threshold: Lowest score of the phrase that names a box.
 

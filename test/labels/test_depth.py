@@ -135,7 +135,8 @@ def test_depth_without_a_unit_is_refused(tmp_path):
         load_depth(str(folder), CPU)
 
 
-def test_wrong_models_are_refused_by_name(models, tmp_path):
+def test_wrong_models_are_refused_by_name(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ConfigError, match=r"--model: expected .*depth_anything, zoedepth, depth_pro.*of type sam2"):
         load_depth(str(models["sam2"]), CPU)
     with pytest.raises(ConfigError, match=r"no config\.json"):

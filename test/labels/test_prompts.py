@@ -66,6 +66,14 @@ def test_separate_captions_hold_one_phrase_each(prompts_file, tokenizer):
         assert list(caption.token_ids) == tokenizer(f"{prompt.text}.")["input_ids"]
 
 
+def test_captions_by_class_hold_the_phrases_of_one_class(prompts_file, tokenizer):
+    captions = make_captions(read_prompts(prompts_file, OCC3D_NUSCENES), "by_class", tokenizer, 48)
+    assert [[p.text for p in c.prompts] for c in captions] == [
+        ["sky"], ["car", "vehicle"], ["bus"], ["traffic cone"], ["street"], ["building"],
+    ]  # fmt: skip
+    assert list(captions[1].token_ids) == tokenizer("car. vehicle.")["input_ids"]
+
+
 def test_a_long_caption_is_split_between_phrases(prompts_file, tokenizer):
     prompts = read_prompts(prompts_file, OCC3D_NUSCENES)
     captions = make_captions(prompts, "combined", tokenizer, 9)
