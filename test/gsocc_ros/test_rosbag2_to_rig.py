@@ -3,6 +3,7 @@
 """A recording's calibration becomes a rig file that both the library and the node read."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.rig import Rig
-from gsocc_ros.rosbag2_to_rig import main, rosbag2_to_rig
+from gsocc_ros.rosbag2_to_rig import find_cameras, main, rosbag2_to_rig
 
 
 def test_a_converted_scene_gives_the_calibration_of_its_tables(tiny_tree, tmp_path):
@@ -92,3 +93,22 @@ def test_faults_are_named(tmp_path, robot, bag_of, capsys):
     )
     with pytest.raises(DataError, match="CameraInfo topics with pictures beside them"):
         rosbag2_to_rig(str(empty), str(tmp_path / "rig.yaml"))
+
+
+def test_raw_sensor_pictures_go_before_rectified_ones_and_compressed_before_raw(caplog):
+    info, image, jpeg = (f"sensor_msgs/msg/{kind}" for kind in ("CameraInfo", "Image", "CompressedImage"))
+    topics = {
+        "/a/front/camera_info": info, "/a/front/image_raw": image, "/a/front/image_rect_color/compressed": jpeg,
+        "/a/front/image_raw/compressed": jpeg, "/a/front/image_raw/compressedDepth": jpeg,
+        "/b/front/camera_info": info, "/b/front/image_rect": image, "/c/camera_info": info, "/c/direct": image,
+        "/d/camera_info": info,
+    }  # fmt: skip
+    recording = SimpleNamespace(connections=[SimpleNamespace(topic=t, msgtype=k) for t, k in topics.items()])
+    cameras = find_cameras(recording, "bag")
+    found = {camera.name: (camera.topic, camera.transport, camera.rectified) for camera in cameras}
+    assert found == {
+        "front": ("/a/front/image_raw/compressed", "compressed", False),
+        "b_front": ("/b/front/image_rect", "raw", True),
+        "c": ("/c/direct", "raw", False),
+    }
+    assert "/d/camera_info: no pictures below /d/" in caplog.text
