@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo bundle docs clean
+.PHONY: help install test check demo bundle picture docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -36,8 +36,15 @@ demo: $(INSTALLED)  ## drive a synthetic street through the shipped model, from 
 bundle: $(INSTALLED)  ## train the shipped model again and score it (hours)
 	$(BIN)/python scripts/train_demo_bundle.py
 
-docs: demo  ## draw the picture of the README again: the demo's middle key frame
+picture: demo  ## draw the picture of the README again: the demo's middle key frame
 	cp demo_output/frame.png docs/images/drive.png
 
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## build the documentation as a web site into site/; a broken link is an error
+	$(BIN)/mkdocs build --strict
+
 clean:  ## delete what the verbs made
-	rm -rf $(VENV) build install log demo_output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build install log demo_output site .mypy_cache .ruff_cache .pytest_cache .hypothesis
