@@ -91,8 +91,7 @@ def mean_errors(p, t):
     return sum(error) / len(error), sum(per_picture) / len(per_picture)
 
 
-@pytest.mark.parametrize("opacity_rule", ["sharpened", "linear"])
-@pytest.mark.parametrize("class_rule", ["all", "occupied"])
+@pytest.mark.parametrize(("opacity_rule", "class_rule"), [("sharpened", "all"), ("linear", "occupied")])
 def test_terms_equal_a_loop_over_voxels_and_pixels(opacity_rule, class_rule):
     logits, labels = sample()
     weights = GaussRenderWeights(2.0, 3.0, 5.0, 7.0)
