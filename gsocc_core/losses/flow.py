@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gsocc_core.geometry.cameras import Cameras
 
-#: A Gaussian so near a labelled point lies on the thing, metres.
+#: A labelled point moves with the nearest Gaussian, if one is so near, metres.
 NEAR_M = 2.0
 
 
@@ -38,37 +38,44 @@ def labelled_points(views: Cameras, depth_m: Tensor, semantics: Tensor, class_id
     return (T[:, :3, :3] @ local[..., None])[..., 0] + T[:, :3, 3]
 
 
-def flow_alignment_loss(moved: Tensor, weights: Tensor, present: Tensor, other: Tensor, reach_m: float = 8.0) -> Tensor:
-    """Chamfer distance between moved Gaussians of a thing and the labelled points of its class at another time.
+def flow_alignment_loss(
+    present: Tensor, offsets: Tensor, other: Tensor, reach_m: float = 8.0, least_weight: float = 0.5
+) -> Tensor:
+    """Chamfer distance between moved points of a class and the points of that class at another time.
 
     A rendering feels a thing only where its footprint touches it, about a metre; a car moves five between key frames.
     The distance to the nearest labelled point pulls from further away, as in self-supervised scene flow (Wu et al.,
-    "PointPWC-Net", ECCV 2020, eq. 4).
+    "PointPWC-Net", ECCV 2020, eq. 4). Both sides are labelled points, since Gaussians cover a thing too unevenly to be
+    compared with its surface. A point counts the more the further it would be from the others if it did not move:
+    most things stand still, and a network that cannot tell would call all of them parked.
 
     Args:
-        moved: (N, 3) Gaussians that lie on a thing of the class (within :data:`NEAR_M` of ``present``), where they
-            are at the other time, metres.
-        weights: (N,) 0..1, for instance opacities.
-        present: (P, 3) labelled points of the class now.
-        other: (Q, 3) labelled points of the class at the other time.
+        present: (P, 3) labelled points of the class now, metres.
+        offsets: (P, 3) how far each moves until the other time, metres.
+        other: (Q, 3) labelled points of the class at the other time, same frame.
         reach_m: Distances count up to this, so that what left the view does not pull.
+        least_weight: Weight of a point that fits without moving; each metre adds 1, up to 4.
 
     Returns:
         Scalar, metres; 0 when there is nothing to compare.
 
     Example:
         >>> car = torch.tensor([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
-        >>> flow_alignment_loss(car + 1.0, torch.ones(2), car, car + 1.0).item()
+        >>> flow_alignment_loss(car, torch.ones(2, 3), car + 1.0).item()
         0.0
     """
-    if not len(moved) or not len(present) or not len(other):
-        return moved.sum() * 0.0
-    distance = torch.cdist(moved, other)
-    forth = _huber(distance.amin(1).clamp(max=reach_m))
-    forth = (forth * weights).sum() / weights.sum().clamp(min=1e-3)
-    back = _huber(distance.amin(0).clamp(max=reach_m))
-    seen_before = (torch.cdist(other, present).amin(1) < reach_m).to(back.dtype)
-    return forth + (back * seen_before).sum() / seen_before.sum().clamp(min=1.0)
+    if not len(present) or not len(other):
+        return offsets.sum() * 0.0
+    with torch.no_grad():
+        at_rest = torch.cdist(present, other)
+        weights = [at_rest.amin(dim).clamp(max=4.0) + least_weight for dim in (1, 0)]
+        weights[1] = weights[1] * (at_rest.amin(0) < reach_m)
+    distance = torch.cdist(present + offsets, other)
+    parts = [
+        (_huber(distance.amin(dim).clamp(max=reach_m)) * weight).sum() / weight.sum().clamp(min=1.0)
+        for dim, weight in zip((1, 0), weights)
+    ]
+    return parts[0] + parts[1]
 
 
 def _huber(distance_m: Tensor, knee_m: float = 0.5) -> Tensor:

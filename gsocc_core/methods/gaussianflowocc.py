@@ -50,7 +50,7 @@ class Output:
     Attributes:
         scene: Gaussians (B, N) in the present ego frame; features are class logits, velocities those of the flow.
         memory: State for the next key frame.
-        features: (B, N, D) the Gaussians' features, which the flow head reads.
+        features: (B, N, D) the Gaussians' features with the code of their places, which the flow head reads.
         dynamic: (B, N) bool: the Gaussian's class can move.
     """
 
@@ -193,9 +193,10 @@ class GaussianFlowOcc(nn.Module):
         scene = self._read_heads(features, means)
         scene = scene.replace(opacities=scene.opacities * exists)
         dynamic = self._is_dynamic(scene.features)
+        placed = features + self.code(means)  # traffic keeps to its lanes: where a thing is says much of its motion
         if self.flow is not None:
-            scene = scene.replace(velocities=self.flow.velocities(features, dynamic))
-        return Output(scene, _memory_of(scene, features, frames), features, dynamic)
+            scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
+        return Output(scene, _memory_of(scene, features, frames), placed, dynamic)
 
     def _queries(self, frames: FrameSet, maps: list[Tensor], cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
         """Features, means and existence of the learned Gaussians and of those lifted from pixels."""
@@ -370,13 +371,13 @@ class GaussianFlowOcc(nn.Module):
                 others = [s for s in range(1, len(seen)) if len(seen[s]) and bool(times_s[s] != 0)]
                 if not len(seen[0]) or not others:
                     continue
-                # What lies on a labelled thing learns to move, also before the class logits know that it is one.
-                means, weights = scene.means[b].detach(), scene.opacities[b].detach()
-                on_thing = torch.cdist(means, seen[0]).amin(1) < NEAR_M
-                offsets = self.flow(output.features[b : b + 1], on_thing[None], times_s[None])[0]
+                # The nearest Gaussian moves a labelled point, also before its class logits know that it is one.
+                distance, nearest = torch.cdist(seen[0], scene.means[b].detach()).min(1)
+                points, mover = seen[0][distance < NEAR_M], nearest[distance < NEAR_M]
+                every = torch.ones_like(mover, dtype=torch.bool)
+                offsets = self.flow(output.features[b, mover][None], every[None], times_s[None])[0]
                 for s in others:
-                    moved = (means + offsets[s])[on_thing]
-                    total = total + flow_alignment_loss(moved, weights[on_thing], seen[0], seen[s])
+                    total = total + flow_alignment_loss(points, offsets[s], seen[s])
                     parts += 1
         result: dict[str, Tensor] = {}
         if args.flow_alignment:

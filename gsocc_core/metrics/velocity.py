@@ -22,12 +22,14 @@ class VelocityScores:
         zero_mave_mps: The same for a prediction of no motion, on the same matches.
         per_class_mps: Mean error per class name.
         matches: Number of voxels.
+        parked_mps: Mean predicted speed of voxels in boxes that stand still, m/s; nan when there is none.
     """
 
     mave_mps: float
     zero_mave_mps: float
     per_class_mps: dict[str, float]
     matches: int
+    parked_mps: float
 
 
 class VelocityErrors:
@@ -56,7 +58,8 @@ class VelocityErrors:
 
     def __init__(self, classes: ClassTable, min_speed_mps: float = 0.5) -> None:
         self.classes, self.min_speed_mps = classes, min_speed_mps
-        self.sums = np.zeros((len(classes.names), 3))  # voxels, error, error of no motion
+        # Moving voxels, their error, their speed; voxels at rest and their predicted speed.
+        self.sums = np.zeros((len(classes.names), 5))
 
     def update(self, labels: np.ndarray, velocity: np.ndarray, grid: VoxelGrid, boxes: Boxes) -> None:
         """Add one frame.
@@ -64,24 +67,29 @@ class VelocityErrors:
         Args:
             labels: (X, Y, Z) uint8 predicted ids.
             velocity: (X, Y, Z, 3) m/s over ground, along the axes of the ego frame.
-            grid: The grid of both, in the ego frame.
+            grid: The grid of both.
             boxes: True boxes.
         """
         self.sums += self.count(labels, velocity, grid, boxes)
 
     def count(self, labels: np.ndarray, velocity: np.ndarray, grid: VoxelGrid, boxes: Boxes) -> np.ndarray:
-        """(K, 3) sums of one frame, without adding them; see :meth:`update`."""
+        """(K, 5) sums of one frame, without adding them; see :meth:`update`."""
         sums = np.zeros_like(self.sums)
         moving = np.isin(labels, self.classes.dynamic_ids)
         predicted, found = labels[moving].astype(np.int64), velocity[moving][:, :2].astype(np.float64)
-        box = boxes.index_of(grid.centers.numpy()[moving].astype(np.float64))
+        T = grid.T_ego_grid_matrix
+        box = boxes.index_of(grid.centers.numpy()[moving].astype(np.float64) @ T[:3, :3].T + T[:3, 3])
         rows = np.flatnonzero(box >= 0)
         predicted, found, box = predicted[rows], found[rows], box[rows]
         true = boxes.velocities_mps[box][:, :2]
         speed = np.linalg.norm(true, axis=-1)
-        used = (boxes.class_ids[box] == predicted) & (speed > self.min_speed_mps)  # nan compares false
+        right = boxes.class_ids[box] == predicted
+        used = right & (speed > self.min_speed_mps)  # nan compares false
         error = np.linalg.norm(found[used] - true[used], axis=-1)
-        np.add.at(sums, predicted[used], np.stack([np.ones_like(error), error, speed[used]], axis=-1))
+        np.add.at(sums[:, :3], predicted[used], np.stack([np.ones_like(error), error, speed[used]], axis=-1))
+        rest = right & (speed <= self.min_speed_mps)
+        moved = np.linalg.norm(found[rest], axis=-1)
+        np.add.at(sums[:, 3:], predicted[rest], np.stack([np.ones_like(moved), moved], axis=-1))
         return sums
 
     def scores(self) -> VelocityScores:
@@ -92,7 +100,9 @@ class VelocityErrors:
 def velocity_scores_of(sums: np.ndarray, classes: ClassTable) -> VelocityScores:
     """Scores of summed errors (see :class:`VelocityErrors`)."""
     present = np.flatnonzero(sums[:, 0] > 0)
-    means = sums[present, 1:] / sums[present, :1]
+    means = sums[present, 1:3] / sums[present, :1]
     overall = means.mean(0) if len(present) else np.full(2, np.nan)
     per_class = {classes.names[c]: float(mean) for c, mean in zip(present, means[:, 0])}
-    return VelocityScores(float(overall[0]), float(overall[1]), per_class, int(sums[:, 0].sum()))
+    resting, drift = sums[:, 3].sum(), sums[:, 4].sum()
+    parked = float(drift / resting) if resting else float("nan")
+    return VelocityScores(float(overall[0]), float(overall[1]), per_class, int(sums[:, 0].sum()), parked)

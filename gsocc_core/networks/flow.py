@@ -115,6 +115,6 @@ class FlowHead(nn.Module):
         return (ahead - back) / (2 * step)
 
     def _bounded(self, raw: Tensor, time_s: Tensor) -> Tensor:
+        """Offsets within the bound. The raw value counts in units of the bound, so that speeds are learned quickly."""
         assert self.args.max_speed_mps is not None
-        limit = (self.args.max_speed_mps * time_s.abs()).clamp(min=1e-6)
-        return limit * torch.tanh(raw / limit)
+        return self.args.max_speed_mps * time_s.abs() * torch.tanh(raw)
