@@ -87,8 +87,11 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
             put(content, key, value)
     made = keyword_arguments(function, content, where)
     if name == "train":
-        from gsocc_core.methods.build import parse_arguments
+        from gsocc_core.data.build import with_default_grid
+        from gsocc_core.methods.build import method_class, parse_arguments
 
+        cls = method_class(made["method"], where)
+        made["model"] = with_default_grid(cls, made["model"], made["data"].dataset)
         parse_arguments(made["method"], made["model"], where, key="model")
     return made
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from gsocc_core.data.nuscenes import DataArgs
-from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS
+from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs, DatasetName
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 
 _OPTIMIZER, _RUN = OptimizerArgs(), RunArgs()
@@ -65,15 +64,15 @@ def train(
     Args:
         out: Folder of the run: checkpoints, logs, bundle.
         method: Name of the method.
-        model: Arguments of the method.
-        data: Training data.
+        model: Arguments of the method; without ``grid``, that of the data set.
+        data: Training data; ``data.dataset`` chooses classes and grid.
         channels: Class id of each feature channel; None = all.
         val_split: Split for validation.
         optimizer: Optimiser and schedule.
         run: Length, hardware, logging.
         resume: auto, or a checkpoint file.
         init: Bundle whose weights a new run starts from, as far as they fit; classes are matched by name.
-        classes: YAML class table of the labels; None = Occ3D-nuScenes.
+        classes: YAML class table of the labels; None = that of the data set.
     """
     from gsocc_core.training.train import train as start
 
@@ -89,43 +88,60 @@ def evaluate(
     occ3d_dir: str = "gts",
     out: str | None = None,
     limit: int | None = None,
-    rays: bool = True,
-    mask: Literal["camera", "lidar", "none"] = "camera",
+    rays: bool | None = None,
+    mask: Literal["camera", "lidar", "none"] | None = None,
     swap_pictures: bool = False,
     update_card: bool = False,
     device: str = "auto",
     velocities: bool = True,
     depth: bool = False,
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
+    fraction: float = 1.0,
+    fraction_seed: int = 0,
+    absent: Literal["left_out", "counts_as_one"] = "left_out",
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
     Args:
         bundle: Bundle folder or hub id.
-        dataroot: Tree in nuScenes layout.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
         out: Write <out>.json and <out>.md; None = print only.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU.
-        mask: Which voxels count.
+        rays: Compute RayIoU; None = for occ3d only.
+        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others.
         swap_pictures: Control: show the model pictures of other drives.
         update_card: Put the scores into the bundle's model card.
         device: cpu, cuda or auto.
         velocities: Score velocities against the annotated boxes, if the model gives any.
         depth: Score the rendered depth at LiDAR points.
+        dataset: Data set that the bundle was trained on: its layout, grid, classes and protocol.
+        labels_dir: Folder of its voxel labels; None = the usual one.
+        fraction: Part of the key frames, the same on every machine; 0.2 = the small mode.
+        fraction_seed: Chooses them.
+        absent: A class that is in no label is left out of the means, or counts as 1, as TPVFormer's and GaussRender's
+            evaluators have it.
     """
     from gsocc_core import evaluation as ev
+    from gsocc_core.data.build import protocol_of
     from gsocc_core.model_card import put_scores
     from gsocc_core.score_report import markdown, report
 
-    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir, velocities)
+    data = ev.scoring_data(
+        dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed
+    )
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
-    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth)
+    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent)
     report([scores], out)
     if update_card:
-        put_scores(bundle, f"On `{version}`, split `{split or 'all'}`:\n\n{markdown([scores])}")
+        put_scores(
+            bundle,
+            f"On {protocol_of(dataset).title}, `{data.version}`, split `{split or 'all'}`:\n\n{markdown([scores])}",
+        )
 
 
 def baseline(
@@ -139,16 +155,21 @@ def baseline(
     occ3d_dir: str = "gts",
     out: str | None = None,
     limit: int | None = None,
-    rays: bool = True,
-    mask: Literal["camera", "lidar", "none"] = "camera",
+    rays: bool | None = None,
+    mask: Literal["camera", "lidar", "none"] | None = None,
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
+    fraction: float = 1.0,
+    fraction_seed: int = 0,
+    absent: Literal["left_out", "counts_as_one"] = "left_out",
 ) -> None:
     """Score a prediction that looks at no picture.
 
     Args:
         kind: ``majority`` = the most frequent label of each voxel in the training scenes where cameras see it;
             ``ground`` = driveable surface at the height of the wheels and nothing else.
-        dataroot: Tree in nuScenes layout.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
         split: What to score on: a split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         train_split: Where ``majority`` counts.
@@ -156,14 +177,21 @@ def baseline(
         occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
         out: Write <out>.json and <out>.md; None = print only.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU.
-        mask: Which voxels count.
+        rays: Compute RayIoU; None = for occ3d only.
+        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others.
+        dataset: Data set: its layout, grid, classes and protocol.
+        labels_dir: Folder of its voxel labels; None = the usual one.
+        fraction: Part of the key frames, for counting too; 0.2 = the small mode.
+        fraction_seed: Chooses them.
+        absent: A class that is in no label is left out of the means, or counts as 1.
     """
     from gsocc_core import evaluation as ev
     from gsocc_core.score_report import report
 
-    data = ev.scoring_data(dataroot, version, split, scenes, occ3d_dir)
-    report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask)], out)
+    data = ev.scoring_data(
+        dataroot, version, split, scenes, occ3d_dir, False, dataset, labels_dir, fraction, fraction_seed
+    )
+    report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent)], out)
 
 
 def predict(
@@ -180,6 +208,7 @@ def predict(
     gaussians: bool = False,
     limit: int | None = None,
     device: str = "auto",
+    dataset: DatasetName = "occ3d",
 ) -> None:
     """Write predictions in the format of Occ3D, from a data set or from pictures of own cameras.
 
@@ -189,8 +218,8 @@ def predict(
     Args:
         bundle: Bundle folder or hub id.
         out: Folder to make; it must not exist.
-        dataroot: Tree in nuScenes layout; needs no labels.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set; needs no labels.
+        version: Name of the tables' folder of a nuScenes tree.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         layout: gts = as Occ3D's labels; tokens = ``<out>/<token>.npz`` with ``arr_0``, which ray evaluators read.
@@ -200,6 +229,7 @@ def predict(
         gaussians: Write the Gaussians as PLY and all as NPZ per set too (images).
         limit: Only the first so many key frames or sets.
         device: cpu, cuda or auto.
+        dataset: Layout of ``dataroot``; the labels lie on the bundle's grid.
     """
     from gsocc_core.errors import ConfigError
 
@@ -220,7 +250,7 @@ def predict(
     from gsocc_core import evaluation as ev
     from gsocc_core.prediction_files import write_predictions
 
-    data = ev.scoring_data(str(dataroot), version, split, scenes, None)
+    data = ev.scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
     write_predictions(bundle, data, out, limit, device, layout)
 
 

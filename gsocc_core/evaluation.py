@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
-from gsocc_core.data.nuscenes_index import KeyFrame
-from gsocc_core.errors import DataError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.data.args import DataArgs, DatasetName
+from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_voxel_labels
+from gsocc_core.data.drives import DriveDataset
+from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.label_sources import (
@@ -29,7 +31,14 @@ from gsocc_core.label_sources import (
     model_source,
 )
 from gsocc_core.lidar_depth import add_lidar_depth
-from gsocc_core.metrics.confusion import MaskPolicy, VoxelConfusion, bootstrap_interval, scores_of
+from gsocc_core.metrics.confusion import (
+    LEFT_OUT_OF_15,
+    AbsentRule,
+    MaskPolicy,
+    VoxelConfusion,
+    bootstrap_interval,
+    scores_of,
+)
 from gsocc_core.metrics.depth import DepthErrors
 from gsocc_core.metrics.rayiou import RayIoU, ray_origins, ray_scores_of
 from gsocc_core.metrics.velocity import VelocityErrors
@@ -46,23 +55,33 @@ def scoring_data(
     scenes: tuple[str, ...] | None = None,
     occ3d_dir: str | None = "gts",
     boxes: bool = False,
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
+    fraction: float = 1.0,
+    fraction_seed: int = 0,
 ) -> DataArgs:
     """Arguments for reading pictures and voxel labels, but no labels per picture.
 
     Args:
-        dataroot: Tree in nuScenes layout.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
         split: A split; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        occ3d_dir: Folder of Occ3D labels; None = read none.
+        occ3d_dir: Folder of Occ3D labels; None = read no voxel labels of any data set.
         boxes: Read annotated boxes, for velocities.
+        dataset: Which data set.
+        labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
+        fraction: Part of the key frames; see :class:`DataArgs`.
+        fraction_seed: Chooses them.
 
     Returns:
         The arguments.
     """
-    return DataArgs(
-        dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes
+    args = DataArgs(
+        dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes,
+        dataset=dataset, fraction=fraction, fraction_seed=fraction_seed,
     )  # fmt: skip
+    return with_voxel_labels(args, labels_dir) if occ3d_dir is None or labels_dir is not None else args
 
 
 def score_bundle(
@@ -70,11 +89,12 @@ def score_bundle(
     bundle: str | Path,
     data: DataArgs,
     limit: int | None = None,
-    rays: bool = True,
-    mask: MaskPolicy = "camera",
+    rays: bool | None = None,
+    mask: MaskPolicy | None = None,
     swap_pictures: bool = False,
     device: str = "auto",
     depth: bool = False,
+    absent: AbsentRule = "left_out",
 ) -> Scores:
     """Score a bundle on a data set.
 
@@ -83,24 +103,30 @@ def score_bundle(
         bundle: Folder or hub id.
         data: What to score on.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU.
-        mask: Which voxels count.
+        rays: Compute RayIoU; None = if the data set's protocol does.
+        mask: Which voxels count; None = those of the data set's protocol.
         swap_pictures: Control: show the model pictures of other drives.
         device: cpu, cuda or auto.
         depth: Score the rendered depth at LiDAR points.
+        absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
 
     Returns:
         The scores; with velocity errors if ``data.boxes`` and the model gives velocities.
 
     Raises:
         BundleError: the bundle is damaged.
+        ConfigError: the bundle's classes or grid are not the data set's, or it has no LiDAR points to score depth at.
         DataError: the data set is incomplete, or has a single scene to swap pictures with.
     """
     source, image_size, classes, grid = model_source(bundle, device)
-    dataset = NuScenesOccupancy(data, image_size)
+    check_fit(data.dataset, classes, grid, bundle)
+    if depth and not protocol_of(data.dataset).lidar_clouds:
+        raise ConfigError("evaluate", "depth", "false: the data set comes without point clouds", depth)
+    dataset = build_dataset(data, image_size)
     donor = donor_from_another_scene(dataset) if swap_pictures else None
     return score(
-        name, dataset, source, limit=limit, rays=rays, mask=mask, classes=classes, grid=grid, donor=donor, depth=depth
+        name, dataset, source, limit=limit, rays=rays, mask=mask, classes=classes, grid=grid, donor=donor, depth=depth,
+        absent=absent,
     )  # fmt: skip
 
 
@@ -110,8 +136,9 @@ def score_baseline(
     train_split: str = "train",
     train_dataroot: str | None = None,
     limit: int | None = None,
-    rays: bool = True,
-    mask: MaskPolicy = "camera",
+    rays: bool | None = None,
+    mask: MaskPolicy | None = None,
+    absent: AbsentRule = "left_out",
 ) -> Scores:
     """Score labels that depend on no picture.
 
@@ -121,8 +148,9 @@ def score_baseline(
         train_split: Where the majority is counted.
         train_dataroot: Tree of that split; None = the tree of ``data``.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU.
-        mask: Which voxels count.
+        rays: Compute RayIoU; None = if the data set's protocol does.
+        mask: Which voxels count; None = those of the data set's protocol.
+        absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
 
     Returns:
         The scores.
@@ -132,39 +160,41 @@ def score_baseline(
     """
     if kind == "majority":
         counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
-        labels = majority_labels(NuScenesOccupancy(counted, _ANY_SIZE))
+        labels = majority_labels(build_dataset(counted, _ANY_SIZE))
     else:
-        labels = ground_labels()
-    dataset = NuScenesOccupancy(data, _ANY_SIZE)
-    return score(kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask)
+        labels = ground_labels(protocol_of(data.dataset))
+    dataset = build_dataset(data, _ANY_SIZE)
+    return score(kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask, absent=absent)
 
 
 def score(
     name: str,
-    dataset: NuScenesOccupancy,
+    dataset: DriveDataset,
     source: LabelSource,
     *,
     limit: int | None = None,
-    rays: bool = True,
-    mask: MaskPolicy = "camera",
-    classes: ClassTable = OCC3D_NUSCENES,
+    rays: bool | None = None,
+    mask: MaskPolicy | None = None,
+    classes: ClassTable | None = None,
     grid: VoxelGrid | None = None,
     donor: Callable[[int], int] | None = None,
     depth: bool = False,
+    absent: AbsentRule = "left_out",
 ) -> Scores:
-    """Score a source of labels against Occ3D ground truth.
+    """Score a source of labels against a data set's voxel labels.
 
     Args:
         name: Shown in reports.
         dataset: With voxel labels.
         source: Gives the labels.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU.
-        mask: Which voxels count.
-        classes: Class table of the labels.
-        grid: Grid of the labels; None = Occ3D's.
+        rays: Compute RayIoU, voxels without a label being free; None = if the data set's protocol does.
+        mask: Which voxels count; None = those of the data set's protocol. Voxels without a label never do.
+        classes: Class table of the labels; None = the data set's.
+        grid: Grid of the labels; None = the data set's.
         donor: Index of the key frame whose pictures replace an item's own (a control: a model that looks must fail).
         depth: Score the depth that the answers' Gaussians render, at the LiDAR points that the cameras see.
+        absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
 
     Returns:
         The scores.
@@ -172,16 +202,18 @@ def score(
     Raises:
         DataError: the data set has no voxel labels.
     """
-    grid = grid or VoxelGrid.occ3d()
+    protocol = dataset.protocol
+    grid, classes = grid or protocol.grid, classes or protocol.classes
+    rays = protocol.rays if rays is None else rays
     picks = range(len(dataset))
     if limit is not None and limit < len(dataset):
         picks = sorted({round(i * (len(dataset) - 1) / max(limit - 1, 1)) for i in range(limit)})  # type: ignore[assignment]
-    metrics = _Metrics(classes, grid, mask)
+    metrics = _Metrics(classes, grid, mask or protocol.mask, absent)
     for index in tqdm(picks, desc=name, unit="frame"):
         frames, frame = dataset[index], dataset.key_frame(index)
         targets = frames.targets
         if targets is None or targets.labels is None or targets.mask_camera is None or targets.mask_lidar is None:
-            raise DataError(dataset.root, "occ3d_dir", "voxel labels (a test split has none)", "none")
+            raise DataError(dataset.root, protocol.labels_field, "voxel labels (a test split has none)", "none")
         seen = frames if donor is None else _with_pictures(frames, dataset[donor(index)])
         started = time.perf_counter()
         answer = source(seen)
@@ -190,7 +222,10 @@ def score(
         masks = targets.mask_camera[0].numpy(), targets.mask_lidar[0].numpy()
         metrics.add_voxels(frame.scene_name, truth, answer.labels, *masks)
         if rays:
-            metrics.add_rays(frame.scene_name, truth, answer.labels, ray_origins(lidar_positions(dataset, frame)))
+            T_grid_ego = np.linalg.inv(grid.T_ego_grid_matrix)
+            origins = ray_origins(lidar_positions(dataset, frame)) @ T_grid_ego[:3, :3].T + T_grid_ego[:3, 3]
+            solid = np.where(truth == classes.ignore_id, np.uint8(classes.free_id), truth)
+            metrics.add_rays(frame.scene_name, solid, answer.labels, origins)
         if frame.boxes is not None and answer.velocity is not None:
             metrics.velocities.update(answer.labels, answer.velocity, grid, frame.boxes)
         if depth and answer.scene is not None:
@@ -198,7 +233,7 @@ def score(
     return metrics.scores(name, len(picks))
 
 
-def lidar_positions(dataset: NuScenesOccupancy, frame: KeyFrame) -> np.ndarray:
+def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
     """(K, 3) LiDAR positions of all key frames of a frame's scene in its ego frame, metres."""
     scene = next(frames for frames in dataset.scenes if frames[0].scene_name == frame.scene_name)
     T_ego_world = np.linalg.inv(frame.T_world_ego)
@@ -212,8 +247,8 @@ def _with_pictures(frames: FrameSet, other: FrameSet) -> FrameSet:
 class _Metrics:
     """All counts of one run over a data set; those with an interval are kept apart by scene."""
 
-    def __init__(self, classes: ClassTable, grid: VoxelGrid, mask: MaskPolicy) -> None:
-        self.classes, self.mask = classes, mask
+    def __init__(self, classes: ClassTable, grid: VoxelGrid, mask: MaskPolicy, absent: AbsentRule) -> None:
+        self.classes, self.mask, self.absent = classes, mask, absent
         self.confusion, self.ray = VoxelConfusion(classes, mask), RayIoU(classes, grid)
         self.velocities, self.depths = VelocityErrors(classes), DepthErrors()
         self.voxel_parts: dict[str, np.ndarray] = {}
@@ -230,10 +265,11 @@ class _Metrics:
 
     def scores(self, name: str, frames: int) -> Scores:
         classes, voxel_parts, ray_parts = self.classes, list(self.voxel_parts.values()), list(self.ray_parts.values())
-        total = scores_of(np.sum(voxel_parts, axis=0), classes)
+        absent, has_15 = self.absent, set(LEFT_OUT_OF_15) <= set(classes.names)
+        total = scores_of(np.sum(voxel_parts, axis=0), classes, absent)
         rays = ray_scores_of(np.sum(ray_parts, axis=0), classes) if ray_parts else None
         intervals = {
-            "miou": bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes).miou),
+            "miou": bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes, absent).miou),
             "iou": bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes).iou),
         }
         if ray_parts:
@@ -245,13 +281,14 @@ class _Metrics:
             scenes=len(voxel_parts),
             mask=self.mask,
             miou=total.miou,
-            miou_15=total.miou_15,
+            miou_15=total.miou_15 if has_15 else math.nan,
             iou=total.iou,
             rayiou=rays.rayiou if rays else math.nan,
-            rayiou_15=rays.rayiou_15 if rays else math.nan,
+            rayiou_15=rays.rayiou_15 if rays and has_15 else math.nan,
             intervals=intervals,
             per_class=total.per_class,
             absent=total.absent,
+            absent_rule=absent,
             seconds_per_frame=self.seconds / max(frames, 1),
             miou_dynamic=total.miou_of([classes.names[i] for i in classes.dynamic_ids]),
             velocity=velocity if velocity.matches else None,

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
@@ -135,7 +136,7 @@ def export_tree(
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     predictor = OccupancyPredictor.load(bundle, device)
-    dataset = NuScenesOccupancy(data, predictor.image_size)
+    dataset = build_dataset(data, predictor.image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

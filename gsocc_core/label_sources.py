@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.nuscenes import NuScenesOccupancy
-from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.data.build import protocol_of
+from gsocc_core.data.drives import DriveDataset, Protocol
 from gsocc_core.errors import DataError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -63,12 +63,12 @@ def model_source(
     return answer, predictor.image_size, predictor.classes, predictor.grid
 
 
-def majority_labels(dataset: NuScenesOccupancy, classes: ClassTable = OCC3D_NUSCENES) -> np.ndarray:
-    """Most frequent label of every voxel over the key frames whose cameras see it.
+def majority_labels(dataset: DriveDataset, classes: ClassTable | None = None) -> np.ndarray:
+    """Most frequent label of every voxel over the key frames whose cameras see it, or that have a label there.
 
     Args:
         dataset: With voxel labels; pictures are not read.
-        classes: Class table.
+        classes: Class table; None = that of the data set.
 
     Returns:
         (X, Y, Z) uint8; free where no camera ever sees.
@@ -76,25 +76,23 @@ def majority_labels(dataset: NuScenesOccupancy, classes: ClassTable = OCC3D_NUSC
     Raises:
         DataError: the data set has no voxel labels.
     """
-    shape = VoxelGrid.occ3d().shape
+    classes, shape = classes or dataset.protocol.classes, dataset.protocol.grid.shape
     counts = np.zeros((len(classes.names), math.prod(shape)), np.int32)
-    if dataset.args.occ3d_dir is None:
-        raise DataError(dataset.root, "occ3d_dir", "voxel labels (a test split has none)", "none")
     for index in tqdm(range(len(dataset)), desc="majority", unit="frame"):
-        frame = dataset.key_frame(index)
-        found = read_occ3d(dataset.root / dataset.args.occ3d_dir / frame.scene_name / frame.token / "labels.npz")
-        seen = np.flatnonzero(found.mask_camera)
+        found = dataset.voxel_labels(index)
+        seen = np.flatnonzero(found.mask_camera & (found.semantics != classes.ignore_id))
         counts[found.semantics.reshape(-1)[seen], seen] += 1
     majority = counts.argmax(0)
     majority[counts.sum(0) == 0] = classes.free_id
     return majority.reshape(shape).astype(np.uint8)
 
 
-def ground_labels(classes: ClassTable = OCC3D_NUSCENES) -> np.ndarray:
-    """(X, Y, Z) driveable surface in the layer that holds z = 0, free elsewhere."""
-    grid = VoxelGrid.occ3d()
-    labels = np.full(grid.shape, classes.free_id, np.uint8)
-    labels[:, :, int((0.0 - grid.lower[2]) / grid.size_m[2])] = classes.names.index("driveable_surface")
+def ground_labels(protocol: Protocol | None = None) -> np.ndarray:
+    """(X, Y, Z) road in the layer at the height of the wheels, free elsewhere; None = Occ3D-nuScenes."""
+    protocol = protocol or protocol_of("occ3d")
+    (name, z_m), grid = protocol.ground, protocol.grid
+    labels = np.full(grid.shape, protocol.classes.free_id, np.uint8)
+    labels[:, :, int((z_m - grid.lower[2]) / grid.size_m[2])] = protocol.classes.names.index(name)
     return labels
 
 
@@ -103,7 +101,7 @@ def constant_source(labels: np.ndarray) -> LabelSource:
     return lambda _: Answer(labels)
 
 
-def donor_from_another_scene(dataset: NuScenesOccupancy, seed: int = 0) -> Callable[[int], int]:
+def donor_from_another_scene(dataset: DriveDataset, seed: int = 0) -> Callable[[int], int]:
     """For every item one of another scene, drawn once.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gsocc_core.data.nuscenes_index import KeyFrame
+from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.label_sources import model_source
 
@@ -45,7 +46,7 @@ def write_predictions(
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     source, image_size, _, _ = model_source(bundle, device)
-    dataset = NuScenesOccupancy(data, image_size)
+    dataset = build_dataset(data, image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

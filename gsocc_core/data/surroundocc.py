@@ -36,7 +36,6 @@ _NOISE = 0
 #: LiDAR that stands exactly here, so that labels in the LiDAR's frame lie on one fixed grid although every car's
 #: calibration differs by some centimetres and tenths of a degree.
 T_EGO_LIDAR = np.array([[0.0, 1.0, 0.0, 0.94], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.84], [0.0, 0.0, 0.0, 1.0]])
-_NOMINAL_MATRIX = tuple(tuple(float(v) for v in row) for row in T_EGO_LIDAR)
 
 
 def surroundocc_grid(T_ego_lidar: np.ndarray = T_EGO_LIDAR) -> VoxelGrid:
@@ -138,7 +137,7 @@ class SurroundOccNuScenes(NuScenesOccupancy):
     protocol: ClassVar[Protocol] = Protocol(
         title="SurroundOcc-nuScenes",
         classes=SURROUNDOCC_NUSCENES,
-        grid=replace(SURROUNDOCC_GRID, T_ego_grid=_NOMINAL_MATRIX),
+        grid=surroundocc_grid(),
         mask="none",
         rays=False,
         ground=("driveable_surface", -1.84),

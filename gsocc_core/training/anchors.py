@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.rigid import transform_points
 from gsocc_core.geometry.voxels import VoxelGrid
 
 #: Voxels offered per mean, of which the farthest from each other are taken.
@@ -30,7 +31,7 @@ def surface_means(
     Args:
         dataset: Items with targets.
         classes: Says which label is free space and which is none.
-        grid: Box and voxels, ego frame.
+        grid: Box and voxels.
         count: Number of means N.
         frames: Number of items to look at, evenly over the data set.
         seed: Of the draws.
@@ -59,6 +60,8 @@ def surface_means(
     chosen = places[_draw(weights, offered, generator)]
     points = grid.centers.flatten(0, 2)[chosen]
     points = points + (torch.rand(points.shape, generator=generator) - 0.5) * points.new_tensor(grid.size_m)
+    if grid.T_ego_grid is not None:
+        points = transform_points(torch.from_numpy(grid.T_ego_grid_matrix).to(points), points)
     if count <= len(points):
         return points[_farthest(points, count)]
     extra = torch.randint(len(points), (count - len(points),), generator=generator)
@@ -72,6 +75,8 @@ def _depth_voxels(targets: Targets, grid: VoxelGrid) -> tuple[Tensor, ...]:
     origins, directions = targets.view_cameras.map(lambda t: t[:, 0]).rays()
     depth_m = targets.view_depth_m[:, 0]
     points = (origins + directions * depth_m[..., None])[depth_m > 0]
+    if grid.T_ego_grid is not None:
+        points = transform_points(torch.from_numpy(np.linalg.inv(grid.T_ego_grid_matrix)).to(points), points)
     index, inside = grid.index(points)
     return tuple(index[inside].unique(dim=0).unbind(-1))
 

@@ -20,11 +20,13 @@ from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.arguments import read_yaml
 from gsocc_core.bundle import save_bundle
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, collate
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_grid
+from gsocc_core.data.drives import collate
 from gsocc_core.errors import ConfigError, OutputExistsError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.methods.build import build_method
+from gsocc_core.methods.build import build_method, method_class
 from gsocc_core.model_card import model_card
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
@@ -64,16 +66,16 @@ def train(
     Args:
         out: Folder of the run; must be new unless resuming.
         method: Name of the method, for instance gaussianflowocc.
-        model: Arguments of its constructor.
-        data: Training data.
-        channels: Class id of each feature channel; None = every id of Occ3D-nuScenes.
+        model: Arguments of its constructor; without ``grid``, that of the data set.
+        data: Training data; ``data.dataset`` chooses classes and grid.
+        channels: Class id of each feature channel; None = every id of the class table.
         val_split: Split for validation, if ``run.validate_every`` asks for it.
         optimizer: Optimiser and schedule; None = the defaults.
         run: Length, hardware, logging; None = the defaults.
         resume: ``auto`` = newest checkpoint in ``out`` (a new run if there is none), or a checkpoint file. What the run
             computes must stay as it began; ``run.max_steps`` may grow.
         init: Bundle whose weights a new run starts from; see :func:`gsocc_core.training.initial_weights.start_from`.
-        classes: YAML class table of the labels; None = Occ3D-nuScenes.
+        classes: YAML class table of the labels; None = that of the data set.
 
     Raises:
         ConfigError: a value is wrong, or the checkpoint to resume from does not exist.
@@ -82,18 +84,22 @@ def train(
     """
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
     checkpoint = _checkpoint(folder, resume)
+    protocol = protocol_of(data.dataset)
+    model = with_default_grid(method_class(method), model, data.dataset)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
     config |= {"init": init, "classes": classes}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
     if checkpoint is not None:
         _check_same_run(checkpoint.parent.parent / CONFIG, config)
     lightning.seed_everything(run.seed, workers=False, verbose=False)
-    table = OCC3D_NUSCENES if classes is None else ClassTable.from_yaml(classes)
+    table = protocol.classes if classes is None else ClassTable.from_yaml(classes)
     table = table if channels is None else table.with_channels(channels)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
     network = build_method(method, model, table, pretrained=fresh, where=where, key="model")
     size: tuple[int, int] = network.image_size  # type: ignore[assignment]
-    dataset = NuScenesOccupancy(data, size)
+    dataset = build_dataset(data, size)
+    if dataset.labels_dir is not None:
+        check_fit(data.dataset, table, network.grid, where)  # type: ignore[arg-type]
     if checkpoint is None and (begin := getattr(network, "begin", None)) is not None:
         grid: VoxelGrid = network.grid  # type: ignore[assignment]
         begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
@@ -177,7 +183,7 @@ def _validation(data: DataArgs, split: str | None, run: RunArgs, size: tuple[int
     if split is None:
         raise ConfigError("train", "val_split", "a split, since run.validate_every is set", None)
     args = replace(data, split=split, scenes=None, depth_dir=None, semantics_dir=None, views=1)
-    dataset = NuScenesOccupancy(args, size)
+    dataset = build_dataset(args, size)
     count = min(run.validate_samples, len(dataset))
     picks = [round(i * (len(dataset) - 1) / max(count - 1, 1)) for i in range(count)]
     return DataLoader(Subset(dataset, picks), batch_size=1, collate_fn=collate)
@@ -211,10 +217,11 @@ def _plain(value: Any) -> Any:
 
 def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: torch.nn.Module) -> str:
     size: tuple[int, int] = network.image_size  # type: ignore[assignment]
+    part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
-        f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of `{data.version}`, split "
-        f"`{data.split or 'all'}`, seed {run.seed}; the weights are a moving average. The full configuration lies "
-        "beside the run's checkpoints."
+        f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
+        f"{protocol_of(data.dataset).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
+        "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
     classes: ClassTable = network.classes  # type: ignore[assignment]
     parameters = sum(p.numel() for p in network.parameters())

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The fixed list of data sets, and how one is opened."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gsocc_core.data.args import DataArgs, DatasetName
+from gsocc_core.data.drives import DriveDataset, Protocol
+from gsocc_core.data.kitti360 import Kitti360Occupancy
+from gsocc_core.data.nuscenes import NuScenesOccupancy
+from gsocc_core.data.surroundocc import SurroundOccNuScenes
+from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.voxels import VoxelGrid
+
+#: Data set name -> its loader. Configurations name a data set, never a class path.
+DATASETS: Mapping[DatasetName, type[DriveDataset]] = {
+    "occ3d": NuScenesOccupancy,
+    "surroundocc": SurroundOccNuScenes,
+    "kitti360": Kitti360Occupancy,
+}
+
+
+def build_dataset(args: DataArgs, image_size: tuple[int, int]) -> DriveDataset:
+    """Open the data set that ``args.dataset`` names.
+
+    Args:
+        args: What to load.
+        image_size: (height, width) of the network's pictures, pixels.
+
+    Returns:
+        One frame set per key frame.
+
+    Raises:
+        ConfigError: no such data set, or a number in ``args`` makes no sense.
+        DataError: files are missing or damaged.
+    """
+    return _loader(args.dataset)(args, image_size)
+
+
+def protocol_of(name: DatasetName) -> Protocol:
+    """Grid, classes and scoring rules of a data set, without opening it.
+
+    Raises:
+        ConfigError: no such data set.
+
+    Example:
+        >>> protocol_of("kitti360").grid.shape, len(protocol_of("surroundocc").classes.names)
+        ((256, 256, 32), 17)
+    """
+    return _loader(name).protocol
+
+
+def with_voxel_labels(args: DataArgs, folder: str | None) -> DataArgs:
+    """The arguments with another folder of voxel labels; None = read none.
+
+    Example:
+        >>> with_voxel_labels(DataArgs("data", dataset="surroundocc"), None).surroundocc_dir is None
+        True
+    """
+    changes: dict[str, Any] = {protocol_of(args.dataset).labels_field: folder}
+    return replace(args, **changes)
+
+
+def with_default_grid(constructor: Any, arguments: Mapping[str, Any], name: DatasetName) -> dict[str, Any]:
+    """A method's plain arguments with the data set's grid, if the method wants one and none is given.
+
+    Args:
+        constructor: Class of the method.
+        arguments: Its plain arguments.
+        name: Data set.
+
+    Returns:
+        The arguments, plain too.
+    """
+    if "grid" in arguments or "grid" not in inspect.signature(constructor).parameters:
+        return dict(arguments)
+    grid = protocol_of(name).grid
+    plain: dict[str, Any] = {"lower": list(grid.lower), "upper": list(grid.upper), "voxel_size": list(grid.size_m)}
+    if grid.T_ego_grid is not None:
+        plain["T_ego_grid"] = [list(row) for row in grid.T_ego_grid]
+    return {"grid": plain, **arguments}
+
+
+def check_fit(name: DatasetName, classes: ClassTable, grid: VoxelGrid, where: object) -> None:
+    """Check that a model speaks of the same voxels and as many classes as a data set's labels.
+
+    Args:
+        name: Data set.
+        classes: Class table of the model.
+        grid: Grid of the model.
+        where: The model, for the error.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    protocol = protocol_of(name)
+    wanted = protocol.classes
+    if (len(classes.names), classes.free_id) != (len(wanted.names), wanted.free_id):
+        expected = f"{len(wanted.names)} classes of {protocol.title}, {wanted.free_id} = free"
+        raise ConfigError(where, "classes", expected, f"{len(classes.names)}, {classes.free_id} = free")
+    same = grid.shape == protocol.grid.shape and all(
+        np.allclose(a, b, atol=1e-4)
+        for a, b in (
+            (grid.lower, protocol.grid.lower),
+            (grid.size_m, protocol.grid.size_m),
+            (grid.T_ego_grid_matrix, protocol.grid.T_ego_grid_matrix),
+        )
+    )
+    if not same:
+        raise ConfigError(where, "grid", f"the grid of {protocol.title}: {protocol.grid}", grid)
+
+
+def _loader(name: str) -> type[DriveDataset]:
+    if name not in DATASETS:
+        raise ConfigError("data", "dataset", f"one of {', '.join(DATASETS)}", name)
+    return DATASETS[name]  # type: ignore[index]
