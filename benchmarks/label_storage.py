@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from jsonargparse import auto_cli
 
 from gsocc_core import Camera
@@ -55,10 +54,7 @@ def main(tree: Path, height: int = 256, width: int = 704) -> None:
         width: Their width.
     """
     cameras = {}
-    torch.set_num_threads(1)
-    print(
-        "| labels | stored | MB a key frame | 34,149 of them, GB | published, GB | ratio | a training reads | in, CPU ms |"
-    )
+    print("| labels | stored | MB a key frame | 34,149, GB | published, GB | ratio | a training reads | in, CPU ms |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, folder in FOLDERS.items():
         order = camera_order(tree / folder)

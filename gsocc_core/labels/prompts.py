@@ -83,7 +83,8 @@ def make_captions(prompts: Sequence[Prompt], mode: Mode, tokenizer: Any, max_tok
 
     Args:
         prompts: The phrases.
-        mode: ``separate`` = one caption per phrase; ``by_class`` = one per class; ``combined`` = as few as hold them all.
+        mode: ``separate`` = one caption per phrase; ``by_class`` = one per class; ``combined`` = as few as hold
+            them all.
         tokenizer: The detector's.
         max_tokens: Longest caption.
 
