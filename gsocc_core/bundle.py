@@ -62,6 +62,8 @@ def save_bundle(
 ) -> None:
     """Write a bundle; it appears only when complete.
 
+    What a method calls ``TRAINING_ONLY``, submodules and arguments of these names, stays outside.
+
     Args:
         path: Folder to make.
         method_name: A key of ``METHODS``.
@@ -80,9 +82,12 @@ def save_bundle(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        weights = {k: _compact(v) if half else v.detach().cpu().contiguous() for k, v in method.state_dict().items()}
+        training_only: tuple[str, ...] = getattr(method, "TRAINING_ONLY", ())
+        state = {k: v for k, v in method.state_dict().items() if k.split(".", 1)[0] not in training_only}
+        weights = {k: _compact(v) if half else v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(weights, temporary / WEIGHTS)
-        config = {"method": method_name, "arguments": dict(arguments)}
+        kept = {k: v for k, v in arguments.items() if k not in training_only}
+        config = {"method": method_name, "arguments": kept}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         classes: ClassTable = method.classes  # type: ignore[assignment]  # every method carries its class table
         classes.to_yaml(temporary / CLASSES)

@@ -15,7 +15,12 @@ from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
 
 #: Method name -> where it lives. Configurations name a method, never a class path.
-METHODS = {"gaussianflowocc": ("gsocc_core.methods.gaussianflowocc", "GaussianFlowOcc")}
+METHODS = {
+    "gaussianflowocc": ("gsocc_core.methods.gaussianflowocc", "GaussianFlowOcc"),
+    "surroundocc": ("gsocc_core.methods.surroundocc", "SurroundOcc"),
+    "symphonies": ("gsocc_core.methods.symphonies", "Symphonies"),
+    "tpvformer": ("gsocc_core.methods.tpvformer", "TPVFormer"),
+}
 
 #: Constructor arguments that do not come from a configuration.
 GIVEN = ("classes", "pretrained")

@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deformable attention for voxel methods: into pictures from pillars, across three planes, inside a volume.
+
+All of them follow Zhu et al. 2021 (Deformable DETR, eq. 2): a query predicts where to look around its reference and how
+much each sample counts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def weighted_samples(values: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+    """Interpolated values at sampling places, summed with their shares, per head.
+
+    Args:
+        values: (M, H * C, *size) map or volume of H heads, size of 2 or 3 axes.
+        places: (M, K, H, S, 2 or 3) sampling places, 0..1 from border to border, in the reverse order of the axes
+            (x y for a map of rows and columns), as ``grid_sample`` has it; outside is zero.
+        shares: (M, K, H, S).
+
+    Returns:
+        (M, K, H * C).
+
+    Example:
+        >>> row = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
+        >>> middle = torch.tensor([0.5, 0.5]).view(1, 1, 1, 1, 2)
+        >>> weighted_samples(row, middle, torch.ones(1, 1, 1, 1))
+        tensor([[[2.]]])
+    """
+    m, k, heads, samples, axes = places.shape
+    split = values.unflatten(1, (heads, -1)).flatten(0, 1)
+    where = (places * 2 - 1).transpose(1, 2).reshape(m * heads, k, samples, *(1,) * (axes - 2), axes)
+    sampled = functional.grid_sample(split, where.to(split.dtype), padding_mode="zeros", align_corners=False)
+    shares = shares.transpose(1, 2).reshape(m * heads, 1, k, samples)
+    summed = (sampled.view(m * heads, -1, k, samples) * shares).sum(-1)
+    return summed.view(m, -1, k).transpose(1, 2)
+
+
+def spread_offsets(heads: int, samples: int, axes: int) -> Tensor:
+    """(heads, samples, axes) first offsets: every head looks in another direction, each sample a step further.
+
+    Args:
+        heads: Number of heads.
+        samples: Samples per head.
+        axes: 2 or 3.
+    """
+    angle = torch.arange(heads) * (2 * math.pi / heads)
+    directions = [angle.cos(), angle.sin()]
+    if axes == 3:
+        directions.append(torch.where(torch.arange(heads) % 2 == 0, 0.5, -0.5))
+    direction = torch.stack(directions, -1)
+    direction = direction / direction.abs().amax(-1, keepdim=True)
+    return direction[:, None] * (torch.arange(samples) + 1.0)[:, None]
+
+
+def _quiet(linear: nn.Linear, bias: Tensor | None = None) -> nn.Linear:
+    """A layer that gives its bias, whatever comes in, until it has learned."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    if bias is not None:
+        with torch.no_grad():
+            linear.bias.copy_(bias.flatten())
+    return linear
+
+
+class PillarImageAttention(nn.Module):
+    """Queries that stand for several points in space look at the pictures around the projection of each.
+
+    The image cross-attention of TPVFormer (Huang et al., CVPR 2023, section 3.3): a query of a plane is a pillar of R
+    points. Cameras that see at least one of them are averaged; points that a camera does not see have no share.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, num_levels: int, references: int, num_points: int, dropout: float = 0.0
+    ) -> None:
+        """Build.
+
+        Args:
+            dim: Feature width.
+            num_heads: Heads.
+            num_levels: Picture levels.
+            references: R, points of a pillar.
+            num_points: Samples around each of them, per head and level.
+            dropout: Dropout probability.
+        """
+        super().__init__()
+        self.heads, self.levels, self.references, self.points = num_heads, num_levels, references, num_points
+        count = num_heads * num_levels * references * num_points
+        ring = spread_offsets(num_heads, num_points, 2)[:, None, None].expand(-1, num_levels, references, -1, -1)
+        self.offsets = _quiet(nn.Linear(dim, count * 2), ring)
+        self.weights = _quiet(nn.Linear(dim, count))
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.level_code = nn.Parameter(torch.randn(num_levels, dim) * 0.02)
+        self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(dim)
+
+    def forward(self, queries: Tensor, maps: list[Tensor], uv_norm: Tensor, visible: Tensor) -> Tensor:
+        """Look and add.
+
+        Args:
+            queries: (B, Q, dim).
+            maps: Levels of (B, V, dim, H_l, W_l).
+            uv_norm: (B, V, Q, R, 2) projections, 0..1 across the picture.
+            visible: (B, V, Q, R) bool.
+
+        Returns:
+            (B, Q, dim) normalised sum of queries and what they saw.
+        """
+        b, q, dim = queries.shape
+        views = visible.shape[1]
+        sees = visible.any(-1)
+        seen = sees.flatten(0, 1)
+        longest = max(int(seen.sum(-1).max()), 1)
+        # The queries that a picture concerns, padded to the longest list.
+        rows = (~seen).to(torch.uint8).argsort(dim=-1, stable=True)[:, :longest]
+        picked = rows[..., None]
+        centers = uv_norm.flatten(0, 1).gather(1, picked[..., None].expand(-1, -1, self.references, 2))
+        points = visible.flatten(0, 1).gather(1, picked.expand(-1, -1, self.references))
+        start = torch.arange(b, device=queries.device).repeat_interleave(views)[:, None] * q
+        local = queries.flatten(0, 1)[rows + start]
+        sampled = self._look(local, maps, centers, points)
+        total = queries.new_zeros(b * q, dim).index_add(0, (rows + start).flatten(), sampled.flatten(0, 1))
+        count = sees.sum(1).clamp(min=1).to(queries.dtype)[..., None]
+        return self.norm(queries + self.dropout(self.out(total.unflatten(0, (b, q)) / count)))
+
+    def _look(self, local: Tensor, maps: list[Tensor], centers: Tensor, points: Tensor) -> Tensor:
+        """What (M, K) queries see in M pictures around centers (M, K, R, 2) of which ``points`` (M, K, R) exist."""
+        m, k, _ = local.shape
+        shape = (m, k, self.heads, self.levels, self.references, self.points)
+        offsets = self.offsets(local).view(*shape, 2)
+        shares = self.weights(local).view(shape).masked_fill(~points[:, :, None, None, :, None], -1e4)
+        shares = shares.flatten(3).softmax(-1).view(shape) * points[:, :, None, None, :, None]
+        result = torch.zeros_like(local)
+        for level, level_map in enumerate(maps):
+            height, width = level_map.shape[-2:]
+            coded = level_map.flatten(0, 1) + self.level_code[level][:, None, None]
+            values = self.value(coded.movedim(1, -1)).movedim(-1, 1)
+            places = centers[:, :, None, :, None] + offsets[:, :, :, level] / local.new_tensor([width, height])
+            result = result + weighted_samples(values, places.flatten(3, 4), shares[:, :, :, level].flatten(3))
+        return result
+
+
+class PlaneAttention(nn.Module):
+    """Queries look into several planes of features at once.
+
+    The cross-view hybrid attention of TPVFormer (Huang et al., CVPR 2023, section 3.4): a pillar looks around its own
+    place in its plane and along its shadow in the others.
+    """
+
+    def __init__(self, dim: int, num_heads: int, num_planes: int, references: int, dropout: float = 0.0) -> None:
+        """Build for ``num_planes`` planes of ``dim`` channels and ``references`` points of a query in each."""
+        super().__init__()
+        self.heads, self.planes, self.references = num_heads, num_planes, references
+        count = num_heads * num_planes * references
+        ring = spread_offsets(num_heads, references, 2)[:, None].expand(-1, num_planes, -1, -1)
+        self.offsets = _quiet(nn.Linear(dim, count * 2), ring)
+        self.weights = _quiet(nn.Linear(dim, count))
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(dim)
+
+    def forward(self, queries: Tensor, planes: list[Tensor], places: Tensor) -> Tensor:
+        """Look and add.
+
+        Args:
+            queries: (B, Q, dim).
+            planes: Planes of (B, dim, H_p, W_p).
+            places: (Q, planes, R, 2) reference points, 0..1 across the plane, (W, H) order.
+
+        Returns:
+            (B, Q, dim) normalised.
+        """
+        b, q, _ = queries.shape
+        shape = (b, q, self.heads, self.planes, self.references)
+        offsets = self.offsets(queries).view(*shape, 2)
+        shares = self.weights(queries).view(shape).flatten(3).softmax(-1).view(shape)
+        result = torch.zeros_like(queries)
+        for index, plane in enumerate(planes):
+            values = self.value(plane.movedim(1, -1)).movedim(-1, 1)
+            size = queries.new_tensor([plane.shape[-1], plane.shape[-2]])
+            where = places[:, None, index] + offsets[:, :, :, index] / size
+            result = result + weighted_samples(values, where, shares[:, :, :, index])
+        return self.norm(queries + self.dropout(self.out(result)))
+
+
+class VolumeAttention(nn.Module):
+    """Queries look into a volume of features around a place, with three-dimensional offsets and interpolation."""
+
+    def __init__(self, dim: int, num_heads: int, num_points: int, dropout: float = 0.0) -> None:
+        """Build for ``num_points`` samples per head in a volume of ``dim`` channels."""
+        super().__init__()
+        self.heads, self.points = num_heads, num_points
+        self.offsets = _quiet(nn.Linear(dim, num_heads * num_points * 3), spread_offsets(num_heads, num_points, 3))
+        self.weights = _quiet(nn.Linear(dim, num_heads * num_points))
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(dim)
+
+    def forward(self, queries: Tensor, volume: Tensor, places: Tensor) -> Tensor:
+        """Look and add.
+
+        Args:
+            queries: (B, Q, dim).
+            volume: (B, X, Y, Z, dim).
+            places: (B, Q, 3) places x, y, z, 0..1 across the volume.
+
+        Returns:
+            (B, Q, dim) normalised.
+        """
+        b, q, _ = queries.shape
+        size = queries.new_tensor(volume.shape[1:4])
+        offsets = self.offsets(queries).view(b, q, self.heads, self.points, 3)
+        shares = self.weights(queries).view(b, q, self.heads, self.points).softmax(-1)
+        where = (places[:, :, None, None] + offsets / size).flip(-1)
+        found = weighted_samples(self.value(volume).movedim(-1, 1), where, shares)
+        return self.norm(queries + self.dropout(self.out(found)))

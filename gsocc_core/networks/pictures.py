@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Feature maps of a rig's pictures, and where points in space lie in them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.rigid import transform_points
+from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.networks.attention import RayCode
+from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
+
+
+class PictureMaps(nn.Module):
+    """Image encoder whose pixels also know their ray, in place of an embedding per camera index.
+
+    So the same weights serve any number of cameras on any rig.
+    """
+
+    def __init__(self, backbone: BackboneArgs, dim: int, pretrained: bool) -> None:
+        """Build; see :class:`gsocc_core.networks.backbones.ImageEncoder`."""
+        super().__init__()
+        self.encoder = ImageEncoder(backbone, dim, pretrained)
+        self.rays = RayCode(dim)
+
+    def forward(self, images: Tensor, cameras: Cameras) -> list[Tensor]:
+        """Encode.
+
+        Args:
+            images: (B, V, 3, H, W) RGB, 0..255.
+            cameras: (B, V) cameras of the pictures.
+
+        Returns:
+            Levels of (B, V, dim, H_l, W_l), finest first.
+        """
+        coded = []
+        for level_map in self.encoder(images):
+            height, width = level_map.shape[-2:]
+            origins, directions = cameras.resized(width, height).rays()
+            coded.append(level_map + self.rays(origins, directions).movedim(-1, -3))
+        return coded
+
+
+def see_points(cameras: Cameras, valid: Tensor, points_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Projections of points into pictures that are there.
+
+    Args:
+        cameras: (B, V) cameras.
+        valid: (B, V) bool: the picture is there.
+        points_m: (N, 3) or (B, N, 3), ego frame, metres.
+
+    Returns:
+        uv_norm (B, V, N, 2), 0..1 across the picture and -1 where not seen, and visible (B, V, N) bool.
+    """
+    batch = len(cameras.intrinsics)
+    points = points_m.to(cameras.intrinsics).expand(batch, *points_m.shape[-2:])
+    uv, _, visible = cameras.project(points)
+    visible = visible & valid[..., None]
+    uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
+    return torch.where(visible[..., None], uv_norm, -1.0), visible
+
+
+def points_in_box(unit: Tensor, grid: VoxelGrid) -> Tensor:
+    """Points of the ego frame, metres, of places (..., 3) that run from 0 to 1 across a grid's box.
+
+    Example:
+        >>> points_in_box(torch.tensor([[0.5, 0.5, 1.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
+        tensor([[0., 0., 2.]])
+    """
+    lower, upper = unit.new_tensor(grid.lower), unit.new_tensor(grid.upper)
+    return to_ego(lower + unit * (upper - lower), grid)
+
+
+def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
+    """Places (..., 3) of points of the ego frame, metres, 0..1 across a grid's box.
+
+    Example:
+        >>> from_ego(torch.tensor([[0.0, 2.0, 2.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
+        tensor([[0.5000, 0.7500, 1.0000]])
+    """
+    if grid.T_ego_grid is not None:
+        T_grid_ego = torch.linalg.inv(torch.as_tensor(grid.T_ego_grid_matrix)).to(points_m)
+        points_m = transform_points(T_grid_ego, points_m.reshape(-1, 3)).view_as(points_m)
+    lower, upper = points_m.new_tensor(grid.lower), points_m.new_tensor(grid.upper)
+    return (points_m - lower) / (upper - lower)
+
+
+def to_ego(points_grid: Tensor, grid: VoxelGrid) -> Tensor:
+    """Points (..., 3) of the grid frame in the ego frame, metres."""
+    if grid.T_ego_grid is None:
+        return points_grid
+    T_ego_grid = torch.as_tensor(grid.T_ego_grid_matrix, device=points_grid.device).to(points_grid)
+    return transform_points(T_ego_grid, points_grid.reshape(-1, 3)).view_as(points_grid)
+
+
+def unit_centers(shape: tuple[int, int, int]) -> Tensor:
+    """(X, Y, Z, 3) middles of the cells of a grid, 0..1 across its box.
+
+    Example:
+        >>> unit_centers((1, 2, 1))[0, :, 0].tolist()
+        [[0.5, 0.25, 0.5], [0.5, 0.75, 0.5]]
+    """
+    axes = [(torch.arange(n) + 0.5) / n for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deformable attention: samples against sums written out, in pictures, planes and volumes."""
+
+import pytest
+import torch
+
+from gsocc_core.networks.deformable import (
+    PillarImageAttention,
+    PlaneAttention,
+    VolumeAttention,
+    spread_offsets,
+    weighted_samples,
+)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (3, 4, 5)])
+def test_samples_at_cell_middles_are_the_cells(size):
+    torch.manual_seed(0)
+    heads, channels, m, k, s = 2, 3, 2, 4, 3
+    values = torch.randn(m, heads * channels, *size)
+    cells = torch.stack([torch.randint(n, (m, k, heads, s)) for n in size], -1)
+    places = ((cells + 0.5) / torch.tensor(size)).flip(-1)
+    shares = torch.rand(m, k, heads, s)
+    result = weighted_samples(values, places, shares)
+    for i in range(m):
+        for q in range(k):
+            for h in range(heads):
+                part = values[i, h * channels : (h + 1) * channels]
+                expected = sum(shares[i, q, h, j] * part[(slice(None), *cells[i, q, h, j])] for j in range(s))
+                torch.testing.assert_close(result[i, q, h * channels : (h + 1) * channels], expected)
+
+
+def test_first_offsets_point_everywhere():
+    for axes in (2, 3):
+        offsets = spread_offsets(4, 2, axes)
+        assert offsets.shape == (4, 2, axes)
+        torch.testing.assert_close(offsets[:, 1], 2 * offsets[:, 0])
+        assert len(torch.unique(offsets[:, 0].sign(), dim=0)) == 4
+
+
+def test_a_pillar_averages_the_cameras_that_see_it_and_ignores_its_hidden_points():
+    torch.manual_seed(0)
+    block = PillarImageAttention(8, 2, 2, references=3, num_points=2)
+    queries = torch.randn(1, 5, 8)
+    maps = [torch.randn(1, 2, 8, 6, 7), torch.randn(1, 2, 8, 3, 4)]
+    uv, visible = torch.rand(1, 2, 5, 3, 2), torch.rand(1, 2, 5, 3) < 0.6
+    visible[:, :, 4] = False
+    out = block(queries, maps, uv, visible)
+    elsewhere = torch.where(visible[..., None], uv, torch.rand_like(uv))
+    torch.testing.assert_close(out, block(queries, maps, elsewhere, visible))
+    # A query that nothing sees only passes through the norm.
+    torch.testing.assert_close(out[:, 4], block.norm(queries[:, 4] + block.out.bias))
+    # Two cameras with the same picture and the same view are as one.
+    twin = [m[:, :1].expand(-1, 2, -1, -1, -1) for m in maps]
+    one = block(queries, [m[:, :1] for m in maps], uv[:, :1], visible[:, :1])
+    two = block(queries, twin, uv[:, :1].expand(-1, 2, -1, -1, -1), visible[:, :1].expand(-1, 2, -1, -1))
+    torch.testing.assert_close(one, two)
+
+
+def test_planes_of_constants_give_the_constant():
+    block = PlaneAttention(8, 2, 3, references=2)
+    torch.nn.init.zeros_(block.offsets.bias)
+    torch.nn.init.eye_(block.value.weight)
+    torch.nn.init.zeros_(block.value.bias)
+    constants = [1.0, 4.0, 7.0]
+    planes = [torch.full((2, 8, 4, 5), c) for c in constants]
+    places = torch.full((6, 3, 2, 2), 0.5)
+    queries = torch.randn(2, 6, 8)
+    expected = block.norm(queries + block.out(torch.full((2, 6, 8), 4.0)))
+    torch.testing.assert_close(block(queries, planes, places), expected)
+
+
+def test_a_volume_is_read_at_its_place():
+    """Without offsets the attention interpolates the volume at the query's own place, axes in their order."""
+    torch.manual_seed(0)
+    block = VolumeAttention(6, 2, 3)
+    torch.nn.init.zeros_(block.offsets.bias)
+    volume = torch.randn(2, 4, 3, 2, 6)
+    cells = torch.tensor([[3, 1, 0], [0, 2, 1]])
+    places = ((cells + 0.5) / torch.tensor([4, 3, 2])).expand(2, 2, 3)
+    queries = torch.randn(2, 2, 6)
+    there = torch.stack([volume[:, x, y, z] for x, y, z in cells], dim=1)
+    torch.testing.assert_close(block(queries, volume, places), block.norm(queries + block.out(block.value(there))))
