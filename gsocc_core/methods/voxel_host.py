@@ -117,7 +117,8 @@ class VoxelHost(nn.Module):
         if not any(weights) and render is None:
             raise ConfigError(where, "loss", "at least one weight above 0, or the rendering loss", weights)
         self.free_channel = classes.channel_ids.index(classes.free_id)
-        self.work_grid = _divided(grid, tuple(n // s for n, s in zip(grid.shape, stride)))
+        finest = tuple(stride) == (1, 1, 1)
+        self.work_grid = grid if finest else _divided(grid, [n // s for n, s in zip(grid.shape, stride)])
         self.voxel_loss_args = loss
         self.render = None if render is None else render.build(feature_dim)
 
