@@ -348,6 +348,8 @@ class GaussianFlowOcc(nn.Module):
         if targets.view_time_s is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets.view_time_s", "times, since things move", "none")
         offsets = self.flow(output.features, output.dynamic, targets.view_time_s)
+        if not self.loss_args.flow_from_views:
+            offsets = offsets.detach()
         shown = scene.replace(velocities=None).map(lambda t: t[:, None].expand(-1, moments, *t.shape[1:]))
         return shown.replace(means=shown.means + offsets)
 
