@@ -7,17 +7,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+#: Keeps logarithms finite.
+_TINY = 1e-7
+
 
 def _affinity(probability: Tensor, truth: Tensor) -> Tensor:
     """-log precision - log recall - log specificity of soft predictions (P) of a class with truth (P) 0 or 1."""
     hit, predicted, true = (probability * truth).sum(), probability.sum(), truth.sum()
     avoided, false = ((1 - probability) * (1 - truth)).sum(), (1 - truth).sum()
-    tiny = torch.finfo(probability.dtype).tiny
-    result = -((hit + tiny) / (predicted + tiny)).log()
+    result = ((predicted + _TINY) / (hit + _TINY)).log()
     if bool(true > 0):
-        result = result - (hit / true).clamp(min=1e-7).log()
+        result = result - (hit / true).clamp(min=_TINY).log()
     if bool(false > 0):
-        result = result - (avoided / false).clamp(min=1e-7).log()
+        result = result - (avoided / false).clamp(min=_TINY).log()
     return result
 
 
@@ -87,5 +89,5 @@ def frustum_proportion_loss(
     predicted = count.index_add(0, part, probabilities[voxel])
     used = true.sum(-1) > 0
     true, predicted = (t[used] / t[used].sum(-1, keepdim=True) for t in (true, predicted))
-    ratio = true.clamp(min=1e-7).log() - predicted.clamp(min=1e-7).log()
+    ratio = true.clamp(min=_TINY).log() - predicted.clamp(min=_TINY).log()
     return torch.where(true > 0, true * ratio, 0.0).sum(-1).mean()

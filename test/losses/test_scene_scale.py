@@ -78,7 +78,7 @@ def test_rays_end_at_the_first_thing_and_know_nothing_behind_the_unknown():
         labels = torch.full((1, 8, 3, 1), 17, dtype=torch.uint8)
         labels[0, 5, 0] = 4
         labels[0, 2, 1], labels[0, 5, 1] = 255, 4
-        start = torch.tensor([[[-1.0, 0.5, 0.5], [-1.0, 1.5, 0.5], [-1.0, 2.5, 0.5]]])
+        start = torch.tensor([[[-0.9, 0.5, 0.5], [-0.9, 1.5, 0.5], [-0.9, 2.5, 0.5]]])
         ahead = torch.tensor([1.0, 0.0, 0.0]).expand_as(start)
         if T is not None:
             matrix = torch.tensor(T)
