@@ -42,7 +42,7 @@ def segmenter(request, models):
 @pytest.fixture
 def captions(detector, prompts_file):
     prompts = read_prompts(prompts_file, OCC3D_NUSCENES)
-    return {mode: make_captions(prompts, mode, detector.tokenizer, 48) for mode in ("separate", "combined")}
+    return {mode: make_captions(prompts, mode, detector.tokenizer, 48) for mode in ("separate", "by_class", "combined")}
 
 
 def test_boxes_are_those_of_the_plain_model_each_caption_by_itself(models, detector, captions):
@@ -179,3 +179,11 @@ def test_a_detector_is_not_taken_for_a_segmenter(models):
 
 def test_torchvision_is_not_needed(models):
     assert "torchvision" not in sys.modules
+
+
+def test_bfloat16_runs_through_detector_and_segmenter(detector, segmenter, captions):
+    labeller = SemanticsLabeller(detector, segmenter, captions["by_class"])
+    with torch.autocast("cpu", torch.bfloat16):
+        labels = labeller(pictures(), [], (22, 40))
+    assert labels.dtype == torch.uint8
+    assert labels.any()
