@@ -160,8 +160,7 @@ def options(owner: Any, prefix: str = "") -> Iterator[str]:
             continue
         needed = parameter.default is inspect.Parameter.empty
         default = "needed" if needed else f"`{_default(parameter.default)}`"
-        annotation = str(parameter.annotation).replace("Literal", "")
-        yield f"| `--{prefix}{name}` | `{_cell(annotation)}` | {_cell(default)} | {_cell(told.get(name, ''))} |"
+        yield f"| `--{prefix}{name}` | {_type(parameter.annotation)} | {default} | {_cell(told.get(name, ''))} |"
 
 
 def _default(value: Any) -> str:
@@ -170,8 +169,15 @@ def _default(value: Any) -> str:
     return {None: "null"}.get(value, str(value)) if not isinstance(value, bool) else str(value).lower()
 
 
+def _type(annotation: Any) -> str:
+    """An annotation in words; code spans cannot hold the bar that separates columns."""
+    written = re.sub(r"Literal\[([^\]]*)\]", lambda m: m[1].replace("'", "").replace('"', ""), str(annotation))
+    return written.replace(" | None", " or null").replace(" | ", " or ")
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text.replace("|", "\\|")
+    parts = text.replace("|", "\\|").split("`")  # every other one is code, where < stays what it is
+    return "`".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
 
 
 def programs() -> str:
