@@ -61,6 +61,8 @@ class MemoryArgs:
 
     Attributes:
         attention: Every block reads all previous Gaussians by induced attention.
+        gate: Share of the attention's result that is taken at the beginning, learned from there on; null = all, as in
+            the paper. With a small one a training can go on from a model without memory.
         carried: The most opaque previous Gaussians, so many of them, join the present ones and are refined with the
             present pictures; 0 = none, as in the paper. They keep what is nearer in earlier pictures than in the
             present ones, as everything behind the vehicle.
@@ -69,6 +71,7 @@ class MemoryArgs:
     """
 
     attention: bool = True
+    gate: float | None = None
     carried: int = 0
     move: bool = False
     max_gap_s: float = 2.5

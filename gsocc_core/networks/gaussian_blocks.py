@@ -26,6 +26,7 @@ class RefinementBlock(nn.Module):
         num_inducing: int,
         dropout: float = 0.0,
         temporal: bool = False,
+        temporal_gate: float | None = None,
         max_mean_update_m: float | None = None,
     ) -> None:
         """Build one block.
@@ -38,15 +39,20 @@ class RefinementBlock(nn.Module):
             num_inducing: Inducing points of temporal and self-attention.
             dropout: Dropout probability.
             temporal: Attend to a memory first.
+            temporal_gate: Share of the temporal attention in its result at the beginning, learned from there on
+                (LayerScale: Touvron et al., ICCV 2021, section 2.1); None = all of it.
             max_mean_update_m: Largest move of a mean per axis, metres; None = unbounded.
         """
         super().__init__()
         if temporal:
             self.temporal_attention = InducedAttention(dim, num_heads, num_inducing, dropout)
+            if temporal_gate is not None:
+                self.temporal_gate = nn.Parameter(torch.full((dim,), temporal_gate))
         self.self_attention = InducedAttention(dim, num_heads, num_inducing, dropout)
         self.image_attention = DeformableImageAttention(dim, num_heads, num_levels, num_points, dropout)
         self.move = mlp(dim, dim, 3)
-        self.temporal, self.max_mean_update_m = temporal, max_mean_update_m
+        self.temporal, self.gated = temporal, temporal and temporal_gate is not None
+        self.max_mean_update_m = max_mean_update_m
         final = self.move[-1]
         assert isinstance(final, nn.Linear)
         nn.init.normal_(final.weight, std=0.01)
@@ -80,7 +86,8 @@ class RefinementBlock(nn.Module):
         features = features + code(means)
         if self.temporal:
             assert memory is not None
-            features = self.temporal_attention(features, *memory)
+            looked_back = self.temporal_attention(features, *memory)
+            features = torch.lerp(features, looked_back, self.temporal_gate) if self.gated else looked_back
         features = self.self_attention(features, features, exists)
         uv, _, visible = cameras.project(means)
         uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])

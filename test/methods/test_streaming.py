@@ -47,7 +47,7 @@ def same(a, b):
     torch.testing.assert_close(a.scene.means, b.scene.means, rtol=1e-4, atol=1e-4)
 
 
-MEMORIES = [MemoryArgs(), MemoryArgs(attention=False, carried=20), MemoryArgs(carried=20)]
+MEMORIES = [MemoryArgs(), MemoryArgs(gate=0.3), MemoryArgs(attention=False, carried=20), MemoryArgs(carried=20)]
 
 
 @pytest.mark.parametrize("args", MEMORIES)
