@@ -131,7 +131,7 @@ class GaussianFlowOcc(nn.Module):
         self.blocks = nn.ModuleList(
             RefinementBlock(
                 args.dim, args.num_heads, levels, args.num_points, args.num_inducing, args.dropout, temporal,
-                args.max_mean_update_m,
+                memory.gate if memory is not None else None, args.max_mean_update_m,
             )
             for _ in range(args.num_blocks)
         )  # fmt: skip

@@ -102,8 +102,8 @@ class LossArgs:
         class_weights: One weight per feature channel for both class losses, or None.
         flow_alignment: Moved Gaussians of moving classes lie where the depth and class labels of their key frame show
             such a thing; see :func:`gsocc_core.losses.flow.flow_alignment_loss`.
-        flow_from_views: Rendered views teach the flow, too, as in the paper. A thing that is far from where it should be
-            gives them large gradients that point nowhere; short trainings leave the flow to ``flow_alignment``.
+        flow_from_views: Rendered views teach the flow, too, as in the paper. A thing far from where it should be gives
+            them large gradients that point nowhere; short trainings leave the flow to ``flow_alignment``.
         flow_speed: Speeds of moving classes, m/s: what need not move stands still.
     """
 
