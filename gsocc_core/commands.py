@@ -25,25 +25,27 @@ def synthesize(
     pseudo_labels: bool = True,
     val_scenes: int = 0,
     jobs: int | None = None,
+    layout: Literal["nuscenes", "surroundocc", "kitti360"] = "nuscenes",
 ) -> None:
-    """Write drives through procedural streets as a nuScenes tree with Occ3D labels.
+    """Write drives through procedural streets in the layout of a data set, with voxel labels.
 
     Args:
         out: Folder to make; it must not exist.
         scenes: Number of drives.
         seed: Chooses the drives; the same seed gives the same bytes.
-        image_scale: Factor on the picture size of 1600x900.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
         sweeps: Write the readings between key frames too.
         duration_s: Length of each drive, seconds; 20 s are 40 key frames.
         version: Name of the folder with the tables.
-        labels: Write Occ3D voxel labels.
+        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
         pseudo_labels: Write depth and class pictures.
         val_scenes: The last so many drives form the split val, the others train.
         jobs: Drives written at the same time; None = one per core.
+        layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360.
     """
     from gsocc_core.data.synthetic.synthesize import synthesize as run
 
-    run(out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs)
+    run(out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout)
 
 
 def train(

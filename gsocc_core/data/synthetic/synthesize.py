@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""``gsocc_core synthesize``: write drives through procedural streets as a nuScenes tree with Occ3D labels."""
+"""``gsocc_core synthesize``: write drives through procedural streets in the layout of a data set."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
 from gsocc_core.data.synthetic.drive import key_frame_count
+from gsocc_core.data.synthetic.kitti360_car import make_car
+from gsocc_core.data.synthetic.kitti360_tree import (
+    kitti360_key_frame_count,
+    write_kitti360_drive,
+    write_kitti360_shared,
+)
 from gsocc_core.data.synthetic.nuscenes_tree import Tables, write_tables
 from gsocc_core.data.synthetic.pseudo_labels import write_camera_orders
 from gsocc_core.data.synthetic.rig import picture_size
 from gsocc_core.data.synthetic.write_drive import DriveOptions, scene_name, write_drive
 from gsocc_core.errors import ConfigError, OutputExistsError
 
+Layout = Literal["nuscenes", "surroundocc", "kitti360"]
 #: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
 DriveWriter = Callable[[Path, DriveOptions, int, Callable[[], None]], Tables]
 
@@ -42,26 +49,32 @@ def synthesize(
     pseudo_labels: bool = True,
     val_scenes: int = 0,
     jobs: int | None = None,
+    layout: Layout = "nuscenes",
 ) -> None:
-    """Write synthetic drives as a nuScenes tree.
+    """Write synthetic drives in the layout of a data set.
 
-    The tree holds the thirteen tables, JPEG pictures of six cameras, LiDAR turns, a map picture per drive,
+    A nuScenes tree holds the thirteen tables, JPEG pictures of six cameras, LiDAR turns, a map picture per drive,
     ``splits.json`` beside the tables, and, on request, Occ3D labels (``gts``) and pseudo-labels (``metric_3d_nusc``,
-    ``grounded_sam_nusc``). The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the
-    same however many scenes are written. Nothing is left behind when writing fails.
+    ``grounded_sam_nusc``). Layout ``surroundocc`` adds SurroundOcc labels (``nuscenes_occ/samples``). Layout
+    ``kitti360`` is that of SSCBench-KITTI360: pictures of two cameras that look ahead, calibration, poses,
+    ``splits.json`` and, on request, labels (``preprocess/labels``) and pseudo-labels (``depth``, ``classes``).
+
+    The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the same however many scenes
+    are written. Nothing is left behind when writing fails.
 
     Args:
         out: Folder to make; it must not exist.
         scenes: Number of drives, named ``synthetic-<seed>-<index>``.
         seed: Chooses the drives.
-        image_scale: Factor on the picture size of 1600x900.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
         sweeps: Write the readings between key frames too.
         duration_s: Length of each drive, seconds; 20 s are 40 key frames.
-        version: Name of the folder with the tables.
-        labels: Write Occ3D voxel labels.
+        version: Name of the folder with the tables; kitti360 has none.
+        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
         pseudo_labels: Write depth and semantic pictures of the key frames (26 MB each at full size).
         val_scenes: The last so many drives form the split ``val``, the others ``train``.
         jobs: Drives written at the same time; None = one per core.
+        layout: nuscenes, surroundocc or kitti360.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -71,26 +84,40 @@ def synthesize(
         ``synthesize("drives", scenes=2, image_scale=0.25, sweeps=False)``
     """
     out = Path(out)
-    picture_size(image_scale)
-    options = DriveOptions(seed, image_scale, sweeps, duration_s, labels, pseudo_labels)
+    options = DriveOptions(seed, image_scale, sweeps, duration_s, labels, pseudo_labels, layout == "surroundocc")
+    key_frames = _key_frames(layout, options)
     _check(scenes=scenes, seed=seed, val_scenes=val_scenes, version=version, jobs=jobs)
     if out.exists() or out.is_symlink():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
-    total = scenes * key_frame_count(duration_s)
     names = [scene_name(seed, index) for index in range(scenes)]
     splits = {"train": names[: scenes - val_scenes], "val": names[scenes - val_scenes :]}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
-        with tqdm(total=total, desc="synthesize", unit="key frame") as bar:
-            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write_drive)
-        write_tables(part / version, drives, splits)
-        if pseudo_labels:
-            write_camera_orders(part)
+        write = write_kitti360_drive if layout == "kitti360" else write_drive
+        with tqdm(total=scenes * key_frames, desc="synthesize", unit="key frame") as bar:
+            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write)
+        if layout == "kitti360":
+            write_kitti360_shared(part, options, splits)
+        else:
+            write_tables(part / version, drives, splits)
+            if pseudo_labels:
+                write_camera_orders(part)
         part.chmod(0o755)  # mkdtemp keeps others out
         part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _key_frames(layout: Layout, options: DriveOptions) -> int:
+    """Key frames of a drive; checks the options on the way."""
+    if layout not in get_args(Layout):
+        raise ConfigError("synthesize", "layout", f"one of {', '.join(get_args(Layout))}", layout)
+    if layout == "kitti360":
+        make_car(options.image_scale)
+        return kitti360_key_frame_count(options.duration_s)
+    picture_size(options.image_scale)
+    return key_frame_count(options.duration_s)
 
 
 def write_drives(

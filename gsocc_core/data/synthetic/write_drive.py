@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gsocc_core.data.surroundocc import label_file, surroundocc_grid, write_surroundocc
 from gsocc_core.data.synthetic.annotations import BoxObserver
 from gsocc_core.data.synthetic.drive import Schedule, Shot, make_schedule
 from gsocc_core.data.synthetic.nuscenes_tree import (
@@ -28,6 +29,7 @@ from gsocc_core.data.synthetic.render import render_camera
 from gsocc_core.data.synthetic.rig import LIDAR_NAME, Rig, lidar_directions, make_rig
 from gsocc_core.data.synthetic.scene import GENERATOR_VERSION, DrivableMask, StreetScene
 from gsocc_core.data.synthetic.street import build_street
+from gsocc_core.data.synthetic.surroundocc_labels import SURROUNDOCC_FOLDER, surroundocc_labels
 from gsocc_core.geometry.cameras import Camera
 
 JPEG_QUALITY = 90
@@ -49,6 +51,7 @@ class DriveOptions:
     duration_s: float = 20.0
     labels: bool = True
     pseudo_labels: bool = True
+    surroundocc: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ class _DriveWriter:
         self.T_global_world[:2, 3] = -np.asarray(self.chart.origin_m)
         key_poses = np.stack([self._ego_pose(stamp) for stamp in self.schedule.key_stamps_us])
         self.memory = SurfaceMemory(self.scene, key_poses)
+        self.memories = [self.memory] if options.labels else []
+        if options.surroundocc:
+            # A memory of its own: this grid reaches farther and lies in the LiDAR's frame.
+            self.surround = SurfaceMemory(self.scene, key_poses, surroundocc_grid(self.rig.T_ego_lidar))
+            self.memories.append(self.surround)
         self.observer = BoxObserver(self.memory, len(key_poses))
         self.camera_rays: list[list[_Rays]] = [[] for _ in key_poses]
         self.lidar_rays: list[_Rays] = []
@@ -129,9 +137,11 @@ class _DriveWriter:
                     write_pseudo_labels(self.root, self.name, token, depth_m, class_ids)
                 self.visible.append(self.memory.end_moment())
                 on_key_frame()
-        if self.options.labels:
-            for key_index in range(len(self.schedule.key_stamps_us)):
+        for key_index in range(len(self.schedule.key_stamps_us)):
+            if self.options.labels:
                 self._write_labels(key_index)
+            if self.options.surroundocc:
+                self._write_surroundocc(key_index)
         return self._tables()
 
     def _completes_key_frame(self, number: int) -> bool:
@@ -161,9 +171,10 @@ class _DriveWriter:
         Image.fromarray(view.rgb).save(path, format="JPEG", quality=JPEG_QUALITY)
         if shot.is_key_frame:
             self.observer.see_camera(shot.key_index, camera.intrinsics, T_world_cam, t_s, view.instance_ids)
+            intrinsics, depth = _thinned(camera, view.depth_m, _MEMORY_WIDTH)
+            for memory in self.memories:
+                memory.see_camera(intrinsics, T_world_cam, t_s, depth)
             if self.options.labels:
-                intrinsics, depth = _thinned(camera, view.depth_m, _MEMORY_WIDTH)
-                self.memory.see_camera(intrinsics, T_world_cam, t_s, depth)
                 self.camera_rays[shot.key_index].append(_camera_rays(camera, view.depth_m, T_world_cam))
         return view.depth_m, view.class_ids
 
@@ -184,9 +195,10 @@ class _DriveWriter:
         np.concatenate(columns, axis=1).astype("<f4").tofile(self._path(shot_filename(self.name, shot)))
         if shot.is_key_frame:
             self.observer.see_lidar(shot.key_index, found.instance_ids[hits])
+            ends = origins + directions * np.where(hits, found.distance_m, OPEN_RAY_M)[:, None]
+            for memory in self.memories:
+                memory.see_lidar(ends[hits], found.instance_ids[hits], t_s)
             if self.options.labels:
-                ends = origins + directions * np.where(hits, found.distance_m, OPEN_RAY_M)[:, None]
-                self.memory.see_lidar(ends[hits], found.instance_ids[hits], t_s)
                 self.lidar_rays.append(_Rays(T_world_lidar[:3, 3], ends, hits))
 
     def _write_labels(self, key_index: int) -> None:
@@ -204,6 +216,13 @@ class _DriveWriter:
         masks[1] |= self.memory.visible_voxels(self.visible[key_index], T_world_ego, t_s)
         folder = self.root / "gts" / self.name / sample_token(self.name, key_index)
         write_occ3d(folder, semantics, mask_lidar=masks[0], mask_camera=masks[1])
+
+    def _write_surroundocc(self, key_index: int) -> None:
+        stamp_us = self.schedule.key_stamps_us[key_index]
+        labels = self.surround.labels(self._ego_pose(stamp_us), self.schedule.time_s(stamp_us))
+        shot = next(s for s in self.schedule.channel(LIDAR_NAME) if s.stamp_us == stamp_us)
+        path = label_file(self.root / SURROUNDOCC_FOLDER, shot_filename(self.name, shot))
+        write_surroundocc(path, surroundocc_labels(labels))
 
     def _tables(self) -> Tables:
         times = np.array([self.schedule.time_s(stamp) for stamp in self.schedule.key_stamps_us])
