@@ -14,7 +14,13 @@ SHAPE = (256, 256, 32)
 def test_grid_and_classes_are_the_benchmarks():
     assert SSCBENCH_GRID.shape == SHAPE
     assert len(SSCBENCH_KITTI360.names) == 19
-    assert [SSCBENCH_KITTI360.names[i] for i in (0, 1, 7, 11, 18)] == ["free", "car", "road", "building", "other_object"]
+    assert [SSCBENCH_KITTI360.names[i] for i in (0, 1, 7, 11, 18)] == [
+        "free",
+        "car",
+        "road",
+        "building",
+        "other_object",
+    ]
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -1,0 +1,173 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loader of SSCBench-KITTI360 on a tree made by hand: no part of it comes from the package."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset
+from gsocc_core.data.kitti360_index import SPLITS, choose_drives
+from gsocc_core.errors import ConfigError, DataError
+
+DRIVE = "2013_05_28_drive_0004_sync"
+SIZE = (88, 24)  # width, height
+# The Velodyne 1 m ahead of and 2 m above the IMU, whose z axis points down; the camera 0.5 m ahead of the Velodyne and
+# 0.2 m to its left.
+T_IMU_VELO = np.array([[1.0, 0, 0, 1], [0, -1, 0, 0], [0, 0, -1, -2], [0, 0, 0, 1]])
+T_VELO_CAM = np.array([[0.0, 0, 1, 0.5], [-1, 0, 0, 0.2], [0, -1, 0, 0], [0, 0, 0, 1]])
+
+
+def words(matrix):
+    return " ".join(f"{value:.9f}" for value in np.asarray(matrix).ravel())
+
+
+def rotation_x(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1.0, 0, 0, 0], [0, c, -s, 0], [0, s, c, 0], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def root(tmp_path):
+    rng = np.random.default_rng(0)
+    rect = rotation_x(0.02)
+    (tmp_path / "calibration").mkdir()
+    lens, pose = [], []
+    for n, shift in (("00", 0.0), ("01", 0.6)):
+        camera = T_VELO_CAM.copy()
+        camera[1, 3] -= shift
+        lens += [f"S_rect_{n}: {SIZE[0]} {SIZE[1]}", f"R_rect_{n}: {words(rect[:3, :3])}",
+                 f"P_rect_{n}: 40 0 44 {-40 * shift} 0 40 12 0 0 0 1 0"]  # fmt: skip
+        pose.append(f"image_{n}: {words((T_IMU_VELO @ camera @ rect)[:3])}")
+    (tmp_path / "calibration" / "perspective.txt").write_text("calib_time: today\n" + "\n".join(lens) + "\n")
+    (tmp_path / "calibration" / "calib_cam_to_pose.txt").write_text("\n".join(pose) + "\n")
+    (tmp_path / "calibration" / "calib_cam_to_velo.txt").write_text(words((T_VELO_CAM @ rect)[:3]) + "\n")
+    raw = tmp_path / "data_2d_raw" / DRIVE
+    lines, stamps = [], []
+    for number in range(11):
+        pose = np.eye(4)
+        pose[1, 1] = pose[2, 2] = -1.0  # the world's z axis points up
+        pose[0, 3] = 1000 + number
+        lines.append(f"{number} {words(pose[:3])}")
+        stamps.append(f"2013-05-28 08:46:{2 + number:02d}.123456789")
+    for camera in ("image_00", "image_01"):
+        (raw / camera / "data_rect").mkdir(parents=True)
+        for number in (0, 5, 10):
+            picture = rng.integers(0, 256, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
+            Image.fromarray(picture).save(raw / camera / "data_rect" / f"{number:06d}.png")
+    (raw / "poses.txt").write_text("\n".join(lines) + "\n")
+    (raw / "image_00" / "timestamps.txt").write_text("\n".join(stamps) + "\n")
+    folder = tmp_path / "preprocess" / "labels" / DRIVE
+    folder.mkdir(parents=True)
+    for number in (0, 5, 10):
+        labels = np.zeros((256, 256, 32), np.uint8)
+        labels[100, 120, 10], labels[:10] = 1 + number // 5, 255
+        np.save(folder / f"{number:06d}_1_1.npy", labels)
+    return tmp_path
+
+
+def opened(root, size=(24, 88), **changes):
+    return build_dataset(DataArgs(str(root), dataset="kitti360", views=1, **changes), size)
+
+
+def test_a_frame_set(root):
+    data = opened(root, split="train", scenes=(DRIVE,), history=1)
+    assert [data.key_frame(i).token for i in range(3)] == ["000000", "000005", "000010"]
+    frames = data[1]
+    assert frames.images.shape == (1, 2, 1, 3, 24, 88)
+    assert frames.camera_names == ("image_00",)
+    assert frames.scene_names == (DRIVE,)
+    assert frames.targets.labels.shape == (1, 256, 256, 32)
+    assert frames.targets.labels[0, 100, 120, 10] == 2
+    assert not frames.targets.mask_camera[0, :10].any(), "voxels without a label count nowhere"
+    assert frames.targets.mask_camera[0, 10:].all()
+    moved = frames.T_ref_ego[0, 1, :3, 3]
+    assert moved.tolist() == pytest.approx([-5.0, 0.0, 0.0], abs=1e-4), "5 m in five frames"
+    stamps = frames.reference_stamp_ns[0].tolist()
+    assert stamps[0] - stamps[1] == 5_000_000_000
+    assert stamps[0] == int(np.datetime64("2013-05-28T08:46:07.123456789", "ns").astype(int))
+    assert frames.T_world_ego[0, 2, 2] == pytest.approx(1.0), "the Velodyne stands upright in the world"
+    assert frames.T_world_ego[0, :3, 3].tolist() == pytest.approx([1006.0, 0.0, 2.0])
+
+
+def test_a_point_projects_through_the_rectified_cameras(root):
+    """10.5 m ahead of the Velodyne and 0.2 m left: on the left camera's axis, 0.6 m left of the right camera's."""
+    frames = opened(root, cameras=("image_01", "image_00"))[0]
+    uv, depth, valid = frames.cameras.map(lambda t: t[0, 0]).project(torch.tensor([[10.5, 0.2, 0.0]]))
+    assert valid.all()
+    assert depth[:, 0].tolist() == pytest.approx([10.0, 10.0], abs=1e-4)
+    assert uv[1, 0].tolist() == pytest.approx([44.0, 12.0], abs=1e-3)
+    assert uv[0, 0].tolist() == pytest.approx([44.0 - 40 * 0.06, 12.0], abs=1e-3)
+
+
+def test_official_splits_and_own_ones(root):
+    assert sum(map(len, SPLITS.values())) == 9
+    assert SPLITS["val"] == ("2013_05_28_drive_0006_sync",)
+    with pytest.raises(DataError, match="drive 2013_05_28_drive_0006_sync: expected all drives of the split"):
+        choose_drives(root, "val", None)
+    with pytest.raises(DataError, match="split vall: expected one of"):
+        choose_drives(root, "vall", None)
+    (root / "splits.json").write_text(json.dumps({"mine": [DRIVE]}))
+    assert choose_drives(root, "mine", None) == [DRIVE]
+    assert choose_drives(root, None, None) == [DRIVE]
+
+
+def test_raw_voxels_serve_as_labels_and_list_the_frames(root):
+    folder = root / "data_2d_raw" / DRIVE / "voxels"
+    folder.mkdir()
+    (folder / "000005.bin").write_bytes(b"")
+    raw = np.zeros((256, 256, 32), np.uint16)
+    raw[1, 2, 3] = 40
+    raw.tofile(folder / "000005.label")
+    np.zeros(2**21 // 8, np.uint8).tofile(folder / "000005.invalid")
+    data = opened(root, sscbench_dir="data_2d_raw")
+    assert len(data) == 1
+    labels = data[0].targets.labels[0]
+    assert labels[1, 2, 3] == 7
+    assert int(labels.sum()) == 7
+
+
+def test_pictures_alone_suffice_for_predictions(root):
+    data = opened(root, sscbench_dir=None)
+    assert len(data) == 3
+    assert data[0].targets is None
+    with pytest.raises(DataError, match="sscbench_dir: expected a folder with voxel labels"):
+        data.voxel_labels(0)
+
+
+def test_ten_digit_names_of_kitti360_are_found(root):
+    for path in (root / "data_2d_raw" / DRIVE).glob("image_0*/data_rect/*.png"):
+        path.rename(path.with_name(f"{int(path.stem):010d}.png"))
+    assert opened(root)[2].images.shape[-2:] == (24, 88)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda r: (r / "calibration/perspective.txt").unlink(), r"perspective\.txt: file"),
+        (lambda r: (r / "calibration/calib_cam_to_velo.txt").write_text("1 2 3\n"), "12 numbers, received 3 numbers"),
+        (lambda r: (r / "data_2d_raw" / DRIVE / "poses.txt").unlink(), r"poses\.txt: file: expected poses"),
+        (lambda r: (r / "data_2d_raw" / DRIVE / "poses.txt").write_text("0 1 2\n"), r"poses\.txt: line 1"),
+        (lambda r: (r / "data_2d_raw" / DRIVE / "poses.txt").write_text(f"0 {words(np.eye(4)[:3])}\n"), "frame 5"),
+        (lambda r: (r / "data_2d_raw" / DRIVE / "image_00/data_rect/000010.png").unlink(), r"000010\.png: file"),
+        (lambda r: (r / "data_2d_raw" / DRIVE / "image_00/timestamps.txt").write_text("now\n"), r"timestamps\.txt"),
+        (lambda r: [p.unlink() for p in (r / "preprocess/labels" / DRIVE).iterdir()], "key frames: expected"),
+    ],
+)
+def test_bad_trees_are_named(root, damage, expected):
+    damage(root)
+    with pytest.raises(DataError, match=expected):
+        opened(root)
+
+
+def test_bad_arguments_are_named(root, tmp_path):
+    with pytest.raises(ConfigError, match="cameras: expected names among"):
+        opened(root, cameras=("CAM_FRONT",))
+    with pytest.raises(DataError, match="sscbench_dir: expected a folder with labels"):
+        opened(root, sscbench_dir="labels")
+    with pytest.raises(DataError, match="drives: expected folders such as"):
+        choose_drives(tmp_path / "nowhere", None, None)
