@@ -149,7 +149,7 @@ def test_a_few_steps_lower_the_loss(name):
     batch = replace(batch, targets=replace(batch.targets, labels=labels))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     values = []
-    for _ in range(6):
+    for _ in range(9):
         loss = sum(model.losses(model(batch), batch).values())
         optimizer.zero_grad()
         loss.backward()
