@@ -1,0 +1,26 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of ``gsocc_core``: each typed signature is one, its docstring is the help."""
+
+from gsocc_core.commands.data import label_depth, label_semantics, synthesize
+from gsocc_core.commands.machine import doctor
+from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
+from gsocc_core.commands.pictures import compare_views, view
+from gsocc_core.commands.rigs import check_rig, rig
+
+__all__ = [
+    "baseline",
+    "bench",
+    "check_rig",
+    "compare_views",
+    "doctor",
+    "evaluate",
+    "export",
+    "label_depth",
+    "label_semantics",
+    "predict",
+    "rig",
+    "synthesize",
+    "train",
+    "view",
+]

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that make data: synthetic drives, and labels for pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gsocc_core.data.args import SURROUND_CAMERAS
+
+
+def synthesize(
+    out: str,
+    scenes: int = 1,
+    seed: int = 0,
+    image_scale: float = 1.0,
+    sweeps: bool = True,
+    duration_s: float = 20.0,
+    version: str = "v1.0-synthetic",
+    labels: bool = True,
+    pseudo_labels: bool = True,
+    val_scenes: int = 0,
+    jobs: int | None = None,
+    layout: Literal["nuscenes", "surroundocc", "kitti360"] = "nuscenes",
+) -> None:
+    """Write drives through procedural streets in the layout of a data set, with voxel labels.
+
+    Args:
+        out: Folder to make; it must not exist.
+        scenes: Number of drives.
+        seed: Chooses the drives; the same seed gives the same bytes.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
+        sweeps: Write the readings between key frames too.
+        duration_s: Length of each drive, seconds; 20 s are 40 key frames.
+        version: Name of the folder with the tables.
+        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
+        pseudo_labels: Write depth and class pictures.
+        val_scenes: The last so many drives form the split val, the others train.
+        jobs: Drives written at the same time; None = one per core.
+        layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360.
+    """
+    from gsocc_core.data.synthetic.synthesize import synthesize as run
+
+    run(out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout)
+
+
+def label_depth(
+    dataroot: str,
+    model: str,
+    version: str = "v1.0-trainval",
+    out: str | None = None,
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    cameras: tuple[str, ...] = SURROUND_CAMERAS,
+    limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    max_error: float = 0.0025,
+    focal_px: float | None = None,
+    batch_size: int = 6,
+    workers: int = 4,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str = "auto",
+    shard: str | None = None,
+) -> None:
+    """Write metric depth of every picture from Depth Anything V2, ZoeDepth or Depth Pro.
+
+    Args:
+        dataroot: Tree in nuScenes layout.
+        model: Folder or hub id of the model.
+        version: Name of the tables' folder.
+        out: Folder of the labels, made or continued; None = depth_labels in ``dataroot``.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names.
+        limit: Only the first so many key frames.
+        size: Height,width of the labels, pixels; None = half the picture.
+        max_error: Largest relative error that storing may add.
+        focal_px: Focal length, in pixels of the model's input, that its depth supposes; None = take depth as it comes.
+        batch_size: Pictures per call of the model.
+        workers: Threads that decode, and as many that write.
+        precision: bf16 = the model computes in bfloat16 where that is safe.
+        device: cpu, cuda or auto.
+        shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+    """
+    from gsocc_core.labels.run import LabelArgs
+    from gsocc_core.labels.run import label_depth as run
+
+    args = LabelArgs(
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
+    )
+    run(args, model, max_error, focal_px)
+
+
+def label_semantics(
+    dataroot: str,
+    prompts: str,
+    detector: str,
+    segmenter: str,
+    version: str = "v1.0-trainval",
+    out: str | None = None,
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    cameras: tuple[str, ...] = SURROUND_CAMERAS,
+    limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    mode: Literal["separate", "by_class", "combined"] = "separate",
+    box_threshold: float = 0.2,
+    text_threshold: float = 0.2,
+    batch_size: int = 6,
+    workers: int = 4,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str = "auto",
+    shard: str | None = None,
+) -> None:
+    """Write classes of every picture, recognised from words by GroundingDINO and SAM or SAM 2.
+
+    Args:
+        dataroot: Tree in nuScenes layout.
+        prompts: YAML file: class name -> phrases, such as config/labels/nuscenes_prompts.yaml.
+        detector: Folder or hub id of a GroundingDINO.
+        segmenter: Folder or hub id of a SAM or SAM 2.
+        version: Name of the tables' folder.
+        out: Folder of the labels, made or continued; None = semantics_labels in ``dataroot``.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names.
+        limit: Only the first so many key frames.
+        size: Height,width of the labels, pixels; None = half the picture.
+        mode: separate = one pass per phrase; by_class = one per class; combined = one for all, fastest, finds least.
+        box_threshold: Lowest score of a box.
+        text_threshold: Lowest score of the phrase that names a box.
+        batch_size: Pictures per call of the model.
+        workers: Threads that decode, and as many that write.
+        precision: bf16 = the model computes in bfloat16 where that is safe.
+        device: cpu, cuda or auto.
+        shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+    """
+    from gsocc_core.labels.run import LabelArgs
+    from gsocc_core.labels.run import label_semantics as run
+
+    args = LabelArgs(
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
+    )
+    run(args, prompts, detector, segmenter, mode, box_threshold, text_threshold)

@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands about this machine."""
+
+from __future__ import annotations
+
+
+def doctor(bundle: str | None = None) -> None:
+    """Say what this machine has, what is missing for what, and the command that mends it.
+
+    Args:
+        bundle: Model folder or hub id to try; None = the demo model of a checkout.
+    """
+    from gsocc_core.doctor import examine, table
+
+    findings = examine(bundle)
+    print(table(findings))
+    if any(finding.state == "broken" for finding in findings):
+        raise SystemExit(1)

@@ -1,0 +1,298 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands around a model: train, score, predict, export, measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from gsocc_core.data.args import DataArgs, DatasetName
+from gsocc_core.training.args import OptimizerArgs, RunArgs
+
+_OPTIMIZER, _RUN = OptimizerArgs(), RunArgs()
+
+
+def train(
+    out: str,
+    method: str,
+    model: dict[str, Any],
+    data: DataArgs,
+    channels: tuple[int, ...] | None = None,
+    val_split: str | None = None,
+    optimizer: OptimizerArgs = _OPTIMIZER,
+    run: RunArgs = _RUN,
+    resume: str | None = None,
+    init: str | None = None,
+    classes: str | None = None,
+) -> None:
+    """Train a method and leave a bundle.
+
+    Args:
+        out: Folder of the run: checkpoints, logs, bundle.
+        method: Name of the method.
+        model: Arguments of the method; without ``grid``, that of the data set.
+        data: Training data; ``data.dataset`` chooses classes and grid.
+        channels: Class id of each feature channel; None = all.
+        val_split: Split for validation.
+        optimizer: Optimiser and schedule.
+        run: Length, hardware, logging.
+        resume: auto, or a checkpoint file.
+        init: Bundle whose weights a new run starts from, as far as they fit; classes are matched by name.
+        classes: YAML class table of the labels; None = that of the data set.
+    """
+    from gsocc_core.training.train import train as start
+
+    start(out, method, model, data, channels, val_split, optimizer, run, resume, init, classes)
+
+
+def evaluate(
+    bundle: str,
+    dataroot: str,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    occ3d_dir: str = "gts",
+    out: str | None = None,
+    limit: int | None = None,
+    rays: bool | None = None,
+    mask: Literal["camera", "lidar", "none"] | None = None,
+    swap_pictures: bool = False,
+    update_card: bool = False,
+    device: str = "auto",
+    velocities: bool = True,
+    depth: bool = False,
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
+    fraction: float = 1.0,
+    fraction_seed: int = 0,
+    absent: Literal["left_out", "counts_as_one"] = "left_out",
+) -> None:
+    """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
+
+    Args:
+        bundle: Bundle folder or hub id.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
+        out: Write <out>.json and <out>.md; None = print only.
+        limit: Score only so many key frames, evenly spread.
+        rays: Compute RayIoU; None = for occ3d only.
+        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others.
+        swap_pictures: Control: show the model pictures of other drives.
+        update_card: Put the scores into the bundle's model card.
+        device: cpu, cuda or auto.
+        velocities: Score velocities against the annotated boxes, if the model gives any.
+        depth: Score the rendered depth at LiDAR points.
+        dataset: Data set that the bundle was trained on: its layout, grid, classes and protocol.
+        labels_dir: Folder of its voxel labels; None = the usual one.
+        fraction: Part of the key frames, the same on every machine; 0.2 = the small mode.
+        fraction_seed: Chooses them.
+        absent: A class that is in no label is left out of the means, or counts as 1, as TPVFormer's and GaussRender's
+            evaluators have it.
+    """
+    from gsocc_core import evaluation as ev
+    from gsocc_core.data.build import protocol_of
+    from gsocc_core.model_card import put_scores
+    from gsocc_core.score_report import markdown, report
+
+    data = ev.scoring_data(
+        dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed
+    )
+    name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
+    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent)
+    report([scores], out)
+    if update_card:
+        put_scores(
+            bundle,
+            f"On {protocol_of(dataset).title}, `{data.version}`, split `{split or 'all'}`:\n\n{markdown([scores])}",
+        )
+
+
+def baseline(
+    kind: Literal["majority", "ground"],
+    dataroot: str,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    train_split: str = "train",
+    train_dataroot: str | None = None,
+    occ3d_dir: str = "gts",
+    out: str | None = None,
+    limit: int | None = None,
+    rays: bool | None = None,
+    mask: Literal["camera", "lidar", "none"] | None = None,
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
+    fraction: float = 1.0,
+    fraction_seed: int = 0,
+    absent: Literal["left_out", "counts_as_one"] = "left_out",
+) -> None:
+    """Score a prediction that looks at no picture.
+
+    Args:
+        kind: ``majority`` = the most frequent label of each voxel in the training scenes where cameras see it;
+            ``ground`` = driveable surface at the height of the wheels and nothing else.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
+        split: What to score on: a split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        train_split: Where ``majority`` counts.
+        train_dataroot: Tree of that split; None = ``dataroot``.
+        occ3d_dir: Folder of Occ3D labels inside ``dataroot``.
+        out: Write <out>.json and <out>.md; None = print only.
+        limit: Score only so many key frames, evenly spread.
+        rays: Compute RayIoU; None = for occ3d only.
+        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others.
+        dataset: Data set: its layout, grid, classes and protocol.
+        labels_dir: Folder of its voxel labels; None = the usual one.
+        fraction: Part of the key frames, for counting too; 0.2 = the small mode.
+        fraction_seed: Chooses them.
+        absent: A class that is in no label is left out of the means, or counts as 1.
+    """
+    from gsocc_core import evaluation as ev
+    from gsocc_core.score_report import report
+
+    data = ev.scoring_data(
+        dataroot, version, split, scenes, occ3d_dir, False, dataset, labels_dir, fraction, fraction_seed
+    )
+    report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent)], out)
+
+
+def predict(
+    bundle: str,
+    out: str,
+    dataroot: str | None = None,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    layout: Literal["gts", "tokens"] = "gts",
+    images: str | None = None,
+    rig: str | None = None,
+    pictures: bool = False,
+    gaussians: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+    dataset: DatasetName = "occ3d",
+) -> None:
+    """Write predictions in the format of Occ3D, from a data set or from pictures of own cameras.
+
+    With ``dataroot``, every key frame becomes ``<out>/<scene>/<token>/labels.npz`` with the array ``semantics``. With
+    ``images`` and ``rig``, every set of pictures becomes ``<out>/<set>/labels.npz``.
+
+    Args:
+        bundle: Bundle folder or hub id.
+        out: Folder to make; it must not exist.
+        dataroot: Folder with the data set; needs no labels.
+        version: Name of the tables' folder of a nuScenes tree.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        layout: gts = as Occ3D's labels; tokens = ``<out>/<token>.npz`` with ``arr_0``, which ray evaluators read.
+        images: Folder with one picture <camera>.jpg|png per camera, or with one folder per camera.
+        rig: Rig file with the cameras' calibration.
+        pictures: Write a picture of cameras and voxels per set too (images).
+        gaussians: Write the Gaussians as PLY and all as NPZ per set too (images).
+        limit: Only the first so many key frames or sets.
+        device: cpu, cuda or auto.
+        dataset: Layout of ``dataroot``; the labels lie on the bundle's grid.
+    """
+    from gsocc_core.errors import ConfigError
+
+    if (dataroot is None) == (images is None) or (images is None) != (rig is None):
+        given = [k for k, v in (("dataroot", dataroot), ("images", images), ("rig", rig)) if v is not None]
+        raise ConfigError("predict", "input", "--dataroot, or --images with --rig", " and ".join(given) or "neither")
+    if images is not None and rig is not None:
+        from gsocc_core.rig_predictions import predict_pictures
+        from gsocc_core.rigs.rig_file import CameraRig
+
+        loaded = CameraRig.load(rig)
+        predict_pictures(
+            bundle, images, loaded, out, pictures=pictures, gaussians=gaussians, limit=limit, device=device
+        )
+        return
+    if pictures or gaussians:
+        raise ConfigError("predict", "pictures, gaussians", "--images; `export` writes Gaussians of a tree", "dataroot")
+    from gsocc_core import evaluation as ev
+    from gsocc_core.prediction_files import write_predictions
+
+    data = ev.scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
+    write_predictions(bundle, data, out, limit, device, layout)
+
+
+def export(
+    source: str,
+    out: str,
+    formats: tuple[Literal["ply", "npz", "occ3d"], ...] = ("ply", "npz"),
+    dataroot: str | None = None,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    limit: int | None = None,
+    min_opacity: float = 0.0,
+    features: bool = False,
+    sh_degree: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Write Gaussians as PLY for 3D Gaussian splatting viewers, and scenes as NPZ.
+
+    Args:
+        source: A bundle (folder or hub id), which predicts ``dataroot``; or a scene.npz, which becomes one PLY.
+        out: Folder to make, or the .ply file.
+        formats: ply = gaussians.ply; npz = scene.npz with Gaussians, voxels and class table; occ3d = labels.npz.
+        dataroot: Tree in nuScenes layout.
+        version: Name of the tables' folder.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        limit: Only the first so many key frames.
+        min_opacity: Fainter Gaussians are left out of the PLY.
+        features: Append class logits to the PLY; viewers pass over them.
+        sh_degree: Fill spherical harmonics up with zeros to this degree; INRIA's viewer wants 3.
+        device: cpu, cuda or auto.
+    """
+    from gsocc_core.errors import ConfigError
+    from gsocc_core.export import export_scene, export_tree
+
+    if source.endswith(".npz"):
+        export_scene(source, out, min_opacity=min_opacity, features=features, sh_degree=sh_degree)
+        return
+    if dataroot is None:
+        raise ConfigError("export", "dataroot", "a tree for the bundle to predict, or a scene.npz as source", "none")
+    from gsocc_core import evaluation as ev
+
+    export_tree(
+        source, ev.scoring_data(dataroot, version, split, scenes, None), out, formats,
+        limit=limit, min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
+    )  # fmt: skip
+
+
+def bench(
+    what: Literal["splat"],
+    gaussians: tuple[int, ...] = (1800, 10_000, 25_600, 144_000),
+    sigma: tuple[str, ...] = ("small", "mixed", "large"),
+    one_per_voxel: bool = True,
+    threads: int = 1,
+    repeats: int = 5,
+    device: str = "auto",
+    baselines: str | None = None,
+    images: bool = True,
+    out: str | None = None,
+) -> None:
+    """Measure the operators on this machine: time, memory, share of what the machine could do.
+
+    Args:
+        what: ``splat`` = Gaussians to voxels, labels and pictures.
+        gaussians: Numbers of Gaussians.
+        sigma: Their sizes: small = U(0.05, 0.3) m, mixed = U(0.1, 1.5) m, large = U(1, 4) m.
+        one_per_voxel: Measure the scene of a dense voxel model too, one Gaussian per voxel.
+        threads: CPU threads.
+        repeats: Calls of each case after one that does not count; the median is shown.
+        device: cpu, cuda or auto.
+        baselines: Python file with other procedures for the same table; it is executed like any script.
+        images: Measure pictures too.
+        out: JSON file to write.
+    """
+    from gsocc_core.bench.splat import run as splat
+
+    {"splat": splat}[what](gaussians, sigma, one_per_voxel, threads, repeats, device, baselines, images, out)

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that show: the viewer, and pictures of predicted against true voxels."""
+
+from __future__ import annotations
+
+
+def view(
+    source: str,
+    version: str = "v1.0-trainval",
+    scene: str | None = None,
+    bundle: str | None = None,
+    predictions: str | None = None,
+    occ3d_dir: str | None = "gts",
+    out: str | None = None,
+    frame: int = 0,
+    fps: float = 2.0,
+    only_seen: bool = True,
+    width: int = 1200,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    device: str = "auto",
+) -> None:
+    """Show a drive with its predictions, or snapshots of the node, on a web page or as pictures.
+
+    Args:
+        source: Tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
+        version: Name of the tables' folder.
+        scene: Scene of the tree; None = the first.
+        bundle: Bundle folder or hub id that predicts every key frame beside the page; None = none does.
+        predictions: Folder that ``gsocc_core predict`` wrote, shown instead.
+        occ3d_dir: Folder of Occ3D labels inside the tree; null = no ground truth.
+        out: Write a picture (.png, .jpg) or film (.gif, .mp4) instead of opening a page.
+        frame: Frame of the picture, or where the page begins; negative numbers count from the end.
+        fps: Frames per second of films and of the play button.
+        only_seen: Show predictions in pictures only where the cameras see.
+        width: Width of pictures, pixels.
+        host: Address that the page listens on; 0.0.0.0 = reachable from other machines.
+        port: TCP port of the page; the next free one if it is taken.
+        device: cpu, cuda or auto.
+    """
+    from gsocc_core.viewer.open_source import check_view, open_source, show
+
+    check_view(out)
+    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device)
+    show(found, out, frame, host, port, fps, only_seen, width)
+
+
+def compare_views(
+    source: str,
+    out: str,
+    version: str = "v1.0-trainval",
+    scene: str | None = None,
+    bundle: str | None = None,
+    predictions: str | None = None,
+    occ3d_dir: str = "gts",
+    frame: int = 0,
+    fps: float = 2.0,
+    blink: bool = False,
+    only_seen: bool = True,
+    tile_width: int = 320,
+    device: str = "auto",
+) -> None:
+    """Draw predicted against true voxels as the cameras and one above see them, and score these pictures.
+
+    Args:
+        source: Tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
+        out: Picture (.png, .jpg) of one frame, or film (.gif, .mp4) of all.
+        version: Name of the tables' folder.
+        scene: Scene of the tree; None = the first.
+        bundle: Bundle folder or hub id that predicts every key frame.
+        predictions: Folder that ``gsocc_core predict`` wrote, drawn instead.
+        occ3d_dir: Folder of Occ3D labels inside the tree.
+        frame: Frame of the picture; negative numbers count from the end.
+        fps: Frames per second of films.
+        blink: Film of one frame that shows prediction and truth in turn.
+        only_seen: Leave out predictions where the cameras do not see.
+        tile_width: Width of each camera's picture, pixels.
+        device: cpu, cuda or auto.
+    """
+    from gsocc_core.viewer.camera_views import table, write_camera_views
+    from gsocc_core.viewer.open_source import open_source
+
+    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device)
+    print(table(write_camera_views(found, out, frame, fps, blink, only_seen, tile_width)))

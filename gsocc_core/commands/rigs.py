@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands around a rig: write its file, check it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def rig(
+    source: Literal["kalibr", "nuscenes", "kitti", "kitti360"],
+    calibration: str,
+    out: str,
+    T_ego_imu: tuple[float, ...] | None = None,
+    T_ego_cam0: tuple[float, ...] | None = None,
+    version: str = "v1.0-trainval",
+    scene: str | None = None,
+    size: tuple[int, int] | None = None,
+    rectified: bool = True,
+    cameras: tuple[str, ...] | None = None,
+) -> None:
+    """Write a rig file from the calibration of another tool or data set.
+
+    Poses are x,y,z,qw,qx,qy,qz or the 12 or 16 numbers of a matrix, row by row.
+
+    Args:
+        source: Whose calibration it is.
+        calibration: kalibr: camchain.yaml or camchain-imucam.yaml; nuscenes: dataroot; kitti: folder of a day of the
+            raw data or a file of the object benchmark; kitti360: the calibration folder.
+        out: Rig file to make.
+        T_ego_imu: Pose of the IMU in base_link (kalibr with IMU, kitti, kitti360).
+        T_ego_cam0: Pose of cam0's optical frame in base_link (kalibr).
+        version: Name of the tables' folder (nuscenes).
+        scene: Whose calibration; None = the first scene's (nuscenes).
+        size: width,height of the pictures (object benchmark of KITTI).
+        rectified: The pictures are rectified (kitti).
+        cameras: Only these; None = all.
+    """
+    from gsocc_core.rigs.from_calibration import read_calibration
+    from gsocc_core.rigs.poses import pose_of
+
+    made, comment = read_calibration(
+        source,
+        calibration,
+        T_ego_imu=None if T_ego_imu is None else pose_of(T_ego_imu, "T_ego_imu"),
+        T_ego_cam0=None if T_ego_cam0 is None else pose_of(T_ego_cam0, "T_ego_cam0"),
+        version=version,
+        scene=scene,
+        size=size,
+        rectified=rectified,
+        cameras=cameras,
+    )
+    made.save(out, comment)
+    print(f"{comment}\n{out}: {', '.join(made.names)}. Look at it with `gsocc_core check-rig {out}`.")
+
+
+def check_rig(
+    rig: str,
+    images: str | None = None,
+    out: str | None = None,
+    points: str | None = None,
+    T_ego_lidar: tuple[float, ...] | None = None,
+    picture_set: str | None = None,
+    tile_width: int = 800,
+) -> None:
+    """Check a rig file and draw ground, horizon, neighbours and LiDAR points into its pictures.
+
+    Ends with status 1 when a finding is an error.
+
+    Args:
+        rig: Rig file.
+        images: Folder of pictures, as for predict; None = grey pictures.
+        out: PNG to make; None = check only.
+        points: Point cloud: .npy, .pcd, .bin (KITTI), .pcd.bin (nuScenes) or .ply.
+        T_ego_lidar: Pose of the cloud's frame in the ego frame: x,y,z,qw,qx,qy,qz or a matrix row by row; None = the
+            cloud is in the ego frame.
+        picture_set: Which set of the folder; None = the first complete one.
+        tile_width: Width of one camera in the picture, pixels.
+    """
+    from gsocc_core.rigs.check_picture import check_and_draw
+    from gsocc_core.rigs.checks import table
+    from gsocc_core.rigs.poses import pose_of
+    from gsocc_core.rigs.rig_file import CameraRig
+
+    pose = None if T_ego_lidar is None else pose_of(T_ego_lidar, "T_ego_lidar")
+    findings = check_and_draw(CameraRig.load(rig), images, out, points, pose, picture_set, tile_width)
+    print(table(findings))
+    if any(finding.level == "error" for finding in findings):
+        raise SystemExit(1)
