@@ -91,7 +91,12 @@ def markdown(scores: Sequence[Scores]) -> str:
     ]
     for s in scores:
         get = s.intervals.get
-        row = (cell(s.miou, get("miou")), cell(s.miou_15), cell(s.miou_dynamic), cell(s.iou, get("iou")))
+        row: tuple[str, ...] = (
+            cell(s.miou, get("miou")),
+            cell(s.miou_15),
+            cell(s.miou_dynamic),
+            cell(s.iou, get("iou")),
+        )
         row += (cell(s.rayiou, get("rayiou")), cell(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
         lines.append(f"| {s.name} | {s.frames} | {' | '.join(row)} |")
     lines += _absent_lines(scores) + _velocity_table(scores) + _depth_table(scores)
