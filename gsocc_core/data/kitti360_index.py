@@ -159,13 +159,16 @@ def read_drive(
     raw = root / PICTURES / drive
     where, poses = _read_poses(root, drive)
     stamps = _read_stamps(raw / "image_00" / "timestamps.txt")
+    if stamps is not None and int(names[-1]) >= len(stamps):
+        expected = f"a line per frame, at least {int(names[-1]) + 1}; without the file, frames are 0.1 s apart"
+        raise DataError(raw / "image_00" / "timestamps.txt", "lines", expected, len(stamps))
     frames = []
     for index, name in enumerate(names):
         number = int(name)
         if number not in poses:
             raise DataError(where, f"frame {number}", "a pose of every key frame", "none")
         T_world_velo = poses[number] @ calibration.T_imu_velo
-        stamp_ns = number * PERIOD_NS if stamps is None else stamps[min(number, len(stamps) - 1)]
+        stamp_ns = number * PERIOD_NS if stamps is None else stamps[number]
         shots = tuple(
             CameraShot(_picture(raw / camera / "data_rect", name), stamp_ns, calibration.cameras[camera], T_world_velo)
             for camera in cameras
