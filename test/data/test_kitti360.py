@@ -155,6 +155,10 @@ def test_ten_digit_names_of_kitti360_are_found(root):
         (lambda r: (r / "data_2d_raw" / DRIVE / "poses.txt").write_text(f"0 {words(np.eye(4)[:3])}\n"), "frame 5"),
         (lambda r: (r / "data_2d_raw" / DRIVE / "image_00/data_rect/000010.png").unlink(), r"000010\.png: file"),
         (lambda r: (r / "data_2d_raw" / DRIVE / "image_00/timestamps.txt").write_text("noon\n"), r"timestamps\.txt"),
+        (
+            lambda r: (r / "data_2d_raw" / DRIVE / "image_00/timestamps.txt").write_text("2013-05-28 08:46:02\n" * 10),
+            r"timestamps\.txt: lines: expected a line per frame, at least 11",
+        ),
         (lambda r: [p.unlink() for p in (r / "preprocess/labels" / DRIVE).iterdir()], "key frames: expected"),
     ],
 )
