@@ -16,6 +16,7 @@ from gsocc_core import commands
 from gsocc_core.arguments import keyword_arguments, put, read_words
 from gsocc_core.cli import COMMANDS
 from gsocc_core.errors import ConfigError
+from gsocc_core.methods.build import parse_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,9 +66,12 @@ def check_core(words):
         if key != "config":
             put(content, key, value)
             continue
-        assert (ROOT / value).is_file(), f"{value}: no such file"
-        content = yaml.safe_load((ROOT / value).read_text())
-    keyword_arguments(function, content, "documentation", partial=True)
+        if "/" in value:  # else it is the reader's own file
+            assert (ROOT / value).is_file(), f"{value}: no such file"
+            content = yaml.safe_load((ROOT / value).read_text())
+    made = keyword_arguments(function, content, "documentation", partial=True)
+    if name == "train" and "method" in made:
+        parse_arguments(made["method"], made.get("model", {}), "documentation", key="model")
 
 
 @pytest.mark.parametrize("words", found("gsocc_core"))
@@ -126,7 +130,7 @@ def test_the_check_finds_wrong_words(monkeypatch):
     with pytest.raises(ConfigError, match="did you mean"):
         check_core(["evaluate", "bundle", "--datarot", "x"])
     with pytest.raises(ConfigError, match="num_gausians"):
-        check_core(["train", "config/train/synthetic_labels.yaml", "--model.network.num_gausians", "x", "--run.x", "1"])
+        check_core(["train", "config/train/synthetic_labels.yaml", "--model.network.num_gausians", "3"])
     with pytest.raises(SystemExit):
         check_program(["nuscenes_to_rosbag2", "a", "b", "--scean", "x"], monkeypatch)
     assert len(found("gsocc_core")) > 20
