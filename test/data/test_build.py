@@ -69,7 +69,7 @@ def test_a_grid_is_filled_in_where_a_method_wants_one():
     assert filled["grid"]["lower"] == [-50.0, -50.0, -5.0]
     assert np.asarray(filled["grid"]["T_ego_grid"]).shape == (4, 4)
     assert with_default_grid(GaussianFlowOcc, {"grid": {}}, "kitti360") == {"grid": {}}
-    assert with_default_grid(dict, {}, "kitti360") == {}
+    assert with_default_grid(lambda classes: None, {}, "kitti360") == {}
 
 
 def test_a_model_that_does_not_fit_is_refused():
