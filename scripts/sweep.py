@@ -173,7 +173,7 @@ def report(sweep: Sweep) -> tuple[str, dict[str, Any]]:
 
     def row(metric: str, values: Sequence[float]) -> str:
         factor = 1 if "." in metric else 100
-        shown = [f"{factor * value:.2f}" for value in values]
+        shown = ["-" if math.isnan(value) else f"{factor * value:.2f}" for value in values]
         return shown[0] + (f" ({shown[1]} to {shown[2]})" if len(shown) > 1 else "")
 
     lines = [
@@ -191,7 +191,10 @@ def report(sweep: Sweep) -> tuple[str, dict[str, Any]]:
         verdict = "unresolved" if low <= 0 <= high else ("higher" if low > 0 else "lower")
         lines.append(f"| {c.better} - {c.worse} | {c.metric} | {row(c.metric, (mean, low, high))} | {verdict} |")
         differences.append({**vars(c), "pairs": pairs, "mean": mean, "low": low, "high": high})
-    shown = {name: {m: [number(s, m) for s in found] for m in sweep.metrics} for name, found in runs.items()}
+    shown = {
+        name: {m: [None if math.isnan(v := number(s, m)) else v for s in found] for m in sweep.metrics}
+        for name, found in runs.items()
+    }
     return "\n".join(lines), {"seeds": list(sweep.seeds), "runs": shown, "differences": differences}
 
 
