@@ -22,8 +22,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED)  ## create .venv and install gsocc into it
 
+# One process per core, each with one thread.
 test: $(INSTALLED)  ## run the tests that need neither a GPU nor ROS
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: $(INSTALLED)  ## lint, format check and types
 	$(BIN)/ruff check .

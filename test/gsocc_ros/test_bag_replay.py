@@ -36,7 +36,8 @@ def occupied(level):
     labels = torch.full(GRID.shape, OCC3D_NUSCENES.free_id, dtype=torch.uint8)
     labels[:, :, 0] = 11
     labels[level % 8, :, 1] = 4
-    return SemanticGrid(labels, GRID, OCC3D_NUSCENES, confidence=torch.full(GRID.shape, 0.5))
+    velocity = (labels == 4)[..., None] * torch.tensor([3.0, 0.0, 0.0])
+    return SemanticGrid(labels, GRID, OCC3D_NUSCENES, confidence=torch.full(GRID.shape, 0.5), velocity=velocity)
 
 
 class StandIn:
@@ -136,6 +137,8 @@ def test_the_written_messages_say_what_was_predicted(recorded, tmp_path):
     back = messages.read_occupancy(grid, messages.read_class_table(content["/occupancy/classes"][0]))
     assert torch.equal(back.labels, occupied(3).labels)
     assert content["/occupancy/voxels"][3].width == 64 + 8
+    assert torch.equal(back.velocity, occupied(3).velocity)
+    assert len(content["/occupancy/velocities"][3].markers) > 1
     assert content["/occupancy/gaussians"][3].count == 3
     latency = content["/occupancy/latency"][3]
     assert latency.stages == ["sync", "decode", "preprocess", "network", "splat", "messages"]
