@@ -13,6 +13,8 @@ from gsocc_core.data.synthetic.synthesize import synthesize
 
 SIZE = (90, 160)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
