@@ -25,15 +25,15 @@ from gsocc_core.methods.build import build_method
 MB = 1e-6
 
 
-def training_memory(config: str, batch: int = 1, cameras: int = 6) -> None:
+def training_memory(configuration: str, batch: int = 1, cameras: int = 6) -> None:
     """Print the parts of the memory of one step.
 
     Args:
-        config: Configuration of ``gsocc_core train``.
+        configuration: Configuration of ``gsocc_core train``.
         batch: Samples per process.
         cameras: Cameras.
     """
-    content = read_yaml(config, "a training configuration")
+    content = read_yaml(configuration, "a training configuration")
     classes = OCC3D_NUSCENES.with_channels(content.get("channels"))
     model: dict[str, Any] = content["model"]
     method = build_method(content["method"], model, classes, pretrained=False).train()
