@@ -25,22 +25,26 @@ from gsocc_core.methods.build import build_method
 MB = 1e-6
 
 
-def training_memory(configuration: str, batch: int = 1, cameras: int = 6) -> None:
+def training_memory(
+    configuration: str, batch: int = 1, cameras: int = 6, views: int | None = None, history: int | None = None
+) -> None:
     """Print the parts of the memory of one step.
 
     Args:
         configuration: Configuration of ``gsocc_core train``.
         batch: Samples per process.
         cameras: Cameras.
+        views: Supervised key frames; None = as configured. What autograd keeps grows linearly with them.
+        history: Earlier key frames; None = as configured. They run without gradient and cost time, not memory.
     """
     content = read_yaml(configuration, "a training configuration")
     classes = OCC3D_NUSCENES.with_channels(content.get("channels"))
     model: dict[str, Any] = content["model"]
     method = build_method(content["method"], model, classes, pretrained=False).train()
     data = content["data"]
-    frames = random_frames(
-        batch, 1 + data.get("history", 0), data["views"], cameras, model["image_size"], data["view_size"]
-    )
+    moments = 1 + (data.get("history", 0) if history is None else history)
+    count = data["views"] if views is None else views
+    frames = random_frames(batch, moments, count, cameras, model["image_size"], data["view_size"])
     saved: dict[int, int] = {}
     weights = {p.untyped_storage().data_ptr() for p in method.parameters()}
 
