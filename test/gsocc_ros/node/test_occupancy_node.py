@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.bundle import save_bundle
+from gsocc_core.methods.build import build_method
 from gsocc_ros.rig import Rig
+
+from ...conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -111,8 +116,8 @@ class Watcher:
 def watch(tiny_bundle):
     made = []
 
-    def build(start=True, **parameters):
-        watcher = Watcher(tiny_bundle, **parameters)
+    def build(start=True, bundle=tiny_bundle, **parameters):
+        watcher = Watcher(bundle, **parameters)
         made.append(watcher)
         return watcher.start() if start else watcher
 
@@ -155,10 +160,20 @@ def test_pictures_in_occupancy_out(watch, bag, robot):
     assert "camera CAM_FRONT" in watcher.statuses[-1]
 
 
-def test_every_output_and_the_fused_map_arrive(watch, bag):
+@pytest.fixture
+def moving_bundle(tmp_path):
+    """A model with memory and flow, of random weights."""
+    classes = OCC3D_NUSCENES.with_channels(range(1, 17))
+    model = {**TINY_MODEL, "memory": {"carried": 20}, "flow": {"hidden": 16, "layers": 2}}
+    method = build_method("gaussianflowocc", model, classes, pretrained=False)
+    save_bundle(tmp_path / "moving", "gaussianflowocc", model, method, "# moving\n")
+    return tmp_path / "moving"
+
+
+def test_every_output_and_the_fused_map_arrive(watch, bag, moving_bundle):
     from gsocc_ros.outputs import FUSED_OUTPUTS, OUTPUTS
 
-    watcher = watch(start=False, fuse=True)
+    watcher = watch(start=False, fuse=True, bundle=moving_bundle)
     heard = {}
     for topic, output in {**OUTPUTS, **FUSED_OUTPUTS}.items():
         kind = watcher.node._host.message_class(output.message_type)
