@@ -188,8 +188,10 @@ class GaussianFlowOcc(nn.Module):
                 old = self._carried(memory, places, usable)
                 parts = zip((features, means, exists), old)
                 features, means, exists = (torch.cat([new, kept], dim=1) for new, kept in parts)
+        all_exist = self.lift is None and means.shape[1] == self.network_args.num_gaussians
+        readable = None if all_exist else exists
         for block in self.blocks:
-            features, means = block(features, means, exists, self.code, maps, cameras, frames.valid[:, 0], remembered)
+            features, means = block(features, means, readable, self.code, maps, cameras, frames.valid[:, 0], remembered)
         scene = self._read_heads(features, means)
         scene = scene.replace(opacities=scene.opacities * exists)
         dynamic = self._is_dynamic(scene.features)

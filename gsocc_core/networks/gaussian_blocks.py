@@ -61,7 +61,7 @@ class RefinementBlock(nn.Module):
         self,
         features: Tensor,
         means: Tensor,
-        exists: Tensor,
+        exists: Tensor | None,
         code: PositionCode,
         maps: list[Tensor],
         cameras: Cameras,
@@ -73,7 +73,8 @@ class RefinementBlock(nn.Module):
         Args:
             features: (B, N, dim).
             means: (B, N, 3) metres, ego frame.
-            exists: (B, N) bool; the others are places that nobody may read and that see nothing.
+            exists: (B, N) bool; the others are places that nobody may read and that see nothing. None = all exist:
+                attention without a mask has faster kernels.
             code: Code of positions.
             maps: Pyramid levels (B, V, dim, H_l, W_l).
             cameras: (B, V) cameras of the pictures.
@@ -91,7 +92,9 @@ class RefinementBlock(nn.Module):
         features = self.self_attention(features, features, exists)
         uv, _, visible = cameras.project(means)
         uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
-        visible = visible & camera_valid[..., None] & exists[:, None]
+        visible = visible & camera_valid[..., None]
+        if exists is not None:
+            visible = visible & exists[:, None]
         features = self.image_attention(features, maps, uv_norm, visible)
         update = self.move(features)
         if self.max_mean_update_m is not None:
