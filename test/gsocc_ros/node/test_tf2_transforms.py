@@ -4,7 +4,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gsocc_core.errors import DataError
@@ -51,8 +51,12 @@ shifts = st.tuples(*[st.floats(-50, 50)] * 3)
     beside_ms=st.integers(-50, 50),
 )  # fmt: skip
 def test_both_answer_alike(moving, mount, where, tolerance_ms, beside_ms):
+    # Half a turn apart, both ways round are equally short.
+    units = np.array([np.divide(quat, np.linalg.norm(quat)) for quat, _, _ in moving])
+    assume((abs((units[1:] * units[:-1]).sum(1)) > 1e-6).all())
     stamps = np.cumsum([START, *[gap * MS for _, _, gap in moving[1:]]]).tolist()
-    asked = round(stamps[0] + where * (stamps[-1] - stamps[0]))
+    # The product alone is rounded: a float64 cannot hold nanoseconds since 1970.
+    asked = stamps[0] + round(where * (stamps[-1] - stamps[0]))
     edge = (stamps[0] if beside_ms < 0 else stamps[-1]) + beside_ms * MS
     answers = []
     for buffer in buffers():
