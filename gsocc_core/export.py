@@ -114,7 +114,7 @@ def export_tree(
     sh_degree: int | None = None,
     device: str = "auto",
 ) -> None:
-    """Predict the key frames of a tree in nuScenes layout and write ``<out>/<scene>/<token>/`` for each.
+    """Predict the key frames of a data set and write ``<out>/<scene>/<token>/`` for each.
 
     Args:
         bundle: Bundle folder or hub id.

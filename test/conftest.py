@@ -16,7 +16,23 @@ if not torch.cuda.is_available():
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.bundle import save_bundle
+from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, label_file, write_surroundocc
 from gsocc_core.methods.build import build_method
+
+from .tiny_kitti360 import write_kitti360
+
+
+def pytest_report_header() -> str:
+    """Whoever reads a log sees which NumPy was tested."""
+    return f"numpy {np.__version__} from {Path(np.__file__).parent}"
+
+
+def pytest_configure(config) -> None:
+    """A run that is meant for one major version of NumPy does not pass with another (``make test-numpy2``)."""
+    wanted = os.environ.get("GSOCC_TEST_NUMPY")
+    if wanted and np.__version__.partition(".")[0] != wanted:
+        raise pytest.UsageError(f"GSOCC_TEST_NUMPY={wanted}, but this is numpy {np.__version__} from {np.__file__}")
+
 
 CHANNELS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
 YAW_DEG = {"CAM_FRONT": 0, "CAM_FRONT_LEFT": 55, "CAM_FRONT_RIGHT": -55, "CAM_BACK_LEFT": 110, "CAM_BACK_RIGHT": -110,
@@ -152,6 +168,23 @@ def tree_writer():
 def tiny_tree(tmp_path_factory) -> Path:
     """Two scenes of three key frames."""
     return write_tree(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_surroundocc(tmp_path_factory) -> Path:
+    """The same with road and one car in SurroundOcc labels; the rearmost rows have no label."""
+    path = write_tree(tmp_path_factory.mktemp("data") / "tiny_surroundocc")
+    for cloud in (path / "samples" / "LIDAR_TOP").iterdir():
+        labels = np.zeros(SURROUNDOCC_GRID.shape, np.uint8)
+        labels[:, :, 6], labels[100:104, 120:129, 7:9], labels[:, :5] = 11, 4, 255
+        write_surroundocc(label_file(path / "nuscenes_occ", cloud), labels)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_kitti360(tmp_path_factory) -> Path:
+    """A drive of three key frames with two cameras and SSCBench labels."""
+    return write_kitti360(tmp_path_factory.mktemp("data") / "tiny_kitti360")
 
 
 @pytest.fixture(scope="session")

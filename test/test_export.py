@@ -7,11 +7,27 @@ import pytest
 import torch
 
 from gsocc_core import OccupancyPredictor
+from gsocc_core.bundle import save_bundle
 from gsocc_core.cli import main
+from gsocc_core.data.build import protocol_of, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.evaluation import scoring_data
 from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
 from gsocc_core.interchange.scene_npz import read_scene
+from gsocc_core.methods.build import build_method
+from gsocc_core.methods.tpvformer import TPVFormer
+
+from .conftest import TINY_MODEL
+
+#: A host whose working voxels are eight of the labels' long, for grids of many voxels.
+HOST = {
+    "image_size": [32, 64],
+    "backbone": TINY_MODEL["backbone"],
+    "network": {"dim": 8, "num_layers": 1, "num_heads": 2, "stride": [8, 8, 8], "plane_stride": [1, 1, 1],
+                "pillar_points": [2, 2, 2], "plane_points": 2, "num_points": 1, "feed_hidden": 8, "head_hidden": 8},
+}  # fmt: skip
+#: First key frame of the tiny trees.
+FIRST = {"surroundocc": "scene-a/scene-a-0", "kitti360": "2013_05_28_drive_0004_sync/000000"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +80,25 @@ def test_a_tree_becomes_scenes_and_a_scene_becomes_a_ply(tiny_tree, tiny_bundle,
     with pytest.raises(SystemExit):
         main(["export", str(tiny_bundle), "--out", str(tmp_path / "none")])
     assert "dataroot" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["surroundocc", "kitti360"])
+def test_other_data_sets_keep_their_grid_and_classes(name, tiny_surroundocc, tiny_kitti360, tmp_path):
+    tree, protocol = {"surroundocc": tiny_surroundocc, "kitti360": tiny_kitti360}[name], protocol_of(name)
+    model = with_default_grid(TPVFormer, HOST, name)
+    torch.manual_seed(0)
+    method = build_method("tpvformer", model, protocol.classes, pretrained=False)
+    save_bundle(tmp_path / "bundle", "tpvformer", model, method, "# tiny\n")
+    words = ["--dataroot", str(tree), "--version", "v1.0-tiny", "--device", "cpu", "--dataset", name, "--limit", "1"]
+    main(["export", str(tmp_path / "bundle"), "--out", str(tmp_path / "out"), *words, "--formats", "npz,occ3d"])
+    (path,) = (tmp_path / "out").rglob("scene.npz")
+    assert path.parent.relative_to(tmp_path / "out").as_posix() == FIRST[name]
+    stored = read_scene(path)
+    assert stored.gaussians is None
+    assert stored.grid.grid == protocol.grid
+    assert stored.classes.names == protocol.classes.names
+    with np.load(path.with_name("labels.npz")) as labels:
+        assert np.array_equal(labels["semantics"], stored.grid.labels.numpy())
 
 
 def test_predictions_in_both_layouts_of_occ3d(tiny_tree, tiny_bundle, tmp_path):

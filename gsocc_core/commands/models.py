@@ -234,6 +234,7 @@ def export(
     features: bool = False,
     sh_degree: int | None = None,
     device: str = "auto",
+    dataset: DatasetName = "occ3d",
 ) -> None:
     """Write Gaussians as PLY for 3D Gaussian splatting viewers, and scenes as NPZ.
 
@@ -241,8 +242,8 @@ def export(
         source: A bundle (folder or hub id), which predicts ``dataroot``; or a scene.npz, which becomes one PLY.
         out: Folder to make, or the .ply file.
         formats: ply = gaussians.ply; npz = scene.npz with Gaussians, voxels and class table; occ3d = labels.npz.
-        dataroot: Tree in nuScenes layout.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set; needs no labels.
+        version: Name of the tables' folder of a nuScenes tree.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         limit: Only the first so many key frames.
@@ -250,6 +251,7 @@ def export(
         features: Append class logits to the PLY; viewers pass over them.
         sh_degree: Fill spherical harmonics up with zeros to this degree; INRIA's viewer wants 3.
         device: cpu, cuda or auto.
+        dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes.
     """
     from gsocc_core.errors import ConfigError
     from gsocc_core.export import export_scene, export_tree
@@ -258,12 +260,12 @@ def export(
         export_scene(source, out, min_opacity=min_opacity, features=features, sh_degree=sh_degree)
         return
     if dataroot is None:
-        raise ConfigError("export", "dataroot", "a tree for the bundle to predict, or a scene.npz as source", "none")
+        raise ConfigError("export", "dataroot", "a data set to predict, or a scene.npz as source", "none")
     from gsocc_core import evaluation as ev
 
     export_tree(
-        source, ev.scoring_data(dataroot, version, split, scenes, None), out, formats,
-        limit=limit, min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
+        source, ev.scoring_data(dataroot, version, split, scenes, None, dataset=dataset), out, formats, limit=limit,
+        min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
     )  # fmt: skip
 
 

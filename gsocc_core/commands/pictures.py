@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from gsocc_core.data.args import DatasetName
+
 
 def view(
     source: str,
@@ -20,16 +22,18 @@ def view(
     host: str = "127.0.0.1",
     port: int = 8080,
     device: str = "auto",
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
 ) -> None:
     """Show a drive with its predictions, or snapshots of the node, on a web page or as pictures.
 
     Args:
-        source: Tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
-        version: Name of the tables' folder.
-        scene: Scene of the tree; None = the first.
+        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
+        version: Name of the tables' folder of a nuScenes tree.
+        scene: Scene of the data set; None = the first.
         bundle: Bundle folder or hub id that predicts every key frame beside the page; None = none does.
         predictions: Folder that ``gsocc_core predict`` wrote, shown instead.
-        occ3d_dir: Folder of Occ3D labels inside the tree; null = no ground truth.
+        occ3d_dir: Folder of Occ3D labels inside the tree; null = no ground truth of any data set.
         out: Write a picture (.png, .jpg) or film (.gif, .mp4) instead of opening a page.
         frame: Frame of the picture, or where the page begins; negative numbers count from the end.
         fps: Frames per second of films and of the play button.
@@ -38,11 +42,13 @@ def view(
         host: Address that the page listens on; 0.0.0.0 = reachable from other machines.
         port: TCP port of the page; the next free one if it is taken.
         device: cpu, cuda or auto.
+        dataset: Data set that ``source`` holds: its layout, grid and classes.
+        labels_dir: Folder of its voxel labels; None = the usual one.
     """
     from gsocc_core.viewer.open_source import check_view, open_source, show
 
     check_view(out)
-    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device)
+    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir)
     show(found, out, frame, host, port, fps, only_seen, width)
 
 
@@ -60,14 +66,16 @@ def compare_views(
     only_seen: bool = True,
     tile_width: int = 320,
     device: str = "auto",
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
 ) -> None:
     """Draw predicted against true voxels as the cameras and one above see them, and score these pictures.
 
     Args:
-        source: Tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
+        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
         out: Picture (.png, .jpg) of one frame, or film (.gif, .mp4) of all.
-        version: Name of the tables' folder.
-        scene: Scene of the tree; None = the first.
+        version: Name of the tables' folder of a nuScenes tree.
+        scene: Scene of the data set; None = the first.
         bundle: Bundle folder or hub id that predicts every key frame.
         predictions: Folder that ``gsocc_core predict`` wrote, drawn instead.
         occ3d_dir: Folder of Occ3D labels inside the tree.
@@ -77,9 +85,11 @@ def compare_views(
         only_seen: Leave out predictions where the cameras do not see.
         tile_width: Width of each camera's picture, pixels.
         device: cpu, cuda or auto.
+        dataset: Data set that ``source`` holds: its layout, grid, classes and scored voxels.
+        labels_dir: Folder of its voxel labels; None = the usual one.
     """
     from gsocc_core.viewer.camera_views import table, write_camera_views
     from gsocc_core.viewer.open_source import open_source
 
-    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device)
+    found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir)
     print(table(write_camera_views(found, out, frame, fps, blink, only_seen, tile_width)))

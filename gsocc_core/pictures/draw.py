@@ -24,7 +24,7 @@ SURROUND_LAYOUT = (
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where a picture of a voxel grid is taken from, in the grid frame.
+    """Where a picture of a voxel grid is taken from, in the ego frame.
 
     Attributes:
         eye_m: Position of the eye, metres.
@@ -40,7 +40,7 @@ class Viewpoint:
 def draw_voxels(
     labels: np.ndarray, semantics: SemanticGrid, width: int, height: int, viewpoint: Viewpoint | None = None
 ) -> np.ndarray:
-    """Ray-cast a labelled grid.
+    """Ray-cast a labelled grid; voxels without a label are as transparent as free ones.
 
     Args:
         labels: (X, Y, Z) uint8 labels to draw, on the grid of ``semantics``.
@@ -66,7 +66,10 @@ def draw_voxels(
     grid, view = semantics.grid, viewpoint or Viewpoint()
     if labels.shape != grid.shape:
         raise ShapeError("draw_voxels", "labels", grid.shape, labels.shape)
-    eye, (right, down, forward) = np.asarray(view.eye_m), _axes(view)
+    T_grid_ego = np.linalg.inv(grid.T_ego_grid_matrix)
+    eye = T_grid_ego[:3, :3] @ np.asarray(view.eye_m) + T_grid_ego[:3, 3]
+    right, down, forward = (T_grid_ego[:3, :3] @ axis for axis in _axes(view))
+    labels = np.where(labels == semantics.classes.ignore_id, np.uint8(semantics.classes.free_id), labels)
     # Rays need not march through the empty layers above everything.
     layers = np.flatnonzero((labels != semantics.classes.free_id).any((0, 1)))
     labels = labels[:, :, : 1 + (layers[-1] if len(layers) else 0)]
@@ -119,7 +122,7 @@ class Panel:
     Attributes:
         title: Written into it.
         grid: Labels (X, Y, Z).
-        arrows_m: (M, 2, 3) begin and end of arrows to draw over the voxels, metres, grid frame; None = none.
+        arrows_m: (M, 2, 3) begin and end of arrows to draw over the voxels, metres, ego frame; None = none.
     """
 
     title: str
@@ -169,7 +172,7 @@ def draw_panels(images: dict[str, np.ndarray | None], panels: Sequence[Panel], w
         >>> draw_panels({}, [Panel("left", empty), Panel("right", empty)], width=200).size
         (200, 118)
     """
-    mosaic = camera_mosaic(images, width // 3) if images else None
+    mosaic = camera_mosaic(images, width // max(2, min(3, len(images)))) if images else None
     top = mosaic.height if mosaic is not None else 0
     panel_width = width // len(panels)
     panel_height = round(panel_width * 0.6)
@@ -204,7 +207,7 @@ def draw_arrows(
 
     Args:
         picture: Changed in place.
-        arrows_m: (M, 2, 3) begin and end, metres, in the frame of the viewpoint; those behind the eye are left out.
+        arrows_m: (M, 2, 3) begin and end, metres, ego frame; those behind the eye are left out.
         viewpoint: Where the picture was taken from; None = behind and above the car.
         color: RGB.
     """

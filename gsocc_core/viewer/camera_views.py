@@ -16,6 +16,7 @@ from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.metrics.image_metrics import ImageMetrics
 from gsocc_core.pictures.compare_views import blink_views, compare_views
 from gsocc_core.pictures.film import STILLS, check_output, write_pictures
+from gsocc_core.viewer.comparison import check_comparable
 from gsocc_core.viewer.drive import DriveSource
 from gsocc_core.viewer.frames import FrameSource, ViewFrame, seen
 
@@ -46,6 +47,7 @@ def write_camera_views(
     Raises:
         ConfigError: there is no such frame, or a picture cannot blink.
         DataError: a frame lacks prediction, ground truth or cameras.
+        ShapeError: prediction and ground truth have other grids or classes.
         OutputExistsError: the file is there.
     """
     path = check_output(out)
@@ -86,6 +88,7 @@ def _both(frame: ViewFrame, only_seen: bool) -> tuple[SemanticGrid, SemanticGrid
             raise DataError(frame.title, key, "to be there, to compare views", "none")
     assert frame.prediction is not None
     assert frame.truth is not None
+    check_comparable(frame.prediction, frame.truth)
     return seen(frame.prediction, frame.truth) if only_seen else frame.prediction, frame.truth
 
 

@@ -47,10 +47,7 @@ def compare(prediction: SemanticGrid, truth: SemanticGrid, shown: Collection[int
         >>> [ERROR_CLASSES.names[i] for i in compare(*grids).labels.flatten()]
         ['true positive', 'false positive', 'false negative', 'wrong class']
     """
-    if prediction.grid != truth.grid:
-        raise ShapeError("compare", "prediction.grid", truth.grid, prediction.grid)
-    if prediction.classes.names != truth.classes.names:
-        raise ShapeError("compare", "prediction.classes", truth.classes.names, prediction.classes.names)
+    check_comparable(prediction, truth)
     classes = truth.classes
     p, t = prediction.labels.cpu(), truth.labels.cpu()
     there, predicted = t != classes.free_id, (p != classes.free_id) & (p != classes.ignore_id)
@@ -68,6 +65,18 @@ def compare(prediction: SemanticGrid, truth: SemanticGrid, shown: Collection[int
         counts &= wanted[torch.where(there, t, p).long()]
     result[~counts] = NOTHING
     return SemanticGrid(result, truth.grid, ERROR_CLASSES)
+
+
+def check_comparable(prediction: SemanticGrid, truth: SemanticGrid) -> None:
+    """Check that two grids say the same by the same ids, voxel by voxel.
+
+    Raises:
+        ShapeError: the grids or the classes differ.
+    """
+    if prediction.grid != truth.grid:
+        raise ShapeError("compare", "prediction.grid", truth.grid, prediction.grid)
+    if prediction.classes.names != truth.classes.names:
+        raise ShapeError("compare", "prediction.classes", truth.classes.names, prediction.classes.names)
 
 
 def occupied_iou(errors: SemanticGrid) -> float:

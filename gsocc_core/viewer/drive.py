@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""One drive of a tree in nuScenes layout: pictures, ground truth, and predictions, live or from files."""
+"""One drive of a data set: pictures, ground truth, and predictions, live or from files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset
+from gsocc_core.data.drives import Protocol, camera_at
 from gsocc_core.data.images import decode_image
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
-from gsocc_core.data.nuscenes_index import KeyFrame
-from gsocc_core.data.occ3d import GRID_SHAPE, read_occ3d
+from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.errors import DataError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.predictor import OccupancyPredictor
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.in_order import InOrder
@@ -38,25 +39,25 @@ class DriveSource:
     """The key frames of one scene.
 
     Args:
-        data: Where the drive is; the first of its scenes is shown. ``occ3d_dir`` None = no ground truth.
+        data: Where the drive is; the first of its scenes is shown. Without a folder of voxel labels there is no ground
+            truth.
         predictor: Predicts every key frame, in order, beside the page; None = nobody does.
         predictions: Folder that ``gsocc_core predict`` wrote; None = none.
 
     Raises:
-        ConfigError: nuscenes-devkit is missing.
-        DataError: the tree is incomplete, or the folder holds no prediction of the scene.
+        ConfigError: no such data set, or nuscenes-devkit is missing.
+        DataError: the data set is incomplete, or the folder holds no prediction of the scene.
     """
 
     def __init__(
         self, data: DataArgs, predictor: OccupancyPredictor | None = None, predictions: str | Path | None = None
     ) -> None:
         width, height = THUMBNAIL_PX
-        dataset = NuScenesOccupancy(data, predictor.image_size if predictor else (height, width))
+        dataset = build_dataset(data, predictor.image_size if predictor else (height, width))
         self._dataset = dataset.of_scenes([dataset.scenes[0][0].scene_name])
-        self._frames = self._dataset.scenes[0]
-        self._root, self._occ3d_dir = Path(data.dataroot), self._dataset.args.occ3d_dir
+        self._frames = [self._dataset.key_frame(index) for index in range(len(self._dataset))]
         self.name = self._frames[0].scene_name
-        self.classes: ClassTable = predictor.classes if predictor else OCC3D_NUSCENES
+        self.classes: ClassTable = predictor.classes if predictor else dataset.protocol.classes
         self._folder = None if predictions is None else Path(predictions)
         if self._folder is not None and not any(self._prediction_file(f).is_file() for f in self._frames):
             raise DataError(self._folder, f"{self.name}/*/labels.npz", f"predictions of {self.name}", "none")
@@ -95,7 +96,7 @@ class DriveSource:
             title=f"{self.name}, key frame {index + 1} of {len(self)}",
             stamp_ns=record.stamp_ns,
             views=tuple(_view(record, i) for i in range(len(record.shots))),
-            truth=self._truth(record),
+            truth=self._truth(index),
         )
         if self._live is not None:
             self.start()
@@ -104,19 +105,19 @@ class DriveSource:
                 return replace(frame, pending=True)
             return replace(frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion)
         if self._folder is not None and (path := self._prediction_file(record)).is_file():
-            return replace(frame, prediction=read_prediction(path))
+            return replace(frame, prediction=read_prediction(path, self._dataset.protocol))
         return frame
 
     def _prediction_file(self, record: KeyFrame) -> Path:
         assert self._folder is not None
         return self._folder / record.scene_name / record.token / "labels.npz"
 
-    def _truth(self, record: KeyFrame) -> SemanticGrid | None:
-        if self._occ3d_dir is None:
+    def _truth(self, index: int) -> SemanticGrid | None:
+        if self._dataset.labels_dir is None:
             return None
-        found = read_occ3d(self._root / self._occ3d_dir / record.scene_name / record.token / "labels.npz")
+        found, protocol = self._dataset.voxel_labels(index), self._dataset.protocol
         labels, observed = torch.from_numpy(found.semantics), torch.from_numpy(found.mask_camera)
-        return SemanticGrid(labels, VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
+        return SemanticGrid(labels, protocol.grid, protocol.classes, observed=observed)
 
     def _predict(self, predictor: OccupancyPredictor, index: int) -> _Predicted:
         prediction = predictor.predict_frames(self._dataset[index])
@@ -127,14 +128,15 @@ class DriveSource:
         return _Predicted(SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes), labelled, motion)
 
 
-def read_prediction(path: str | Path) -> SemanticGrid:
+def read_prediction(path: str | Path, protocol: Protocol) -> SemanticGrid:
     """Labels from one file of ``gsocc_core predict``, or of any tool that writes Occ3D's submission format.
 
     Args:
         path: ``<out>/<scene>/<token>/labels.npz``.
+        protocol: Of the data set that was predicted.
 
     Returns:
-        Labels (200, 200, 16) on Occ3D's grid.
+        Labels (X, Y, Z) on the data set's grid.
 
     Raises:
         DataError: the file is missing, damaged or holds another array.
@@ -144,9 +146,10 @@ def read_prediction(path: str | Path) -> SemanticGrid:
             semantics = content["semantics"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(path, "semantics", "an .npz file with predicted labels", error) from error
-    if semantics.shape != GRID_SHAPE:
-        raise DataError(path, "semantics", GRID_SHAPE, semantics.shape)
-    return SemanticGrid(torch.from_numpy(semantics.astype(np.uint8)), VoxelGrid.occ3d(), OCC3D_NUSCENES)
+    if semantics.shape != protocol.grid.shape:
+        expected = f"{protocol.grid.shape}, the voxels of {protocol.title}"
+        raise DataError(path, "semantics", expected, semantics.shape)
+    return SemanticGrid(torch.from_numpy(semantics.astype(np.uint8)), protocol.grid, protocol.classes)
 
 
 def _view(record: KeyFrame, index: int) -> CameraView:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gsocc_core.data.args import DatasetName
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation import scoring_data
 from gsocc_core.pictures import write_pictures
@@ -27,17 +28,21 @@ def open_source(
     predictions: str | Path | None = None,
     occ3d_dir: str | None = "gts",
     device: str = "auto",
+    dataset: DatasetName = "occ3d",
+    labels_dir: str | None = None,
 ) -> FrameSource:
     """Open what a path names.
 
     Args:
-        source: A tree in nuScenes layout, a snapshot of the node, or a folder with snapshots.
-        version: Name of the tables' folder of a tree.
-        scene: Scene of a tree; None = its first.
-        bundle: Bundle folder or hub id that predicts a tree's key frames; None = none does.
+        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
+        version: Name of the tables' folder of a nuScenes tree.
+        scene: Scene of a data set; None = its first.
+        bundle: Bundle folder or hub id that predicts a data set's key frames; None = none does.
         predictions: Folder that ``gsocc_core predict`` wrote; None = none.
-        occ3d_dir: Folder of Occ3D labels in the tree; None = no ground truth.
+        occ3d_dir: Folder of Occ3D labels in the tree; None = no ground truth of any data set.
         device: cpu, cuda or auto.
+        dataset: Which data set ``source`` holds.
+        labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
 
     Returns:
         Frames to look at.
@@ -55,13 +60,14 @@ def open_source(
                 raise ConfigError("view", key, "none: a snapshot holds its own prediction", value)
         return SnapshotSource(path)
     if (path / "metadata.yaml").is_file():
-        raise ConfigError("view", "source", "a nuScenes tree or a snapshot; for bags: view_occupancy_bag", str(path))
+        raise ConfigError("view", "source", "a data set or a snapshot; for bags: view_occupancy_bag", str(path))
     if not path.is_dir():
-        raise DataError(path, "source", "a tree in nuScenes layout or a snapshot of the node", "no such folder")
+        raise DataError(path, "source", "a folder with a data set or a snapshot of the node", "no such folder")
     if bundle is not None and predictions is not None:
         raise ConfigError("view", "bundle, predictions", "one of the two", (str(bundle), str(predictions)))
     predictor = None if bundle is None else OccupancyPredictor.load(bundle, device)
-    data = scoring_data(str(path), version, None, None if scene is None else (scene,), occ3d_dir)
+    scenes = None if scene is None else (scene,)
+    data = scoring_data(str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir)
     return DriveSource(data, predictor, predictions)
 
 

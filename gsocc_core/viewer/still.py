@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from gsocc_core.errors import DataError
-from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.pictures import Panel, draw_panels
 from gsocc_core.viewer.comparison import compare, occupied_iou
 from gsocc_core.viewer.frames import FrameSource, ViewFrame, seen
@@ -36,7 +34,7 @@ def draw_frame(frame: ViewFrame, only_seen: bool = True, width: int = 1200) -> I
     panels = []
     if prediction is not None:
         shown = seen(prediction, truth) if only_seen else prediction
-        panels.append(Panel("prediction", shown, _arrows(frame, prediction)))
+        panels.append(Panel("prediction", shown, None if frame.motion is None else arrows(frame.motion)))
     if truth is not None:
         panels.append(Panel("ground truth", truth, None))
     if prediction is not None and truth is not None:
@@ -60,10 +58,3 @@ def draw_frames(source: FrameSource, only_seen: bool = True, width: int = 1200) 
     """
     for index in tqdm(range(len(source)), desc="draw", unit="frame"):
         yield draw_frame(source.frame(index), only_seen, width)
-
-
-def _arrows(frame: ViewFrame, grid: SemanticGrid) -> np.ndarray | None:
-    if frame.motion is None:
-        return None
-    inverse = np.linalg.inv(grid.grid.T_ego_grid_matrix)
-    return arrows(frame.motion) @ inverse[:3, :3].T + inverse[:3, 3]

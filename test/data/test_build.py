@@ -4,7 +4,6 @@
 
 import json
 import math
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,7 @@ from gsocc_core.bundle import load_bundle
 from gsocc_core.cli import main
 from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import DATASETS, build_dataset, check_fit, protocol_of, with_default_grid, with_voxel_labels
-from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES, label_file, write_surroundocc
+from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES
 from gsocc_core.errors import ConfigError
 from gsocc_core.evaluation import score, score_baseline, scoring_data
 from gsocc_core.label_sources import constant_source, ground_labels
@@ -25,16 +24,9 @@ from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
 
-@pytest.fixture(scope="module")
-def root(tiny_tree, tmp_path_factory):
-    """A nuScenes tree with road and one car in SurroundOcc labels."""
-    path = tmp_path_factory.mktemp("build") / "tree"
-    shutil.copytree(tiny_tree, path)
-    for cloud in (path / "samples" / "LIDAR_TOP").iterdir():
-        labels = np.zeros(SURROUNDOCC_GRID.shape, np.uint8)
-        labels[:, :, 6], labels[100:104, 120:129, 7:9], labels[:, :5] = 11, 4, 255
-        write_surroundocc(label_file(path / "nuscenes_occ", cloud), labels)
-    return path
+@pytest.fixture
+def root(tiny_surroundocc):
+    return tiny_surroundocc
 
 
 def test_names_choose_classes_grid_and_rules():
