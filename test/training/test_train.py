@@ -16,8 +16,9 @@ from gsocc_core.arguments import keyword_arguments, read_yaml
 from gsocc_core.bundle import load_bundle
 from gsocc_core.cli import main
 from gsocc_core.commands import train
+from gsocc_core.data.build import check_fit, protocol_of, with_default_grid
 from gsocc_core.errors import OutputExistsError
-from gsocc_core.methods.build import parse_arguments
+from gsocc_core.methods.build import method_class, parse_arguments
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
@@ -168,11 +169,39 @@ def test_two_processes_train_together_on_different_samples(config, tmp_path):
     assert (tmp_path / "run" / "bundle" / "model.safetensors").is_file()
 
 
+def test_the_host_trains_on_surroundoccs_own_labels(tiny_surroundocc, tmp_path):
+    """The shipped configuration with a small network: grid, classes and weights of the data set go through."""
+    content = yaml.safe_load((CONFIGS / "nuscenes_surroundocc_labels.yaml").read_text())
+    content["out"] = str(tmp_path / "run")
+    content["model"] |= {
+        "image_size": [32, 64],
+        "backbone": {**TINY_MODEL["backbone"], "out_indices": [1]},
+        "network": {"dims": [8], "num_layers": [1], "num_points": [1], "num_heads": 2, "pyramid_dim": 8,
+                    "stride": [10, 10, 4]},
+    }  # fmt: skip
+    content["model"]["render"]["render_width"] = 24
+    content["data"] |= {"dataroot": str(tiny_surroundocc), "version": "v1.0-tiny"}
+    content["run"] = {"max_steps": 1, "batch_size": 1, "accelerator": "cpu", "log_every": 1, "progress_bar": False}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))
+    main(["train", str(tmp_path / "train.yaml")])
+    bundle = load_bundle(tmp_path / "run" / "bundle")
+    check_fit("surroundocc", bundle.classes, bundle.method.grid, bundle.path)
+    assert bundle.classes.names == protocol_of("surroundocc").classes.names
+    logged = next((tmp_path / "run" / "logs").glob("csv/version_0/metrics.csv")).read_text()
+    expected = {"loss/cross_entropy", "loss/lovasz", "loss/coarse", "loss/camera_semantics", "loss/top_depth"}
+    assert expected <= set(logged.splitlines()[0].split(","))
+
+
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "train"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_configuration_fits_the_signatures(path):
     made = keyword_arguments(train, read_yaml(path, "a configuration"), path)
-    parse_arguments(made["method"], made["model"], path)
+    name, method = made["data"].dataset, made["method"]
+    arguments = parse_arguments(method, with_default_grid(method_class(method), made["model"], name), path)
     assert len(set(made["channels"])) == len(made["channels"])
+    # The labels of its data set fit it, channel by channel.
+    check_fit(name, protocol_of(name).classes.with_channels(made["channels"]), arguments["grid"], path)
+    weights = arguments["loss"].class_weights
+    assert weights is None or len(weights) == len(made["channels"])
