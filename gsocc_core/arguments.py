@@ -201,7 +201,7 @@ def _typed(function: Callable[..., Any], name: str, text: str) -> Any:
                 errors.append(error)
                 continue
         return value
-    raise errors[-1]
+    raise errors[0]
 
 
 def _members(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from gsocc_core.data.args import DataArgs, DatasetName
@@ -19,6 +20,7 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_vo
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -40,6 +42,7 @@ from gsocc_core.metrics.confusion import (
     scores_of,
 )
 from gsocc_core.metrics.depth import DepthErrors
+from gsocc_core.metrics.image_metrics import TOP_DOWN, ImageMetrics
 from gsocc_core.metrics.rayiou import RayIoU, ray_origins, ray_scores_of
 from gsocc_core.metrics.velocity import VelocityErrors
 from gsocc_core.score_report import Scores
@@ -95,6 +98,7 @@ def score_bundle(
     device: str = "auto",
     depth: bool = False,
     absent: AbsentRule = "left_out",
+    image_width: int | None = None,
 ) -> Scores:
     """Score a bundle on a data set.
 
@@ -109,6 +113,7 @@ def score_bundle(
         device: cpu, cuda or auto.
         depth: Score the rendered depth at LiDAR points.
         absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
+        image_width: Score also what cameras would see of the voxels, in pictures of this width, pixels.
 
     Returns:
         The scores; with velocity errors if ``data.boxes`` and the model gives velocities.
@@ -126,7 +131,7 @@ def score_bundle(
     donor = donor_from_another_scene(dataset) if swap_pictures else None
     return score(
         name, dataset, source, limit=limit, rays=rays, mask=mask, classes=classes, grid=grid, donor=donor, depth=depth,
-        absent=absent,
+        absent=absent, image_width=image_width,
     )  # fmt: skip
 
 
@@ -180,6 +185,7 @@ def score(
     donor: Callable[[int], int] | None = None,
     depth: bool = False,
     absent: AbsentRule = "left_out",
+    image_width: int | None = None,
 ) -> Scores:
     """Score a source of labels against a data set's voxel labels.
 
@@ -195,6 +201,8 @@ def score(
         donor: Index of the key frame whose pictures replace an item's own (a control: a model that looks must fail).
         depth: Score the depth that the answers' Gaussians render, at the LiDAR points that the cameras see.
         absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
+        image_width: Score also what the cameras, and one above, would see of the voxels that count, in pictures of this
+            width, pixels; see :class:`gsocc_core.metrics.image_metrics.ImageMetrics`.
 
     Returns:
         The scores.
@@ -228,6 +236,9 @@ def score(
             metrics.add_rays(frame.scene_name, solid, answer.labels, origins)
         if frame.boxes is not None and answer.velocity is not None:
             metrics.velocities.update(answer.labels, answer.velocity, grid, frame.boxes)
+        if image_width is not None:
+            cameras = frames.cameras.map(lambda t: t[:, 0].cpu())
+            metrics.add_pictures(truth, answer.labels, masks, grid, cameras, image_width)
         if depth and answer.scene is not None:
             add_lidar_depth(metrics.depths, answer.scene, frames, frame)
     return metrics.scores(name, len(picks))
@@ -251,6 +262,7 @@ class _Metrics:
         self.classes, self.mask, self.absent = classes, mask, absent
         self.confusion, self.ray = VoxelConfusion(classes, mask), RayIoU(classes, grid)
         self.velocities, self.depths = VelocityErrors(classes), DepthErrors()
+        self.pictures = ImageMetrics(classes)
         self.voxel_parts: dict[str, np.ndarray] = {}
         self.ray_parts: dict[str, np.ndarray] = {}
         self.seconds = 0.0
@@ -262,6 +274,21 @@ class _Metrics:
     def add_rays(self, scene: str, truth: np.ndarray, labels: np.ndarray, origins: np.ndarray) -> None:
         part = self.ray.count(truth, labels, origins)
         self.ray_parts[scene] = self.ray_parts[scene] + part if scene in self.ray_parts else part
+
+    def add_pictures(
+        self,
+        truth: np.ndarray,
+        labels: np.ndarray,
+        masks: tuple[np.ndarray, np.ndarray],
+        grid: VoxelGrid,
+        cameras: Cameras,
+        width: int,
+    ) -> None:
+        counts = {"camera": masks[0], "lidar": masks[1]}.get(self.mask)
+        known = truth if counts is None else np.where(counts, truth, np.uint8(self.classes.ignore_id))
+        names = [str(view) for view in range(cameras.intrinsics.shape[1])]
+        true, found = (torch.from_numpy(np.ascontiguousarray(volume))[None] for volume in (known, labels))
+        self.pictures.update_voxels(true, found, grid, cameras, names, render_width=width, top_down_px=width)
 
     def scores(self, name: str, frames: int) -> Scores:
         classes, voxel_parts, ray_parts = self.classes, list(self.voxel_parts.values()), list(self.ray_parts.values())
@@ -293,4 +320,6 @@ class _Metrics:
             miou_dynamic=total.miou_of([classes.names[i] for i in classes.dynamic_ids]),
             velocity=velocity if velocity.matches else None,
             depth=depth if depth.pixels else None,
+            images=self.pictures.scores(absent=absent) if self.pictures.views else None,
+            top_down=self.pictures.scores((TOP_DOWN,), absent) if self.pictures.views else None,
         )

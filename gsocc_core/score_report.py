@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gsocc_core.metrics.depth import DepthScores
+from gsocc_core.metrics.image_metrics import ImageScores
 from gsocc_core.metrics.velocity import VelocityScores
 
 
@@ -38,6 +39,8 @@ class Scores:
         miou_dynamic: Mean IoU over the classes that can move; nan when none is present.
         velocity: Velocity errors; None when not asked for.
         depth: Errors of the rendered depth at LiDAR points; None when not asked for.
+        images: What the cameras would see of the voxels that count; None when not asked for.
+        top_down: The same seen from above.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Scores:
     velocity: VelocityScores | None = None
     depth: DepthScores | None = None
     absent_rule: str = "left_out"
+    images: ImageScores | None = None
+    top_down: ImageScores | None = None
 
 
 def report(scores: Sequence[Scores], out: str | Path | None) -> None:
@@ -99,7 +104,7 @@ def markdown(scores: Sequence[Scores]) -> str:
         )
         row += (cell(s.rayiou, get("rayiou")), cell(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
         lines.append(f"| {s.name} | {s.frames} | {' | '.join(row)} |")
-    lines += _absent_lines(scores) + _velocity_table(scores) + _depth_table(scores)
+    lines += _absent_lines(scores) + _velocity_table(scores) + _depth_table(scores) + _image_table(scores)
     lines += ["", f"| class | {' | '.join(s.name for s in scores)} |", "|---" * (len(scores) + 1) + "|"]
     for name in scores[0].per_class:
         lines.append(f"| {name} | {' | '.join(cell(s.per_class.get(name, math.nan)) for s in scores)} |")
@@ -140,3 +145,15 @@ def _depth_table(scores: Sequence[Scores]) -> list[str]:
         numbers = f"{d.abs_rel:.3f} | {d.sq_rel:.2f} | {d.rmse_m:.2f} | {d.rmse_log:.3f} | {100 * d.delta[0]:.1f} %"
         lines.append(f"| {name} | {d.pixels} | {numbers} |")
     return lines
+
+
+def _image_table(scores: Sequence[Scores]) -> list[str]:
+    rows = [(s.name, "cameras", s.images) for s in scores] + [(s.name, "above", s.top_down) for s in scores]
+    known = [(name, view, found) for name, view, found in rows if found is not None]
+    if not known:
+        return []
+    lines = ["", "| voxels in pictures | seen from | mIoU | IoU | depth L1, m |", "|---" * 5 + "|"]
+    return lines + [
+        f"| {n} | {v} | {100 * i.classes.miou:.1f} | {100 * i.classes.iou:.1f} | {i.depth_l1_m:.2f} |"
+        for n, v, i in known
+    ]

@@ -7,6 +7,7 @@ Stop it at any time and start it again: finished runs are kept and a run that wa
 
     python scripts/sweep.py config/sweeps/gaussianflowocc.yaml --jobs 2
     python scripts/sweep.py config/sweeps/gaussianflowocc.yaml --report docs/ablation_gaussianflowocc
+    python scripts/sweep.py config/sweeps/gaussrender_*.yaml --report docs/ablation_gaussrender
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Sweep:
         compare: Differences to report.
         metrics: Numbers to show per variant.
         runs: Folder of all runs.
+        evaluate: Further arguments of ``gsocc_core evaluate``.
         start: Arguments that differ from the base in one more run, whose bundle all variants start from; None = they
             start from random weights. Seeds then differ in what the variants add, and in the order of the data.
     """
@@ -70,33 +72,51 @@ class Sweep:
     compare: tuple[Comparison, ...] = ()
     metrics: tuple[str, ...] = ("miou", "miou_15", "miou_dynamic", "iou", "rayiou")
     runs: str = "runs/sweep"
+    evaluate: dict[str, Any] = field(default_factory=lambda: {"depth": True})
     start: dict[str, Any] | None = None
 
 
 def main() -> int:
     """Run what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweep", type=Path, help="YAML file of the sweep")
+    parser.add_argument("sweeps", type=Path, nargs="+", help="YAML files of sweeps")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each")
     parser.add_argument("--report", type=Path, help="write <report>.md and <report>.json")
     options = parser.parse_args()
-    sweep: Sweep = keyword_arguments_of(options.sweep)
-    for tree in (sweep.train, sweep.held_out):
-        if not Path(tree["out"]).exists():
-            words = [f"--{key}={value}" for key, value in tree.items() if key != "out"]
-            run(["synthesize", str(tree["out"]), *words], None)
+    sweeps: dict[str, Sweep] = {path.stem: keyword_arguments_of(path) for path in options.sweeps}
+    for sweep in sweeps.values():
+        for tree in (sweep.train, sweep.held_out):
+            if not Path(tree["out"]).exists():
+                words = [f"--{key}={value}" for key, value in tree.items() if key != "out"]
+                run(["synthesize", str(tree["out"]), *words], None)
+    starts = [sweep for sweep in sweeps.values() if sweep.start is not None and not start_mark(sweep).exists()]
+    # Seed by seed, so that a sweep that is stopped early has compared all variants.
+    places = [(place, sweep) for sweep in sweeps.values() for place in range(len(sweep.seeds))]
     todo = [
-        (name, seed) for seed in sweep.seeds for name in sweep.variants if not score_file(sweep, name, seed).exists()
+        (sweep, name, sweep.seeds[place])
+        for place, sweep in sorted(places, key=lambda one: one[0])
+        for name in sweep.variants
+        if not score_file(sweep, name, sweep.seeds[place]).exists()
     ]
-    with ThreadPoolExecutor(options.jobs) as pool, tqdm(total=len(todo), desc="runs", unit="run") as bar:
-        for _ in pool.map(lambda one: train_and_score(sweep, *one), todo):
-            bar.update()
-    text, numbers = report(sweep)
+    in_parallel("starts", train_start, [(sweep,) for sweep in starts], options.jobs)
+    in_parallel("runs", train_and_score, todo, options.jobs)
+    parts = {name: report(sweep) for name, sweep in sweeps.items()}
+    text = "\n\n".join(f"### {name}\n\n{part[0]}" if len(parts) > 1 else part[0] for name, part in parts.items())
+    numbers: Any = {name: part[1] for name, part in parts.items()}
     sys.stdout.write(text + "\n")
     if options.report is not None:
         options.report.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+        if len(parts) == 1:
+            (numbers,) = numbers.values()
         options.report.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def in_parallel(title: str, do: Callable[..., None], todo: Sequence[tuple[Any, ...]], jobs: int) -> None:
+    """Call ``do`` with every item's arguments, some at a time, under a progress bar; the first fault ends it."""
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), desc=title, unit="run", disable=not todo) as bar:
+        for _ in pool.map(lambda one: do(*one), todo):
+            bar.update()
 
 
 def keyword_arguments_of(path: Path) -> Sweep:
@@ -119,6 +139,17 @@ def train(sweep: Sweep, name: str, changes: Mapping[str, Any], seed: int, thread
     return folder
 
 
+def start_mark(sweep: Sweep) -> Path:
+    """Empty file that says that the start of all variants is trained."""
+    return Path(sweep.runs) / "start.done"
+
+
+def train_start(sweep: Sweep) -> None:
+    """The run whose bundle all variants start from."""
+    train(sweep, "start", sweep.start or {}, sweep.seeds[0])
+    start_mark(sweep).touch()
+
+
 def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
     """One run of a variant, with one thread."""
     changes = dict(sweep.variants[name] or {})
@@ -127,7 +158,8 @@ def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
     folder = train(sweep, f"{name}_{seed}", changes, seed)
     version = sweep.held_out.get("version", "v1.0-synthetic")
     place = ["--dataroot", str(sweep.held_out["out"]), "--version", version, "--split", "val"]
-    run(["evaluate", str(folder / "bundle"), *place, "--depth", "true", "--out", str(folder)], Path(f"{folder}.log"))
+    words = [f"--{key}={yaml_word(value)}" for key, value in sweep.evaluate.items()]
+    run(["evaluate", str(folder / "bundle"), *place, *words, "--out", str(folder)], Path(f"{folder}.log"))
 
 
 def yaml_word(value: Any) -> str:
@@ -172,7 +204,7 @@ def report(sweep: Sweep) -> tuple[str, dict[str, Any]]:
     }
 
     def row(metric: str, values: Sequence[float]) -> str:
-        factor = 1 if "." in metric else 100
+        factor = 100 if "iou" in metric.rpartition(".")[2] else 1
         shown = ["-" if math.isnan(value) else f"{factor * value:.2f}" for value in values]
         return shown[0] + (f" ({shown[1]} to {shown[2]})" if len(shown) > 1 else "")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 if not torch.cuda.is_available():
@@ -33,6 +34,10 @@ def pytest_configure(config) -> None:
     if wanted and np.__version__.partition(".")[0] != wanted:
         raise pytest.UsageError(f"GSOCC_TEST_NUMPY={wanted}, but this is numpy {np.__version__} from {np.__file__}")
 
+
+# A busy machine is no fault of the code.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 CHANNELS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
 YAW_DEG = {"CAM_FRONT": 0, "CAM_FRONT_LEFT": 55, "CAM_FRONT_RIGHT": -55, "CAM_BACK_LEFT": 110, "CAM_BACK_RIGHT": -110,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gsocc_core.arguments import keyword_arguments, put, read_words, read_yaml
 from gsocc_core.errors import ConfigError
+from gsocc_core.training.args import OptimizerArgs
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,13 @@ def test_words_of_a_command_line():
 def test_wrong_words_are_named(words, expected):
     with pytest.raises(ConfigError, match=f"^command line: {expected}"):
         read_words(words, build, "name")
+
+
+def test_a_value_that_a_group_refuses_is_shown_as_it_was_read():
+    def tune(optimizer: OptimizerArgs | None = None) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"optimizer.learning_rate: expected a positive number, received 0.0"):
+        read_words(["--optimizer.learning_rate=0.0"], tune, "x")
 
 
 def test_put_keeps_what_stands_beside():

@@ -67,6 +67,7 @@ def evaluate(
     fraction: float = 1.0,
     fraction_seed: int = 0,
     absent: Literal["left_out", "counts_as_one"] = "left_out",
+    image_width: int | None = None,
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
@@ -92,6 +93,8 @@ def evaluate(
         fraction_seed: Chooses them.
         absent: A class that is in no label is left out of the means, or counts as 1, as TPVFormer's and GaussRender's
             evaluators have it.
+        image_width: Score also what the cameras, and one above, would see of the voxels: mIoU, IoU and depth in
+            pictures of this width, px; None = leave it.
     """
     from gsocc_core import evaluation as ev
     from gsocc_core.data.build import protocol_of
@@ -102,7 +105,7 @@ def evaluate(
         dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed
     )
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
-    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent)
+    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)
     report([scores], out)
     if update_card:
         put_scores(

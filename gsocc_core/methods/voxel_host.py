@@ -143,19 +143,20 @@ class VoxelHost(nn.Module):
             ShapeError: the labels do not lie on the grid.
         """
         labels = self._labels(frames.targets or Targets())
-        result = self._voxel_losses(output.scene.features, self._coarser(labels, self.work_grid.shape, 0.5), frames)
+        work_labels = self._coarser(labels, self.work_grid.shape, 0.5)
+        result = self._voxel_losses(output.scene.features, work_labels, frames)
         if output.coarse:
             total = output.scene.density.new_zeros(())
             for logits, weight in output.coarse:
                 shape = (logits.shape[1], logits.shape[2], logits.shape[3])
                 # The working grid keeps half-filled blocks, as voxels of that size would; coarser scales keep
                 # everything, as published, lest thin things vanish from them.
-                share = 0.5 if shape == self.work_grid.shape else 0.0
-                parts = self._voxel_losses(logits, self._coarser(labels, shape, share), frames)
+                same = shape == self.work_grid.shape
+                parts = self._voxel_losses(logits, work_labels if same else self._coarser(labels, shape, 0.0), frames)
                 total = total + weight * sum(parts.values())
             result["coarse"] = total
         if self.render is not None:
-            result |= self._render_losses(self.render, output, labels, frames)
+            result |= self._render_losses(self.render, output, work_labels, frames)
         return result
 
     def _labels(self, targets: Targets) -> Tensor:
@@ -213,7 +214,6 @@ class VoxelHost(nn.Module):
     def _render_losses(
         self, render: GaussRenderLoss, output: VoxelOutput, labels: Tensor, frames: FrameSet
     ) -> dict[str, Tensor]:
-        labels = self._coarser(labels, self.work_grid.shape, 0.5)
         channel = channel_of_label(labels, self.classes.channel_ids)
         drawn = torch.where(channel >= 0, channel, _NO_CHANNEL).to(torch.uint8)
         features = output.features if render.opacity_head is not None else None

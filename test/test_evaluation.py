@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of one loop over a data set: what a perfect, a shifted and an empty answer get, in voxels and in pictures."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.data.build import build_dataset
+from gsocc_core.evaluation import score, scoring_data
+from gsocc_core.label_sources import Answer
+from gsocc_core.score_report import markdown, write_report
+
+FREE = OCC3D_NUSCENES.free_id
+
+
+@pytest.fixture(scope="module")
+def scores(tiny_tree):
+    """Scores of one key frame for several answers."""
+    dataset = build_dataset(scoring_data(str(tiny_tree), "v1.0-tiny"), (16, 28))
+
+    def of(change, **options):
+        def answer(frames):
+            return Answer(change(frames.targets.labels[0].numpy().copy()))
+
+        return score("x", dataset, answer, limit=1, rays=False, **{"image_width": 24, **options})
+
+    return of
+
+
+def test_the_truth_is_perfect(scores):
+    found = scores(lambda labels: labels)
+    assert (found.miou, found.iou) == (1.0, 1.0)
+    for images in (found.images, found.top_down):
+        assert (images.classes.miou, images.classes.iou, images.depth_l1_m) == (1.0, 1.0, 0.0)
+        assert images.depth_pixels > 0
+
+
+def test_only_voxels_that_count_are_drawn(scores, tiny_tree):
+    dataset = build_dataset(scoring_data(str(tiny_tree), "v1.0-tiny"), (16, 28))
+    mask = dataset[0].targets.mask_camera[0].numpy()
+
+    def fill_unseen(labels):
+        labels[~mask] = 15
+        return labels
+
+    assert scores(fill_unseen).images.classes.miou == 1.0
+    assert scores(fill_unseen, mask="none").images.classes.miou < 1.0
+
+
+def test_pictures_tell_a_near_miss_from_nothing(scores):
+    near = scores(lambda labels: np.roll(labels, 1, axis=2))  # the road one voxel higher
+    nothing = scores(lambda labels: np.full_like(labels, FREE))
+    assert nothing.images.classes.miou == nothing.images.classes.iou == 0.0
+    assert near.iou < 0.5 < near.images.classes.iou
+    assert near.images.depth_l1_m < nothing.images.depth_l1_m
+    assert near.top_down.depth_l1_m < 0.1 * nothing.top_down.depth_l1_m
+
+
+def test_reports_hold_pictures_only_when_asked_for(scores, tmp_path):
+    with_pictures, without = scores(lambda labels: labels), scores(lambda labels: labels, image_width=None)
+    assert without.images is None
+    assert "voxels in pictures" not in markdown([without])
+    text = markdown([without, with_pictures])
+    assert "| x | cameras | 100.0 | 100.0 | 0.00 |" in text
+    assert "| x | above | 100.0 | 100.0 | 0.00 |" in text
+    write_report([with_pictures], tmp_path / "scores")
+    (stored,) = json.loads((tmp_path / "scores.json").read_text())
+    assert stored["images"]["classes"]["miou"] == 1.0
+    assert stored["top_down"]["depth_l1_m"] == 0.0
+    assert math.isnan(stored["rayiou"])
