@@ -7,9 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from nuscenes.nuscenes import NuScenes
-from nuscenes.utils.color_map import get_colormap
-from nuscenes.utils.data_classes import LidarSegPointCloud
 
 from gsocc_core.data.surroundocc import SURROUNDOCC_NUSCENES, read_surroundocc
 from gsocc_core.errors import ConfigError, DataError
@@ -17,6 +14,11 @@ from gsocc_ros import messages
 from gsocc_ros.bag_files import open_bag
 from gsocc_ros.label_messages import read_point_labels
 from gsocc_ros.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
+
+pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")  # what is read is compared with its reading
+from nuscenes.nuscenes import NuScenes
+from nuscenes.utils.color_map import get_colormap
+from nuscenes.utils.data_classes import LidarSegPointCloud
 
 VERSION, SCENE = "v1.0-labels", "scene-0001"
 NAMES = list(get_colormap())
