@@ -21,6 +21,8 @@ class OptimizerArgs:
         final_fraction: Learning rate at the end, as a fraction of the peak.
         clip_norm: Largest gradient norm.
         ema_decay: Decay of the exponential moving average of the weights; 0 = no average.
+        backbone_factor: Learning rate of the image backbone, as a factor on that of all other weights. Below 1,
+            pretrained weights change slowly.
     """
 
     learning_rate: float = 1e-4
@@ -30,6 +32,7 @@ class OptimizerArgs:
     final_fraction: float = 0.01
     clip_norm: float = 5.0
     ema_decay: float = 0.999
+    backbone_factor: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
@@ -38,6 +41,8 @@ class OptimizerArgs:
             raise ConfigError("optimizer", "hold_fraction", "0 <= value < 1", self.hold_fraction)
         if self.learning_rate <= 0:
             raise ConfigError("optimizer", "learning_rate", "a positive number", self.learning_rate)
+        if self.backbone_factor <= 0:
+            raise ConfigError("optimizer", "backbone_factor", "a positive number", self.backbone_factor)
 
 
 @dataclass(frozen=True)

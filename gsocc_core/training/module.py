@@ -119,16 +119,23 @@ class MethodTraining(lightning.LightningModule):
             self.log_dict({"val/miou": scores.miou, "val/iou": scores.iou}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; weight decay spares biases, norms and the learned Gaussians, which are no weights of a map."""
-        decayed: list[nn.Parameter] = []
-        spared: list[nn.Parameter] = []
+        """AdamW; weight decay spares biases, norms and the learned Gaussians, which are no weights of a map.
+
+        Groups: decayed, spared; with a backbone of its own learning rate these two of the backbone follow.
+        """
+        slow = self.args.backbone_factor != 1
+        groups: list[list[nn.Parameter]] = [[], [], [], []] if slow else [[], []]
         for name, parameter in self.method.named_parameters():
             if not parameter.requires_grad:
                 continue
-            is_map = parameter.ndim >= 2 and name.rsplit(".", 1)[-1] == "weight"
-            (decayed if is_map else spared).append(parameter)
-        groups = [{"params": decayed, "weight_decay": self.args.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.args.learning_rate)
+            path = name.split(".")
+            is_map = parameter.ndim >= 2 and path[-1] == "weight"
+            groups[2 * (slow and "backbone" in path) + (not is_map)].append(parameter)
+        decay, rate = (self.args.weight_decay, 0.0), self.args.learning_rate
+        rates = (rate, rate, rate * self.args.backbone_factor, rate * self.args.backbone_factor)
+        optimizer = torch.optim.AdamW(
+            [{"params": group, "weight_decay": decay[i % 2], "lr": rates[i]} for i, group in enumerate(groups)]
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

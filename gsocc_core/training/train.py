@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -36,6 +36,8 @@ from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
 
 CONFIG = "config.yaml"
+#: Sections of a run's configuration that dataclasses check.
+_KINDS: dict[str, type] = {"data": DataArgs, "optimizer": OptimizerArgs, "run": RunArgs}
 
 #: Arguments that a resumed run may change; all others decide what it computes.
 MAY_CHANGE = {
@@ -153,15 +155,24 @@ def _step(checkpoint: Path) -> int:
 
 
 def _check_same_run(path: Path, config: dict[str, Any]) -> None:
-    """A run goes on exactly only with the arguments it began with; length, place and hardware may change."""
+    """A run goes on exactly only with the arguments it began with; length, place and hardware may change.
+
+    Arguments that are younger than the run had their default then.
+    """
     if not path.is_file():
         return
     began = read_yaml(path, "the configuration of the run")
     for key in ("method", "model", "channels", "classes", "data", "optimizer", "run"):
-        for name, before in _flat(key, began.get(key)).items():
+        defaults = _defaults(kind) if (kind := _KINDS.get(key)) is not None else {}
+        for name, before in (_flat(key, defaults) | _flat(key, began.get(key))).items():
             now = _flat(key, config[key]).get(name)
             if now != before and name not in MAY_CHANGE:
                 raise ConfigError(path, name, f"{before!r} as in the run to resume", repr(now))
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Plain default of every field of a dataclass that has one."""
+    return {field.name: _plain(field.default) for field in fields(kind) if field.default is not MISSING}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

@@ -150,6 +150,33 @@ def test_a_resumed_run_keeps_its_arguments(config, tmp_path, capsys):
     assert (tmp_path / "run" / "checkpoints" / "step=2.ckpt").is_file()
 
 
+def test_a_run_from_before_an_argument_had_its_default(config, tmp_path, capsys):
+    path, stored = config(max_steps=1, checkpoint_every=1), tmp_path / "run" / "config.yaml"
+    main(["train", str(path)])
+    content = yaml.safe_load(stored.read_text())
+    del content["optimizer"]["backbone_factor"], content["data"]["fraction"]
+    stored.write_text(yaml.safe_dump(content))
+    for words, expected in (
+        (["--optimizer.backbone_factor", "0.1"], "optimizer.backbone_factor: expected 1.0 as in the run to resume"),
+        (["--data.fraction", "0.5"], "data.fraction: expected 1.0 as in the run to resume, received 0.5"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["train", str(path), "--resume", "auto", *words])
+        assert expected in capsys.readouterr().err
+    main(["train", str(path), "--resume", "auto", "--run.max_steps", "2"])
+    assert (tmp_path / "run" / "checkpoints" / "step=2.ckpt").is_file()
+
+
+def test_a_slow_backbone_resumes_too(config, tmp_path):
+    path = config(max_steps=1, checkpoint_every=1)
+    words = ["train", str(path), "--optimizer.backbone_factor", "0.1", "--resume", "auto"]
+    main(words)
+    main([*words, "--run.max_steps", "2"])
+    last = torch.load(tmp_path / "run" / "checkpoints" / "step=2.ckpt", weights_only=True)
+    rates = [group["initial_lr"] for group in last["optimizer_states"][0]["param_groups"]]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+
+
 def test_a_loss_that_is_no_number_ends_the_run(config, monkeypatch, capsys):
     path = config(max_steps=2)
     losses = GaussianFlowOcc.losses
