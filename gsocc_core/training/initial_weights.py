@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,13 @@ from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.networks.attention import PositionCode
 
-#: Method -> the module whose last layer has one output per feature channel.
-CLASS_HEADS = {"gaussianflowocc": "heads.logits"}
+#: Method -> the modules whose last layer has one output per feature channel; of a list of modules, each.
+CLASS_HEADS: dict[str, tuple[str, ...]] = {
+    "gaussianflowocc": ("heads.logits",),
+    "surroundocc": ("head", "coarse_heads"),
+    "symphonies": ("head",),
+    "tpvformer": ("head",),
+}
 #: Method -> parameters with one row per learned Gaussian.
 PER_GAUSSIAN = {"gaussianflowocc": ("means", "features")}
 
@@ -55,10 +61,11 @@ class StartReport:
 def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartReport:
     """Overwrite a network's weights with those of a bundle, as far as they fit.
 
-    Tensors of the same name and shape are taken. Rows of the class head go by class name, wherever a class stands in
+    Tensors of the same name and shape are taken. Rows of class heads go by class name, wherever a class stands in
     either list. With fewer learned Gaussians an even selection is taken; with more, the additional ones stay as they
     began. On another grid the learned means keep their place in metres and the position code is rewritten for the new
-    box, so that it gives the same code for the same place.
+    box, so that it gives the same code for the same place. Hosts that predict every voxel have a query per voxel of
+    their working grid: on a grid of as many voxels they come over, voxel by voxel, else they stay as they began.
 
     Args:
         network: The new model, already begun.
@@ -81,7 +88,7 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
     if old_names != new_names and method not in CLASS_HEADS:
         raise ConfigError(source.path, "init", f"the classes {', '.join(new_names)}", ", ".join(old_names))
     state, given = network.state_dict(), _adapted(source, network)
-    head = _last_layer(network, CLASS_HEADS[method]) if method in CLASS_HEADS else ()
+    head = _class_layers(network, CLASS_HEADS.get(method, ()))
     per_gaussian, notes = PER_GAUSSIAN.get(method, ()), _notes(source, network)
     taken, left = [], {}
     for name, target in state.items():
@@ -120,11 +127,16 @@ def channel_names(classes: ClassTable) -> list[str]:
     return [classes.names[i] for i in classes.channel_ids]
 
 
-def _last_layer(network: nn.Module, head: str) -> tuple[str, ...]:
-    """Names of weight and bias of the last linear layer inside a module."""
-    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    inside = [name for name in layers if name == head or name.startswith(f"{head}.")]
-    return (f"{inside[-1]}.weight", f"{inside[-1]}.bias") if inside else ()
+def _class_layers(network: nn.Module, heads: Sequence[str]) -> set[str]:
+    """Names of weight and bias of the last linear layer inside each head."""
+    found = set()
+    for head in heads:
+        module = network.get_submodule(head)
+        parts = [f"{head}.{i}" for i in range(len(module))] if isinstance(module, nn.ModuleList) else [head]
+        for part in parts:
+            layers = [n for n, m in network.get_submodule(part).named_modules(prefix=part) if isinstance(m, nn.Linear)]
+            found |= {f"{layers[-1]}.weight", f"{layers[-1]}.bias"}
+    return found
 
 
 def _rows(target: Tensor, value: Tensor) -> None:
@@ -160,9 +172,10 @@ def _adapted(source: Bundle, network: nn.Module) -> dict[str, Tensor]:
 def _notes(source: Bundle, network: nn.Module) -> list[str]:
     notes = []
     if source.method.grid != network.grid:
-        text = "the grid differs: learned means keep their metres, the position code is rewritten for the new box"
+        text = "the grid differs: queries keep their voxels, not their places"
         means = source.method.state_dict().get("means")
         if means is not None:
+            text = "the grid differs: learned means keep their metres, the position code is rewritten for the new box"
             lower, upper = (means.new_tensor(v) for v in (network.grid.lower, network.grid.upper))  # type: ignore[union-attr]
             outside = int(((means < lower) | (means > upper)).any(-1).sum())
             text += f"; {outside} of {len(means)} lie outside it"

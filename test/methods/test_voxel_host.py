@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 from tiny_frames import GRID, frames
 from tiny_hosts import METHODS, RENDER, arguments, build
 
-from gsocc_core import OCC3D_NUSCENES, Camera, OccupancyPredictor, VoxelGrid
+from gsocc_core import OCC3D_NUSCENES, Camera, ClassTable, OccupancyPredictor, VoxelGrid
 from gsocc_core.bundle import save_bundle
 from gsocc_core.errors import ConfigError
+from gsocc_core.methods.build import METHODS as METHOD_NAMES
 from gsocc_core.methods.build import build_method
+from gsocc_core.training.initial_weights import CLASS_HEADS, channel_names, start_from
 
 every_host = pytest.mark.parametrize("name", METHODS)
 
@@ -239,3 +241,44 @@ def test_wrong_arguments_and_missing_labels_are_clear_errors():
     ):
         with pytest.raises(ConfigError, match=key):
             build(name, network=network)
+
+
+@every_host
+def test_a_training_starts_from_a_bundle_on_other_classes(name, tmp_path):
+    """Shared classes predict alike, coarser scales too; a class that is new stays random."""
+    source, plain = build(name), arguments(name)
+    save_bundle(tmp_path / "bundle", name, plain, source, "# tiny\n", half=False)
+    names = ("kerb", "car", "free", "pedestrian", "driveable_surface")
+    own = ClassTable(names, ((1, 1, 1),) * 5, free_id=2, channel_to_id=(1, 0, 2, 4, 3))
+    torch.manual_seed(1)
+    target = build_method(name, plain, own, pretrained=False)
+    fresh = {key: value.clone() for key, value in target.state_dict().items()}
+    report = start_from(target, name, tmp_path / "bundle")
+    assert report.shared == ("car", "free", "driveable_surface", "pedestrian")
+    assert report.new == ("kerb",)
+    assert not report.left
+    old, new = channel_names(OCC3D_NUSCENES), channel_names(own)
+    batch, columns = frames(b=1), [(old.index(n), new.index(n)) for n in report.shared]
+    before, after = (model.train()(batch) for model in (source, target))
+    scales = zip((before.scene.features, *(c for c, _ in before.coarse)),
+                 (after.scene.features, *(c for c, _ in after.coarse)))  # fmt: skip
+    for a, b in scales:
+        for i, j in columns:
+            torch.testing.assert_close(a[..., i], b[..., j], rtol=1e-4, atol=1e-5)
+    random = [key for key, value in target.state_dict().items() if value.dim() and len(value) == 5]
+    assert len(random) == (6 if name == "surroundocc" else 2), "weight and bias of each class head"
+    assert all(torch.equal(target.state_dict()[key][1], fresh[key][1]) for key in random)
+
+
+@every_host
+def test_a_training_on_another_grid_starts_without_its_queries(name, tmp_path):
+    save_bundle(tmp_path / "bundle", name, arguments(name), build(name), "# tiny\n")
+    wider = {"lower": [-8.0, -16.0, -1.0], "upper": [8.0, 16.0, 2.2], "voxel_size": 0.8}
+    report = start_from(build(name, grid=wider), name, tmp_path / "bundle")
+    expected = {"surroundocc": {"queries.0", "queries.1"}, "symphonies": {"scene"}, "tpvformer": {"queries"}}
+    assert set(report.left) == expected[name]
+    assert "queries keep their voxels" in str(report)
+
+
+def test_every_method_can_start_from_other_classes():
+    assert set(CLASS_HEADS) == set(METHOD_NAMES)
