@@ -127,16 +127,41 @@ def check_transformers() -> Finding:
     return Finding("transformers", "ok", str(version_of("transformers")))
 
 
+def check_numpy() -> Finding:
+    """NumPy, whose major version decides about nuscenes-devkit and ROS' cv_bridge."""
+    version = version_of("numpy") or "not installed"
+    if version.startswith("1."):
+        return Finding("NumPy", "ok", version)
+    return Finding("NumPy", "ok", f"{version}; nuscenes-devkit and ROS' cv_bridge want NumPy 1")
+
+
 def check_devkit() -> Finding:
-    """The reader of nuScenes trees."""
+    """The reader of nuScenes trees; OpenCV, which it imports, may want libraries of the system."""
     version = version_of("nuscenes-devkit")
     if version:
+        try:
+            importlib.import_module("nuscenes.nuscenes")
+        except Exception as error:  # noqa: BLE001 - compiled modules raise whatever they like
+            mend = "pip install --force-reinstall nuscenes-devkit opencv-python-headless 'numpy<2'"
+            return Finding("nuscenes-devkit", "missing", f"{version}, but {type(error).__name__}: {error}"[:120], mend)
         return Finding("nuscenes-devkit", "ok", version)
     if sys.version_info >= (3, 13):
         found = "not for this Python; training, evaluation and the converter need it"
         return Finding("nuscenes-devkit", "missing", found, "a virtual environment of Python 3.10 to 3.12")
     found = "not installed; training, evaluation and the converter need it"
     return Finding("nuscenes-devkit", "missing", found, "pip install 'gsocc[nuscenes]'")
+
+
+def check_viewer() -> Finding:
+    """The web page of ``gsocc_core view`` and films as MP4."""
+    found = {package: version_of(package) for package in ("viser", "imageio-ffmpeg")}
+    absent = [package for package, version in found.items() if version is None]
+    if not absent:
+        return Finding("viewer", "ok", ", ".join(f"{package} {version}" for package, version in found.items()))
+    uses = {"viser": "`gsocc_core view` as a web page", "imageio-ffmpeg": "films as MP4"}
+    needed = " and ".join(uses[package] for package in absent)
+    text = f"no {' and no '.join(absent)}, for {needed}; PNG and GIF need neither"
+    return Finding("viewer", "missing", text, "pip install 'gsocc[view]'")
 
 
 def check_rosbags() -> Finding:
@@ -190,8 +215,8 @@ def examine(bundle: str | None = None) -> list[Finding]:
         Findings in the order of the table.
     """
     checks: tuple[Callable[[], Finding], ...] = (
-        check_python, check_torch, check_gpu, check_numba, check_triton, check_gsplat, check_transformers,
-        check_devkit, check_rosbags, check_ros,
+        check_python, check_torch, check_gpu, check_numpy, check_numba, check_triton, check_gsplat, check_transformers,
+        check_devkit, check_viewer, check_rosbags, check_ros,
     )  # fmt: skip
     findings = []
     for check in checks:

@@ -16,7 +16,19 @@ def test_this_machine_is_well(tiny_bundle, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "loads and predicts" in text
     assert "broken" not in text
-    for name in ("Python", "PyTorch", "GPU", "numba", "Triton", "gsplat", "nuscenes-devkit", "rosbags", "ROS 2"):
+    for name in (
+        "Python",
+        "PyTorch",
+        "GPU",
+        "NumPy",
+        "viewer",
+        "numba",
+        "Triton",
+        "gsplat",
+        "nuscenes-devkit",
+        "rosbags",
+        "ROS 2",
+    ):
         assert name in text
 
 
@@ -38,6 +50,31 @@ def test_missing_parts_come_with_their_command(monkeypatch):
     text = doctor.table(list(findings.values()))
     assert text.count("->") == 3
     assert "system-site-packages" in text
+
+
+def test_each_part_of_the_viewer_is_told_apart(monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda package: None if package == "imageio-ffmpeg" else "1.1")
+    finding = doctor.check_viewer()
+    assert (finding.state, finding.mend) == ("missing", "pip install 'gsocc[view]'")
+    assert "MP4" in finding.found
+    assert "web page" not in finding.found
+    monkeypatch.setattr(doctor, "version_of", lambda package: "1.1")
+    assert doctor.check_viewer().state == "ok"
+
+
+def test_a_devkit_that_cannot_be_imported_is_missing(monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda package: "1.2.0")
+    monkeypatch.setitem(sys.modules, "nuscenes.nuscenes", None)
+    finding = doctor.check_devkit()
+    assert finding.state == "missing"
+    assert "numpy<2" in finding.mend
+
+
+def test_numpy_2_says_what_it_excludes(monkeypatch):
+    monkeypatch.setattr(doctor, "version_of", lambda package: "2.4.1")
+    assert "nuscenes-devkit" in doctor.check_numpy().found
+    monkeypatch.setattr(doctor, "version_of", lambda package: "1.26.4")
+    assert doctor.check_numpy().found == "1.26.4"
 
 
 def test_a_gpu_without_its_parts(monkeypatch):
