@@ -15,6 +15,7 @@ from gsocc_core.data.synthetic.synthesize import synthesize
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
+    pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
     root = tmp_path_factory.mktemp("drive") / "tree"
     synthesize(
         str(root), scenes=1, seed=5, image_scale=0.08, sweeps=False, duration_s=2.0, version="v1.0-synthetic",

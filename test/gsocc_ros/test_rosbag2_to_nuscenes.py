@@ -40,6 +40,7 @@ def back(tiny_tree, tmp_path_factory):
 
 
 def frames(root, version):
+    pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
     nusc = open_nuscenes(root, version)
     return read_key_frames(nusc, choose_scenes(nusc, None, None), CAMERAS)
 
