@@ -11,6 +11,7 @@ from torch.nn import functional
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.networks.pictures import to_grid
 
 #: Where inverse depth bends by more than this share of itself from pixel to pixel, no surface connects the pixels.
 _SMOOTH = 0.12
@@ -30,7 +31,7 @@ def line_of_sight(
     that graze a road would call its voxels free.
 
     Args:
-        grid: Voxels, in the frame that the cameras refer to.
+        grid: Voxels; ``T_ego_grid`` is honoured.
         views: (B, V) pinhole cameras at the size of the labels.
         depth_m: (B, V, H, W) depth labels along the optical axis, metres; 0 = no label.
         density: Rays per pixel in either direction.
@@ -71,7 +72,7 @@ def line_of_sight(
         sample, view = places.nonzero()[:, :2].unbind(-1)
         local = plane[places][:, None] * depths[..., None]
         points = torch.einsum("kij,ksj->ksi", T[sample, view, :3, :3], local) + T[sample, view, None, :3, 3]
-        index, inside = grid.index(points)
+        index, inside = grid.index(to_grid(points, grid))
         x, y, z = index[inside].unbind(-1)
         volume[sample[:, None].expand(inside.shape)[inside], x, y, z] = True
 

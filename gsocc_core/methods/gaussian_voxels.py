@@ -11,6 +11,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.methods.gaussianflowocc_args import SplatArgs
+from gsocc_core.networks.pictures import to_ego
 from gsocc_core.splat import splat_to_labels, splat_to_voxels
 from gsocc_core.splat.neighborhood import splat_to_neighborhood
 
@@ -40,7 +41,7 @@ def gaussian_occupancy(
             cutoff=splat.cutoff, support=splat.support,
         )  # fmt: skip
     if splat.published_roof_cut_m is not None:
-        above = grid.centers[..., 2] > splat.published_roof_cut_m
+        above = to_ego(grid.centers, grid)[..., 2] > splat.published_roof_cut_m
         result.labels[:, above.to(result.labels.device)] = classes.free_id
     if scene.velocities is None or dynamic is None:
         return result

@@ -40,6 +40,7 @@ from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.flow import FlowArgs, FlowHead
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
+from gsocc_core.networks.pictures import box_in_ego, points_in_box, to_grid
 from gsocc_core.splat import splat_to_image, splat_to_voxels
 
 
@@ -65,7 +66,8 @@ class GaussianFlowOcc(nn.Module):
 
     Args:
         classes: Class table; its ``channel_ids`` say which class each logit stands for.
-        grid: Voxel grid, in the ego frame; its box also holds the initial means.
+        grid: Voxel grid, wherever it stands in the ego frame (``T_ego_grid``); its box also holds the initial means.
+            Means are always told in the ego frame.
         image_size: (height, width) of the network's pictures, pixels.
         backbone: Image backbone.
         network: Sizes.
@@ -122,10 +124,9 @@ class GaussianFlowOcc(nn.Module):
                     "GaussianFlowOcc", "network.lifted_depth_m", "0 < low < high (m)", args.lifted_depth_m
                 )
             self.lift, self.lifted_level = PixelGaussians(args.dim, args.lifted_depth_m), args.lifted_level
-        lower, upper = torch.tensor(grid.lower), torch.tensor(grid.upper)
-        self.means = nn.Parameter(lower + torch.rand(args.num_gaussians, 3) * (upper - lower))
+        self.means = nn.Parameter(points_in_box(torch.rand(args.num_gaussians, 3), grid))
         self.features = nn.Parameter(torch.randn(args.num_gaussians, args.dim))
-        self.code = PositionCode(grid.lower, grid.upper, args.dim)
+        self.code = PositionCode(*box_in_ego(grid), args.dim)
         levels = len(self.backbone_args.out_indices)
         temporal = memory is not None and memory.attention
         self.blocks = nn.ModuleList(
@@ -238,7 +239,8 @@ class GaussianFlowOcc(nn.Module):
         """Features, means and existence of the previous Gaussians that go on living."""
         assert self.memory_args is not None
         lower, upper = places.new_tensor(self.grid.lower), places.new_tensor(self.grid.upper)
-        inside = ((places > lower) & (places < upper)).all(-1)
+        local = to_grid(places, self.grid)
+        inside = ((local > lower) & (local < upper)).all(-1)
         worth = memory.opacities * inside
         best = worth.topk(min(self.memory_args.carried, worth.shape[1]), dim=1).indices
         rows = best[..., None]

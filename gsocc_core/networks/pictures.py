@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,8 @@ from gsocc_core.geometry.rigid import transform_points
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.networks.attention import RayCode
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
+
+Corner = tuple[float, float, float]
 
 
 class PictureMaps(nn.Module):
@@ -81,11 +84,34 @@ def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
         >>> from_ego(torch.tensor([[0.0, 2.0, 2.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
         tensor([[0.5000, 0.7500, 1.0000]])
     """
-    if grid.T_ego_grid is not None:
-        T_grid_ego = torch.linalg.inv(torch.as_tensor(grid.T_ego_grid_matrix)).to(points_m)
-        points_m = transform_points(T_grid_ego, points_m.reshape(-1, 3)).view_as(points_m)
+    points_m = to_grid(points_m, grid)
     lower, upper = points_m.new_tensor(grid.lower), points_m.new_tensor(grid.upper)
     return (points_m - lower) / (upper - lower)
+
+
+def to_grid(points_m: Tensor, grid: VoxelGrid) -> Tensor:
+    """Points (..., 3) of the ego frame in the grid frame, metres."""
+    if grid.T_ego_grid is None:
+        return points_m
+    T_grid_ego = torch.linalg.inv(torch.as_tensor(grid.T_ego_grid_matrix)).to(points_m)
+    return transform_points(T_grid_ego, points_m.reshape(-1, 3)).view_as(points_m)
+
+
+def box_in_ego(grid: VoxelGrid) -> tuple[Corner, Corner]:
+    """Lower and upper corner, metres, of the box along the axes of the ego frame that holds a grid.
+
+    Example:
+        >>> T_ego_grid = ((0, 1, 0, 1), (-1, 0, 0, 0), (0, 0, 1, 2), (0, 0, 0, 1))
+        >>> box_in_ego(VoxelGrid((-4, -1, 0), (4, 1, 2), 1.0, T_ego_grid))
+        ((0.0, -4.0, 2.0), (2.0, 4.0, 4.0))
+    """
+    if grid.T_ego_grid is None:
+        return grid.lower, grid.upper
+    corners = np.stack(np.meshgrid(*zip(grid.lower, grid.upper), indexing="ij"), axis=-1).reshape(-1, 3)
+    T = grid.T_ego_grid_matrix
+    corners = corners @ T[:3, :3].T + T[:3, 3]
+    (x0, y0, z0), (x1, y1, z1) = corners.min(0).tolist(), corners.max(0).tolist()
+    return (x0, y0, z0), (x1, y1, z1)
 
 
 def to_ego(points_grid: Tensor, grid: VoxelGrid) -> Tensor:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.networks.attention import PositionCode
+from gsocc_core.networks.pictures import to_grid
 
 #: Method -> the modules whose last layer has one output per feature channel; of a list of modules, each.
 CLASS_HEADS: dict[str, tuple[str, ...]] = {
@@ -176,8 +178,9 @@ def _notes(source: Bundle, network: nn.Module) -> list[str]:
         means = source.method.state_dict().get("means")
         if means is not None:
             text = "the grid differs: learned means keep their metres, the position code is rewritten for the new box"
-            lower, upper = (means.new_tensor(v) for v in (network.grid.lower, network.grid.upper))  # type: ignore[union-attr]
-            outside = int(((means < lower) | (means > upper)).any(-1).sum())
+            grid: VoxelGrid = network.grid  # type: ignore[assignment]  # every method carries its grid
+            _, inside = grid.index(to_grid(means, grid))
+            outside = int((~inside).sum())
             text += f"; {outside} of {len(means)} lie outside it"
         notes.append(text)
     if source.method.image_size != network.image_size:

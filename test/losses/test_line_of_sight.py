@@ -8,6 +8,7 @@ import torch
 from gsocc_core import Cameras, VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_core.losses.line_of_sight import line_of_sight
+from gsocc_core.networks.pictures import box_in_ego
 
 GRID = VoxelGrid((0.0, -8.0, -1.2), (24.0, 8.0, 2.0), 0.4)
 #: Looks along x, 1.5 m over the ground at z = 0, and once from the left.
@@ -59,6 +60,20 @@ def test_an_edge_in_depth_is_no_surface():
     between = (x > 7) & (x < 17)
     assert not (occupied[0] & between).any()
     assert occupied.any()
+
+
+def test_a_grid_that_stands_askew_marks_the_same_places():
+    T_ego_grid = ((0.0, 1.0, 0.0, 2.0), (-1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.25), (0.0, 0.0, 0.0, 1.0))
+    turned = VoxelGrid((-8.0, -2.0, -1.25), (8.0, 14.0, 1.95), 0.4, T_ego_grid)
+    straight = VoxelGrid(*box_in_ego(turned), 0.4)
+    depth = torch.full((1, 2, 32, 88), 9.1)
+    marked = []
+    for grid in (turned, straight):
+        torch.manual_seed(0)
+        marked.append(line_of_sight(grid, views(), depth))
+    for a, b in zip(*marked):
+        assert b.any()
+        assert (a.transpose(1, 2).flip(2) != b).sum() <= 0.01 * b.sum(), "but for points on borders of voxels"
 
 
 def test_without_labels_nothing_is_known():

@@ -11,12 +11,19 @@ from tiny_frames import BACKBONE, CLASSES, GRID, NETWORK, frames
 from gsocc_core import VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
-from gsocc_core.methods.gaussianflowocc_args import LossArgs, SplatArgs
+from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, SplatArgs
+from gsocc_core.networks.pictures import box_in_ego, to_grid
 
 
 def build(**loss):
     torch.manual_seed(0)
     return GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(**loss), SplatArgs(threshold=0.1))
+
+
+def on(grid, memory=None, **loss):
+    torch.manual_seed(0)
+    args = LossArgs(semantics=0.0, depth=0.0, **loss)
+    return GaussianFlowOcc(CLASSES, grid, (32, 64), BACKBONE, NETWORK, args, SplatArgs(threshold=0.1), memory).eval()
 
 
 def test_shapes_ranges_and_memory():
@@ -170,3 +177,43 @@ def test_line_of_sight_fills_surfaces_and_empties_the_air():
         optimizer.step()
         values.append(float(loss.detach()))
     assert values[-1] < 0.8 * values[0]
+
+
+T_EGO_GRID = ((0.0, 1.0, 0.0, 3.0), (-1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.5), (0.0, 0.0, 0.0, 1.0))
+TURNED = replace(GRID, T_ego_grid=T_EGO_GRID)  # x of the grid to the right, as in SurroundOcc's labels
+STRAIGHT = VoxelGrid(*box_in_ego(TURNED), 0.8)  # the same voxels along the axes of the ego frame
+
+
+def along_ego(labels):
+    """(B, X, Y, ...) on the turned grid -> the same voxels on the straight one."""
+    return labels.transpose(1, 2).flip(2)
+
+
+def test_a_grid_that_stands_askew_holds_the_same_scene():
+    """Means begin inside it, and the same weights give the same scene, voxels and losses as on a straight grid."""
+    turned, straight = (
+        on(grid, memory=MemoryArgs(carried=40), occupied=1.0, voxel_classes=1.0, line_of_sight=1.0)
+        for grid in (TURNED, STRAIGHT)
+    )
+    assert TURNED.index(to_grid(turned.means.detach(), TURNED))[1].all()
+    assert not GRID.index(turned.means.detach())[1].all(), "the ego frame is not the grid's"
+    straight.load_state_dict(turned.state_dict())
+    on_turned = frames(b=1)
+    labels, mask = on_turned.targets.labels, on_turned.targets.mask_camera
+    targets = replace(on_turned.targets, labels=along_ego(labels), mask_camera=along_ego(mask))
+    on_straight = replace(on_turned, targets=targets)
+    outputs, losses = [], []
+    for model, batch in ((turned, on_turned), (straight, on_straight)):
+        posed = replace(batch, T_world_ego=torch.eye(4, dtype=torch.float64)[None])
+        later = replace(posed, reference_stamp_ns=posed.reference_stamp_ns + 500_000_000)
+        outputs.append(model(later, model(posed).memory))
+        torch.manual_seed(3)
+        losses.append(model.losses(outputs[-1], batch))
+    torch.testing.assert_close(outputs[0].scene.means, outputs[1].scene.means, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(outputs[0].scene.opacities, outputs[1].scene.opacities, rtol=1e-4, atol=1e-4)
+    assert int((outputs[0].scene.opacities > 0).sum()) > 60, "some of the memory lives on"
+    a, b = turned.occupancy(outputs[0]).labels, straight.occupancy(outputs[1]).labels
+    assert (along_ego(a) == b).float().mean() > 0.999
+    assert (a != 17).any()
+    for name, value in losses[0].items():
+        assert value.item() == pytest.approx(losses[1][name].item(), rel=1e-2), name
