@@ -6,13 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NUMPY2 := $(VENV)/numpy2
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo bundle picture docs clean
+.PHONY: help install test test-numpy2 check demo bundle picture docs clean
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +26,19 @@ install: $(INSTALLED)  ## create .venv and install gsocc into it
 # One process per core, each with one thread.
 test: $(INSTALLED)  ## run the tests that need neither a GPU nor ROS
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# NumPy 2 alone, in a folder that only this target puts on the path: the rest of .venv stays as it is, with NumPy 1 for
+# nuscenes-devkit. The upper bound is numba's. The folder appears complete or not at all.
+$(NUMPY2): $(INSTALLED)
+	rm -rf $@ $@.part
+	$(BIN)/python -m pip install --quiet --no-deps --target $@.part 'numpy>=2,<2.6'
+	mv $@.part $@
+
+# numba's cache does not know for which NumPy it was compiled, hence a cache of its own.
+test-numpy2: $(NUMPY2)  ## run the rooms that compute with arrays against NumPy 2, in the same .venv
+	PYTHONPATH="$(CURDIR)/$(NUMPY2)" NUMBA_CACHE_DIR="$(CURDIR)/$(VENV)/numba_numpy2" GSOCC_TEST_NUMPY=2 OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n auto --ignore-glob '*/test_cuda.py' \
+		test/geometry test/splat test/losses test/metrics test/interchange test/pictures
 
 check: $(INSTALLED)  ## lint, format check and types
 	$(BIN)/ruff check .
