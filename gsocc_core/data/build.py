@@ -21,7 +21,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
 
 #: Data set name -> its loader. Configurations name a data set, never a class path.
-DATASETS: Mapping[DatasetName, type[DriveDataset]] = {
+DATASETS: Mapping[str, type[DriveDataset]] = {
     "occ3d": NuScenesOccupancy,
     "surroundocc": SurroundOccNuScenes,
     "kitti360": Kitti360Occupancy,
@@ -121,4 +121,4 @@ def check_fit(name: DatasetName, classes: ClassTable, grid: VoxelGrid, where: ob
 def _loader(name: str) -> type[DriveDataset]:
     if name not in DATASETS:
         raise ConfigError("data", "dataset", f"one of {', '.join(DATASETS)}", name)
-    return DATASETS[name]  # type: ignore[index]
+    return DATASETS[name]

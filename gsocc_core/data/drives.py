@@ -257,7 +257,8 @@ class DriveDataset(Dataset[FrameSet], ABC):
             raise DataError(self.root / folder, key, "a folder with labels, or null to do without", "no such folder")
 
         keys = (self.protocol.labels_field, "depth_dir", "semantics_dir")
-        return replace(args, **{key: checked(key) for key in keys})  # type: ignore[arg-type]
+        changes: dict[str, Any] = {key: checked(key) for key in keys}
+        return replace(args, **changes)
 
 
 def _check(args: DataArgs) -> None:

@@ -121,10 +121,10 @@ def train(
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
     sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
     # numba's OpenMP layer dies in forked children, so workers are spawned.
-    spawn = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
+    spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
     loader = DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,
-        pin_memory=torch.cuda.is_available(), **spawn,  # type: ignore[arg-type]
+        pin_memory=torch.cuda.is_available(), **spawn,
     )  # fmt: skip
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 

@@ -120,11 +120,11 @@ def _classes(path: object, arrays: dict[str, np.ndarray]) -> ClassTable:
         raise DataError(path, "names", "a class named free", names)
     free_id = int(arrays["free_id"]) if "free_id" in arrays else names.index("free")
     if "colors" in arrays:
-        colors = [tuple(int(v) for v in color) for color in arrays["colors"]]
+        colors = [(int(r), int(g), int(b)) for r, g, b in arrays["colors"]]
     else:  # neighbouring ids far apart on the colour wheel
         wheel = (colorsys.hsv_to_rgb(0.618 * i % 1, 0.65, 0.85) for i in range(len(names)))
-        colors = [tuple(round(255 * v) for v in color) for color in wheel]
-    return ClassTable(names, tuple(colors), free_id)  # type: ignore[arg-type]  # triples
+        colors = [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in wheel]
+    return ClassTable(names, tuple(colors), free_id)
 
 
 def _gaussians(path: Path, grid: SemanticGrid) -> tuple[LabelledGaussians, Motion | None]:
