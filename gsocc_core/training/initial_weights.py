@@ -16,6 +16,7 @@ from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.networks.attention import PositionCode
+from gsocc_core.networks.backbones import ImageEncoder
 from gsocc_core.networks.pictures import to_grid
 
 #: Method -> the modules whose last layer has one output per feature channel; of a list of modules, each.
@@ -72,19 +73,19 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
     Args:
         network: The new model, already begun.
         method: Its method.
-        bundle: Bundle folder or hub id of the same method.
+        bundle: Bundle folder or hub id of the same method; of one of another method only the image encoder is taken.
 
     Returns:
         What was taken and what was not.
 
     Raises:
         BundleError: the bundle is damaged.
-        ConfigError: it is of another method, nothing of it fits, or its classes differ and the method's class head is
+        ConfigError: nothing of it fits, or its classes differ and the method's class head is
             not known.
     """
     source = load_bundle(bundle)
     if source.method_name != method:
-        raise ConfigError(source.path, "init", f"a bundle of the method {method}", source.method_name)
+        return _start_pictures(source, network, method)
     classes: ClassTable = network.classes  # type: ignore[assignment]  # every method carries its class table
     old_names, new_names = channel_names(source.classes), channel_names(classes)
     if old_names != new_names and method not in CLASS_HEADS:
@@ -122,6 +123,30 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
         left,
         tuple(notes),
     )
+
+
+def _start_pictures(source: Bundle, network: nn.Module, method: str) -> StartReport:
+    """Take over the image encoder only: all that methods have in common."""
+    (_, given), (name, state) = _encoder(source.method), _encoder(network)
+    taken, left = [], {}
+    for key, target in state.items():
+        value = given.get(key)
+        if value is None or value.shape != target.shape:
+            left[f"{name}.{key}"] = "the source's image encoder has no tensor of this name and shape"
+        else:
+            target.copy_(value)
+            taken.append(f"{name}.{key}")
+    if not set(taken) & {name for name, _ in network.named_parameters()}:
+        expected = f"a bundle of the method {method}, or one with the same image backbone"
+        raise ConfigError(source.path, "init", expected, source.method_name)
+    note = f"a bundle of the method {source.method_name}: its image encoder came over, everything else is random"
+    return StartReport(source.path, tuple(taken), (), (), (), left, (note,))
+
+
+def _encoder(network: nn.Module) -> tuple[str, dict[str, Tensor]]:
+    """Name and tensors of a network's image encoder."""
+    found = [(name, module) for name, module in network.named_modules() if isinstance(module, ImageEncoder)]
+    return (found[0][0], found[0][1].state_dict()) if found else ("", {})
 
 
 def channel_names(classes: ClassTable) -> list[str]:

@@ -109,8 +109,27 @@ def test_what_does_not_fit_is_listed(tiny_bundle):
     report = start_from(network(network__head_hidden=24), "gaussianflowocc", tiny_bundle)
     assert report.left["heads.opacity.0.weight"] == "(24, 16) here, (16, 16) in the source"
     assert "heads.logits.4.weight" in report.left
-    with pytest.raises(ConfigError, match="bundle of the method gausstr"):
-        start_from(network(), "gausstr", tiny_bundle)
+
+
+def test_another_method_gives_its_image_encoder(tiny_bundle):
+    source = load_bundle(tiny_bundle).method.encoder.state_dict()
+    model = {key: copy.deepcopy(TINY_MODEL[key]) for key in ("grid", "image_size", "backbone")}
+    model["network"] = {"dim": 24, "num_layers": 1, "num_heads": 2, "plane_stride": [10, 10, 4],
+                        "pillar_points": [1, 1, 1], "plane_points": 1, "feed_hidden": 8, "head_hidden": 8, "stride": [4, 4, 2]}  # fmt: skip
+    host = build_method("tpvformer", model, OCC3D_NUSCENES, pretrained=False)
+    report = start_from(host, "tpvformer", tiny_bundle)
+    encoder = host.pictures.encoder.state_dict()
+    backbone = [name for name in encoder if name.startswith("backbone.")]
+    assert {f"pictures.encoder.{name}" for name in backbone} <= set(report.taken)
+    assert all(torch.equal(encoder[name], source[name]) for name in backbone)
+    assert all("pyramid" in name for name in report.left), "the pyramid is wider here"
+    assert "a bundle of the method gaussianflowocc: its image encoder came over" in str(report)
+
+    model["backbone"]["model_args"] = {"embedding_size": 4, "hidden_sizes": [4, 4, 6, 6], "depths": [1, 1, 1, 1],
+                                       "layer_type": "basic"}  # fmt: skip
+    other = build_method("tpvformer", model, OCC3D_NUSCENES, pretrained=False)
+    with pytest.raises(ConfigError, match="the method tpvformer, or one with the same image backbone"):
+        start_from(other, "tpvformer", tiny_bundle)
 
 
 def test_one_command_trains_on_from_a_bundle_with_new_classes(tiny_bundle, tiny_tree, tmp_path, capfd):
