@@ -115,7 +115,8 @@ def test_another_method_gives_its_image_encoder(tiny_bundle):
     source = load_bundle(tiny_bundle).method.encoder.state_dict()
     model = {key: copy.deepcopy(TINY_MODEL[key]) for key in ("grid", "image_size", "backbone")}
     model["network"] = {"dim": 24, "num_layers": 1, "num_heads": 2, "plane_stride": [10, 10, 4],
-                        "pillar_points": [1, 1, 1], "plane_points": 1, "feed_hidden": 8, "head_hidden": 8, "stride": [4, 4, 2]}  # fmt: skip
+                        "pillar_points": [1, 1, 1], "plane_points": 1,
+                        "feed_hidden": 8, "head_hidden": 8, "stride": [4, 4, 2]}  # fmt: skip
     host = build_method("tpvformer", model, OCC3D_NUSCENES, pretrained=False)
     report = start_from(host, "tpvformer", tiny_bundle)
     encoder = host.pictures.encoder.state_dict()
