@@ -8,6 +8,7 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -33,10 +34,12 @@ def place(tiny_tree, tiny_bundle, tmp_path_factory):
     shutil.copytree(tiny_bundle, folder / "damaged")
     weights = folder / "damaged" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    for name in ("exists", "pickle", "pictures", "damaged_pictures"):
+    for name in ("exists", "pickle", "pictures", "damaged_pictures", "predictions"):
         (folder / name).mkdir()
     (folder / "pickle" / "model.pth").write_bytes(b"")
     rig = yaml.safe_load((ROOT / "config" / "rigs" / "example_calibrated.yaml").read_text())
+    (folder / "predictions" / "pictures").mkdir()
+    np.savez(folder / "predictions" / "pictures" / "labels.npz", semantics=np.zeros((200, 200, 16), np.uint8))
     (folder / "rig.yaml").write_text(yaml.safe_dump(rig))
     for name in rig["cameras"]:
         Image.new("RGB", (100, 50)).save(folder / "pictures" / f"{name}.png")
