@@ -16,6 +16,7 @@ from tqdm import tqdm
 from gsocc_core.data.images import decode_image
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export import write_prediction
+from gsocc_core.interchange.snapshots import SnapshotView, write_snapshot
 from gsocc_core.pictures import draw_comparison
 from gsocc_core.predictor import OccupancyPredictor, Prediction
 from gsocc_core.rigs.checks import rigid_fault
@@ -35,6 +36,7 @@ def predict_pictures(
     *,
     pictures: bool = False,
     gaussians: bool = False,
+    snapshots: bool = False,
     limit: int | None = None,
     device: str = "auto",
 ) -> None:
@@ -51,6 +53,7 @@ def predict_pictures(
         out: Folder to make; it appears only when complete.
         pictures: Write ``picture.png`` too: cameras and voxels.
         gaussians: Write ``gaussians.ply`` and ``scene.npz`` too.
+        snapshots: Make every set a snapshot too, with its pictures, for ``gsocc_core view``.
         limit: Only the first so many sets.
         device: cpu, cuda or auto.
 
@@ -77,7 +80,9 @@ def predict_pictures(
         for found in tqdm(sets, desc="predict", unit="set"):
             decoded, prediction = _predict(predictor, found, rig, _TILE if pictures else 0)
             folder = temporary / found.name
-            folder.mkdir()
+            if snapshots:
+                _write_snapshot(folder, prediction, found, rig, predictor.bundle.id)
+            folder.mkdir(exist_ok=True)
             write_prediction(folder, prediction, predictor.classes, ("occ3d", *(("ply", "npz") if gaussians else ())))
             if pictures:
                 named = dict(zip(rig.names, decoded))
@@ -101,6 +106,18 @@ def _predict(
     shown, cameras = one_model(decoded, rig.cameras, 2 * width)
     predictor.reset()
     return decoded, predictor.predict(shown, cameras, reference_stamp_ns=found.reference_stamp_ns)
+
+
+def _write_snapshot(folder: Path, prediction: Prediction, found: PictureSet, rig: CameraRig, bundle_id: str) -> None:
+    write_snapshot(
+        folder,
+        prediction.grid,
+        prediction.scene,
+        [SnapshotView(camera, None if f is None else f.read_bytes()) for camera, f in zip(rig.cameras, found.files)],
+        frame_id=rig.base_frame,
+        reference_stamp_ns=prediction.reference_stamp_ns,
+        bundle_id=bundle_id,
+    )
 
 
 def _check_sizes(found: PictureSet, rig: CameraRig) -> None:

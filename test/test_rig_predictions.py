@@ -18,6 +18,7 @@ from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
 from gsocc_core.interchange.scene_npz import read_scene
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.viewer.open_source import open_source
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "rigs" / "example_calibrated.yaml"
 
@@ -72,6 +73,31 @@ def test_every_set_gets_the_labels_of_the_predictor(own, tiny_bundle):
         assert torch.equal(read_gaussians_ply(out / name / "gaussians.ply").means, scene.gaussians.means)
         with Image.open(out / name / "picture.png") as picture:
             assert picture.width == 1200
+
+
+def test_snapshots_of_own_pictures_can_be_viewed(own, tiny_bundle, capsys):
+    folder, rig = own
+    (folder / "pictures" / "CAM_BACK" / "0001.jpg").unlink()
+    out = predict(tiny_bundle, folder, "--snapshots", "true", "--limit", "2")
+    source = open_source(out, "none")
+    assert len(source) == 2
+    second = source.frame(1)
+    with np.load(out / "0001" / "labels.npz") as stored:
+        np.testing.assert_array_equal(second.prediction.labels.numpy(), stored["semantics"])
+    views = {view.camera.name: view for view in second.views}
+    np.testing.assert_allclose(views["CAM_FRONT"].camera.T_ego_cam, rig.cameras[rig.names.index("CAM_FRONT")].T_ego_cam)
+    assert views["CAM_BACK"].image is None
+    kept = out / "0001" / "pictures" / "CAM_FRONT.jpg"
+    assert kept.read_bytes() == (folder / "pictures" / "CAM_FRONT" / "0001.jpg").read_bytes()
+    assert second.gaussians is not None
+    main(["view", str(out), "--out", str(folder / "view.png"), "--width", "400"])
+    assert Image.open(folder / "view.png").width == 400
+
+    shutil.rmtree(out)
+    predict(tiny_bundle, folder, "--limit", "1")
+    with pytest.raises(SystemExit):
+        main(["view", str(out), "--out", str(folder / "again.png")])
+    assert "--snapshots true` writes some" in capsys.readouterr().err
 
 
 def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):

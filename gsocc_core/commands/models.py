@@ -176,6 +176,7 @@ def predict(
     rig: str | None = None,
     pictures: bool = False,
     gaussians: bool = False,
+    snapshots: bool = False,
     limit: int | None = None,
     device: str = "auto",
     dataset: DatasetName = "occ3d",
@@ -197,6 +198,7 @@ def predict(
         rig: Rig file with the cameras' calibration.
         pictures: Write a picture of cameras and voxels per set too (images).
         gaussians: Write the Gaussians as PLY and all as NPZ per set too (images).
+        snapshots: Make every set a snapshot too, pictures included, so that `view OUT` shows them (images).
         limit: Only the first so many key frames or sets.
         device: cpu, cuda or auto.
         dataset: Layout of ``dataroot``; the labels lie on the bundle's grid.
@@ -211,12 +213,12 @@ def predict(
         from gsocc_core.rigs.rig_file import CameraRig
 
         loaded = CameraRig.load(rig)
-        predict_pictures(
-            bundle, images, loaded, out, pictures=pictures, gaussians=gaussians, limit=limit, device=device
-        )
+        more = {"pictures": pictures, "gaussians": gaussians, "snapshots": snapshots}
+        predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device)
         return
-    if pictures or gaussians:
-        raise ConfigError("predict", "pictures, gaussians", "--images; `export` writes Gaussians of a tree", "dataroot")
+    if pictures or gaussians or snapshots:
+        expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
+        raise ConfigError("predict", "pictures, gaussians, snapshots", expected, "dataroot")
     from gsocc_core import evaluation as ev
     from gsocc_core.prediction_files import write_predictions
 

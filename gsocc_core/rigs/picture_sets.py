@@ -76,13 +76,13 @@ def find_picture_sets(folder: str | Path, rig: CameraRig) -> list[PictureSet]:
     if any(single) and folders:
         raise DataError(folder, "images", expected, "both pictures and folders of these names")
     if any(single):
-        return _told(rig, [PictureSet(folder.resolve().name, tuple(single), None, rig.names.index(rig.anchor))])
+        return _told(folder, rig, [PictureSet(folder.resolve().name, tuple(single), None, rig.names.index(rig.anchor))])
     if not folders:
         raise DataError(folder, "images", expected, sorted(path.name for path in folder.iterdir())[:12])
     pictures = [_pictures(folder / name) for name in rig.names]
     if not any(pictures):
         raise DataError(folder, "images", f"pictures ({', '.join(ENDINGS)}) in the cameras' folders", "none")
-    return _told(rig, _pair(folder, rig, pictures))
+    return _told(folder, rig, _pair(folder, rig, pictures))
 
 
 def _one(folder: Path, name: str) -> Path | None:
@@ -175,11 +175,24 @@ def _nearest(column: list[tuple[int, int, Path]], time: int, tolerance: int) -> 
     return min(near, key=lambda entry: abs(entry[0] - time)) if near else None
 
 
-def _told(rig: CameraRig, sets: list[PictureSet]) -> list[PictureSet]:
+def _told(folder: Path, rig: CameraRig, sets: list[PictureSet]) -> list[PictureSet]:
     for index, name in enumerate(rig.names):
         missing = [found.name for found in sets if found.files[index] is None]
         if missing:
             some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            _log.warning("%s: no picture in %d of %d sets (%s); the camera counts as missing there",
-                         name, len(missing), len(sets), some)  # fmt: skip
+            # A camera without any picture may be there under another name.
+            strange = _strange(folder, rig) if len(missing) == len(sets) else ""
+            _log.warning("%s: no picture in %d of %d sets (%s); the camera counts as missing there%s",
+                         name, len(missing), len(sets), some, strange)  # fmt: skip
     return sets
+
+
+def _strange(folder: Path, rig: CameraRig) -> str:
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if (path.suffix.lower() in ENDINGS and path.stem not in rig.names)
+        or (path.name not in rig.names and _pictures(path))
+    )
+    some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"; of no camera's name: {some}" if names else ""

@@ -154,6 +154,8 @@ def open_rig(path: Path) -> Section:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(path, "file", "a rig file", "no such file") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(path, "file", "a readable YAML rig", error) from error
     return Section(path, "", content)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -11,6 +12,8 @@ from typing import Any, TypeVar, cast
 from gsocc_core.errors import ConfigError
 
 _T = TypeVar("_T", bound=str)
+#: Characters of a wrong value that an error shows.
+_SHOWN = 80
 
 
 class Section:
@@ -36,7 +39,9 @@ class Section:
 
     def __init__(self, path: Path, prefix: str, content: Any) -> None:
         if not isinstance(content, dict):
-            raise ConfigError(path, prefix.rstrip(".") or "file", "a mapping", f"{content!r}")
+            text = repr(content)
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise ConfigError(path, prefix.rstrip(".") or "file", "a mapping", shown)
         self.path, self.prefix = path, prefix
         self._rest: dict[Any, Any] = dict(content)
         self._known: list[str] = []
@@ -53,7 +58,9 @@ class Section:
         """Any value."""
         self._known.append(key)
         if required and key not in self._rest:
-            raise ConfigError(self.path, self.prefix + key, "a value", "nothing")
+            close = difflib.get_close_matches(key, [str(rest) for rest in self._rest], n=1)
+            hint = f" (is {self.prefix}{close[0]} meant?)" if close else ""
+            raise ConfigError(self.path, self.prefix + key, "a value", f"nothing{hint}")
         return self._rest.pop(key, default)
 
     def skip(self, keys: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ def open_source(
     """Open what a path names.
 
     Args:
-        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
+        source: Folder with a data set, a snapshot of the node or of ``predict``, or a folder with snapshots.
         version: Name of the tables' folder of a nuScenes tree.
         scene: Scene of a data set; None = its first.
         bundle: Bundle folder or hub id that predicts a data set's key frames; None = none does.
@@ -63,12 +63,25 @@ def open_source(
         raise ConfigError("view", "source", "a data set or a snapshot; for bags: view_occupancy_bag", str(path))
     if not path.is_dir():
         raise DataError(path, "source", "a folder with a data set or a snapshot of the node", "no such folder")
+    if not (path / version).is_dir():
+        _check_no_predictions(path)
     if bundle is not None and predictions is not None:
         raise ConfigError("view", "bundle, predictions", "one of the two", (str(bundle), str(predictions)))
     predictor = None if bundle is None else OccupancyPredictor.load(bundle, device)
     scenes = None if scene is None else (scene,)
     data = scoring_data(str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir)
     return DriveSource(data, predictor, predictions)
+
+
+def _check_no_predictions(path: Path) -> None:
+    """Predictions alone show neither cameras nor calibration."""
+    if next(path.glob("*/labels.npz"), None) is not None:
+        expected = "snapshots; `gsocc_core predict --images ... --snapshots true` writes some"
+    elif next(path.glob("*/*/labels.npz"), None) is not None:
+        expected = f"the data set they were made from, with --predictions {path}"
+    else:
+        return
+    raise ConfigError("view", "source", expected, f"predictions in {path}")
 
 
 def show(

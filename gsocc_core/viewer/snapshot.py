@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots that the ROS 2 node saves: one folder, or a folder of them in the order of their time."""
+"""Snapshots of the ROS 2 node or of ``gsocc_core predict``: one folder, or several in the order of their time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.interchange.snapshots import ABOUT
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
 
-#: The file that makes a folder a snapshot, and the versions of its layout that are understood.
-ABOUT, LAYOUTS = "snapshot.json", (1,)
+#: Versions of the layout that are understood.
+LAYOUTS = (1,)
 
 
 def snapshot_folders(folder: str | Path) -> list[Path]:

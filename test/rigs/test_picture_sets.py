@@ -34,6 +34,7 @@ def test_one_set_of_files_named_like_cameras(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert rows(tmp_path) == [(tmp_path.name, "front.jpg", None, "rear [2].jpeg")]
     assert "left: no picture in 1 of 1 sets" in caplog.text
+    assert "of no camera's name: leftover.jpg" in caplog.text
     touch(tmp_path, "front.png")
     with pytest.raises(DataError, match="front: expected one picture"):
         rows(tmp_path)

@@ -116,6 +116,20 @@ def test_every_mistake_names_file_and_key(tmp_path, change, key):
     assert str(path) in str(error.value)
 
 
+def test_slips_of_the_pen_are_guessed(tmp_path):
+    path = tmp_path / "rig.yaml"
+    slip = {**{k: v for k, v in GOOD.items() if k != "intrinsics"}, "intrinsic": GOOD["intrinsics"]}
+    path.write_text(yaml.safe_dump({"cameras": {"a": slip}}))
+    with pytest.raises(ConfigError, match=r"received nothing \(is cameras.a.intrinsic meant\?\)"):
+        CameraRig.load(path)
+    path.write_text(yaml.safe_dump({"cameras": [GOOD] * 4}))
+    with pytest.raises(ConfigError, match=r"cameras: expected a mapping, received \[\{.*\.\.\.$") as error:
+        CameraRig.load(path)
+    assert len(str(error.value)) < 250
+    with pytest.raises(ConfigError, match="expected a rig file, received no such file"):
+        CameraRig.load(tmp_path / "none.yaml")
+
+
 def test_a_file_is_never_written_over(tmp_path):
     rig = CameraRig.load(EXAMPLE)
     rig.save(tmp_path / "a.yaml")

@@ -56,7 +56,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(occupancy, tmp_pa
     def full(*args, **kwargs):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(snapshot.np, "savez_compressed", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="no space"):
         snapshot.save_snapshot(tmp_path / "shot", occupancy, FOUR, "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
