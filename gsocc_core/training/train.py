@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,7 +16,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.arguments import read_yaml
@@ -106,7 +107,9 @@ def train(
         grid: VoxelGrid = network.grid  # type: ignore[assignment]
         begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
     if checkpoint is None and init is not None:
-        rank_zero_info(str(start_from(network, method, init)))
+        begun = start_from(network, method, init)
+        if _is_first_process():
+            sys.stderr.write(f"{begun}\n")
     validation = _validation(data, val_split, run, size)
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():

@@ -114,7 +114,7 @@ def test_from_training_to_scores(root, tmp_path, capsys):
 
     # A run that began before data sets had names goes on.
     stored = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    for key in ("fraction", "fraction_seed", "sscbench_dir"):
+    for key in ("fraction_seed", "sscbench_dir"):
         del stored["data"][key]
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(stored))
     main(["train", str(path), "--resume", "auto", "--run.max_steps", "2"])
