@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.grid_points import to_grid
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.networks.pictures import to_grid
 
 #: Where inverse depth bends by more than this share of itself from pixel to pixel, no surface connects the pixels.
 _SMOOTH = 0.12

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.grid_points import to_ego
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.methods.gaussianflowocc_args import SplatArgs
-from gsocc_core.networks.pictures import to_ego
 from gsocc_core.splat import splat_to_labels, splat_to_voxels
 from gsocc_core.splat.neighborhood import splat_to_neighborhood
 

@@ -21,6 +21,7 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
@@ -40,7 +41,6 @@ from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.flow import FlowArgs, FlowHead
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
-from gsocc_core.networks.pictures import box_in_ego, points_in_box, to_grid
 from gsocc_core.splat import splat_to_image, splat_to_voxels
 
 

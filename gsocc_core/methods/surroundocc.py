@@ -18,12 +18,13 @@ from torch.utils.checkpoint import checkpoint
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.grid_points import points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
 from gsocc_core.methods.voxel_host import VoxelHost, VoxelLossArgs, VoxelOutput
 from gsocc_core.networks.attention import DeformableImageAttention
 from gsocc_core.networks.backbones import BackboneArgs
-from gsocc_core.networks.pictures import PictureMaps, points_in_box, see_points, unit_centers
+from gsocc_core.networks.pictures import PictureMaps, see_points
 from gsocc_core.networks.volumes import FeedForward, Stride, conv_block, upsample_block
 
 Size = tuple[int, int, int]

@@ -21,6 +21,7 @@ from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.grid_points import from_ego, points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.losses.ray_distance import first_hit_m
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
@@ -29,7 +30,7 @@ from gsocc_core.networks.attention import DeformableImageAttention, PositionCode
 from gsocc_core.networks.backbones import BackboneArgs
 from gsocc_core.networks.deformable import VolumeAttention
 from gsocc_core.networks.depth_bins import DepthBins
-from gsocc_core.networks.pictures import PictureMaps, from_ego, points_in_box, see_points, unit_centers
+from gsocc_core.networks.pictures import PictureMaps, see_points
 from gsocc_core.networks.volumes import DilatedContext, FeedForward, Stride, upsample_block
 
 Size = tuple[int, int, int]

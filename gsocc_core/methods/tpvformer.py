@@ -18,13 +18,14 @@ from torch.utils.checkpoint import checkpoint
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.grid_points import points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
 from gsocc_core.methods.voxel_host import VoxelHost, VoxelLossArgs, VoxelOutput
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import BackboneArgs
 from gsocc_core.networks.deformable import PillarImageAttention, PlaneAttention
-from gsocc_core.networks.pictures import PictureMaps, points_in_box, see_points, unit_centers
+from gsocc_core.networks.pictures import PictureMaps, see_points
 from gsocc_core.networks.volumes import FeedForward, Stride
 from gsocc_core.networks.voxel_head import DenseHead
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.grid_points import from_ego, to_ego
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.coarse_labels import coarse_labels
@@ -21,7 +22,7 @@ from gsocc_core.losses.gaussrender import GaussRenderLoss
 from gsocc_core.losses.occupancy import lovasz_softmax, voxel_class_loss
 from gsocc_core.losses.scene_scale import frustum_proportion_loss, geometric_affinity_loss, semantic_affinity_loss
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
-from gsocc_core.networks.pictures import from_ego, see_points, to_ego
+from gsocc_core.networks.pictures import see_points
 from gsocc_core.networks.volumes import Stride
 from gsocc_core.networks.voxel_head import field_of_logits
 

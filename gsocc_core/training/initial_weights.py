@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.grid_points import to_grid
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder
-from gsocc_core.networks.pictures import to_grid
 
 #: Method -> the modules whose last layer has one output per feature channel; of a list of modules, each.
 CLASS_HEADS: dict[str, tuple[str, ...]] = {

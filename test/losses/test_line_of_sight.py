@@ -7,8 +7,8 @@ import torch
 
 from gsocc_core import Cameras, VoxelGrid
 from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.grid_points import box_in_ego
 from gsocc_core.losses.line_of_sight import line_of_sight
-from gsocc_core.networks.pictures import box_in_ego
 
 GRID = VoxelGrid((0.0, -8.0, -1.2), (24.0, 8.0, 2.0), 0.4)
 #: Looks along x, 1.5 m over the ground at z = 0, and once from the left.

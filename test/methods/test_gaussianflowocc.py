@@ -10,9 +10,9 @@ from tiny_frames import BACKBONE, CLASSES, GRID, NETWORK, frames
 
 from gsocc_core import VoxelGrid
 from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.grid_points import box_in_ego, to_grid
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, SplatArgs
-from gsocc_core.networks.pictures import box_in_ego, to_grid
 
 
 def build(**loss):
