@@ -31,6 +31,7 @@ from gsocc_core import (
     splat_to_labels,
 )
 from gsocc_core.bundle import Bundle
+from gsocc_core.methods.method import Method
 from gsocc_core.rigs.rig_file import looking
 
 CLASSES = ClassTable(("red", "green", "free"), ((230, 40, 40), (40, 200, 60), (255, 255, 255)), free_id=2)
@@ -46,12 +47,12 @@ class Output:
     memory: None = None
 
 
-class ProjectedVoxels(nn.Module):
+class ProjectedVoxels(Method):
     """Pictures -> features -> averaged at the voxels -> classes."""
 
     def __init__(self, dim: int = 16) -> None:
         super().__init__()
-        self.grid, self.classes, self.image_size = GRID, CLASSES, SIZE  # every method carries these three
+        self.grid, self.classes, self.image_size = GRID, CLASSES, SIZE  # every method has these
         self.encoder = nn.Sequential(nn.Conv2d(3, dim, 5, 2, 2), nn.ReLU(), nn.Conv2d(dim, dim, 3, 1, 1), nn.ReLU())
         self.head = nn.Sequential(nn.Linear(2 * dim + 3, 64), nn.ReLU(), nn.Linear(64, len(CLASSES.names)))
 
@@ -74,7 +75,7 @@ class ProjectedVoxels(nn.Module):
         logits, labels = output.scene.features.movedim(-1, 1), frames.targets.labels.long()
         return {"classes": functional.cross_entropy(logits, labels, torch.tensor([4.0, 4.0, 1.0]))}
 
-    def occupancy(self, output: Output, grid: VoxelGrid) -> SemanticGrid:  # noqa: ARG002 - the only one it knows
+    def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:  # noqa: ARG002 - the only one it knows
         """The most probable class per voxel."""
         confidence, labels = output.scene.features.softmax(-1).max(-1)
         return SemanticGrid(labels.to(torch.uint8), GRID, CLASSES, confidence)

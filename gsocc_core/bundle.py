@@ -15,12 +15,13 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from gsocc_core.arguments import read_yaml
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.methods.build import build_method
+from gsocc_core.methods.method import Method
 
 WEIGHTS, CONFIG, CLASSES, CARD = "model.safetensors", "config.yaml", "classes.yaml", "README.md"
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
@@ -42,7 +43,7 @@ class Bundle:
     method_name: str
     arguments: dict[str, Any]
     classes: ClassTable
-    method: nn.Module
+    method: Method
 
     @property
     def id(self) -> str:
@@ -54,7 +55,7 @@ def save_bundle(
     path: str | Path,
     method_name: str,
     arguments: Mapping[str, Any],
-    method: nn.Module,
+    method: Method,
     card: str,
     *,
     half: bool = True,
@@ -82,15 +83,13 @@ def save_bundle(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        training_only: tuple[str, ...] = getattr(method, "TRAINING_ONLY", ())
-        state = {k: v for k, v in method.state_dict().items() if k.split(".", 1)[0] not in training_only}
+        state = {k: v for k, v in method.state_dict().items() if k.split(".", 1)[0] not in method.TRAINING_ONLY}
         weights = {k: _compact(v) if half else v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(weights, temporary / WEIGHTS)
-        kept = {k: v for k, v in arguments.items() if k not in training_only}
+        kept = {k: v for k, v in arguments.items() if k not in method.TRAINING_ONLY}
         config = {"method": method_name, "arguments": kept}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        classes: ClassTable = method.classes  # type: ignore[assignment]  # every method carries its class table
-        classes.to_yaml(temporary / CLASSES)
+        method.classes.to_yaml(temporary / CLASSES)
         (temporary / CARD).write_text(card, encoding="utf-8")
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         temporary.chmod(0o755)
@@ -198,7 +197,7 @@ def _compact(value: Tensor) -> Tensor:
     return half if bool((error <= 1e-3 * value.abs().max()).all()) else value
 
 
-def _load_weights(method: nn.Module, weights: dict[str, Tensor], path: Path, classes: ClassTable) -> None:
+def _load_weights(method: Method, weights: dict[str, Tensor], path: Path, classes: ClassTable) -> None:
     expected = method.state_dict()
     for name in expected:
         if name not in weights:

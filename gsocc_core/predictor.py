@@ -87,12 +87,12 @@ class OccupancyPredictor:
     @property
     def grid(self) -> VoxelGrid:
         """Where the labels lie."""
-        return self.method.grid  # type: ignore[return-value]  # every method carries its grid
+        return self.method.grid
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the network's pictures; larger ones are reduced, so decoding may reduce them already."""
-        return self.method.image_size  # type: ignore[return-value]
+        return self.method.image_size
 
     def reset(self) -> None:
         """Forget the streaming memory, as at the start of a drive."""
@@ -173,7 +173,7 @@ class OccupancyPredictor:
         output = self.method(frames, self._memory)
         self._synchronize()
         inferred = time.perf_counter()
-        grid = self.method.occupancy(output, self.grid)  # type: ignore[operator]
+        grid = self.method.occupancy(output, self.grid)
         self._synchronize()
         splatted = time.perf_counter()
         self._memory, self._last = output.memory, now

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from torch import nn
-
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.methods.method import Method
 
 #: Method name -> where it lives. Configurations name a method, never a class path.
 METHODS = {
@@ -26,7 +25,7 @@ METHODS = {
 GIVEN = ("classes", "pretrained")
 
 
-def method_class(name: str, where: object = "config") -> type[nn.Module]:
+def method_class(name: str, where: object = "config") -> type[Method]:
     """The class of a method.
 
     Raises:
@@ -70,7 +69,7 @@ def build_method(
     pretrained: bool,
     where: object = "config",
     key: str = "",
-) -> nn.Module:
+) -> Method:
     """Build a method from plain arguments, checked against its typed constructor.
 
     Args:

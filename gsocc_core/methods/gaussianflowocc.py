@@ -36,6 +36,7 @@ from gsocc_core.losses.rendering import (
 )
 from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
+from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
@@ -61,7 +62,7 @@ class Output:
     dynamic: Tensor
 
 
-class GaussianFlowOcc(nn.Module):
+class GaussianFlowOcc(Method):
     """GaussianFlowOcc; without ``memory`` and ``flow`` its static part.
 
     Args:
@@ -81,6 +82,9 @@ class GaussianFlowOcc(nn.Module):
         ConfigError: sizes that do not fit each other.
     """
 
+    CLASS_HEADS = ("heads.logits",)
+    PER_GAUSSIAN = ("means", "features")
+
     def __init__(
         self,
         classes: ClassTable,
@@ -95,7 +99,7 @@ class GaussianFlowOcc(nn.Module):
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        self.classes, self.grid, self.image_size = classes, grid, tuple(image_size)
+        self.classes, self.grid, self.image_size = classes, grid, (image_size[0], image_size[1])
         self.backbone_args = backbone or BackboneArgs()
         self.network_args = args = network or NetworkArgs()
         self.loss_args, self.splat_args, self.memory_args = loss or LossArgs(), splat or SplatArgs(), memory

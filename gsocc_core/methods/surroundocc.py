@@ -103,6 +103,8 @@ class SurroundOcc(VoxelHost):
         ConfigError: sizes that do not fit each other.
     """
 
+    CLASS_HEADS = ("head", "coarse_heads")
+
     def __init__(
         self,
         classes: ClassTable,

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core.errors import ConfigError, ShapeError
@@ -22,6 +23,7 @@ from gsocc_core.losses.gaussrender import GaussRenderLoss
 from gsocc_core.losses.occupancy import lovasz_softmax, voxel_class_loss
 from gsocc_core.losses.scene_scale import frustum_proportion_loss, geometric_affinity_loss, semantic_affinity_loss
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
+from gsocc_core.methods.method import Method
 from gsocc_core.networks.pictures import see_points
 from gsocc_core.networks.volumes import Stride
 from gsocc_core.networks.voxel_head import field_of_logits
@@ -74,7 +76,7 @@ class VoxelOutput:
     memory: None = None
 
 
-class VoxelHost(nn.Module):
+class VoxelHost(Method):
     """Losses and labels of a method that gives class logits per voxel; a method adds its network and ``forward``.
 
     Args:
@@ -93,6 +95,7 @@ class VoxelHost(nn.Module):
     #: Constructor argument and submodule that only a training needs: bundles know neither, so that a model trained
     #: with the rendering loss is, name by name, the model trained without it.
     TRAINING_ONLY = ("render",)
+    CLASS_HEADS: ClassVar[tuple[str, ...]] = ("head",)
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class VoxelHost(nn.Module):
     ) -> None:
         super().__init__()
         where = type(self).__name__
-        self.classes, self.grid, self.image_size = classes, grid, tuple(image_size)
+        self.classes, self.grid, self.image_size = classes, grid, (image_size[0], image_size[1])
         if classes.free_id not in classes.channel_ids:
             raise ConfigError(where, "channels", f"one for empty space (id {classes.free_id})", classes.channel_ids)
         if min(stride) < 1 or any(n % s for n, s in zip(grid.shape, stride)):

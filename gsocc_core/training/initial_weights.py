@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +14,9 @@ from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.grid_points import to_grid
-from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.methods.method import Method
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder
-
-#: Method -> the modules whose last layer has one output per feature channel; of a list of modules, each.
-CLASS_HEADS: dict[str, tuple[str, ...]] = {
-    "gaussianflowocc": ("heads.logits",),
-    "surroundocc": ("head", "coarse_heads"),
-    "symphonies": ("head",),
-    "tpvformer": ("head",),
-}
-#: Method -> parameters with one row per learned Gaussian.
-PER_GAUSSIAN = {"gaussianflowocc": ("means", "features")}
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class StartReport:
 
 
 @torch.no_grad()
-def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartReport:
+def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
     """Overwrite a network's weights with those of a bundle, as far as they fit.
 
     Tensors of the same name and shape are taken. Rows of class heads go by class name, wherever a class stands in
@@ -86,13 +75,12 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
     source = load_bundle(bundle)
     if source.method_name != method:
         return _start_pictures(source, network, method)
-    classes: ClassTable = network.classes  # type: ignore[assignment]  # every method carries its class table
-    old_names, new_names = channel_names(source.classes), channel_names(classes)
-    if old_names != new_names and method not in CLASS_HEADS:
+    old_names, new_names = channel_names(source.classes), channel_names(network.classes)
+    if old_names != new_names and not network.CLASS_HEADS:
         raise ConfigError(source.path, "init", f"the classes {', '.join(new_names)}", ", ".join(old_names))
     state, given = network.state_dict(), _adapted(source, network)
-    head = _class_layers(network, CLASS_HEADS.get(method, ()))
-    per_gaussian, notes = PER_GAUSSIAN.get(method, ()), _notes(source, network)
+    head = _class_layers(network)
+    notes = _notes(source, network)
     taken, left = [], {}
     for name, target in state.items():
         value = given.get(name)
@@ -103,7 +91,7 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
                 if class_name in old_names:
                     target[row] = value[old_names.index(class_name)]
             taken.append(name)
-        elif name in per_gaussian and value.shape[1:] == target.shape[1:] and value.shape != target.shape:
+        elif name in network.PER_GAUSSIAN and value.shape[1:] == target.shape[1:] and value.shape != target.shape:
             _rows(target, value)
             taken.append(name)
             notes.append(f"{name}: {len(value)} learned Gaussians in the source, {len(target)} here")
@@ -125,7 +113,7 @@ def start_from(network: nn.Module, method: str, bundle: str | Path) -> StartRepo
     )
 
 
-def _start_pictures(source: Bundle, network: nn.Module, method: str) -> StartReport:
+def _start_pictures(source: Bundle, network: Method, method: str) -> StartReport:
     """Take over the image encoder only: all that methods have in common."""
     (_, given), (name, state) = _encoder(source.method), _encoder(network)
     taken, left = [], {}
@@ -154,10 +142,10 @@ def channel_names(classes: ClassTable) -> list[str]:
     return [classes.names[i] for i in classes.channel_ids]
 
 
-def _class_layers(network: nn.Module, heads: Sequence[str]) -> set[str]:
+def _class_layers(network: Method) -> set[str]:
     """Names of weight and bias of the last linear layer inside each head."""
     found = set()
-    for head in heads:
+    for head in network.CLASS_HEADS:
         module = network.get_submodule(head)
         parts = [f"{head}.{i}" for i in range(len(module))] if isinstance(module, nn.ModuleList) else [head]
         for part in parts:
@@ -174,7 +162,7 @@ def _rows(target: Tensor, value: Tensor) -> None:
         target[: len(value)] = value
 
 
-def _adapted(source: Bundle, network: nn.Module) -> dict[str, Tensor]:
+def _adapted(source: Bundle, network: Method) -> dict[str, Tensor]:
     """The source's tensors, position codes rewritten for the network's box.
 
     The code reads u = 2 (x - lower) / extent - 1. For the box of the network u' the same place has u = a u' + b, which
@@ -196,15 +184,14 @@ def _adapted(source: Bundle, network: nn.Module) -> dict[str, Tensor]:
     return given
 
 
-def _notes(source: Bundle, network: nn.Module) -> list[str]:
+def _notes(source: Bundle, network: Method) -> list[str]:
     notes = []
     if source.method.grid != network.grid:
         text = "the grid differs: queries keep their voxels, not their places"
         means = source.method.state_dict().get("means")
         if means is not None:
             text = "the grid differs: learned means keep their metres, the position code is rewritten for the new box"
-            grid: VoxelGrid = network.grid  # type: ignore[assignment]  # every method carries its grid
-            _, inside = grid.index(to_grid(means, grid))
+            _, inside = network.grid.index(to_grid(means, network.grid))
             outside = int((~inside).sum())
             text += f"; {outside} of {len(means)} lie outside it"
         notes.append(text)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.methods.method import Method
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.training.args import OptimizerArgs
 
@@ -30,7 +31,7 @@ class MethodTraining(lightning.LightningModule):
         seed: All randomness of a step follows from it, the step and the process.
     """
 
-    def __init__(self, method: nn.Module, optimizer: OptimizerArgs, max_steps: int, seed: int) -> None:
+    def __init__(self, method: Method, optimizer: OptimizerArgs, max_steps: int, seed: int) -> None:
         super().__init__()
         self.method, self.args, self.max_steps, self.seed = method, optimizer, max_steps, seed
         self.average: dict[str, Tensor] = {}
@@ -47,7 +48,7 @@ class MethodTraining(lightning.LightningModule):
 
     def training_step(self, batch: FrameSet, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Sum of the method's losses."""
-        losses = self.method.losses(self.method(batch), batch)  # type: ignore[operator]
+        losses = self.method.losses(self.method(batch), batch)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             shown = {name: float(value) for name, value in losses.items()}
@@ -99,13 +100,13 @@ class MethodTraining(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting, with the averaged weights."""
-        self.confusion = VoxelConfusion(self.method.classes)  # type: ignore[arg-type]
+        self.confusion = VoxelConfusion(self.method.classes)
         self._average_in_use = self.averaged()
         self._average_in_use.__enter__()
 
     def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
         """Count voxels of one key frame."""
-        grid = self.method.occupancy(self.method(batch), self.method.grid)  # type: ignore[operator]
+        grid = self.method.occupancy(self.method(batch), self.method.grid)
         if self.confusion is None or batch.targets is None or batch.targets.labels is None:
             return
         arrays = (batch.targets.labels, grid.labels, batch.targets.mask_camera, batch.targets.mask_lidar)

@@ -26,8 +26,8 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_de
 from gsocc_core.data.drives import collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.methods.build import build_method, method_class
+from gsocc_core.methods.method import Method
 from gsocc_core.model_card import model_card
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
@@ -99,18 +99,16 @@ def train(
     table = table if channels is None else table.with_channels(channels)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
     network = build_method(method, model, table, pretrained=fresh, where=where, key="model")
-    size: tuple[int, int] = network.image_size  # type: ignore[assignment]
-    dataset = build_dataset(data, size)
+    dataset = build_dataset(data, network.image_size)
     if dataset.labels_dir is not None:
-        check_fit(data.dataset, table, network.grid, where)  # type: ignore[arg-type]
-    if checkpoint is None and (begin := getattr(network, "begin", None)) is not None:
-        grid: VoxelGrid = network.grid  # type: ignore[assignment]
-        begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
+        check_fit(data.dataset, table, network.grid, where)
+    if checkpoint is None:
+        network.begin(lambda count: surface_means(dataset, table, network.grid, count, seed=run.seed))
     if checkpoint is None and init is not None:
         begun = start_from(network, method, init)
         if _is_first_process():
             sys.stderr.write(f"{begun}\n")
-    validation = _validation(data, val_split, run, size)
+    validation = _validation(data, val_split, run, network.image_size)
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
         _write_config(folder, config)
@@ -229,14 +227,12 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: torch.nn.Module) -> str:
-    size: tuple[int, int] = network.image_size  # type: ignore[assignment]
+def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Method) -> str:
     part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
         f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
         f"{protocol_of(data.dataset).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
         "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
-    classes: ClassTable = network.classes  # type: ignore[assignment]
     parameters = sum(p.numel() for p in network.parameters())
-    return model_card(title, method, parameters, size, len(classes.names) - 1, text)
+    return model_card(title, method, parameters, network.image_size, len(network.classes.names) - 1, text)

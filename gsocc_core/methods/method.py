@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every method is: three verbs, three attributes, and what trainings and bundles must know of its parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+
+
+class Output(Protocol):
+    """What :meth:`Method.forward` returns: each method's own dataclass, with at least these two."""
+
+    @property
+    def scene(self) -> Gaussians | VoxelField:
+        """The scene in the present ego frame."""
+
+    @property
+    def memory(self) -> Any:
+        """State for the next key frame; None where a method has none."""
+
+
+class Method(nn.Module, ABC):
+    """A network with its losses, and with the rule that makes voxels of its scene.
+
+    Training, bundles, evaluation and the predictor know a method by this class alone. Its constructor takes plain
+    typed arguments, ``classes`` and ``pretrained`` among them; :mod:`gsocc_core.methods.build` lists the methods that
+    a configuration can name.
+
+    Attributes:
+        classes: Class table; ``channel_ids`` says which class each feature channel stands for.
+        grid: Grid of its predictions.
+        image_size: (height, width) of the network's pictures, pixels.
+    """
+
+    #: Constructor arguments and submodules that only a training needs; bundles know neither.
+    TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()
+    #: Modules whose last layer has one output per feature channel; of a list of modules, each.
+    CLASS_HEADS: ClassVar[tuple[str, ...]] = ()
+    #: Parameters with one row per learned Gaussian.
+    PER_GAUSSIAN: ClassVar[tuple[str, ...]] = ()
+
+    classes: ClassTable
+    grid: VoxelGrid
+    image_size: tuple[int, int]
+
+    @abstractmethod
+    def forward(self, frames: FrameSet, memory: Any = None) -> Any:
+        """Predict the scene of the present pictures.
+
+        Args:
+            frames: (B, T, V) pictures; moment 0 is the present.
+            memory: What the previous key frame's output held as ``memory``.
+
+        Returns:
+            The method's own :class:`Output`.
+        """
+
+    @abstractmethod
+    def losses(self, output: Any, frames: FrameSet) -> dict[str, Tensor]:
+        """Weighted scalar losses; their sum is the training objective."""
+
+    @abstractmethod
+    def occupancy(self, output: Any, grid: VoxelGrid | None = None) -> SemanticGrid:
+        """Class labels (B, X, Y, Z) of an output on a grid; None = the grid of training."""
+
+    def begin(self, surfaces: Callable[[int], Tensor]) -> None:
+        """Prepare a training from the beginning; most methods have nothing to prepare.
+
+        Args:
+            surfaces: Gives N points (N, 3) on the training data's surfaces, metres, ego frame.
+        """
