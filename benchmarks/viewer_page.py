@@ -18,14 +18,14 @@ from jsonargparse import auto_cli
 from gsocc_core.viewer.browser import differing, open_page
 from gsocc_core.viewer.meshes import voxel_meshes
 from gsocc_core.viewer.open_source import open_source
-from gsocc_core.viewer.page import ViewerPage
+from gsocc_core.viewer.page import ViewerPage, import_viser
 
 
-def first_voxel_s(page: ViewerPage) -> tuple[float, list[float]]:
-    """Seconds from the load to the first voxel on the screen, and from a step of the slider to its picture."""
-    with open_page(page.url, 800, 500) as browser:
+def first_voxel_s(page: ViewerPage, size: tuple[int, int]) -> tuple[float, float, list[float]]:
+    """Seconds until the page has loaded, from then to the first voxel, and from a step of the slider to its picture."""
+    with open_page(page.url, *size) as browser:
         browser.wait(lambda: colorful(browser.scene()) > 0.03, 120)
-        first = time.perf_counter() - browser.opened
+        loading, first = browser.loaded - browser.opened, time.perf_counter() - browser.loaded
         browser.raw.wait_for_timeout(3000)
         steps = []
         for index in (1, 2, 3):
@@ -34,7 +34,22 @@ def first_voxel_s(page: ViewerPage) -> tuple[float, list[float]]:
             browser.wait(lambda before=before: differing(before, browser.scene()) > 0.003, 60)
             steps.append(time.perf_counter() - begin)
             browser.raw.wait_for_timeout(2000)
-    return first, steps
+    return loading, first, steps
+
+
+def one_box_s(size: tuple[int, int]) -> tuple[float, float]:
+    """The same of viser alone with one red box, without shadows and reflections: no page of viser can be faster."""
+    server = import_viser().ViserServer(host="127.0.0.1", port=8390, verbose=False)
+    server.initial_camera.position, server.initial_camera.look_at = (-6.0, 0.0, 3.0), (0.0, 0.0, 0.0)
+    server.scene.configure_environment_map(hdri=None)
+    server.scene.configure_default_lights(cast_shadow=False)
+    server.scene.add_box("/box", dimensions=(4.0, 4.0, 4.0), color=(220, 30, 30), cast_shadow=False)
+    try:
+        with open_page(f"http://127.0.0.1:{server.get_port()}", *size) as browser:
+            browser.wait(lambda: colorful(browser.scene()) > 0.03, 120)
+            return browser.loaded - browser.opened, time.perf_counter() - browser.loaded
+    finally:
+        server.stop()
 
 
 def colorful(picture: np.ndarray) -> float:
@@ -44,7 +59,12 @@ def colorful(picture: np.ndarray) -> float:
 
 
 def viewer_page(
-    dataroot: str, version: str = "v1.0-synthetic", bundle: str | None = None, browser: bool = True, runs: int = 3
+    dataroot: str,
+    version: str = "v1.0-synthetic",
+    bundle: str | None = None,
+    browser: bool = True,
+    runs: int = 3,
+    window: tuple[int, int] = (800, 500),
 ) -> None:
     """Measure and print.
 
@@ -54,6 +74,7 @@ def viewer_page(
         bundle: Model whose predictions are shown; all are made before measuring. None = ground truth.
         browser: Measure in Chromium, too.
         runs: Page loads.
+        window: Width and height of the browser's window, pixels.
     """
     source = open_source(dataroot, version, bundle=bundle)
     source.frame(len(source) - 1)
@@ -78,8 +99,10 @@ def viewer_page(
         f"{statistics.median(processor):.0f} ms of processor"
     )
     for _ in range(runs if browser else 0):
-        first, shown = first_voxel_s(page)
-        print(f"first voxel after {first:.2f} s; steps on the screen {', '.join(f'{s:.2f}' for s in shown)} s")
+        (bare_loading, bare), (loading, first, shown) = one_box_s(window), first_voxel_s(page, window)
+        print(f"viser with one box: loaded after {bare_loading:.2f} s, the box {bare:.2f} s later")
+        print(f"this page: loaded after {loading:.2f} s, the first voxel {first:.2f} s later")
+        print(f"steps on the screen {', '.join(f'{s:.2f}' for s in shown)} s")
     page.close()
     source.close()
 

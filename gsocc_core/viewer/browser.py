@@ -40,6 +40,7 @@ class Browser:
         messages: What the page wrote to the console as error, and requests that failed, since it was opened.
         requests: Addresses that the page asked for.
         opened: ``time.perf_counter()`` when the page began to load.
+        loaded: The same when the browser said that it had loaded; what the server sends comes after that.
     """
 
     def __init__(self, page: Any) -> None:
@@ -47,7 +48,7 @@ class Browser:
         self._session = page.context.new_cdp_session(page)
         self.messages: list[str] = []
         self.requests: list[str] = []
-        self.opened = 0.0
+        self.opened = self.loaded = 0.0
         page.on("console", lambda m: self.messages.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self.messages.append(str(error)))
         page.on("requestfailed", lambda request: self.messages.append(f"failed: {request.url}"))
@@ -56,7 +57,8 @@ class Browser:
     def load(self, url: str) -> None:
         """Open an address."""
         self.opened = time.perf_counter()
-        self._page.goto(url)
+        self._page.goto(url, wait_until="load")
+        self.loaded = time.perf_counter()
 
     def picture(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the whole page."""
