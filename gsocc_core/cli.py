@@ -85,6 +85,8 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
     for key, value in given:
         if key != "config":
             put(content, key, value)
+    if name != "train":
+        _check_complete(name, function, positional, content)
     made = keyword_arguments(function, content, where)
     if name == "train":
         from gsocc_core.data.build import with_default_grid
@@ -94,6 +96,19 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
         made["model"] = with_default_grid(cls, made["model"], made["data"].dataset)
         parse_arguments(made["method"], made["model"], where, key="model")
     return made
+
+
+def _check_complete(name: str, function: Callable[..., None], positional: str, content: dict[str, Any]) -> None:
+    """Say how an argument is given that is missing.
+
+    Raises:
+        ConfigError: an argument without a default is missing.
+    """
+    for key, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is inspect.Parameter.empty and key not in content:
+            first = f" or the first word after {name!r}" if key == positional else ""
+            expected = f"--{key} VALUE{first} (gsocc_core {name} --help lists all)"
+            raise ConfigError("command line", key, expected, "nothing")
 
 
 def _help(name: str, function: Callable[..., None], positional: str) -> None:
