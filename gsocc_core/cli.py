@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,10 @@ def _run(words: list[str]) -> None:
     words = [words[0].replace("_", "-"), *words[1:]]
     name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
     if name is None:
-        received = repr(" ".join(words[:2] if words[0] == "label" else words[:1]))
-        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", received)
+        received = " ".join(words[:2] if words[0] == "label" else words[:1])
+        meant = get_close_matches(received, COMMANDS, 1)
+        hint = f" (is {meant[0]} meant?)" if meant else ""
+        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", f"{received!r}{hint}")
     function = functions[name]
     function(**_arguments(name, function, words[name.count(" ") + 1 :]))
 
@@ -114,11 +117,15 @@ def _check_complete(name: str, function: Callable[..., None], positional: str, c
 def _help(name: str, function: Callable[..., None], positional: str) -> None:
     from jsonargparse import ArgumentParser
 
-    usage = f"gsocc_core {name} {positional.upper()} [--key value ...]"
+    required = name == "train" or inspect.signature(function).parameters[positional].default is inspect.Parameter.empty
+    first = positional.upper() if required else f"[{positional.upper()}]"
+    usage = f"gsocc_core {name} {first} [--key value ...]"
     parser = ArgumentParser(prog=f"gsocc_core {name}", usage=usage, description=_summary(function))
     if positional == "config":
         parser.add_argument("--config", help="YAML file with the arguments below; words overrule it. (required)")
     parser.add_function_arguments(function, fail_untyped=True)
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to the texts
+        action.help = (action.help or "").replace("None =", "null =")  # what YAML calls it
     parser.print_help()
     raise SystemExit(0)
 

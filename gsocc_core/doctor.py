@@ -99,7 +99,7 @@ def check_triton() -> Finding:
     if version:
         return Finding("Triton", "ok", f"{version}; splats to voxels on a GPU")
     state: State = "missing" if torch.cuda.is_available() else "ok"
-    return Finding("Triton", state, "not installed; splats to voxels on a GPU", "pip install 'gsocc[cuda]'")
+    return Finding("Triton", state, "not installed; splats to voxels on a GPU", "pip install triton")
 
 
 def check_gsplat() -> Finding:
@@ -110,7 +110,7 @@ def check_gsplat() -> Finding:
     if not torch.cuda.is_available():
         return Finding("gsplat", "ok", f"{version or 'not installed'}; only training on a GPU needs it")
     if version is None:
-        return Finding("gsplat", "missing", "not installed; training on a GPU needs it", "pip install 'gsocc[cuda]'")
+        return Finding("gsplat", "missing", "not installed; training on a GPU needs it", "pip install gsplat")
     if compiler is None:
         mend = "install the CUDA toolkit of PyTorch's version, and set CUDA_HOME"
         return Finding("gsplat", "missing", f"{version}, but no nvcc, with which it builds itself at first use", mend)
@@ -149,7 +149,7 @@ def check_devkit() -> Finding:
         found = "not for this Python; training, evaluation and the converter need it"
         return Finding("nuscenes-devkit", "missing", found, "a virtual environment of Python 3.10 to 3.12")
     found = "not installed; training, evaluation and the converter need it"
-    return Finding("nuscenes-devkit", "missing", found, "pip install 'gsocc[nuscenes]'")
+    return Finding("nuscenes-devkit", "missing", found, "pip install nuscenes-devkit")
 
 
 def check_viewer() -> Finding:
@@ -161,7 +161,7 @@ def check_viewer() -> Finding:
     uses = {"viser": "`gsocc_core view` as a web page", "imageio-ffmpeg": "films as MP4"}
     needed = " and ".join(uses[package] for package in absent)
     text = f"no {' and no '.join(absent)}, for {needed}; PNG and GIF need neither"
-    return Finding("viewer", "missing", text, "pip install 'gsocc[view]'")
+    return Finding("viewer", "missing", text, "pip install viser imageio-ffmpeg")
 
 
 def check_rosbags() -> Finding:

@@ -55,7 +55,7 @@ def test_missing_parts_come_with_their_command(monkeypatch):
 def test_each_part_of_the_viewer_is_told_apart(monkeypatch):
     monkeypatch.setattr(doctor, "version_of", lambda package: None if package == "imageio-ffmpeg" else "1.1")
     finding = doctor.check_viewer()
-    assert (finding.state, finding.mend) == ("missing", "pip install 'gsocc[view]'")
+    assert (finding.state, finding.mend) == ("missing", "pip install viser imageio-ffmpeg")
     assert "MP4" in finding.found
     assert "web page" not in finding.found
     monkeypatch.setattr(doctor, "version_of", lambda package: "1.1")
@@ -82,7 +82,7 @@ def test_a_gpu_without_its_parts(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(doctor, "version_of", lambda package: None)
-    assert doctor.check_triton().mend == "pip install 'gsocc[cuda]'"
+    assert doctor.check_triton().mend == "pip install triton"
     assert doctor.check_gsplat().state == "missing"
     monkeypatch.setattr(doctor, "version_of", lambda package: "1.5.3")
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)

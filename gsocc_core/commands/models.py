@@ -206,8 +206,9 @@ def predict(
     from gsocc_core.errors import ConfigError
 
     if (dataroot is None) == (images is None) or (images is None) != (rig is None):
-        given = [k for k, v in (("dataroot", dataroot), ("images", images), ("rig", rig)) if v is not None]
-        raise ConfigError("predict", "input", "--dataroot, or --images with --rig", " and ".join(given) or "neither")
+        given = [f"--{k}" for k, v in (("dataroot", dataroot), ("images", images), ("rig", rig)) if v is not None]
+        received = f"{' and '.join(given)} alone" if given else "neither"
+        raise ConfigError("predict", "input", "either --dataroot, or --images with --rig", received)
     if images is not None and rig is not None:
         from gsocc_core.rig_predictions import predict_pictures
         from gsocc_core.rigs.rig_file import CameraRig
@@ -215,6 +216,7 @@ def predict(
         loaded = CameraRig.load(rig)
         more = {"pictures": pictures, "gaussians": gaussians, "snapshots": snapshots}
         predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device)
+        print(f"{out}: look at it with `gsocc_core view {out}`" if snapshots else out)
         return
     if pictures or gaussians or snapshots:
         expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
@@ -224,6 +226,7 @@ def predict(
 
     data = ev.scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
     write_predictions(bundle, data, out, limit, device, layout)
+    print(out)
 
 
 def export(
@@ -263,6 +266,7 @@ def export(
 
     if source.endswith(".npz"):
         export_scene(source, out, min_opacity=min_opacity, features=features, sh_degree=sh_degree)
+        print(out)
         return
     if dataroot is None:
         raise ConfigError("export", "dataroot", "a data set to predict, or a scene.npz as source", "none")
@@ -272,6 +276,7 @@ def export(
         source, ev.scoring_data(dataroot, version, split, scenes, None, dataset=dataset), out, formats, limit=limit,
         min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
     )  # fmt: skip
+    print(out)
 
 
 def bench(

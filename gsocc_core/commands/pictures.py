@@ -25,10 +25,11 @@ def view(
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
 ) -> None:
-    """Show a drive with its predictions, or snapshots of the node, on a web page or as pictures.
+    """Show a drive with its predictions, or snapshots, on a web page or as pictures.
 
     Args:
-        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
+        source: Folder with a data set, a snapshot (of the node, or of `predict --snapshots true`), or a folder with
+            snapshots.
         version: Name of the tables' folder of a nuScenes tree.
         scene: Scene of the data set; None = the first.
         bundle: Bundle folder or hub id that predicts every key frame beside the page; None = none does.
@@ -50,6 +51,8 @@ def view(
     check_view(out)
     found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir)
     show(found, out, frame, host, port, fps, only_seen, width)
+    if out is not None:
+        print(out)
 
 
 def compare_views(
@@ -72,7 +75,8 @@ def compare_views(
     """Draw predicted against true voxels as the cameras and one above see them, and score these pictures.
 
     Args:
-        source: Folder with a data set, a snapshot of the node, or a folder with snapshots.
+        source: Folder with a data set, a snapshot (of the node, or of `predict --snapshots true`), or a folder with
+            snapshots.
         out: Picture (.png, .jpg) of one frame, or film (.gif, .mp4) of all.
         version: Name of the tables' folder of a nuScenes tree.
         scene: Scene of the data set; None = the first.
@@ -92,4 +96,4 @@ def compare_views(
     from gsocc_core.viewer.open_source import open_source
 
     found = open_source(source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir)
-    print(table(write_camera_views(found, out, frame, fps, blink, only_seen, tile_width)))
+    print(f"{table(write_camera_views(found, out, frame, fps, blink, only_seen, tile_width))}\n{out}")

@@ -44,7 +44,7 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
     try:
         from nuscenes.nuscenes import NuScenes
     except ImportError as error:
-        raise ConfigError("nuscenes-devkit", "import", "pip install 'gsocc[nuscenes]'", error) from error
+        raise ConfigError("nuscenes-devkit", "import", "pip install nuscenes-devkit", error) from error
     root, folder = Path(dataroot), Path(dataroot) / version
     if not folder.is_dir():
         found = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else "no such folder"

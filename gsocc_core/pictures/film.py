@@ -109,5 +109,5 @@ def _ffmpeg() -> Any:
     try:
         import imageio_ffmpeg
     except ImportError as error:
-        raise ConfigError("imageio-ffmpeg", "import", "pip install 'gsocc[view]' to write MP4", error) from error
+        raise ConfigError("imageio-ffmpeg", "import", "pip install imageio-ffmpeg, to write MP4", error) from error
     return imageio_ffmpeg

@@ -166,7 +166,7 @@ def open_page(url: str, width: int = 1000, height: int = 640) -> Iterator[Browse
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise ConfigError("playwright", "import", "pip install 'gsocc[browser]'", error) from error
+        raise ConfigError("playwright", "import", "pip install playwright", error) from error
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as driver:
         context = driver.chromium.launch_persistent_context(
             profile, executable_path=chromium, headless=True, args=list(_FLAGS),

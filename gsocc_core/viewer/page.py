@@ -32,7 +32,7 @@ def import_viser() -> Any:
     try:
         import viser
     except ImportError as error:
-        raise ConfigError("viser", "import", "pip install 'gsocc[view]'", error) from error
+        raise ConfigError("viser", "import", "pip install viser", error) from error
     return viser
 
 

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: pip install 'gsocc[view,browser]'"),
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: pip install '.[view,browser]'"),
 ]
 BUNDLE = Path(__file__).parents[2] / "bundles" / "synthetic-gaussianflowocc"
 #: Software rendering on a busy machine: seconds per picture.

@@ -56,7 +56,7 @@ def _rasterize(gaussians: Gaussians, cameras: Cameras, near: float, far: float, 
     try:
         from gsplat import rasterization
     except ImportError as error:
-        raise ConfigError("splat_to_image", "backend", "gsplat (pip install 'gsocc[cuda]')", error) from error
+        raise ConfigError("splat_to_image", "backend", "gsplat (pip install gsplat)", error) from error
     pictures, alphas, _ = rasterization(
         means=gaussians.means,
         quats=functional.normalize(gaussians.quats, dim=-1),
