@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gsocc_core import ClassTable, SemanticGrid
+from gsocc_core import ClassTable, SemanticGrid, VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros.message_host import MessageHost
 from gsocc_ros.messages import occupied_voxels
@@ -48,6 +48,18 @@ class ObstacleRule:
             table[label] = label not in {classes.free_id, classes.ignore_id} and name not in self.ground
         return table
 
+    def band(self, grid: VoxelGrid) -> np.ndarray:
+        """(Z,) bool: layers of the grid whose centres lie between the heights.
+
+        Raises:
+            ConfigError: the grid is tilted.
+        """
+        T = grid.T_ego_grid_matrix
+        if not np.allclose(T[2, :2], 0, atol=1e-6):
+            raise ConfigError("ObstacleRule", "grid", "a grid with a vertical z axis", T[:3, :3].tolist())
+        z = grid.lower[2] + (np.arange(grid.shape[2]) + 0.5) * grid.size_m[2] + T[2, 3]
+        return (z >= self.low_m) & (z <= self.high_m)
+
 
 def obstacle_cloud(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, stamp_ns: int, frame_id: str) -> Any:
     """Centres of obstacle voxels as an xyz PointCloud2, as Nav2's STVL and voxel layers take it.
@@ -69,16 +81,18 @@ def obstacle_cloud(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, st
     return point_cloud(host, points, stamp_ns, frame_id)
 
 
-def cost_cells(grid: SemanticGrid, rule: ObstacleRule) -> np.ndarray:
+def cost_cells(grid: SemanticGrid, rule: ObstacleRule, in_view: np.ndarray | None = None) -> np.ndarray:
     """State of each column of voxels.
 
-    OCCUPIED: an obstacle voxel between the rule's heights. FREE: none, and some voxel between them is known: observed,
-    where the grid says what was observed, else labelled. UNKNOWN: nothing is known between them; what was seen above or
-    below says nothing about obstacles.
+    OCCUPIED: an obstacle voxel between the rule's heights. FREE: none, and some voxel between them is known: in view,
+    and observed, where the grid says what was observed, else labelled. UNKNOWN: nothing is known between them; what was
+    seen above or below says nothing about obstacles.
 
     Args:
         grid: Labels (X, Y, Z); its z axis is vertical.
         rule: What counts as an obstacle.
+        in_view: (X, Y, B) bool: voxels of the rule's band that a camera looked at; None = all. A model labels every
+            voxel, so a prediction says nothing else about what it knows.
 
     Returns:
         (X, Y) int8.
@@ -86,23 +100,36 @@ def cost_cells(grid: SemanticGrid, rule: ObstacleRule) -> np.ndarray:
     Raises:
         ConfigError: the grid is tilted.
     """
-    T, lower, size = grid.grid.T_ego_grid_matrix, grid.grid.lower, grid.grid.size_m
-    if not np.allclose(T[2, :2], 0, atol=1e-6):
-        raise ConfigError("cost_cells", "grid", "a grid with a vertical z axis", T[:3, :3].tolist())
-    labels = grid.labels.cpu().numpy()
-    z = lower[2] + (np.arange(labels.shape[2]) + 0.5) * size[2] + T[2, 3]
-    band = (z >= rule.low_m) & (z <= rule.high_m)
-    blocked = rule.is_obstacle(grid.classes)[labels[..., band]].any(-1)
+    band = rule.band(grid.grid)
+    labels = grid.labels.cpu().numpy()[..., band]
+    blocked = rule.is_obstacle(grid.classes)[labels].any(-1)
     known = labels != grid.classes.ignore_id
     if grid.observed is not None:
-        known &= grid.observed.cpu().numpy()
-    cells = np.where(known[..., band].any(-1), FREE, UNKNOWN).astype(np.int8)
+        known &= grid.observed.cpu().numpy()[..., band]
+    if in_view is not None:
+        known &= in_view
+    cells = np.where(known.any(-1), FREE, UNKNOWN).astype(np.int8)
     cells[blocked] = OCCUPIED
     return cells
 
 
-def cost_map(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, stamp_ns: int, frame_id: str) -> Any:
+def cost_map(
+    host: MessageHost,
+    grid: SemanticGrid,
+    rule: ObstacleRule,
+    stamp_ns: int,
+    frame_id: str,
+    in_view: np.ndarray | None = None,
+) -> Any:
     """A nav_msgs/OccupancyGrid of :func:`cost_cells`; its origin is the corner of the grid, at height 0.
+
+    Args:
+        host: Whose message.
+        grid: Labels (X, Y, Z).
+        rule: What counts as an obstacle.
+        stamp_ns: Time that the labels refer to.
+        frame_id: The base frame's name.
+        in_view: (X, Y, B) bool: voxels of the rule's band that a camera looked at; None = all.
 
     Raises:
         ConfigError: the grid is tilted, or its voxels are not square.
@@ -110,7 +137,7 @@ def cost_map(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, stamp_ns
     size, T = grid.grid.size_m, grid.grid.T_ego_grid_matrix
     if not np.isclose(size[0], size[1]):
         raise ConfigError("cost_map", "voxel_size", "the same along x and y", size)
-    cells = cost_cells(grid, rule)
+    cells = cost_cells(grid, rule, in_view)
     corner = T[:3, :3] @ [grid.grid.lower[0], grid.grid.lower[1], 0.0] + T[:3, 3]
     yaw = np.arctan2(T[1, 0], T[0, 0])
     stamp = host.stamp(stamp_ns)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gsocc_core import Gaussians, Prediction, SemanticGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros import messages
+from gsocc_ros.camera_views import CameraViews
 from gsocc_ros.debug_images import debug_builders
 from gsocc_ros.marker_bytes import voxel_marker_bytes
 from gsocc_ros.message_host import MessageHost
@@ -99,14 +100,18 @@ class OutputMessages:
             raise ConfigError("OutputMessages", "topics", f"some of {sorted(OUTPUTS)}", sorted(unknown))
         self._host, self._frame, self._model, self._topics = host, frame_id, model_id, set(topics)
         self._rule = rule or ObstacleRule()
+        self._views = CameraViews()
         self._classes_sent: str | None = None
 
-    def build(self, prediction: Prediction, topics: Collection[str] | None = None) -> Iterator[tuple[str, Any]]:
+    def build(
+        self, prediction: Prediction, topics: Collection[str] | None = None, given: Sequence[bool] | None = None
+    ) -> Iterator[tuple[str, Any]]:
         """Messages of one prediction; the class table only before the first one and when it changes.
 
         Args:
             prediction: The prediction.
             topics: The topics wanted this time, for instance those that have subscribers; None = all.
+            given: Whether the picture of each of the prediction's cameras was there; None = all were.
 
         Yields:
             Topic and message; the marker as the bytes that go on the wire.
@@ -123,7 +128,7 @@ class OutputMessages:
             VOXELS_TOPIC: lambda: messages.voxel_cloud(host, grid, stamp, frame),
             MARKERS_TOPIC: lambda: voxel_marker_bytes(grid, stamp, frame),
             OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
-            COST_MAP_TOPIC: lambda: cost_map(host, grid, self._rule, stamp, frame),
+            COST_MAP_TOPIC: lambda: self._cost_map(prediction, given),
         }
         if grid.velocity is not None:
             builders[VELOCITIES_TOPIC] = lambda: velocity_arrows(host, grid, stamp, frame)
@@ -136,6 +141,11 @@ class OutputMessages:
         for topic, build in builders.items():
             if topic in wanted:
                 yield topic, build()
+
+    def _cost_map(self, prediction: Prediction, given: Sequence[bool] | None) -> Any:
+        grid, rule = prediction.grid, self._rule
+        in_view = self._views.in_view(grid.grid, prediction.cameras, given, rule.band(grid.grid))
+        return cost_map(self._host, grid, rule, prediction.reference_stamp_ns, self._frame, in_view)
 
     def fused(self, grid: SemanticGrid, stamp_ns: int, topics: Collection[str]) -> Iterator[tuple[str, Any]]:
         """Messages of a map that is fused over time.

@@ -78,6 +78,11 @@ class ReadySet:
     T_world_ego: np.ndarray | None
     sync_ms: float
 
+    @property
+    def given(self) -> tuple[bool, ...]:
+        """Whether each camera's picture is there."""
+        return tuple(camera.name in self.synced.frames for camera in self.cameras)
+
 
 @dataclass(frozen=True)
 class Occupancy:

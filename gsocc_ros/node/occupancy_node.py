@@ -333,7 +333,7 @@ class OccupancyNode(LifecycleNode):
         assert health is not None
         start = time.perf_counter()
         heard = [t for t, out in self._outputs.items() if t != CLASSES_TOPIC and out.get_subscription_count() > 0]
-        for topic, message in messages.build(occupancy.prediction, heard):
+        for topic, message in messages.build(occupancy.prediction, heard, occupancy.ready.given):
             self._outputs[topic].publish(message)
         built = time.perf_counter()
         latency_ms = {**occupancy.latency_ms, "messages": (built - start) * 1e3}

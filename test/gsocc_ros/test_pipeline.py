@@ -106,6 +106,8 @@ def test_a_silent_camera_is_handed_on_as_missing(robot):
     call = run.predictor.calls[-1]
     missing = [camera.name for camera, image in zip(call.cameras, call.images, strict=True) if image is None]
     assert missing == ["CAM_BACK"]
+    given = dict(zip([camera.name for camera in call.cameras], run.results[-1].ready.given, strict=True))
+    assert given == {camera.name: camera.name != "CAM_BACK" for camera in NUSCENES.cameras}
     without_info = [e for e in events if not e.topic.startswith("/cam_back/")]
     run = play(without_info, rig)
     assert [len(call.cameras) for call in run.predictor.calls] == [5] * 4
