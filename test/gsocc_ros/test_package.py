@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS package installs every command that pip installs, and names what its launch file starts."""
+
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from gsocc_ros import message_host
+
+ROOT = Path(message_host.__file__).parents[1]
+
+
+def test_colcon_installs_every_command_that_pip_installs():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = re.search(r"\[project\.scripts\]\n(.*?)\n\n", project, re.S).group(1)
+    commands = dict(re.findall(r'^(\w+) = "([\w.]+):main"$', section, re.M))
+    assert {"gsocc_core", "rosbag2_to_nuscenes"} <= set(commands)
+    installed = set(re.findall(r"^  scripts/(\w+)$", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M))
+    assert installed == {*commands, "occupancy_node"}
+    for name, module in commands.items():
+        assert f"from {module} import main" in (ROOT / "scripts" / name).read_text(encoding="utf-8")
+    assert all(os.access(ROOT / "scripts" / name, os.X_OK) for name in installed)
+
+
+def test_the_package_names_what_the_launch_file_starts_and_imports():
+    package = ET.parse(ROOT / "package.xml").getroot()
+    named = {item.text for tag in ("depend", "exec_depend") for item in package.iter(tag)}
+    launch = (ROOT / "launch" / "occupancy.launch.py").read_text(encoding="utf-8")
+    started = set(re.findall(r'package="(\w+)"', launch)) - {"gsocc_ros"}
+    imported = set(re.findall(r"^from (\w+)", launch, re.M)) - {"__future__", "pathlib"}
+    assert {"rviz2", "foxglove_bridge"} <= started
+    assert started | imported | {"ros2bag", "rosbag2_storage_mcap"} <= named
+    assert {url.get("type") for url in package.iter("url")} == {"website", "repository", "bugtracker"}
