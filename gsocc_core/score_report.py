@@ -124,11 +124,13 @@ def _velocity_table(scores: Sequence[Scores]) -> list[str]:
         return []
     lines = [
         "",
-        "| moving things | voxels | mAVE, m/s | no motion, m/s | speed of parked things, m/s |",
-        "|---" * 5 + "|",
+        "| moving things | voxels | mAVE, m/s | no motion, m/s | parked things' speed | all things, m/s | no motion |",
+        "|---" * 7 + "|",
     ]
     return lines + [
-        f"| {n} | {v.matches} | {v.mave_mps:.2f} | {v.zero_mave_mps:.2f} | {v.parked_mps:.2f} |" for n, v in known
+        f"| {n} | {v.matches} | {v.mave_mps:.2f} | {v.zero_mave_mps:.2f} | {v.parked_mps:.2f} | {v.all_mps:.2f} "
+        f"| {v.zero_all_mps:.2f} |"
+        for n, v in known
     ]
 
 

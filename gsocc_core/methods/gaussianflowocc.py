@@ -373,17 +373,18 @@ class GaussianFlowOcc(Method):
         for b in range(len(scene.opacities)):
             times_s = targets.view_time_s[b]
             rig = views.map(lambda t, b=b: t[b])
+            living = (scene.opacities[b] > 0).nonzero()[:, 0]  # not those of missing pictures, nor empty places
             for class_id in moving:
                 seen = [
                     labelled_points(rig.map(lambda t, s=s: t[s]), depth_m[b, s], semantics[b, s], class_id)
                     for s in range(len(times_s))
                 ]
                 others = [s for s in range(1, len(seen)) if len(seen[s]) and bool(times_s[s] != 0)]
-                if not len(seen[0]) or not others:
+                if not len(seen[0]) or not others or not len(living):
                     continue
                 # The nearest Gaussian moves a labelled point, also before its class logits know that it is one.
-                distance, nearest = torch.cdist(seen[0], scene.means[b].detach()).min(1)
-                points, mover = seen[0][distance < NEAR_M], nearest[distance < NEAR_M]
+                distance, nearest = torch.cdist(seen[0], scene.means[b, living].detach()).min(1)
+                points, mover = seen[0][distance < NEAR_M], living[nearest[distance < NEAR_M]]
                 every = torch.ones_like(mover, dtype=torch.bool)
                 offsets = self.flow(output.features[b, mover][None], every[None], times_s[None])[0]
                 for s in others:

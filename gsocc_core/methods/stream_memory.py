@@ -44,11 +44,14 @@ class StreamMemory:
         return replace(self, **changes)
 
     def usable_for(self, frames: FrameSet, max_gap_s: float) -> Tensor:
-        """(B,) bool: the memory is of the same scene, older, not too old, and both poses are known."""
+        """(B,) bool: the memory is of the same scene, older, not too old, and both poses are known.
+
+        A memory of another batch size is usable for none of the samples.
+        """
+        if self.T_world_ego is None or frames.T_world_ego is None or len(self.valid) != len(frames.images):
+            return torch.zeros(len(frames.images), dtype=torch.bool, device=frames.images.device)
         gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
         usable = self.valid & (gap_s > 0) & (gap_s <= max_gap_s)
-        if self.T_world_ego is None or frames.T_world_ego is None or len(usable) != len(frames.images):
-            return torch.zeros(len(frames.images), dtype=torch.bool, device=frames.images.device)
         if self.scene_names and frames.scene_names:
             same = [a == b for a, b in zip(self.scene_names, frames.scene_names, strict=True)]
             usable = usable & torch.tensor(same, device=usable.device)

@@ -23,6 +23,9 @@ class VelocityScores:
         per_class_mps: Mean error per class name.
         matches: Number of voxels.
         parked_mps: Mean predicted speed of voxels in boxes that stand still, m/s; nan when there is none.
+        all_mps: Mean error over all voxels in boxes of the predicted class, moving or not, m/s: who calls everything
+            moving pays for it here.
+        zero_all_mps: The same for a prediction of no motion.
     """
 
     mave_mps: float
@@ -30,14 +33,16 @@ class VelocityScores:
     per_class_mps: dict[str, float]
     matches: int
     parked_mps: float
+    all_mps: float
+    zero_all_mps: float
 
 
 class VelocityErrors:
     """Sums errors of horizontal velocities over frames.
 
-    nuScenes' mAVE (Caesar et al., CVPR 2020, section 3.1) matches boxes; here a voxel is the unit, so that no
-    clustering stands between the model and its score: a predicted voxel counts when its centre lies in a box of the
-    predicted class.
+    nuScenes' mAVE (Caesar et al., CVPR 2020, section 3.1) matches boxes, moving or not; here a voxel is the unit, so
+    that no clustering stands between the model and its score, and the mean over classes is of moving boxes alone. A
+    predicted voxel counts when its centre lies in a box of the predicted class.
 
     Args:
         classes: Class table; only its dynamic classes count.
@@ -58,8 +63,8 @@ class VelocityErrors:
 
     def __init__(self, classes: ClassTable, min_speed_mps: float = 0.5) -> None:
         self.classes, self.min_speed_mps = classes, min_speed_mps
-        # Moving voxels, their error, their speed; voxels at rest and their predicted speed.
-        self.sums = np.zeros((len(classes.names), 5))
+        # Moving voxels, their error, their speed; voxels at rest, their predicted speed, their error, their speed.
+        self.sums = np.zeros((len(classes.names), 7))
 
     def update(self, labels: np.ndarray, velocity: np.ndarray, grid: VoxelGrid, boxes: Boxes) -> None:
         """Add one frame.
@@ -73,7 +78,7 @@ class VelocityErrors:
         self.sums += self.count(labels, velocity, grid, boxes)
 
     def count(self, labels: np.ndarray, velocity: np.ndarray, grid: VoxelGrid, boxes: Boxes) -> np.ndarray:
-        """(K, 5) sums of one frame, without adding them; see :meth:`update`."""
+        """(K, 7) sums of one frame, without adding them; see :meth:`update`."""
         sums = np.zeros_like(self.sums)
         moving = np.isin(labels, self.classes.dynamic_ids)
         predicted, found = labels[moving].astype(np.int64), velocity[moving][:, :2].astype(np.float64)
@@ -88,8 +93,8 @@ class VelocityErrors:
         error = np.linalg.norm(found[used] - true[used], axis=-1)
         np.add.at(sums[:, :3], predicted[used], np.stack([np.ones_like(error), error, speed[used]], axis=-1))
         rest = right & (speed <= self.min_speed_mps)
-        moved = np.linalg.norm(found[rest], axis=-1)
-        np.add.at(sums[:, 3:], predicted[rest], np.stack([np.ones_like(moved), moved], axis=-1))
+        moved, error = np.linalg.norm(found[rest], axis=-1), np.linalg.norm(found[rest] - true[rest], axis=-1)
+        np.add.at(sums[:, 3:], predicted[rest], np.stack([np.ones_like(moved), moved, error, speed[rest]], axis=-1))
         return sums
 
     def scores(self) -> VelocityScores:
@@ -105,4 +110,6 @@ def velocity_scores_of(sums: np.ndarray, classes: ClassTable) -> VelocityScores:
     per_class = {classes.names[c]: float(mean) for c, mean in zip(present, means[:, 0])}
     resting, drift = sums[:, 3].sum(), sums[:, 4].sum()
     parked = float(drift / resting) if resting else float("nan")
-    return VelocityScores(float(overall[0]), float(overall[1]), per_class, int(sums[:, 0].sum()), parked)
+    voxels, found, still = (sums[:, [a, b]].sum() for a, b in ((0, 3), (1, 5), (2, 6)))
+    every = (float(found / voxels), float(still / voxels)) if voxels else (float("nan"), float("nan"))
+    return VelocityScores(float(overall[0]), float(overall[1]), per_class, int(sums[:, 0].sum()), parked, *every)

@@ -88,12 +88,12 @@ class FlowHead(nn.Module):
             raw = self.net(torch.cat([chosen[:, None].expand_as(tokens), tokens], dim=-1))
             time = step * self.args.interval_s
             offsets = raw if self.args.max_speed_mps is None else self._bounded(raw, time[..., None])
+            offsets = offsets * (step != 0)[..., None]
         else:
             velocity = self.net(chosen)[:, None]
             if self.args.max_speed_mps is not None:
                 velocity = self._bounded(velocity, torch.ones_like(velocity))
             offsets = velocity * time[..., None]
-        offsets = offsets * (step != 0)[..., None]
         result = offsets.new_zeros(batch, features.shape[1], moments, 3)
         result = result.index_put((sample, place), offsets)
         # Without a dynamic Gaussian the head still takes part in the graph, which distributed training relies on.

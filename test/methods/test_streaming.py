@@ -110,6 +110,15 @@ def test_a_memory_that_does_not_belong_here_is_not_read(args, change):
 
 
 @pytest.mark.parametrize("args", MEMORIES)
+@pytest.mark.parametrize("sizes", [(3, 2), (1, 2)])
+def test_a_memory_of_another_batch_size_is_not_read(args, sizes):
+    model, (then, now) = build(args), sizes
+    memory = model(at(0.0, pose(), b=then)).memory
+    present = at(0.5, pose(1.0), seed=1, b=now)
+    same(model(present, memory), model(present))
+
+
+@pytest.mark.parametrize("args", MEMORIES)
 def test_samples_with_and_without_memory_share_a_batch(args):
     model = build(args)
     now = at(0.5, pose(1.0), seed=1, b=2)
@@ -153,6 +162,8 @@ def test_flow_moves_what_can_move_and_nothing_at_the_present(flow):
     assert ((speeds > 0) == output.dynamic).all()
     if flow.motion == "velocity":
         torch.testing.assert_close(offsets[0, 2], -output.scene.velocities[0], rtol=1e-4, atol=1e-4)
+        soon = model.flow(output.features, output.dynamic, torch.tensor([[0.1]]))[0, 0]  # between key frames, too
+        torch.testing.assert_close(soon, 0.1 * output.scene.velocities[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("motion", ["tokens", "velocity"])

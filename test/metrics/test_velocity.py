@@ -64,6 +64,18 @@ def test_against_a_slow_loop(seed):
         assert scores.per_class_mps[name] == pytest.approx(np.mean([error for error, _ in pairs]))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_over_all_things_is_that_of_a_slow_loop_with_no_least_speed(seed):
+    metric = VelocityErrors(OCC3D_NUSCENES)
+    labels, velocity, boxes = scene(seed)
+    metric.update(labels, velocity, GRID, boxes)
+    known = Boxes(boxes.T_ego_box, boxes.sizes_lwh_m, np.nan_to_num(boxes.velocities_mps, nan=-1e9), boxes.class_ids)
+    pairs = np.array([pair for part in oracle(labels, velocity, known, -1.0).values() for pair in part])
+    pairs = pairs[pairs[:, 1] < 1e8]  # boxes of unknown velocity count nowhere
+    assert len(pairs) > metric.scores().matches, "something stands still"
+    assert (metric.scores().all_mps, metric.scores().zero_all_mps) == pytest.approx(tuple(pairs.mean(0)))
+
+
 def test_frames_add_up_and_nothing_is_nan():
     metric, parts = VelocityErrors(OCC3D_NUSCENES), []
     for seed in range(2):
