@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -24,6 +24,7 @@ from gsocc_ros.fusion import FusedMap, FusionArgs
 from gsocc_ros.message_host import find_share_file, rclpy_host
 from gsocc_ros.messages import class_table
 from gsocc_ros.navigation import ObstacleRule
+from gsocc_ros.node.declaration import declare
 from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
 from gsocc_ros.node.services import OccupancyServices
@@ -75,7 +76,7 @@ class OccupancyNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("occupancy", **options)
         for parameter in PARAMETERS:
-            self.declare_parameter(parameter.name, parameter.default, _descriptor(parameter))
+            declare(self, parameter)
         self.settings = self._read_settings()
         self._host = rclpy_host()
         self.predictor: OccupancyPredictor | None = None
@@ -396,16 +397,3 @@ class OccupancyNode(LifecycleNode):
         summary = None if self._truth is None else self._truth.evaluation.summary()
         if summary is not None and self.pipeline is not None:
             self.get_logger().info(f"evaluation: {summary}, {self.pipeline.counters().superseded} sets superseded")
-
-
-def _descriptor(parameter: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=parameter.description)
-    if parameter.choices:
-        descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
-    if parameter.low is not None:
-        if isinstance(parameter.default, int):
-            limits = IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high), step=0)
-            descriptor.integer_range = [limits]
-        else:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
-    return descriptor

@@ -17,6 +17,8 @@ from gsocc_core.errors import ConfigError
 #: The bundle that ships with the package, relative to its share folder.
 DEMO_BUNDLE = "bundles/synthetic-gaussianflowocc"
 
+_ROS_TYPES = {bool: "bool", int: "integer", float: "double", str: "string"}
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -40,10 +42,20 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
+    @property
+    def ros_type(self) -> str:
+        """Its type as ROS 2 calls it."""
+        return _ROS_TYPES[type(self.default)]
+
+    def read(self, value: Any) -> Any:
+        """A value as the parameter's type: YAML and command lines write 2 where 2.0 is meant."""
+        return float(value) if isinstance(self.default, float) and type(value) is int else value
+
     def check(self, value: Any) -> str | None:
         """What is wrong with a value; None = nothing."""
+        value = self.read(value)
         if type(value) is not type(self.default):
-            return f"a value of type {type(self.default).__name__}, not {value!r}"
+            return f"a value of type {self.ros_type}, not {value!r}"
         if self.choices and value not in self.choices:
             return f"one of {list(self.choices)}, not {value!r}"
         low, high = self.low, self.high
@@ -163,7 +175,7 @@ class NodeSettings:
             if (fault := known[name].check(value)) is not None:
                 expected, received = fault.rsplit(", not ", 1)
                 raise ConfigError("occupancy node", f"parameter {name}", expected, received)
-        return cls(**values)
+        return cls(**{name: known[name].read(value) for name, value in values.items()})
 
 
 def is_demo_bundle(bundle_id: str) -> bool:
@@ -187,9 +199,7 @@ def parameter_table() -> str:
         limits = ", ".join(p.choices) if p.choices else "" if p.low is None else f"{p.low:g} ... {p.high:g}"
         default = str(p.default).lower() if isinstance(p.default, bool) else repr(p.default)
         changes = "no" if p.fixed else "yes"
-        rows.append(
-            f"| `{p.name}` | {type(p.default).__name__} | `{default}` | {limits} | {changes} | {p.description} |"
-        )
+        rows.append(f"| `{p.name}` | {p.ros_type} | `{default}` | {limits} | {changes} | {p.description} |")
     return "\n".join(rows) + "\n"
 
 

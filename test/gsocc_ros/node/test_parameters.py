@@ -33,17 +33,26 @@ def test_list_and_settings_agree():
     [
         ("stale_s", 0.0, "0.05 ... 3600"),
         ("stale_s", float("nan"), "0.05 ... 3600"),
-        ("stale_s", 1, "a value of type float"),
+        ("stale_s", 0, "0.05 ... 3600"),
+        ("stale_s", "1", "a value of type double"),
+        ("stale_s", True, "a value of type double"),
         ("image_depth", 0, "1 ... 100"),
-        ("image_depth", True, "a value of type int"),
+        ("image_depth", 2.0, "a value of type integer"),
+        ("image_depth", True, "a value of type integer"),
         ("image_reliability", "sometimes", "one of"),
-        ("bundle", 3, "a value of type str"),
+        ("bundle", 3, "a value of type string"),
         ("bundel", "x", "one of"),
     ],
 )
 def test_wrong_values_name_the_parameter(name, value, expected):
     with pytest.raises(ConfigError, match=f"parameter {name}: expected {expected}"):
         NodeSettings.of({name: value})
+
+
+def test_a_whole_number_is_taken_for_a_double():
+    settings = NodeSettings.of({"stale_s": 2, "obstacle_low_m": 0})
+    assert (settings.stale_s, settings.obstacle_low_m) == (2.0, 0.0)
+    assert type(settings.stale_s) is float
 
 
 def test_the_documentation_holds_the_table():
