@@ -67,7 +67,7 @@ OUTPUTS: Mapping[str, Output] = {
     GAUSSIANS_TOPIC: Output("gsocc_ros/msg/GaussianArray"),
     VELOCITIES_TOPIC: Output("visualization_msgs/msg/MarkerArray"),
     OBSTACLES_TOPIC: Output("sensor_msgs/msg/PointCloud2"),
-    COST_MAP_TOPIC: Output("nav_msgs/msg/OccupancyGrid"),
+    COST_MAP_TOPIC: Output("nav_msgs/msg/OccupancyGrid", latched=True),  # as Nav2's static layer subscribes by default
     DEBUG_CLASSES_TOPIC: Output("sensor_msgs/msg/Image"),
     DEBUG_DEPTH_TOPIC: Output("sensor_msgs/msg/Image"),
     LATENCY_TOPIC: Output("gsocc_ros/msg/StageLatency"),

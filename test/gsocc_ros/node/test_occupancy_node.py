@@ -185,6 +185,10 @@ def test_every_output_and_the_fused_map_arrive(watch, bag, moving_bundle):
     watcher.wait(lambda: set(heard) == {*OUTPUTS, *FUSED_OUTPUTS}, 30)
     assert heard["/occupancy/fused/grid"].header.frame_id == RIG.base_frame
     assert {"fusion"} <= set(watcher.stages[-1].stages)
+    # Nav2's static layer comes when it comes, and wants the last map at once.
+    late, qos = [], QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    watcher.ear.create_subscription(type(heard["/occupancy/cost_map"]), "/occupancy/cost_map", late.append, qos)
+    watcher.wait(lambda: late)
 
 
 def test_a_camera_lost_and_back(watch, bag):
@@ -377,6 +381,32 @@ def test_a_wrong_configuration_fails_and_may_be_tried_again(watch, bag, tmp_path
     late = watcher.node.set_parameters([Parameter("rig", value="other")])[0]
     assert not late.successful
     assert "unconfigured" in late.reason
+
+
+def test_a_whole_number_is_taken_for_a_double(watch):
+    watcher = watch(start=False, stale_s=2, obstacle_low_m=0)
+    from rcl_interfaces.msg import ParameterType
+
+    assert watcher.node.settings.stale_s == watcher.node.get_parameter("stale_s").value == 2.0
+    described = watcher.node.describe_parameters(["stale_s", "obstacle_low_m"])
+    assert [one.type for one in described] == [ParameterType.PARAMETER_DOUBLE] * 2
+    assert described[0].floating_point_range[0].to_value == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("threads:=two", "parameter threads: expected a value of type integer, received 'two'"),
+        ("stale_s:=0", "parameter stale_s: expected 0.05 ... 3600, received 0"),
+    ],
+)
+def test_a_wrong_value_at_start_is_one_line(given, expected):
+    code = "import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "--ros-args", "-p", given]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def call(watcher, kind, name, **fields):
