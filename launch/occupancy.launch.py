@@ -25,22 +25,23 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
+from launch_ros.parameter_descriptions import Parameter
 
 from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = {
-    "rig": ("nuscenes", "rig file, or the name of a shipped rig"),
-    "bundle": ("", "bundle folder or Hugging Face hub id; empty = the demo bundle"),
-    "device": ("auto", "auto, cpu, cuda or cuda:N"),
+    "rig": ("", "rig file, or the name of a shipped rig; empty = params_file's, or nuscenes"),
+    "bundle": ("", "bundle folder or Hugging Face hub id; empty = params_file's, or the demo bundle"),
+    "device": ("", "auto, cpu, cuda or cuda:N; empty = params_file's, or auto"),
     "bag": ("", "recording to play once the node is active; empty = live cameras"),
     "rate": ("1.0", "speed of the recording"),
     "loop": ("false", "play the recording again and again"),
-    "evaluate": ("false", "score against the recording's ground truth; ends with the recording"),
+    "evaluate": ("", "score against the recording's ground truth and end with it; empty = params_file's, or false"),
     "visualization": ("none", "rviz, foxglove or none"),
     "rviz_config": ("", "RViz configuration; empty = live.rviz, or evaluation.rviz when evaluating"),
-    "use_sim_time": ("", "take the time from /clock; empty = true when a bag is played"),
+    "use_sim_time": ("", "take the time from /clock; empty = true when a bag is played, else params_file's"),
     "namespace": ("", "namespace of the node and its topics"),
-    "params_file": ("", "YAML file with more parameters"),
+    "params_file": ("", "YAML file with parameters; arguments that are given win over it"),
     "log_level": ("info", "debug, info, warn, error"),
 }
 #: Between the end of a recording and that of the node: the last sets are still being predicted.
@@ -48,8 +49,8 @@ DRAIN_S = 3.0
 
 
 def flag(context: LaunchContext, name: str) -> bool:
-    """A launch argument as a truth value."""
-    value = LaunchConfiguration(name).perform(context).lower()
+    """A launch argument as a truth value; one that is not given is false."""
+    value = LaunchConfiguration(name).perform(context).lower() or "false"
     if value not in {"true", "false"}:
         raise ValueError(f"launch argument {name}: expected true or false, received {value!r}")
     return value == "true"
@@ -68,10 +69,15 @@ def set_up(context: LaunchContext) -> list:
         raise ValueError(f"launch argument visualization: expected rviz, foxglove or none, received {viewer!r}")
     if bag and not Path(bag).is_dir():
         raise ValueError(f"launch argument bag: expected a rosbag2 folder, received {bag!r}")
-    values = {name: text(name) for name in ("rig", "bundle", "device")}
-    parameters = [{**values, "evaluate": evaluate, "use_sim_time": use_sim_time}]
-    if text("params_file"):
-        parameters.append(text("params_file"))
+    if text("params_file") and not Path(text("params_file")).is_file():
+        raise ValueError(f"launch argument params_file: expected a YAML file, received {text('params_file')!r}")
+    # The file first: of two values for a parameter, the node takes the later one.
+    parameters: list = [text("params_file")] if text("params_file") else []
+    parameters += [Parameter(name, text(name), value_type=str) for name in ("rig", "bundle", "device") if text(name)]
+    if text("evaluate"):
+        parameters.append(Parameter("evaluate", evaluate))
+    if bag or text("use_sim_time"):
+        parameters.append(Parameter("use_sim_time", use_sim_time))
     node = LifecycleNode(
         package="gsocc_ros", executable="occupancy_node", name="occupancy", namespace=text("namespace"),
         parameters=parameters, output="screen", arguments=["--ros-args", "--log-level", text("log_level")],

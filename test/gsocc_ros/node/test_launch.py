@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which of a launch argument, a parameter file and a default the node gets."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import gsocc_ros
+from gsocc_ros.node.parameters import NodeSettings, parameter_file
+
+pytestmark = pytest.mark.ros
+rclpy = pytest.importorskip("rclpy")
+LAUNCH_FILE = Path(gsocc_ros.__file__).parents[1] / "launch" / "occupancy.launch.py"
+#: Prints the node's command line, without starting it.
+COMMAND_LINE = """
+import json, runpy, sys
+from launch import LaunchContext
+from launch_ros.actions import LifecycleNode
+module, context = runpy.run_path(sys.argv[1]), LaunchContext()
+context.launch_configurations.update({name: default for name, (default, _) in module["ARGUMENTS"].items()})
+context.launch_configurations.update(json.loads(sys.argv[2]))
+node = next(action for action in module["set_up"](context) if isinstance(action, LifecycleNode))
+node._perform_substitutions(context)
+context.extend_locals({"ros_specific_arguments": {"name": "__node:=occupancy", "ns": "__ns:=/"}})
+print(json.dumps(["".join(part.perform(context) for part in word) for word in node.cmd]))
+"""
+
+
+def command_line(**given):
+    """Launch has its own Python, that of ros2, which need not be the tests'."""
+    python = Path(shutil.which("ros2")).read_text(encoding="utf-8").splitlines()[0].removeprefix("#!").split()
+    words = [*python, "-c", COMMAND_LINE, str(LAUNCH_FILE), json.dumps(given)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def parameters_of_node(**given):
+    """What a node that is started with the launch file's command line finds in its parameters."""
+    done = command_line(**given)
+    assert done.returncode == 0, done.stderr
+    words, context = json.loads(done.stdout.splitlines()[-1]), rclpy.Context()
+    rclpy.init(context=context)
+    options = {"use_global_arguments": False, "automatically_declare_parameters_from_overrides": True}
+    started = rclpy.create_node("x", context=context, cli_args=words[1:], **options)
+    values = {name: one.value for name, one in started.get_parameters_by_prefix("").items()}
+    started.destroy_node()
+    rclpy.shutdown(context=context)
+    return values
+
+
+def test_without_arguments_the_defaults_of_the_node_hold():
+    values = parameters_of_node()
+    assert not set(values) & set(vars(NodeSettings()))
+    assert values["use_sim_time"] is False
+
+
+@pytest.mark.parametrize("node_name", ["/**", "/occupancy", "occupancy"])
+def test_arguments_that_are_given_win_over_a_parameter_file(tmp_path, node_name):
+    file = tmp_path / "copied.yaml"
+    text = parameter_file().replace("/**", node_name).replace("stale_s: 1.0", "stale_s: 7.0")
+    # A second section, in which the node finds itself, too.
+    second = "/**:\n  ros__parameters:\n    bundle: theirs\n    use_sim_time: false\n"
+    file.write_text(text if node_name == "/**" else text + second)
+    mine = {"rig": "my_rig.yaml", "bundle": "123", "device": "cpu"}
+    values = parameters_of_node(params_file=str(file), evaluate="true", bag=str(tmp_path), **mine)
+    assert values["stale_s"] == 7.0
+    assert {name: values[name] for name in mine} == mine
+    assert values["evaluate"] is values["use_sim_time"] is True
+
+
+def test_what_is_not_given_is_the_parameter_files(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    rig: theirs.yaml\n    evaluate: true\n    use_sim_time: true\n")
+    values = parameters_of_node(params_file=str(file), device="cpu")
+    assert (values["rig"], values["device"], values["evaluate"]) == ("theirs.yaml", "cpu", True)
+    assert values["use_sim_time"] is True
+    assert "bundle" not in values
+
+
+@pytest.mark.parametrize("name", ["params_file", "bag"])
+def test_a_file_that_is_not_there_is_named(tmp_path, name):
+    done = command_line(**{name: str(tmp_path / "nothing")})
+    assert done.returncode != 0
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ValueError: launch argument {name}: expected a ")
+    assert last.endswith(f"{os.sep}nothing'")
