@@ -95,7 +95,8 @@ def markdown(scores: Sequence[Scores]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for s in scores:
-        get = s.intervals.get
+        # Scenes are what is drawn again and again: one says nothing of its neighbours.
+        get = s.intervals.get if s.scenes > 1 else (lambda _: None)
         row: tuple[str, ...] = (
             cell(s.miou, get("miou")),
             cell(s.miou_15),

@@ -4,6 +4,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,13 @@ def test_pictures_tell_a_near_miss_from_nothing(scores):
     assert near.iou < 0.5 < near.images.classes.iou
     assert near.images.depth_l1_m < nothing.images.depth_l1_m
     assert near.top_down.depth_l1_m < 0.1 * nothing.top_down.depth_l1_m
+
+
+def test_one_scene_has_no_interval_over_scenes(scores):
+    found = scores(lambda labels: labels)
+    assert found.scenes == 1
+    assert " to " not in markdown([found]).splitlines()[2]
+    assert " to " in markdown([replace(found, scenes=2)]).splitlines()[2]
 
 
 def test_reports_hold_pictures_only_when_asked_for(scores, tmp_path):

@@ -48,7 +48,9 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
     root, folder = Path(dataroot), Path(dataroot) / version
     if not folder.is_dir():
         found = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else "no such folder"
-        raise DataError(root, version, "a folder with the nuScenes tables", found)
+        there = [name for name in found if (root / name / "sample.json").is_file()] if root.is_dir() else []
+        hint = f" (is --version {there[0]} meant?)" if there else ""
+        raise DataError(root, version, "a folder with the nuScenes tables", f"{found}{hint}")
     for table in TABLES:
         if not (folder / f"{table}.json").is_file():
             raise DataError(folder, f"{table}.json", f"all {len(TABLES)} nuScenes tables", "no such file")
