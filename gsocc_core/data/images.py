@@ -100,7 +100,7 @@ def fit_image(
     Example:
         >>> camera = Camera("front", np.diag([800.0, 800.0, 1.0]), np.eye(4), 1600, 900)
         >>> small, fitted = fit_image(np.zeros((900, 1600, 3), np.uint8), camera, 704, 256)
-        >>> small.shape, float(fitted.intrinsics[0, 0]), float(fitted.intrinsics[1, 2])  # 140 rows are cut off at the top
+        >>> small.shape, float(fitted.intrinsics[0, 0]), float(fitted.intrinsics[1, 2])  # 140 rows are cut off above
         ((256, 704, 3), 352.0, -140.0)
     """
     name = where or camera.name
