@@ -108,7 +108,8 @@ class GaussRenderLoss(nn.Module):
     A Gaussian fainter than 1/255 draws nothing and so gets no gradient: what is confidently predicted empty but is not
     empty is left to the voxel loss. ``min_opacity`` raises this limit for voxels that are truly empty, which saves
     time; floaters fainter than it stay unpunished. ``max_gaussians`` keeps truly occupied voxels first, then the most
-    opaque ones.
+    opaque ones: where a network predicts fog, the fog that is dropped stays unpunished while occupied voxels are all
+    pushed up, so that predictions fill up. It bounds the memory of a first try; results want None.
 
     Random cameras are drawn with torch's CPU generator.
 
