@@ -116,10 +116,10 @@ def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--images", "x"], "--dataroot, or --images with --rig, received images"),
-        (["--rig", "x"], "received rig"),
+        (["--images", "x"], "either --dataroot, or --images with --rig, received --images alone"),
+        (["--rig", "x"], "received --rig alone"),
         ([], "received neither"),
-        (["--dataroot", "x", "--images", "x", "--rig", "x"], "received dataroot and images and rig"),
+        (["--dataroot", "x", "--images", "x", "--rig", "x"], "received --dataroot and --images and --rig"),
         (["--dataroot", "x", "--pictures", "true"], "writes Gaussians of a tree"),
     ],
 )

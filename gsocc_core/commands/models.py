@@ -207,7 +207,7 @@ def predict(
 
     if (dataroot is None) == (images is None) or (images is None) != (rig is None):
         given = [f"--{k}" for k, v in (("dataroot", dataroot), ("images", images), ("rig", rig)) if v is not None]
-        received = f"{' and '.join(given)} alone" if given else "neither"
+        received = " and ".join(given) + (" alone" if len(given) == 1 else "") if given else "neither"
         raise ConfigError("predict", "input", "either --dataroot, or --images with --rig", received)
     if images is not None and rig is not None:
         from gsocc_core.rig_predictions import predict_pictures

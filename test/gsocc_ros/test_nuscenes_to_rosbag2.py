@@ -413,7 +413,7 @@ def test_an_existing_output_is_told_before_the_tables_are_read(tmp_path):
 
 def test_a_missing_devkit_is_named(tree, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nuscenes.nuscenes", None)
-    with pytest.raises(ConfigError, match=r"pip install 'gsocc\[nuscenes\]'"):
+    with pytest.raises(ConfigError, match=r"pip install nuscenes-devkit"):
         nuscenes_to_rosbag2(str(tree), str(tmp_path / "bag"), SCENE, VERSION)
 
 

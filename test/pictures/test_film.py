@@ -69,5 +69,5 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(tmp_path):
 
 def test_a_missing_encoder_is_named_with_its_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(ConfigError, match=r"pip install 'gsocc\[view\]'"):
+    with pytest.raises(ConfigError, match=r"pip install imageio-ffmpeg"):
         write_pictures(tmp_path / "a.mp4", frames())

@@ -33,7 +33,9 @@ def test_the_command_writes_a_picture_and_prints_scores(tiny_tree, predictions, 
     main(["compare-views", *words, "--predictions", str(predictions), "--tile_width", "64", "--only_seen", "false"])
     with Image.open(out) as picture:
         assert picture.width > 3 * 64
-    rows = {line.split("|")[1].strip(): line.split("|")[2:5] for line in capsys.readouterr().out.splitlines()[2:]}
+    *table, told = capsys.readouterr().out.splitlines()
+    assert told == str(out)
+    rows = {line.split("|")[1].strip(): line.split("|")[2:5] for line in table[2:]}
     assert {"all cameras", "top_down", "CAM_FRONT", "CAM_BACK"} <= set(rows)
     miou, _, depth = map(float, rows["CAM_FRONT"])
     assert miou < 55, "road, and no car"

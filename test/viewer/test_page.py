@@ -141,7 +141,7 @@ def test_a_damaged_frame_is_told_and_the_page_goes_on(page, source):
 
 def test_without_viser_the_command_is_named(source, monkeypatch):
     monkeypatch.setitem(sys.modules, "viser", None)
-    with pytest.raises(ConfigError, match=r"pip install 'gsocc\[view\]'"):
+    with pytest.raises(ConfigError, match=r"pip install viser"):
         ViewerPage(source)
     monkeypatch.undo()
     with pytest.raises(ConfigError, match="frame"):
