@@ -53,7 +53,7 @@ class Method(nn.Module, ABC):
     image_size: tuple[int, int]
 
     @abstractmethod
-    def forward(self, frames: FrameSet, memory: Any = None) -> Any:
+    def forward(self, frames: FrameSet, memory: Any = None) -> Output:
         """Predict the scene of the present pictures.
 
         Args:
