@@ -30,7 +30,7 @@ from gsocc_core import (
     splat_to_image,
     splat_to_labels,
 )
-from gsocc_core.bundle import Bundle
+from gsocc_core.inference.bundle import Bundle
 from gsocc_core.methods.method import Method
 from gsocc_core.rigs.rig_file import looking
 
@@ -125,7 +125,7 @@ def main(steps: int = 150, batch: int = 4) -> None:
             print(f"step {step:>4}  loss {loss.item():.3f}")
 
     # Anything with the three verbs works in the predictor. A method of the fixed list in gsocc_core/methods/build.py
-    # also trains with `gsocc_core train` and is saved by `gsocc_core.bundle.save_bundle`.
+    # also trains with `gsocc_core train` and is saved by `gsocc_core.inference.bundle.save_bundle`.
     predictor = OccupancyPredictor(Bundle(Path("projected-voxels"), "mine", {}, CLASSES, method), device="cpu")
     unseen = toy(cameras, 1)
     predicted = predictor.predict(list(unseen.images[0, 0].movedim(1, -1).numpy()), cameras).grid

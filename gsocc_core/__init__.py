@@ -8,7 +8,7 @@ from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
-from gsocc_core.predictor import OccupancyPredictor, Prediction
+from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.splat import Rendering, splat_to_image, splat_to_labels, splat_to_voxels
 
 __all__ = [

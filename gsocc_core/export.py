@@ -18,9 +18,9 @@ from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.interchange.gaussian_ply import write_gaussians_ply
 from gsocc_core.interchange.scene_npz import read_scene, write_scene
-from gsocc_core.predictor import OccupancyPredictor, Prediction
 
 #: ply = Gaussians for viewers; npz = Gaussians and voxels with class table; occ3d = labels.npz with ``semantics``.
 Format = Literal["ply", "npz", "occ3d"]

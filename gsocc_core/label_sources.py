@@ -19,7 +19,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.predictor import OccupancyPredictor
+from gsocc_core.inference.predictor import OccupancyPredictor
 
 
 @dataclass(frozen=True)

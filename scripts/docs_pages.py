@@ -227,7 +227,7 @@ def python() -> str:
         raise RuntimeError(f"scripts/docs_pages.py: python(): no group for {sorted(missing)}")
     groups["Errors"] = ("errors",)
     groups["Training loss"] = ("losses.gaussrender.GaussRenderLoss",)
-    groups["Bundles"] = ("bundle",)
+    groups["Bundles"] = ("inference.bundle",)
     groups["Score"] = ("metrics.confusion.VoxelConfusion", "metrics.rayiou", "metrics.image_metrics.ImageMetrics")
     text = "# Python\n\nThe public names of `gsocc_core`. [Conventions](../conventions.md) holds for all of them.\n"
     for title, names in groups.items():

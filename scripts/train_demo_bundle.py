@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from gsocc_core import evaluation as ev
 from gsocc_core import score_report, splat_to_voxels
-from gsocc_core.bundle import load_bundle, save_bundle
 from gsocc_core.cli import main as gsocc_core
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.inference.bundle import load_bundle, save_bundle
 from gsocc_core.metrics.confusion import scores_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,8 +16,8 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read once, when something first imports triton
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.bundle import save_bundle
 from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, label_file, write_surroundocc
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
 
 from .tiny_kitti360 import write_kitti360

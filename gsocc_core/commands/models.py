@@ -98,7 +98,7 @@ def evaluate(
     """
     from gsocc_core import evaluation as ev
     from gsocc_core.data.build import protocol_of
-    from gsocc_core.model_card import put_scores
+    from gsocc_core.inference.model_card import put_scores
     from gsocc_core.score_report import markdown, report
 
     data = ev.scoring_data(

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.grid_points import to_grid
+from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.methods.method import Method
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder

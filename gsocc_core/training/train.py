@@ -20,15 +20,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.arguments import read_yaml
-from gsocc_core.bundle import save_bundle
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_grid
 from gsocc_core.data.drives import collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.inference.bundle import save_bundle
+from gsocc_core.inference.model_card import model_card
 from gsocc_core.methods.build import build_method, method_class
 from gsocc_core.methods.method import Method
-from gsocc_core.model_card import model_card
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints

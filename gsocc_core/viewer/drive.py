@@ -21,7 +21,7 @@ from gsocc_core.errors import DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid
-from gsocc_core.predictor import OccupancyPredictor
+from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.in_order import InOrder
 

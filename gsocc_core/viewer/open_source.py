@@ -10,9 +10,9 @@ from pathlib import Path
 from gsocc_core.data.args import DatasetName
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation import scoring_data
+from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.pictures import write_pictures
 from gsocc_core.pictures.film import STILLS, check_output
-from gsocc_core.predictor import OccupancyPredictor
 from gsocc_core.viewer.drive import DriveSource
 from gsocc_core.viewer.frames import FrameSource
 from gsocc_core.viewer.page import ViewerPage, import_viser

@@ -13,8 +13,8 @@ from tiny_frames import GRID, frames
 from tiny_hosts import METHODS, RENDER, arguments, build
 
 from gsocc_core import OCC3D_NUSCENES, Camera, ClassTable, OccupancyPredictor, VoxelGrid
-from gsocc_core.bundle import save_bundle
 from gsocc_core.errors import ConfigError
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import METHODS as METHOD_NAMES
 from gsocc_core.methods.build import build_method, method_class
 from gsocc_core.training.initial_weights import channel_names, start_from

@@ -9,10 +9,10 @@ import torch
 import yaml
 
 from gsocc_core import OCC3D_NUSCENES, ClassTable
-from gsocc_core.bundle import load_bundle
 from gsocc_core.cli import main
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError
+from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import build_method
 from gsocc_core.training.initial_weights import channel_names, start_from
 

@@ -13,11 +13,11 @@ import torch
 import yaml
 
 from gsocc_core.arguments import keyword_arguments, read_yaml
-from gsocc_core.bundle import load_bundle
 from gsocc_core.cli import main
 from gsocc_core.commands import train
 from gsocc_core.data.build import check_fit, protocol_of, with_default_grid
 from gsocc_core.errors import OutputExistsError
+from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import method_class, parse_arguments
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 

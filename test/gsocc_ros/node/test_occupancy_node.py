@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.bundle import save_bundle
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
 from gsocc_ros.rig import Rig
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
-from gsocc_core.bundle import save_bundle
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
 from gsocc_core.errors import ShapeError
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
 
-from .conftest import TINY_MODEL
+from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.bundle import load_bundle, save_bundle
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
+from gsocc_core.inference.bundle import load_bundle, save_bundle
 
 
 @pytest.fixture

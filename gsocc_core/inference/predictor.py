@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsocc_core.bundle import Bundle, load_bundle
 from gsocc_core.data.images import fit_camera, fit_image
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.cameras import Camera, Cameras
@@ -22,6 +21,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.splat import warm_up
 
 
