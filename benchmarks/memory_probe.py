@@ -21,7 +21,7 @@ from tqdm import tqdm
 from gsocc_core import OccupancyPredictor
 from gsocc_core.data.build import build_dataset, protocol_of
 from gsocc_core.data.drives import DriveDataset
-from gsocc_core.evaluation import scoring_data
+from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.metrics.confusion import VoxelConfusion
 

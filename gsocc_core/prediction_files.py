@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import OutputExistsError
-from gsocc_core.label_sources import model_source
+from gsocc_core.evaluation.label_sources import model_source
 
 
 def write_predictions(

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gsocc_core import evaluation as ev
-from gsocc_core import score_report, splat_to_voxels
+from gsocc_core import splat_to_voxels
 from gsocc_core.cli import main as gsocc_core
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.evaluation.report import Scores, markdown, write_report
+from gsocc_core.evaluation.score import score_baseline, score_bundle
 from gsocc_core.inference.bundle import load_bundle, save_bundle
 from gsocc_core.metrics.confusion import scores_of
 
@@ -61,11 +62,11 @@ def main() -> int:
         if not tuned.exists():
             tune_threshold(run / "bundle", tuned, train)
     scores = score_all(options.runs, train, held_out)
-    score_report.write_report(scores, options.results)
+    write_report(scores, options.results)
     best = max(RECIPES, key=lambda r: next(s.miou for s in scores if s.name == r))
     if not options.bundle.exists():
         ship(options.runs / f"{best}_tuned", options.bundle, best, scores)
-    sys.stdout.write(score_report.markdown(scores) + f"\n\nshipped: {best}\n")
+    sys.stdout.write(markdown(scores) + f"\n\nshipped: {best}\n")
     return 0
 
 
@@ -100,19 +101,19 @@ def tune_threshold(source: Path, target: Path, data: DataArgs, frames: int = 40)
     save_bundle(target, bundle.method_name, arguments, method, (source / "README.md").read_text(encoding="utf-8"))
 
 
-def score_all(runs: Path, train: DataArgs, held_out: DataArgs) -> list[score_report.Scores]:
+def score_all(runs: Path, train: DataArgs, held_out: DataArgs) -> list[Scores]:
     """Both models, both baselines and the control, on the held-out drives."""
-    scores = [ev.score_bundle(recipe, runs / f"{recipe}_tuned", held_out, device="cpu") for recipe in RECIPES]
+    scores = [score_bundle(recipe, runs / f"{recipe}_tuned", held_out, device="cpu") for recipe in RECIPES]
     best = max(scores, key=lambda s: s.miou).name
     scores += [
-        ev.score_baseline("majority", held_out, train_dataroot=train.dataroot),
-        ev.score_baseline("ground", held_out),
+        score_baseline("majority", held_out, train_dataroot=train.dataroot),
+        score_baseline("ground", held_out),
     ]
     name = f"{best}, other drive's pictures"
-    return [*scores, ev.score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device="cpu")]
+    return [*scores, score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device="cpu")]
 
 
-def ship(source: Path, target: Path, recipe: str, scores: list[score_report.Scores]) -> None:
+def ship(source: Path, target: Path, recipe: str, scores: list[Scores]) -> None:
     """Copy the chosen bundle with a model card that holds its scores."""
     shutil.copytree(source, target)
     learned = {"rendering": "rendered views alone (no 3D label)", "labels": "3D voxel labels"}[recipe]
@@ -121,7 +122,7 @@ def ship(source: Path, target: Path, recipe: str, scores: list[score_report.Scor
         f"Trained from {learned} on procedural streets made by `gsocc_core synthesize`. It shows that the pipeline "
         "works; it knows nothing of real streets. Do not drive with it.\n\n"
         "Made by `make bundle`. Scores on held-out drives, percent, 95 % bootstrap intervals over drives:\n\n"
-        f"{score_report.markdown(scores)}\n\n"
+        f"{markdown(scores)}\n\n"
         "Pictures: any number of pinhole or fisheye cameras. Output: Occ3D-nuScenes' 200 x 200 x 16 voxels of 0.4 m "
         "and its classes but `others`. Apache-2.0.\n"
     )

@@ -10,7 +10,7 @@ from gsocc_core import OccupancyPredictor
 from gsocc_core.cli import main
 from gsocc_core.data.build import protocol_of, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
-from gsocc_core.evaluation import scoring_data
+from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
 from gsocc_core.interchange.scene_npz import read_scene

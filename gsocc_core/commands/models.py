@@ -96,16 +96,16 @@ def evaluate(
         image_width: Score also what the cameras, and one above, would see of the voxels: mIoU, IoU and depth in
             pictures of this width, px; None = leave it.
     """
-    from gsocc_core import evaluation as ev
     from gsocc_core.data.build import protocol_of
+    from gsocc_core.evaluation.report import markdown, report
+    from gsocc_core.evaluation.score import score_bundle, scoring_data
     from gsocc_core.inference.model_card import put_scores
-    from gsocc_core.score_report import markdown, report
 
-    data = ev.scoring_data(
+    data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed
     )
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
-    scores = ev.score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)
+    scores = score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)
     report([scores], out)
     if update_card:
         put_scores(
@@ -155,13 +155,13 @@ def baseline(
         fraction_seed: Chooses them.
         absent: A class that is in no label is left out of the means, or counts as 1.
     """
-    from gsocc_core import evaluation as ev
-    from gsocc_core.score_report import report
+    from gsocc_core.evaluation.report import report
+    from gsocc_core.evaluation.score import score_baseline, scoring_data
 
-    data = ev.scoring_data(
+    data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, False, dataset, labels_dir, fraction, fraction_seed
     )
-    report([ev.score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent)], out)
+    report([score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent)], out)
 
 
 def predict(
@@ -221,10 +221,10 @@ def predict(
     if pictures or gaussians or snapshots:
         expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
         raise ConfigError("predict", "pictures, gaussians, snapshots", expected, "dataroot")
-    from gsocc_core import evaluation as ev
+    from gsocc_core.evaluation.score import scoring_data
     from gsocc_core.prediction_files import write_predictions
 
-    data = ev.scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
+    data = scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
     write_predictions(bundle, data, out, limit, device, layout)
     print(out)
 
@@ -270,10 +270,10 @@ def export(
         return
     if dataroot is None:
         raise ConfigError("export", "dataroot", "a data set to predict, or a scene.npz as source", "none")
-    from gsocc_core import evaluation as ev
+    from gsocc_core.evaluation.score import scoring_data
 
     export_tree(
-        source, ev.scoring_data(dataroot, version, split, scenes, None, dataset=dataset), out, formats, limit=limit,
+        source, scoring_data(dataroot, version, split, scenes, None, dataset=dataset), out, formats, limit=limit,
         min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
     )  # fmt: skip
     print(out)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gsocc_core.data.args import DatasetName
 from gsocc_core.errors import ConfigError, DataError
-from gsocc_core.evaluation import scoring_data
+from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.pictures import write_pictures
 from gsocc_core.pictures.film import STILLS, check_output

@@ -16,9 +16,9 @@ from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import DATASETS, build_dataset, check_fit, protocol_of, with_default_grid, with_voxel_labels
 from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES
 from gsocc_core.errors import ConfigError
-from gsocc_core.evaluation import score, score_baseline, scoring_data
+from gsocc_core.evaluation.label_sources import constant_source, ground_labels
+from gsocc_core.evaluation.score import score, score_baseline, scoring_data
 from gsocc_core.inference.bundle import load_bundle
-from gsocc_core.label_sources import constant_source, ground_labels
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them

@@ -13,8 +13,8 @@ import yaml
 from gsocc_core import OCC3D_NUSCENES, Cameras, Gaussians, Prediction, SemanticGrid, VoxelGrid
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsError
-from gsocc_core.evaluation import score
-from gsocc_core.label_sources import model_source
+from gsocc_core.evaluation.label_sources import model_source
+from gsocc_core.evaluation.score import score
 from gsocc_ros import bag_replay, messages
 from gsocc_ros.bag_files import new_bag, open_bag, read_messages
 from gsocc_ros.bag_replay import ReplayOptions, main, replay, replay_occupancy

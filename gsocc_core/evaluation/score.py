@@ -20,11 +20,7 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_vo
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.errors import ConfigError, DataError
-from gsocc_core.geometry.cameras import Cameras
-from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.geometry.frames import FrameSet
-from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.label_sources import (
+from gsocc_core.evaluation.label_sources import (
     LabelSource,
     constant_source,
     donor_from_another_scene,
@@ -32,7 +28,12 @@ from gsocc_core.label_sources import (
     majority_labels,
     model_source,
 )
-from gsocc_core.lidar_depth import add_lidar_depth
+from gsocc_core.evaluation.lidar_depth import add_lidar_depth
+from gsocc_core.evaluation.report import Scores
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import (
     LEFT_OUT_OF_15,
     AbsentRule,
@@ -45,7 +46,6 @@ from gsocc_core.metrics.depth import DepthErrors
 from gsocc_core.metrics.image_metrics import TOP_DOWN, ImageMetrics
 from gsocc_core.metrics.rayiou import RayIoU, ray_origins, ray_scores_of
 from gsocc_core.metrics.velocity import VelocityErrors
-from gsocc_core.score_report import Scores
 
 # Pictures that nobody looks at are decoded as small as they get.
 _ANY_SIZE = (16, 28)

@@ -11,9 +11,9 @@ import pytest
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.data.build import build_dataset
-from gsocc_core.evaluation import score, scoring_data
-from gsocc_core.label_sources import Answer
-from gsocc_core.score_report import markdown, write_report
+from gsocc_core.evaluation.label_sources import Answer
+from gsocc_core.evaluation.report import markdown, write_report
+from gsocc_core.evaluation.score import score, scoring_data
 
 FREE = OCC3D_NUSCENES.free_id
 
