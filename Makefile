@@ -38,7 +38,7 @@ $(NUMPY2): $(INSTALLED)
 test-numpy2: $(NUMPY2)  ## run the rooms that compute with arrays against NumPy 2, in the same .venv
 	PYTHONPATH="$(CURDIR)/$(NUMPY2)" NUMBA_CACHE_DIR="$(CURDIR)/$(VENV)/numba_numpy2" GSOCC_TEST_NUMPY=2 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n auto --ignore-glob '*/test_cuda.py' \
-		test/geometry test/splat test/losses test/metrics test/interchange test/pictures
+		test/geometry test/splat test/losses test/metrics test/export/test_gaussian_ply.py test/export/test_scene_npz.py test/data/test_ply_vertices.py test/pictures
 
 check: $(INSTALLED)  ## lint, format check and types
 	$(BIN)/ruff check .

@@ -210,7 +210,7 @@ def predict(
         received = " and ".join(given) + (" alone" if len(given) == 1 else "") if given else "neither"
         raise ConfigError("predict", "input", "either --dataroot, or --images with --rig", received)
     if images is not None and rig is not None:
-        from gsocc_core.rig_predictions import predict_pictures
+        from gsocc_core.export.rig_predictions import predict_pictures
         from gsocc_core.rigs.rig_file import CameraRig
 
         loaded = CameraRig.load(rig)
@@ -222,7 +222,7 @@ def predict(
         expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
         raise ConfigError("predict", "pictures, gaussians, snapshots", expected, "dataroot")
     from gsocc_core.evaluation.score import scoring_data
-    from gsocc_core.prediction_files import write_predictions
+    from gsocc_core.export.prediction_files import write_predictions
 
     data = scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
     write_predictions(bundle, data, out, limit, device, layout)
@@ -262,7 +262,7 @@ def export(
         dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes.
     """
     from gsocc_core.errors import ConfigError
-    from gsocc_core.export import export_scene, export_tree
+    from gsocc_core.export.formats import export_scene, export_tree
 
     if source.endswith(".npz"):
         export_scene(source, out, min_opacity=min_opacity, features=features, sh_degree=sh_degree)

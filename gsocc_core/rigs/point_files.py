@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.ply_vertices import read_ply
 from gsocc_core.errors import DataError
-from gsocc_core.interchange.ply_table import read_ply
 
 #: Columns of float32 per point: x, y, z, intensity, and nuScenes' ring.
 _BIN_COLUMNS = {".pcd.bin": 5, ".bin": 4}

@@ -16,11 +16,11 @@ import torch
 
 from gsocc_core.data.images import decode_image
 from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.export.snapshots import ABOUT
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
-from gsocc_core.interchange.snapshots import ABOUT
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
 
 #: Versions of the layout that are understood.

@@ -10,14 +10,14 @@ from pathlib import Path
 from PIL import Image
 
 from gsocc_core import Camera
-from gsocc_core.interchange.snapshots import SnapshotView, write_snapshot
+from gsocc_core.export.snapshots import SnapshotView, write_snapshot
 from gsocc_ros.camera_input import read_picture
 from gsocc_ros.pipeline import Occupancy
 from gsocc_ros.rig import Rig
 
 
 def save_snapshot(folder: str | Path, occupancy: Occupancy, rig: Rig, bundle_id: str) -> Path:
-    """Write a snapshot; see :func:`gsocc_core.interchange.snapshots.write_snapshot`.
+    """Write a snapshot; see :func:`gsocc_core.export.snapshots.write_snapshot`.
 
     Compressed pictures are kept byte for byte, others become PNG.
 

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
+from gsocc_core.data.ply_vertices import write_ply
 from gsocc_core.errors import DataError
-from gsocc_core.interchange.ply_table import write_ply
 from gsocc_core.rigs.point_files import read_points
 
 POINTS = np.random.default_rng(0).uniform(-30, 30, (200, 3)).astype(np.float32)

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes and voxels in files that other programs read."""
+"""Predictions and Gaussians as files that other programs read."""

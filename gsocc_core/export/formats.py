@@ -16,11 +16,11 @@ from tqdm import tqdm
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.export.gaussian_ply import write_gaussians_ply
+from gsocc_core.export.scene_npz import read_scene, write_scene
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
-from gsocc_core.interchange.gaussian_ply import write_gaussians_ply
-from gsocc_core.interchange.scene_npz import read_scene, write_scene
 
 #: ply = Gaussians for viewers; npz = Gaussians and voxels with class table; occ3d = labels.npz with ``semantics``.
 Format = Literal["ply", "npz", "occ3d"]
@@ -45,7 +45,7 @@ def write_prediction(
         classes: The predictor's class table.
         formats: Which files.
         min_opacity: Fainter Gaussians are left out of the PLY.
-        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        features: See :func:`gsocc_core.export.gaussian_ply.write_gaussians_ply`.
         sh_degree: Likewise.
 
     Raises:
@@ -82,10 +82,10 @@ def export_scene(
     """Turn a ``scene.npz`` into a PLY file.
 
     Args:
-        source: A file of :func:`gsocc_core.interchange.scene_npz.write_scene`.
+        source: A file of :func:`gsocc_core.export.scene_npz.write_scene`.
         out: File to make, with the ending .ply.
         min_opacity: Fainter Gaussians are left out.
-        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        features: See :func:`gsocc_core.export.gaussian_ply.write_gaussians_ply`.
         sh_degree: Likewise.
 
     Raises:
@@ -123,7 +123,7 @@ def export_tree(
         formats: Which files, see :data:`FILES`.
         limit: Only the first so many key frames.
         min_opacity: Fainter Gaussians are left out of the PLY.
-        features: See :func:`gsocc_core.interchange.gaussian_ply.write_gaussians_ply`.
+        features: See :func:`gsocc_core.export.gaussian_ply.write_gaussians_ply`.
         sh_degree: Likewise.
         device: cpu, cuda or auto.
 

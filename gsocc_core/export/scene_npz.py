@@ -22,7 +22,7 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 #: Version of the layout.
 LAYOUT = 1
 README = """\
-gsocc scene, layout 1. Read with numpy.load(file, allow_pickle=False); gsocc_core.interchange.scene_npz.read_scene gives
+gsocc scene, layout 1. Read with numpy.load(file, allow_pickle=False); gsocc_core.export.scene_npz.read_scene gives
 Gaussians and a SemanticGrid. Units are metres, seconds, radians. The ego frame is x forward, y left, z up on the ground
 (REP-103 base_link) at reference_stamp_ns. T_a_b maps points of frame b into frame a.
 

@@ -11,13 +11,13 @@ from gsocc_core.cli import main
 from gsocc_core.data.build import protocol_of, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.evaluation.score import scoring_data
+from gsocc_core.export.gaussian_ply import read_gaussians_ply
+from gsocc_core.export.scene_npz import read_scene
 from gsocc_core.inference.bundle import save_bundle
-from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
-from gsocc_core.interchange.scene_npz import read_scene
 from gsocc_core.methods.build import build_method
 from gsocc_core.methods.tpvformer import TPVFormer
 
-from .conftest import TINY_MODEL
+from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
 #: A host whose working voxels are eight of the labels' long, for grids of many voxels.
 HOST = {

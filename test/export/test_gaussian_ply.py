@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsocc_core import OCC3D_NUSCENES, ClassTable, Gaussians
+from gsocc_core.data.ply_vertices import read_ply, write_ply
 from gsocc_core.errors import DataError, ShapeError
-from gsocc_core.interchange.gaussian_ply import read_gaussians_ply, write_gaussians_ply
-from gsocc_core.interchange.ply_table import read_ply, write_ply
+from gsocc_core.export.gaussian_ply import read_gaussians_ply, write_gaussians_ply
 
 CLASSES = OCC3D_NUSCENES.with_channels(range(1, 17))
 

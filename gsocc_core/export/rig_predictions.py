@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from gsocc_core.data.images import decode_image
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
-from gsocc_core.export import write_prediction
+from gsocc_core.export.formats import write_prediction
+from gsocc_core.export.snapshots import SnapshotView, write_snapshot
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
-from gsocc_core.interchange.snapshots import SnapshotView, write_snapshot
 from gsocc_core.pictures import draw_comparison
 from gsocc_core.rigs.checks import rigid_fault
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets

@@ -14,13 +14,13 @@ from PIL import Image
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.cli import main
 from gsocc_core.data.images import decode_image
-from gsocc_core.interchange.gaussian_ply import read_gaussians_ply
-from gsocc_core.interchange.scene_npz import read_scene
+from gsocc_core.export.gaussian_ply import read_gaussians_ply
+from gsocc_core.export.scene_npz import read_scene
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_core.viewer.open_source import open_source
 
-EXAMPLE = Path(__file__).parents[1] / "config" / "rigs" / "example_calibrated.yaml"
+EXAMPLE = Path(__file__).parents[2] / "config" / "rigs" / "example_calibrated.yaml"
 
 
 @pytest.fixture(autouse=True)

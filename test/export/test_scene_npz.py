@@ -8,7 +8,7 @@ import torch
 
 from gsocc_core import OCC3D_NUSCENES, Gaussians, SemanticGrid, VoxelGrid
 from gsocc_core.errors import DataError, OutputExistsError, ShapeError
-from gsocc_core.interchange.scene_npz import read_scene, write_scene
+from gsocc_core.export.scene_npz import read_scene, write_scene
 
 POSE = ((1.0, 0, 0, 0.9), (0, 1, 0, 0), (0, 0, 1, 1.8), (0, 0, 0, 1))
 

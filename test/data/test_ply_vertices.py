@@ -5,8 +5,8 @@
 import numpy as np
 import pytest
 
+from gsocc_core.data.ply_vertices import read_ply, write_ply
 from gsocc_core.errors import DataError, OutputExistsError
-from gsocc_core.interchange.ply_table import read_ply, write_ply
 
 HEADER = "ply\nformat {kind} 1.0\ncomment made elsewhere\nelement vertex 2\nproperty double x\nproperty uchar red\n"
 FACES = "element face 1\nproperty list uchar int vertex_indices\nend_header\n"

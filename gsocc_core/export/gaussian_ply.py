@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gsocc_core.data.ply_vertices import read_ply, write_ply
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.interchange.ply_table import read_ply, write_ply
 
 #: Constant of the zeroth spherical harmonic: colour = 0.5 + C0 * f_dc (Kerbl et al. 2023).
 C0 = 0.28209479177387814
