@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m gsocc_core``."""
 
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -132,7 +132,7 @@ def tutorial(path: Path) -> str:
 def commands() -> Iterator[str]:
     """Reference of ``gsocc_core``."""
     from gsocc_core import commands as functions
-    from gsocc_core.cli import COMMANDS
+    from gsocc_core.commands.cli import COMMANDS
 
     yield COMMANDS_INTRO
     for name in COMMANDS:

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from gsocc_core import splat_to_voxels
-from gsocc_core.cli import main as gsocc_core
+from gsocc_core.commands.cli import main as gsocc_core
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.evaluation.report import Scores, markdown, write_report
 from gsocc_core.evaluation.score import score_baseline, score_bundle

@@ -11,7 +11,7 @@ def doctor(bundle: str | None = None) -> None:
     Args:
         bundle: Model folder or hub id to try; None = the demo model of a checkout.
     """
-    from gsocc_core.doctor import examine, table
+    from gsocc_core.commands.diagnosis import examine, table
 
     findings = examine(bundle)
     print(table(findings))

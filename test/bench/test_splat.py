@@ -15,7 +15,7 @@ from gsocc_core.bench.bounds import Machine, pixel_pairs, splat_flops, voxel_pai
 from gsocc_core.bench.measure import cpu_ms, extra_memory_mb
 from gsocc_core.bench.report import Row, table
 from gsocc_core.bench.scenes import one_per_voxel, random_scene, surround_cameras
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.errors import ConfigError
 
 GRID = VoxelGrid((-4.0, -4.0, -1.0), (4.0, 4.0, 2.2), 0.4)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gsocc_core import OCC3D_NUSCENES, VoxelGrid
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import DATASETS, build_dataset, check_fit, protocol_of, with_default_grid, with_voxel_labels
 from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES

@@ -14,7 +14,7 @@ import yaml
 
 from gsocc_core import commands
 from gsocc_core.arguments import keyword_arguments, put, read_words
-from gsocc_core.cli import COMMANDS
+from gsocc_core.commands.cli import COMMANDS
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.build import parse_arguments
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gsocc_core import commands
-from gsocc_core.cli import COMMANDS
+from gsocc_core.commands.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 

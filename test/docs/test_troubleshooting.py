@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 CASES = re.findall(r"^```text\n\$ (.+)\n(.+)\n```", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 MAINS = {
-    "gsocc_core": "gsocc_core.cli",
+    "gsocc_core": "gsocc_core.commands.cli",
     "nuscenes_to_rosbag2": "gsocc_ros.nuscenes_to_rosbag2",
     "replay_occupancy": "gsocc_ros.bag_replay",
 }

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gsocc_core import OccupancyPredictor
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.build import protocol_of, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.evaluation.score import scoring_data

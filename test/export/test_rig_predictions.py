@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.images import decode_image
 from gsocc_core.export.gaussian_ply import read_gaussians_ply
 from gsocc_core.export.scene_npz import read_scene

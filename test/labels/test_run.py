@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gsocc_core.cli import main
 from gsocc_core.commands import label_depth, label_semantics, train
+from gsocc_core.commands.cli import main
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.nuscenes_index import open_nuscenes, read_key_frames
 from gsocc_core.data.view_label_files import decode
@@ -120,7 +120,7 @@ def test_a_model_trains_on_them(labelled, tmp_path):
 
 KILLED = """
 import os, signal, sys, threading
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 sync, lock, calls = os.fsync, threading.Lock(), []
 def dying(number):
     sync(number)
@@ -158,7 +158,7 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(tree, models, tmp_path):
 
 TELLS = """
 import os, sys
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.labels.folder import LabelFolder
 write = LabelFolder.write
 def telling(self, frame, labels):

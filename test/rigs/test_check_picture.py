@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gsocc_core import Camera
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.rigs.check_picture import check_and_draw
 from gsocc_core.rigs.overlay import _HORIZON, draw_calibration

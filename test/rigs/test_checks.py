@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gsocc_core import Camera
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.synthetic.rig import make_rig
 from gsocc_core.rigs.checks import check_rig, table
 from gsocc_core.rigs.coverage import AZIMUTHS, field_of_view_deg, seen_around

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.errors import DataError
 from gsocc_core.rigs.coverage import project
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes

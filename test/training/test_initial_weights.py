@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from gsocc_core import OCC3D_NUSCENES, ClassTable
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError
 from gsocc_core.inference.bundle import load_bundle

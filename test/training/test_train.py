@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from gsocc_core.arguments import keyword_arguments, read_yaml
-from gsocc_core.cli import main
 from gsocc_core.commands import train
+from gsocc_core.commands.cli import main
 from gsocc_core.data.build import check_fit, protocol_of, with_default_grid
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.inference.bundle import load_bundle
@@ -67,7 +67,7 @@ def config(tiny_tree, tmp_path):
 
 KILLED_AT_13 = """
 import os, signal, sys
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.training.module import MethodTraining
 step = MethodTraining.training_step
 def dying(self, batch, batch_idx):
@@ -79,7 +79,7 @@ main(sys.argv[1:])
 """
 
 
-def run_alone(words, code="from gsocc_core.cli import main; import sys; main(sys.argv[1:])"):
+def run_alone(words, code="from gsocc_core.commands.cli import main; import sys; main(sys.argv[1:])"):
     """A process of its own: sums depend on threads and on what else a process has loaded and tuned before."""
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
     return subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env={**os.environ, **one})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.metrics.image_metrics import TOP_DOWN
 from gsocc_core.viewer.camera_views import write_camera_views

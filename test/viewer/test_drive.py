@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gsocc_core.cli import main
+from gsocc_core.commands.cli import main
 from gsocc_core.data.build import protocol_of
 from gsocc_core.errors import DataError
 from gsocc_core.pictures.draw import draw_voxels

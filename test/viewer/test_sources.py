@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gsocc_core import cli
+from gsocc_core.commands import cli
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.viewer.open_source import open_source, show
 from gsocc_core.viewer.snapshot import SnapshotSource

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from gsocc_core import doctor
-from gsocc_core.cli import main
+from gsocc_core.commands import diagnosis
+from gsocc_core.commands.cli import main
 
 
 def test_this_machine_is_well(tiny_bundle, capsys, monkeypatch):
@@ -41,60 +41,60 @@ def test_a_broken_model_is_told_and_fails(tmp_path, capsys):
 
 
 def test_missing_parts_come_with_their_command(monkeypatch):
-    monkeypatch.setattr(doctor, "version_of", lambda package: None)
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: None)
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     monkeypatch.setitem(sys.modules, "rclpy", None)
-    findings = {f.name: f for f in (doctor.check_devkit(), doctor.check_rosbags(), doctor.check_ros())}
+    findings = {f.name: f for f in (diagnosis.check_devkit(), diagnosis.check_rosbags(), diagnosis.check_ros())}
     assert (findings["nuscenes-devkit"].state, findings["rosbags"].state) == ("missing", "broken")
     assert "rclpy" in findings["ROS 2"].found
-    text = doctor.table(list(findings.values()))
+    text = diagnosis.table(list(findings.values()))
     assert text.count("->") == 3
     assert "system-site-packages" in text
 
 
 def test_each_part_of_the_viewer_is_told_apart(monkeypatch):
-    monkeypatch.setattr(doctor, "version_of", lambda package: None if package == "imageio-ffmpeg" else "1.1")
-    finding = doctor.check_viewer()
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: None if package == "imageio-ffmpeg" else "1.1")
+    finding = diagnosis.check_viewer()
     assert (finding.state, finding.mend) == ("missing", "pip install viser imageio-ffmpeg")
     assert "MP4" in finding.found
     assert "web page" not in finding.found
-    monkeypatch.setattr(doctor, "version_of", lambda package: "1.1")
-    assert doctor.check_viewer().state == "ok"
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "1.1")
+    assert diagnosis.check_viewer().state == "ok"
 
 
 def test_a_devkit_that_cannot_be_imported_is_missing(monkeypatch):
-    monkeypatch.setattr(doctor, "version_of", lambda package: "1.2.0")
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "1.2.0")
     monkeypatch.setitem(sys.modules, "nuscenes.nuscenes", None)
-    finding = doctor.check_devkit()
+    finding = diagnosis.check_devkit()
     assert finding.state == "missing"
     assert "numpy<2" in finding.mend
 
 
 def test_numpy_2_says_what_it_excludes(monkeypatch):
-    monkeypatch.setattr(doctor, "version_of", lambda package: "2.4.1")
-    assert "nuscenes-devkit" in doctor.check_numpy().found
-    monkeypatch.setattr(doctor, "version_of", lambda package: "1.26.4")
-    assert doctor.check_numpy().found == "1.26.4"
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "2.4.1")
+    assert "nuscenes-devkit" in diagnosis.check_numpy().found
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "1.26.4")
+    assert diagnosis.check_numpy().found == "1.26.4"
 
 
 def test_a_gpu_without_its_parts(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(doctor, "version_of", lambda package: None)
-    assert doctor.check_triton().mend == "pip install triton"
-    assert doctor.check_gsplat().state == "missing"
-    monkeypatch.setattr(doctor, "version_of", lambda package: "1.5.3")
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: None)
+    assert diagnosis.check_triton().mend == "pip install triton"
+    assert diagnosis.check_gsplat().state == "missing"
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "1.5.3")
+    monkeypatch.setattr(diagnosis.shutil, "which", lambda name: None)
     monkeypatch.delenv("CUDA_HOME", raising=False)
-    assert "nvcc" in doctor.check_gsplat().found
+    assert "nvcc" in diagnosis.check_gsplat().found
 
 
 def test_a_torchvision_that_does_not_fit_is_found(monkeypatch):
     def broken(name):
         raise RuntimeError("operator torchvision::nms does not exist")
 
-    monkeypatch.setattr(doctor.importlib, "import_module", broken)
-    monkeypatch.setattr(doctor, "version_of", lambda package: "0.1")
-    finding = doctor.check_transformers()
+    monkeypatch.setattr(diagnosis.importlib, "import_module", broken)
+    monkeypatch.setattr(diagnosis, "version_of", lambda package: "0.1")
+    finding = diagnosis.check_transformers()
     assert (finding.state, finding.mend) == ("broken", "pip uninstall torchvision")
