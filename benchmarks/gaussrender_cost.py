@@ -28,13 +28,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core import OCC3D_NUSCENES, Cameras, VoxelGrid
-from gsocc_core.data.synthetic.occupancy import SurfaceMemory
-from gsocc_core.data.synthetic.rig import make_rig
-from gsocc_core.data.synthetic.street import build_street
 from gsocc_core.geometry.virtual_cameras import top_down_camera
 from gsocc_core.losses.gaussrender import GaussRenderLoss
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.metrics.image_metrics import render_labels
+from gsocc_core.synthetic.sensors.rig import make_rig
+from gsocc_core.synthetic.world.street import build_street
+from gsocc_core.synthetic.write.occupancy import SurfaceMemory
 
 Stage = Literal["untrained", "trained"]
 

@@ -20,9 +20,9 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, Camera, Prediction, SemanticGrid, VoxelGrid
 from gsocc_core.data.images import fit_image
-from gsocc_core.data.synthetic.render import render_camera
-from gsocc_core.data.synthetic.rig import make_rig
-from gsocc_core.data.synthetic.street import build_street
+from gsocc_core.synthetic.render.camera import render_camera
+from gsocc_core.synthetic.sensors.rig import make_rig
+from gsocc_core.synthetic.world.street import build_street
 from gsocc_ros import messages
 from gsocc_ros.marker_bytes import voxel_marker_bytes
 from gsocc_ros.message_host import rosbags_host

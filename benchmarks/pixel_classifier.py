@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 from jsonargparse import auto_cli
 
-from gsocc_core.data.synthetic.render import render_camera
-from gsocc_core.data.synthetic.rig import make_rig
-from gsocc_core.data.synthetic.scene import SKY
-from gsocc_core.data.synthetic.street import build_street
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.synthetic.render.camera import render_camera
+from gsocc_core.synthetic.sensors.rig import make_rig
+from gsocc_core.synthetic.world.scene import SKY
+from gsocc_core.synthetic.world.street import build_street
 
 
 def sample_pixels(

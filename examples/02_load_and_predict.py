@@ -15,11 +15,11 @@ from jsonargparse import CLI
 from PIL import Image
 
 from gsocc_core import Camera, OccupancyPredictor
-from gsocc_core.data.synthetic.render import render_camera
-from gsocc_core.data.synthetic.rig import make_rig
-from gsocc_core.data.synthetic.street import build_street
 from gsocc_core.pictures import draw_comparison
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.synthetic.render.camera import render_camera
+from gsocc_core.synthetic.sensors.rig import make_rig
+from gsocc_core.synthetic.world.street import build_street
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "synthetic-gaussianflowocc"
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid
 from gsocc_core.data.images import decode_image
-from gsocc_core.data.synthetic.synthesize import synthesize
 from gsocc_core.pictures import draw_comparison
+from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_ros.bag_files import open_bag, read_messages
 from gsocc_ros.bag_replay import replay_occupancy
 from gsocc_ros.camera_input import stamp_ns

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gsocc_core.data.synthetic.synthesize import synthesize
+from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_core.viewer import FrameSource
 from gsocc_core.viewer.browser import Browser, differing, open_page
 from gsocc_core.viewer.open_source import open_source

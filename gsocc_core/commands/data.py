@@ -39,7 +39,7 @@ def synthesize(
         jobs: Drives written at the same time; None = one per core.
         layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360.
     """
-    from gsocc_core.data.synthetic.synthesize import synthesize as run
+    from gsocc_core.synthetic.synthesize import synthesize as run
 
     run(out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout)
 

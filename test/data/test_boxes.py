@@ -10,7 +10,7 @@ import pytest
 from gsocc_core import OCC3D_NUSCENES, VoxelGrid
 from gsocc_core.data.boxes import occ3d_class_id
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
-from gsocc_core.data.synthetic.synthesize import synthesize
+from gsocc_core.synthetic.synthesize import synthesize
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 
 from gsocc_core import Camera
 from gsocc_core.commands.cli import main
-from gsocc_core.data.synthetic.rig import make_rig
 from gsocc_core.rigs.checks import check_rig, table
 from gsocc_core.rigs.coverage import AZIMUTHS, field_of_view_deg, seen_around
 from gsocc_core.rigs.rig_file import CameraRig, looking
+from gsocc_core.synthetic.sensors.rig import make_rig
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "rigs" / "example_calibrated.yaml"
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.data.synthetic.synthesize import synthesize
+from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_core.viewer.browser import differing, find_chromium, of_hue, open_page
 from gsocc_core.viewer.comparison import ERROR_CLASSES
 from gsocc_core.viewer.open_source import open_source

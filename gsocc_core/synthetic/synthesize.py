@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""``gsocc_core synthesize``: write drives through procedural streets in the layout of a data set."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tqdm import tqdm
+
+from gsocc_core.errors import ConfigError, OutputExistsError
+from gsocc_core.synthetic.sensors.kitti360_car import make_car
+from gsocc_core.synthetic.sensors.rig import picture_size
+from gsocc_core.synthetic.sensors.schedule import key_frame_count
+from gsocc_core.synthetic.write.kitti360_tree import (
+    kitti360_key_frame_count,
+    write_kitti360_drive,
+    write_kitti360_shared,
+)
+from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
+from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
+from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
+
+Layout = Literal["nuscenes", "surroundocc", "kitti360"]
+#: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
+DriveWriter = Callable[[Path, DriveOptions, int, Callable[[], None]], Tables]
+
+# Set in worker processes only: a shared counter of finished key frames, and an event that ends the work early.
+_progress: Any = None
+_stop: Any = None
+
+
+def synthesize(
+    out: str | os.PathLike[str],
+    scenes: int = 1,
+    seed: int = 0,
+    image_scale: float = 1.0,
+    sweeps: bool = True,
+    duration_s: float = 20.0,
+    version: str = "v1.0-synthetic",
+    labels: bool = True,
+    pseudo_labels: bool = True,
+    val_scenes: int = 0,
+    jobs: int | None = None,
+    layout: Layout = "nuscenes",
+) -> None:
+    """Write synthetic drives in the layout of a data set.
+
+    A nuScenes tree holds the thirteen tables, JPEG pictures of six cameras, LiDAR turns, a map picture per drive,
+    ``splits.json`` beside the tables, and, on request, Occ3D labels (``gts``) and pseudo-labels (``metric_3d_nusc``,
+    ``grounded_sam_nusc``). Layout ``surroundocc`` adds SurroundOcc labels (``nuscenes_occ/samples``). Layout
+    ``kitti360`` is that of SSCBench-KITTI360: pictures of two cameras that look ahead, calibration, poses,
+    ``splits.json`` and, on request, labels (``preprocess/labels``) and pseudo-labels (``depth``, ``classes``).
+
+    The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the same however many scenes
+    are written. Nothing is left behind when writing fails.
+
+    Args:
+        out: Folder to make; it must not exist.
+        scenes: Number of drives, named ``synthetic-<seed>-<index>``.
+        seed: Chooses the drives.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
+        sweeps: Write the readings between key frames too.
+        duration_s: Length of each drive, seconds; 20 s are 40 key frames.
+        version: Name of the folder with the tables; kitti360 has none.
+        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
+        pseudo_labels: Write depth and semantic pictures of the key frames (26 MB each at full size).
+        val_scenes: The last so many drives form the split ``val``, the others ``train``.
+        jobs: Drives written at the same time; None = one per core.
+        layout: nuscenes, surroundocc or kitti360.
+
+    Raises:
+        ConfigError: an argument is out of range.
+        OutputExistsError: ``out`` exists.
+
+    Example:
+        ``synthesize("drives", scenes=2, image_scale=0.25, sweeps=False)``
+    """
+    out = Path(out)
+    options = DriveOptions(seed, image_scale, sweeps, duration_s, labels, pseudo_labels, layout == "surroundocc")
+    key_frames = _key_frames(layout, options)
+    _check(scenes=scenes, seed=seed, val_scenes=val_scenes, version=version, jobs=jobs)
+    if out.exists() or out.is_symlink():
+        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    names = [scene_name(seed, index) for index in range(scenes)]
+    splits = {"train": names[: scenes - val_scenes], "val": names[scenes - val_scenes :]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
+    try:
+        write = write_kitti360_drive if layout == "kitti360" else write_drive
+        with tqdm(total=scenes * key_frames, desc="synthesize", unit="key frame") as bar:
+            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write)
+        if layout == "kitti360":
+            write_kitti360_shared(part, options, splits)
+        else:
+            write_tables(part / version, drives, splits)
+            if pseudo_labels:
+                write_camera_orders(part)
+        part.chmod(0o755)  # mkdtemp keeps others out
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _key_frames(layout: Layout, options: DriveOptions) -> int:
+    """Key frames of a drive; checks the options on the way."""
+    if layout not in get_args(Layout):
+        raise ConfigError("synthesize", "layout", f"one of {', '.join(get_args(Layout))}", layout)
+    if layout == "kitti360":
+        make_car(options.image_scale)
+        return kitti360_key_frame_count(options.duration_s)
+    picture_size(options.image_scale)
+    return key_frame_count(options.duration_s)
+
+
+def write_drives(
+    root: Path, options: DriveOptions, scenes: int, jobs: int, bar: tqdm, write: DriveWriter
+) -> list[Tables]:
+    """Write several drives into one tree, each in a process of its own when ``jobs`` allows.
+
+    Args:
+        root: Root of the tree.
+        options: What to write.
+        scenes: Number of drives.
+        jobs: Processes; 1 = write in this process.
+        bar: Counts finished key frames.
+        write: Writes one drive; a module-level function.
+
+    Returns:
+        Rows of the tables, per drive in the order of their indices.
+    """
+    jobs = min(jobs, scenes)
+    if jobs == 1:
+        return [write(root, options, index, lambda: _count(bar)) for index in range(scenes)]
+    # spawn: numba's OpenMP layer dies in forked children.
+    context = multiprocessing.get_context("spawn")
+    counter, stop = context.Value("q", 0), context.Event()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(counter, stop, threads)) as pool:
+        futures = [pool.submit(_run, write, root, options, index) for index in range(scenes)]
+        pending = set(futures)
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+                bar.update(counter.value - bar.n)
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _count(bar: tqdm[Any]) -> None:
+    bar.update()
+
+
+def _start_worker(counter: Any, stop: Any, threads: int) -> None:
+    global _progress, _stop  # shared objects reach a worker only through its initializer
+    import numba
+
+    _progress, _stop = counter, stop
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def _run(write: DriveWriter, root: Path, options: DriveOptions, index: int) -> Tables:
+    return write(root, options, index, _count_key_frame)
+
+
+def _count_key_frame() -> None:
+    if _stop.is_set():
+        raise KeyboardInterrupt  # another drive failed; nobody waits for this one
+    with _progress.get_lock():
+        _progress.value += 1
+
+
+def _check(scenes: int, seed: int, val_scenes: int, version: str, jobs: int | None) -> None:
+    if scenes < 1:
+        raise ConfigError("synthesize", "scenes", "at least 1", scenes)
+    if seed < 0:
+        raise ConfigError("synthesize", "seed", "0 or more", seed)
+    if not 0 <= val_scenes <= scenes:
+        raise ConfigError("synthesize", "val_scenes", f"0 to {scenes}", val_scenes)
+    if jobs is not None and jobs < 1:
+        raise ConfigError("synthesize", "jobs", "at least 1", jobs)
+    if not version or Path(version).name != version:
+        raise ConfigError("synthesize", "version", "a plain folder name", version)

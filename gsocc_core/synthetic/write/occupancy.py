@@ -1,0 +1,310 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Occ3D labels of a synthetic drive: visible surfaces accumulated over the whole drive, at every key frame.
+
+The surfaces of the street and of every actor are sampled once. Each sensor reading marks the samples that it sees; at a
+key frame the marked samples vote for the class of their voxel, actors at their pose of that moment. What no sensor sees
+during the drive (interiors, the far side of buildings) therefore stays free, as in labels made from LiDAR sweeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.synthetic.world.scene import Mesh, StreetScene
+from gsocc_core.synthetic.write import occupancy_kernels as kernels
+
+FREE = kernels.FREE
+#: Length of rays that hit nothing, metres: longer than the way out of the grid.
+OPEN_RAY_M = 130.0
+_TILE_M = 6.0
+_CAMERA_RANGE_M = 70.0
+_STATIC_CELL_M, _ACTOR_CELL_M = 0.4, 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceSamples:
+    """Points on the surfaces of all bodies: body 0 is the street, body i + 1 is actor i.
+
+    Attributes:
+        points_m: (N, 3) float32, each in its body's frame (street: world), sorted by tile.
+        class_ids: (N,) uint8.
+        tile_starts: (M + 1,) int64 first sample of every tile.
+        tile_bodies: (M,) int64 body of every tile.
+        tile_centers_m: (M, 3) float64 centre of every tile, body frame.
+        tile_radii_m: (M,) float64 sphere around the centre that holds the tile's samples.
+    """
+
+    points_m: np.ndarray
+    class_ids: np.ndarray
+    tile_starts: np.ndarray
+    tile_bodies: np.ndarray
+    tile_centers_m: np.ndarray
+    tile_radii_m: np.ndarray
+
+
+def T_voxel_ego(grid: VoxelGrid) -> np.ndarray:
+    """(4, 4) float64 affine map from the ego frame (metres) into voxel units; voxel (i, j, k) starts at (i, j, k).
+
+    Example:
+        >>> T_voxel_ego(VoxelGrid.occ3d())[:3, 3].round(6)
+        array([100. , 100. ,   2.5])
+    """
+    T = np.diag([*(1.0 / np.asarray(grid.size_m)), 1.0])
+    T[:3, 3] = -np.asarray(grid.lower) / np.asarray(grid.size_m)
+    return T @ np.linalg.inv(grid.T_ego_grid_matrix)
+
+
+def sample_mesh(
+    mesh: Mesh, spacing_m: float, T_voxel_world: np.ndarray | None = None, shape: tuple[int, int, int] = (0, 0, 0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points on a mesh, neighbours at most ``spacing_m`` apart.
+
+    Args:
+        mesh: Triangles.
+        spacing_m: Largest distance, metres.
+        T_voxel_world: (K, 4, 4) affine maps into the voxel units of K grids; points outside all of them are left out.
+            None = keep all points.
+        shape: Voxels of those grids along each axis.
+
+    Returns:
+        (N, 3) float32 points in the mesh's frame, metres, and (N,) uint8 class ids.
+    """
+    corners = mesh.vertices_m.astype(np.float64)[mesh.triangles]
+    class_ids = np.ascontiguousarray(mesh.class_ids, np.uint8)
+    grids = np.zeros((0, 4, 4)) if T_voxel_world is None else np.ascontiguousarray(T_voxel_world)
+    limits = np.asarray(shape, np.int64)
+    points, classes = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
+    count = kernels.sample_triangles(corners, class_ids, spacing_m, grids, limits, points, classes)
+    if count:
+        points, classes = np.empty((count, 3), np.float32), np.empty(count, np.uint8)
+        kernels.sample_triangles(corners, class_ids, spacing_m, grids, limits, points, classes)
+    return points, classes
+
+
+class SurfaceMemory:
+    """Which surfaces the sensors of one drive have seen so far, and the voxel labels that follow from it.
+
+    Args:
+        scene: The street.
+        T_world_ego: (K, 4, 4) float64 ego poses at the key frames; only surfaces inside one of their grids are kept.
+        grid: Label grid in the ego frame.
+        spacing_m: Distance of the surface samples; at most a quarter of a voxel is safe.
+
+    Example:
+        ``memory.see_camera(...)`` and ``memory.see_lidar(...)`` for all readings first, then ``memory.labels(...)``
+        per key frame.
+    """
+
+    def __init__(
+        self, scene: StreetScene, T_world_ego: np.ndarray, grid: VoxelGrid | None = None, spacing_m: float = 0.1
+    ) -> None:
+        self.scene, self.grid = scene, VoxelGrid.occ3d() if grid is None else grid
+        T_voxel_world = T_voxel_ego(self.grid) @ np.linalg.inv(np.asarray(T_world_ego, np.float64))
+        static = sample_mesh(scene.static, spacing_m, T_voxel_world, self.grid.shape)
+        self.samples = _collect([static, *(sample_mesh(actor.mesh, spacing_m) for actor in scene.actors)])
+        self.seen = np.zeros(len(self.samples.points_m), np.uint8)
+        self._visible = np.zeros_like(self.seen)
+        self._layout_cells()
+        self._votes = np.zeros((*self.grid.shape, FREE), np.uint16)
+        self._posed: tuple[float, np.ndarray] | None = None
+
+    def _layout_cells(self) -> None:
+        """Cells in which LiDAR returns are remembered: one dense box of flags per body."""
+        s = self.samples
+        bodies = 1 + len(self.scene.actors)
+        self._lower, upper = np.zeros((bodies, 3)), np.zeros((bodies, 3))
+        sample_bodies = np.repeat(s.tile_bodies, np.diff(s.tile_starts))
+        for body in range(bodies):
+            first, last = np.searchsorted(sample_bodies, [body, body + 1])
+            if first < last:
+                self._lower[body] = s.points_m[first:last].min(0) - 0.01
+                upper[body] = s.points_m[first:last].max(0) + 0.01
+        self._cell_m = np.where(np.arange(bodies) == 0, _STATIC_CELL_M, _ACTOR_CELL_M)
+        self._counts = np.ceil((upper - self._lower) / self._cell_m[:, None]).astype(np.int64).clip(min=1)
+        self._starts = np.concatenate([[0], np.cumsum(self._counts.prod(1))])
+        self._cells = np.zeros(self._starts[-1], np.uint8)
+        self._cells_pending = False
+
+    def see_camera(self, intrinsics: np.ndarray, T_world_cam: np.ndarray, t_s: float, depth_m: np.ndarray) -> None:
+        """Mark what one camera sees.
+
+        A sample counts as seen when it is not farther than the farthest of the 3 x 3 pixels around its projection, so
+        that surfaces at grazing angles are complete whatever the resolution.
+
+        Args:
+            intrinsics: (3, 3) pixels, of the depth picture's size.
+            T_world_cam: (4, 4) pose of the optical frame.
+            t_s: Drive time of the picture, seconds.
+            depth_m: (H, W) float32 depth along the optical axis, 0 = sky.
+        """
+        far = maximum_filter(np.where(depth_m > 0, depth_m, np.inf).astype(np.float32), size=3, mode="nearest")
+        T_cam_body = np.linalg.inv(T_world_cam) @ self.T_world_bodies(t_s)
+        s = self.samples
+        kernels.mark_seen_by_camera(
+            s.points_m, self._visible, s.tile_starts, s.tile_bodies, s.tile_centers_m, s.tile_radii_m,
+            T_cam_body, np.asarray(intrinsics, np.float64), far, _CAMERA_RANGE_M,
+        )  # fmt: skip
+
+    def end_moment(self) -> np.ndarray:
+        """Close a moment, for instance a key frame.
+
+        Returns:
+            Bits (``np.packbits``) of the samples that the cameras have seen since the last moment was closed, for
+            :meth:`visible_voxels`.
+        """
+        bits = np.packbits(self._visible)
+        self.seen |= self._visible
+        self._visible[:] = 0
+        return bits
+
+    def see_lidar(self, points_world_m: np.ndarray, instance_ids: np.ndarray, t_s: float) -> None:
+        """Mark what one LiDAR turn sees: samples that share a small cell with a return from the same body.
+
+        Args:
+            points_world_m: (N, 3) returns.
+            instance_ids: (N,) actor index of every return, -1 = street.
+            t_s: Drive time of the turn, seconds.
+        """
+        kernels.mark_cells(
+            np.ascontiguousarray(points_world_m, np.float64), instance_ids.astype(np.int64) + 1,
+            np.linalg.inv(self.T_world_bodies(t_s)),
+            self._lower, self._counts, self._starts, self._cell_m, self._cells,
+        )  # fmt: skip
+        self._cells_pending = True
+
+    def labels(self, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        """Class of every voxel at one moment.
+
+        Args:
+            T_world_ego: (4, 4) ego pose at that moment.
+            t_s: Drive time, seconds.
+
+        Returns:
+            (X, Y, Z) uint8 Occ3D ids, 17 = free.
+        """
+        s = self.samples
+        self.end_moment()
+        if self._cells_pending:
+            kernels.mark_seen_in_cells(
+                s.points_m, self.seen, s.tile_starts, s.tile_bodies,
+                self._lower, self._counts, self._starts, self._cell_m, self._cells,
+            )  # fmt: skip
+            self._cells_pending = False
+        T_voxel_body = self._T_voxel_bodies(T_world_ego, t_s)
+        labels = np.full(self.grid.shape, FREE, np.uint8)
+        kernels.vote(
+            s.points_m, s.class_ids, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m,
+            s.tile_radii_m / min(self.grid.size_m), T_voxel_body, self._votes, labels,
+        )  # fmt: skip
+        return labels
+
+    def visible_voxels(self, bits: np.ndarray, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        """Voxels with a surface that the cameras saw in one moment.
+
+        Rays through pixels leave gaps on surfaces at grazing angles, such as the road far ahead; this does not.
+
+        Args:
+            bits: What :meth:`end_moment` returned.
+            T_world_ego: (4, 4) ego pose that the grid belongs to.
+            t_s: Drive time of the grid, seconds.
+
+        Returns:
+            (X, Y, Z) uint8, 1 = holds a visible surface.
+        """
+        s, mask = self.samples, np.zeros(self.grid.shape, np.uint8)
+        flags = np.unpackbits(bits, count=len(s.points_m))
+        T_voxel_body = self._T_voxel_bodies(T_world_ego, t_s)
+        kernels.mark_voxels(s.points_m, flags, s.tile_starts, s.tile_bodies, T_voxel_body, mask)
+        return mask
+
+    def _T_voxel_bodies(self, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        return T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self.T_world_bodies(t_s)
+
+    def T_world_bodies(self, t_s: float) -> np.ndarray:
+        """(B, 4, 4) float64 poses of all bodies at a drive time in seconds; the last answer is kept."""
+        if self._posed is None or self._posed[0] != t_s:
+            self._posed = t_s, np.stack([np.eye(4), *(actor.T_world_box(t_s) for actor in self.scene.actors)])
+        return self._posed[1]
+
+
+def trace(origins_ego_m: np.ndarray, ends_ego_m: np.ndarray, hits: np.ndarray, grid: VoxelGrid) -> np.ndarray:
+    """Voxels that rays pass through or end in.
+
+    Args:
+        origins_ego_m: (N, 3) starts, ego frame, metres.
+        ends_ego_m: (N, 3) ends, ego frame, metres.
+        hits: (N,) bool: the ray ends on a surface.
+        grid: Grid in the ego frame.
+
+    Returns:
+        (X, Y, Z) uint8, 1 = passed through or first hit.
+
+    Raises:
+        ShapeError: lengths differ.
+
+    Example:
+        >>> grid = VoxelGrid((0, 0, 0), (3, 1, 1), 1.0)
+        >>> trace(np.array([[0.5, 0.5, 0.5]]), np.array([[1.5, 0.5, 0.5]]), np.array([True]), grid).ravel()
+        array([1, 1, 0], dtype=uint8)
+    """
+    if origins_ego_m.shape != ends_ego_m.shape or hits.shape != origins_ego_m.shape[:1]:
+        raise ShapeError("trace", "hits", "one per ray", (origins_ego_m.shape, ends_ego_m.shape, hits.shape))
+    T = T_voxel_ego(grid)
+    mask = np.zeros(grid.shape, np.uint8)
+    origins, ends = (points @ T[:3, :3].T + T[:3, 3] for points in (origins_ego_m, ends_ego_m))
+    kernels.trace_rays(origins, ends, hits, mask)
+    return mask
+
+
+def write_occ3d(folder: Path, semantics: np.ndarray, mask_lidar: np.ndarray, mask_camera: np.ndarray) -> None:
+    """Write ``labels.npz`` as Occ3D does.
+
+    Args:
+        folder: ``gts/<scene>/<token>``; made if it is not there.
+        semantics: (200, 200, 16) uint8 class ids, 17 = free.
+        mask_lidar: (200, 200, 16) uint8, 1 = observed by the LiDAR.
+        mask_camera: (200, 200, 16) uint8, 1 = observed by a camera.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "labels.npz", semantics=semantics, mask_lidar=mask_lidar, mask_camera=mask_camera)
+
+
+def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
+    """Sort each body's samples into square tiles, so that whole tiles can be skipped."""
+    points, classes, sizes, tile_bodies, centers, radii = [], [], [], [], [], []
+    for body, (unsorted, unsorted_classes) in enumerate(bodies):
+        if not len(unsorted):
+            continue
+        plan = np.floor((unsorted[:, :2] - unsorted[:, :2].min(0)) / _TILE_M).astype(np.int64)
+        keys = plan[:, 0] * (plan[:, 1].max() + 1) + plan[:, 1]
+        order = np.argsort(keys, kind="stable")
+        body_points = unsorted[order]
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(keys[order])) + 1])
+        low, high = np.minimum.reduceat(body_points, starts), np.maximum.reduceat(body_points, starts)
+        points.append(body_points)
+        classes.append(unsorted_classes[order])
+        sizes.append(np.diff(starts, append=len(body_points)))
+        tile_bodies.append(np.full(len(starts), body, np.int64))
+        centers.append((low.astype(np.float64) + high) / 2)
+        radii.append(np.linalg.norm(high.astype(np.float64) - low, axis=1) / 2 + 1e-3)
+    if not points:
+        empty = np.zeros(0, np.int64)
+        return SurfaceSamples(
+            np.zeros((0, 3), np.float32), np.zeros(0, np.uint8), np.zeros(1, np.int64), empty,
+            np.zeros((0, 3)), np.zeros(0),
+        )  # fmt: skip
+    return SurfaceSamples(
+        points_m=np.concatenate(points),
+        class_ids=np.concatenate(classes),
+        tile_starts=np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
+        tile_bodies=np.concatenate(tile_bodies),
+        tile_centers_m=np.concatenate(centers),
+        tile_radii_m=np.concatenate(radii),
+    )
