@@ -20,9 +20,9 @@ import numpy as np
 from jsonargparse import auto_cli
 
 from gsocc_core.data.nuscenes_index import open_nuscenes
-from gsocc_ros.bag_files import new_bag, open_bag
-from gsocc_ros.message_host import rosbags_host
-from gsocc_ros.nuscenes_to_rosbag2 import write_scene
+from gsocc_ros.bags.bag_files import new_bag, open_bag
+from gsocc_ros.convert.nuscenes_to_rosbag2 import write_scene
+from gsocc_ros.messages.message_host import rosbags_host
 
 
 def convert(dataroot: str, version: str = "v1.0-trainval", scene: str | None = None, repeats: int = 5) -> None:

@@ -17,10 +17,10 @@ from jsonargparse import auto_cli
 from node_overhead import MS, Fitting, jpegs
 
 from gsocc_core import Camera
-from gsocc_ros.message_host import MessageHost, rosbags_host
-from gsocc_ros.pipeline import OccupancyPipeline
-from gsocc_ros.rig import Rig
-from gsocc_ros.sensor_messages import camera_info, compressed_image, point_cloud, transform, transforms
+from gsocc_ros.messages.message_host import MessageHost, rosbags_host
+from gsocc_ros.messages.sensor_messages import camera_info, compressed_image, point_cloud, transform, transforms
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
+from gsocc_ros.pipeline.rig import Rig
 
 Sent = list[tuple[int, str, object]]
 

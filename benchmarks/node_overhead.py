@@ -23,12 +23,12 @@ from gsocc_core.data.images import fit_image
 from gsocc_core.synthetic.render.camera import render_camera
 from gsocc_core.synthetic.sensors.rig import make_rig
 from gsocc_core.synthetic.world.street import build_street
-from gsocc_ros import messages
-from gsocc_ros.marker_bytes import voxel_marker_bytes
-from gsocc_ros.message_host import rosbags_host
-from gsocc_ros.pipeline import OccupancyPipeline
-from gsocc_ros.rig import Rig
-from gsocc_ros.sensor_messages import camera_info, compressed_image, point_cloud, transform, transforms
+from gsocc_ros.messages import occupancy_messages as messages
+from gsocc_ros.messages.marker_bytes import voxel_marker_bytes
+from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.messages.sensor_messages import camera_info, compressed_image, point_cloud, transform, transforms
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
+from gsocc_ros.pipeline.rig import Rig
 
 NETWORK_SIZE = (256, 704)
 MS = 1_000_000

@@ -17,7 +17,7 @@ from jsonargparse import auto_cli
 from PIL import Image
 
 from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, TABLES
-from gsocc_ros.radar_messages import RADAR_POINT
+from gsocc_ros.messages.radar_messages import RADAR_POINT
 
 VERSION = "v1.0-trainval"
 #: Readings per second as in nuScenes, and every how many-th one is a key frame.

@@ -12,10 +12,10 @@ from jsonargparse import CLI
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.commands import synthesize
-from gsocc_ros.bag_files import open_bag, read_messages
-from gsocc_ros.bag_replay import replay_occupancy
-from gsocc_ros.messages import read_occupancy
-from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.bags.bag_replay import replay_occupancy
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.messages.occupancy_messages import read_occupancy
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "synthetic-gaussianflowocc"
 

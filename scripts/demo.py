@@ -21,13 +21,13 @@ from gsocc_core import OCC3D_NUSCENES, SemanticGrid
 from gsocc_core.data.images import decode_image
 from gsocc_core.pictures import draw_comparison
 from gsocc_core.synthetic.synthesize import synthesize
-from gsocc_ros.bag_files import open_bag, read_messages
-from gsocc_ros.bag_replay import replay_occupancy
-from gsocc_ros.camera_input import stamp_ns
-from gsocc_ros.messages import read_occupancy
-from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
-from gsocc_ros.outputs import GRID_TOPIC, GROUND_TRUTH_TOPIC
-from gsocc_ros.replay_report import ReplayReport
+from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.bags.bag_replay import replay_occupancy
+from gsocc_ros.bags.replay_report import ReplayReport
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.messages.occupancy_messages import read_occupancy
+from gsocc_ros.messages.outputs import GRID_TOPIC, GROUND_TRUTH_TOPIC
+from gsocc_ros.pipeline.camera_input import stamp_ns
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "bundles" / "synthetic-gaussianflowocc"

@@ -30,11 +30,11 @@ REPOSITORY = "https://github.com/gsocc/gsocc/blob/main/"
 #: Files of the repository that are pages.
 COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 PROGRAMS = {
-    "nuscenes_to_rosbag2": "gsocc_ros.nuscenes_to_rosbag2",
-    "rosbag2_to_nuscenes": "gsocc_ros.rosbag2_to_nuscenes",
-    "rosbag2_to_rig": "gsocc_ros.rosbag2_to_rig",
-    "replay_occupancy": "gsocc_ros.bag_replay",
-    "view_occupancy_bag": "gsocc_ros.view_bag",
+    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
+    "rosbag2_to_nuscenes": "gsocc_ros.convert.rosbag2_to_nuscenes",
+    "rosbag2_to_rig": "gsocc_ros.convert.rosbag2_to_rig",
+    "replay_occupancy": "gsocc_ros.bags.bag_replay",
+    "view_occupancy_bag": "gsocc_ros.bags.view_bag",
 }
 COMMANDS_INTRO = """# The commands of gsocc_core
 

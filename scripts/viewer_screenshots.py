@@ -19,7 +19,7 @@ from gsocc_core.viewer import FrameSource
 from gsocc_core.viewer.browser import Browser, differing, open_page
 from gsocc_core.viewer.open_source import open_source
 from gsocc_core.viewer.page import ViewerPage
-from gsocc_ros.view_bag import BagSource
+from gsocc_ros.bags.view_bag import BagSource
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The drive of `make demo`, which no model was trained on.

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from gsocc_ros.pipeline import PipelineCounters
+from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
 
 #: Events that rates and percentiles look back at.
 WINDOW = 100

@@ -11,10 +11,10 @@ import numpy as np
 
 from gsocc_core import ClassTable, SemanticGrid
 from gsocc_core.errors import DataError
-from gsocc_ros.camera_input import stamp_ns
-from gsocc_ros.messages import read_class_table, read_occupancy
-from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
-from gsocc_ros.replay_score import ReplayScore, Track
+from gsocc_ros.bags.replay_score import ReplayScore, Track
+from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
+from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
+from gsocc_ros.pipeline.camera_input import stamp_ns
 
 
 class LiveEvaluation:

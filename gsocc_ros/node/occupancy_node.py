@@ -20,10 +20,16 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import GsoccError
-from gsocc_ros.fusion import FusedMap, FusionArgs
-from gsocc_ros.message_host import find_share_file, rclpy_host
-from gsocc_ros.messages import class_table
-from gsocc_ros.navigation import ObstacleRule
+from gsocc_ros.messages.message_host import rclpy_host
+from gsocc_ros.messages.navigation import ObstacleRule
+from gsocc_ros.messages.occupancy_messages import class_table
+from gsocc_ros.messages.outputs import (
+    CLASSES_TOPIC,
+    FUSED_OUTPUTS,
+    LATENCY_TOPIC,
+    OUTPUTS,
+    OutputMessages,
+)
 from gsocc_ros.node.declaration import declare
 from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
@@ -32,15 +38,10 @@ from gsocc_ros.node.tf2_transforms import Tf2Transforms
 from gsocc_ros.node.truth_input import TruthInput
 from gsocc_ros.node.watched_subscriber import WatchedSubscriber
 from gsocc_ros.node.worker import Worker
-from gsocc_ros.outputs import (
-    CLASSES_TOPIC,
-    FUSED_OUTPUTS,
-    LATENCY_TOPIC,
-    OUTPUTS,
-    OutputMessages,
-)
-from gsocc_ros.pipeline import Occupancy, OccupancyPipeline, Subscription
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.fusion import FusedMap, FusionArgs
+from gsocc_ros.pipeline.occupancy_pipeline import Occupancy, OccupancyPipeline, Subscription
+from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.share_files import find_share_file
 
 #: Longest wait for the worker when the node stops; a prediction in hand takes less.
 STOP_WAIT_S = 30.0

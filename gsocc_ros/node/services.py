@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from std_srvs.srv import SetBool, Trigger
 
 from gsocc_core.errors import DataError, GsoccError
-from gsocc_ros.message_host import rclpy_host
+from gsocc_ros.messages.message_host import rclpy_host
 from gsocc_ros.node.snapshot import save_snapshot
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from gsocc_core import Camera
 from gsocc_core.export.snapshots import SnapshotView, write_snapshot
-from gsocc_ros.camera_input import read_picture
-from gsocc_ros.pipeline import Occupancy
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.camera_input import read_picture
+from gsocc_ros.pipeline.occupancy_pipeline import Occupancy
+from gsocc_ros.pipeline.rig import Rig
 
 
 def save_snapshot(folder: str | Path, occupancy: Occupancy, rig: Rig, bundle_id: str) -> Path:

@@ -14,7 +14,7 @@ from rclpy.time import Time
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros.transform_buffer import TransformRecord, read_transforms
+from gsocc_ros.pipeline.transform_buffer import TransformRecord, read_transforms
 
 _FAULTS = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.InvalidArgumentException)
 

@@ -11,11 +11,11 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from gsocc_ros.camera_input import stamp_ns
-from gsocc_ros.message_host import MessageHost
-from gsocc_ros.messages import voxel_cloud
+from gsocc_ros.messages.message_host import MessageHost
+from gsocc_ros.messages.occupancy_messages import voxel_cloud
+from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC, TRUTH_VOXELS_TOPIC
 from gsocc_ros.node.live_evaluation import LiveEvaluation
-from gsocc_ros.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC, TRUTH_VOXELS_TOPIC
+from gsocc_ros.pipeline.camera_input import stamp_ns
 
 
 class TruthInput:

@@ -21,11 +21,11 @@ from gsocc_core.methods.build import parse_arguments
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = {
-    "nuscenes_to_rosbag2": "gsocc_ros.nuscenes_to_rosbag2",
-    "rosbag2_to_nuscenes": "gsocc_ros.rosbag2_to_nuscenes",
-    "rosbag2_to_rig": "gsocc_ros.rosbag2_to_rig",
-    "replay_occupancy": "gsocc_ros.bag_replay",
-    "view_occupancy_bag": "gsocc_ros.view_bag",
+    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
+    "rosbag2_to_nuscenes": "gsocc_ros.convert.rosbag2_to_nuscenes",
+    "rosbag2_to_rig": "gsocc_ros.convert.rosbag2_to_rig",
+    "replay_occupancy": "gsocc_ros.bags.bag_replay",
+    "view_occupancy_bag": "gsocc_ros.bags.view_bag",
 }
 
 

@@ -18,15 +18,15 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 CASES = re.findall(r"^```text\n\$ (.+)\n(.+)\n```", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 MAINS = {
     "gsocc_core": "gsocc_core.commands.cli",
-    "nuscenes_to_rosbag2": "gsocc_ros.nuscenes_to_rosbag2",
-    "replay_occupancy": "gsocc_ros.bag_replay",
+    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
+    "replay_occupancy": "gsocc_ros.bags.bag_replay",
 }
 
 
 @pytest.fixture(scope="module")
 def place(tiny_tree, tiny_bundle, tmp_path_factory):
     """A folder with all that the commands of the page name."""
-    from gsocc_ros.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+    from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 
     folder = tmp_path_factory.mktemp("troubles")
     shutil.copytree(tiny_tree, folder / "drives")

@@ -13,7 +13,7 @@ from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.rig import Rig
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS

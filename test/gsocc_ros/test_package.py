@@ -7,9 +7,9 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from gsocc_ros import message_host
+import gsocc_ros
 
-ROOT = Path(message_host.__file__).parents[1]
+ROOT = Path(gsocc_ros.__file__).parents[1]
 
 
 def test_colcon_installs_every_command_that_pip_installs():

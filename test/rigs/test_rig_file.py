@@ -16,7 +16,7 @@ from gsocc_core import Camera
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.cameras import COEFFICIENTS
 from gsocc_core.rigs.rig_file import CameraRig, looking
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.rig import Rig
 
 NUMBER = st.floats(-1e6, 1e6, allow_nan=False).filter(lambda v: v == 0 or abs(v) > 1e-30)
 POSITIVE = st.floats(1e-3, 1e5)

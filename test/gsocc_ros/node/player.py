@@ -10,8 +10,8 @@ import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.highlevel import AnyReader
 
-from gsocc_ros.bag_files import open_bag
-from gsocc_ros.message_host import rclpy_host
+from gsocc_ros.bags.bag_files import open_bag
+from gsocc_ros.messages.message_host import rclpy_host
 
 
 def schedule(messages, options, chance):

@@ -5,8 +5,8 @@
 import pytest
 
 from gsocc_ros.node.health import Arrivals, Health, Level, Limits, Surroundings
-from gsocc_ros.pipeline import PipelineCounters
-from gsocc_ros.synchronizer import CameraCounters
+from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
+from gsocc_ros.pipeline.synchronizer import CameraCounters
 
 TOPICS = {"front": "/front", "rear": "/rear"}
 LIMITS = Limits(stale_s=1.0, latency_budget_ms=100.0)

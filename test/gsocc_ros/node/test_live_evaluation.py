@@ -7,8 +7,8 @@ import torch
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
 from gsocc_core.errors import DataError
-from gsocc_ros import messages
-from gsocc_ros.message_host import rosbags_host
+from gsocc_ros.messages import occupancy_messages as messages
+from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.node.live_evaluation import LiveEvaluation
 
 HOST, _ = rosbags_host()

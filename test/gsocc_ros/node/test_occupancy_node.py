@@ -18,7 +18,7 @@ import pytest
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.rig import Rig
 
 from ...conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
@@ -171,7 +171,7 @@ def moving_bundle(tmp_path):
 
 
 def test_every_output_and_the_fused_map_arrive(watch, bag, moving_bundle):
-    from gsocc_ros.outputs import FUSED_OUTPUTS, OUTPUTS
+    from gsocc_ros.messages.outputs import FUSED_OUTPUTS, OUTPUTS
 
     watcher = watch(start=False, fuse=True, bundle=moving_bundle)
     heard = {}
@@ -480,7 +480,7 @@ def test_an_interrupt_while_libraries_load_ends_cleanly():
 
 def test_launch_plays_a_drive_and_scores_it(tiny_tree, tiny_bundle, tmp_path):
     """The whole way: data set, converter, ros2 launch, ros2 bag play, evaluation."""
-    from gsocc_ros.nuscenes_to_rosbag2 import main as convert
+    from gsocc_ros.convert.nuscenes_to_rosbag2 import main as convert
 
     bag = tmp_path / "bag"
     assert convert([str(tiny_tree), str(bag), "--scene", "scene-a", "--version", "v1.0-tiny"]) == 0

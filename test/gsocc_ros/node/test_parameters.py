@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from gsocc_core.errors import ConfigError
-from gsocc_ros.message_host import find_share_file
 from gsocc_ros.node.parameters import (
     DEMO_BUNDLE,
     PARAMETERS,
@@ -18,6 +17,7 @@ from gsocc_ros.node.parameters import (
     parameter_file,
     parameter_table,
 )
+from gsocc_ros.share_files import find_share_file
 
 
 def test_list_and_settings_agree():

@@ -11,8 +11,8 @@ from PIL import Image
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import OutputExistsError
 from gsocc_ros.node import snapshot
-from gsocc_ros.pipeline import OccupancyPipeline
-from gsocc_ros.rig import Rig
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
+from gsocc_ros.pipeline.rig import Rig
 
 FOUR = Rig.load("example_four_cameras")
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gsocc_core.errors import DataError
-from gsocc_ros.transform_buffer import TransformBuffer
+from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 
 pytestmark = pytest.mark.ros
 pytest.importorskip("tf2_ros")

@@ -1,0 +1,338 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Occupancy from a recording: rosbag in, rosbag with occupancy out, scored where the recording holds ground truth."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection, ConnectionExtRosbag2
+from rosbags.rosbag2 import Writer
+from tqdm import tqdm
+
+from gsocc_core import ClassTable, OccupancyPredictor
+from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_ros.bags.bag_files import Distro, Storage, decode, new_bag, open_bag, qos_profile
+from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
+from gsocc_ros.bags.replay_score import ReplayScore, read_track, truth_stamps_ns
+from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
+from gsocc_ros.messages.outputs import (
+    DEBUG_TOPICS,
+    GROUND_TRUTH_TOPIC,
+    MARKERS_TOPIC,
+    OUTPUTS,
+    TRUTH_CLASSES_TOPIC,
+    OutputMessages,
+)
+from gsocc_ros.pipeline.camera_input import stamp_ns
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Predictor, rig_subscriptions
+from gsocc_ros.pipeline.rig import Rig
+
+#: A recording has no deadline, so sets wait longer for their transforms than on a robot.
+TRANSFORM_WAIT_MS = 2000.0
+
+
+def replay_occupancy(
+    bag: str,
+    out: str,
+    bundle: str,
+    rig: str = "nuscenes",
+    storage: Storage = "mcap",
+    distro: Distro = "jazzy",
+    device: str = "auto",
+    limit: int | None = None,
+    only_keyframes: bool = False,
+    pass_through: bool = True,
+    markers: bool = False,
+    report: str | None = None,
+) -> ReplayReport:
+    """Predict occupancy for every set of pictures in a recording and write it into a new recording.
+
+    The output holds the topics that the node publishes. Where the recording has ``/occupancy/ground_truth`` at a set's
+    reference stamp, the prediction is scored. Nothing is left behind when anything fails.
+
+    Args:
+        bag: Recording to read: a rosbag2 folder.
+        out: Folder to create.
+        bundle: Trained model: a bundle folder or a Hugging Face hub id.
+        rig: Rig file, or the name of a shipped rig.
+        storage: File format of the output.
+        distro: ROS 2 distribution that must be able to read the output.
+        device: auto, cpu, cuda or cuda:N.
+        limit: Stop after this many predictions.
+        only_keyframes: Predict only where there is ground truth.
+        pass_through: Copy the recording's own messages into the output.
+        markers: Write ``/occupancy/markers``, too. They show the same as ``/occupancy/voxels`` in viewers without point
+            clouds, and take longer to build than everything else together.
+        report: JSON file to write the report to.
+
+    Returns:
+        Accuracy, speed and losses.
+
+    Raises:
+        OutputExistsError: the output or the report is there already.
+        DataError: the recording cannot be read, lacks a topic that the rig names, or holds a broken message.
+        ConfigError: the rig is wrong.
+        BundleError: the model is.
+
+    Example:
+        >>> replay_occupancy("drive", "drive_occupancy", bundle="bundles/demo").miou  # doctest: +SKIP
+    """
+    for path in [out, *([report] if report else [])]:
+        if Path(path).exists():
+            raise OutputExistsError(path, "output", "a path that does not exist yet", "something is there")
+    robot = Rig.load(rig)
+    with open_bag(bag) as recording:  # a wrong recording should be told before a large model is loaded
+        check_topics(recording, bag, robot, only_keyframes)
+    predictor = OccupancyPredictor.load(bundle, device=device)
+    options = ReplayOptions(storage, distro, limit, only_keyframes, pass_through, markers, predictor.bundle.id)
+    result = replay(bag, out, robot, predictor, options)
+    if report:
+        result.to_json(report)
+    return result
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How to replay; see :func:`replay_occupancy` for the meaning. ``model_id`` goes into the messages."""
+
+    storage: Storage = "mcap"
+    distro: Distro = "jazzy"
+    limit: int | None = None
+    only_keyframes: bool = False
+    pass_through: bool = True
+    markers: bool = False
+    model_id: str = ""
+
+
+def replay(
+    bag: str | Path, out: str | Path, rig: Rig, predictor: Predictor, options: ReplayOptions | None = None
+) -> ReplayReport:
+    """:func:`replay_occupancy` with a rig and a predictor that are there already.
+
+    Args:
+        bag: Recording to read.
+        out: Folder to create.
+        rig: The robot's cameras.
+        predictor: The model.
+        options: How; None = the defaults.
+
+    Returns:
+        Accuracy, speed and losses.
+    """
+    options = options or ReplayOptions()
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError("replay_occupancy", "limit", "a positive number or null", options.limit)
+    patient = replace(rig, transform_wait_ms=max(rig.transform_wait_ms, TRANSFORM_WAIT_MS))
+    with open_bag(bag) as recording:
+        check_topics(recording, bag, rig, options.only_keyframes)
+        stamps = truth_stamps_ns(recording, GROUND_TRUTH_TOPIC)
+        score = ReplayScore(stamps, read_track(recording, rig, stamps), GROUND_TRUTH_TOPIC)
+        wants = frozenset(stamps).__contains__ if options.only_keyframes else None
+        with (
+            closing(OccupancyPipeline(patient, predictor, wants=wants)) as pipeline,
+            new_bag(out, options.storage, options.distro) as writer,
+        ):
+            run = _Replay(recording, pipeline, writer, score, options)
+            run.play()
+            if run.sets == 0:
+                expected = f"at least one set (see trigger_offset_ms and tolerance_ms in {rig.path})"
+                raise DataError(bag, "pictures", expected, _losses(pipeline))
+        return run.report(bag)
+
+
+def _losses(pipeline: OccupancyPipeline) -> str:
+    counts = pipeline.counters().cameras
+    return "none; " + ", ".join(f"{name}: {c.received} received, {c.missing} missing" for name, c in counts.items())
+
+
+def check_topics(recording: AnyReader, bag: str | Path, rig: Rig, only_keyframes: bool = False) -> None:
+    """Check, before anything is predicted, that a recording has what a rig needs.
+
+    Raises:
+        DataError: a topic is absent or has another type than the rig says.
+    """
+    topics = recording.topics
+    there = {name: info.msgtype for name, info in topics.items() if info.msgcount}
+    settings = rig.sync_settings()
+    absent = [camera for camera in rig.cameras if camera.topic not in there]
+    present = len(rig.cameras) - len(absent)
+    anchorless = settings.policy == "anchor" and any(camera.name == rig.anchor for camera in absent)
+    if absent and (present < settings.smallest_set or anchorless):
+        names = ", ".join(camera.topic for camera in absent)
+        need = f"pictures of {settings.smallest_set} of {len(rig.cameras)} cameras (policy {rig.policy}, min_cameras)"
+        if anchorless:
+            need += f" with the anchor {rig.anchor} among them"
+        raise DataError(bag, names, need, f"{present}; picture topics in the recording: {_pictures(there)}")
+    for wanted in rig_subscriptions(rig):
+        kind = there.get(wanted.topic)
+        if kind is not None and kind != wanted.message_type:
+            raise DataError(bag, wanted.topic, f"messages of type {wanted.message_type} as in {rig.path}", kind)
+    for camera in rig.cameras:
+        if camera not in absent and camera.camera_info_topic not in there:
+            expected = f"sensor_msgs/msg/CameraInfo of {camera.name}"
+            raise DataError(bag, camera.camera_info_topic, expected, "no message")
+    if "/tf" not in there and "/tf_static" not in there:
+        raise DataError(bag, "/tf_static", f"transforms from {rig.base_frame} to the cameras", "no message")
+    if only_keyframes and GROUND_TRUTH_TOPIC not in there:
+        raise DataError(bag, GROUND_TRUTH_TOPIC, "ground truth to choose key frames by", "no message")
+
+
+def _pictures(there: dict[str, str | None]) -> list[str]:
+    return sorted(name for name, kind in there.items() if kind and kind.endswith("Image"))
+
+
+class _Replay:
+    """One pass through a recording."""
+
+    def __init__(
+        self,
+        recording: AnyReader,
+        pipeline: OccupancyPipeline,
+        writer: Writer,
+        score: ReplayScore,
+        options: ReplayOptions,
+    ) -> None:
+        self._recording, self._pipeline, self._writer = recording, pipeline, writer
+        self._score, self._options = score, options
+        host, self._types = rosbags_host(options.distro)
+        left_out = DEBUG_TOPICS if options.markers else DEBUG_TOPICS | {MARKERS_TOPIC}
+        topics = [topic for topic in OUTPUTS if topic not in left_out]
+        self._outputs = OutputMessages(host, pipeline.rig.base_frame, options.model_id, topics)
+        self._tables: dict[str, ClassTable] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._latencies = Latencies()
+        self.sets = self.truths = 0
+
+    @property
+    def _done(self) -> bool:
+        return self._options.limit is not None and self.sets >= self._options.limit
+
+    def play(self) -> None:
+        recording, log_ns = self._recording, 0
+        wanted = {item.topic for item in self._pipeline.subscriptions}
+        with tqdm(total=recording.message_count, unit="msg", desc="replay") as progress:
+            for connection, log_ns, raw in recording.messages():
+                topic = connection.topic
+                if self._options.pass_through and topic not in OUTPUTS:
+                    self._copy(connection, log_ns, raw)
+                if topic in wanted:
+                    self._pipeline.feed(topic, decode(recording, connection, log_ns, raw))
+                    self._predict_ready(log_ns)
+                elif topic == GROUND_TRUTH_TOPIC:
+                    self._add_truth(decode(recording, connection, log_ns, raw))
+                elif topic == TRUTH_CLASSES_TOPIC:
+                    message = decode(recording, connection, log_ns, raw)
+                    self._tables[message.id] = read_class_table(message)
+                progress.update()
+                if self._done and not self._score.waiting:
+                    return
+            self._pipeline.finish()
+            self._predict_ready(log_ns)
+
+    def _predict_ready(self, log_ns: int) -> None:
+        while not self._done and (ready := self._pipeline.take()) is not None:
+            occupancy = self._pipeline.predict(ready)
+            prediction, start = occupancy.prediction, time.perf_counter()
+            for topic, message in self._outputs.build(prediction, given=ready.given):
+                self._write(topic, log_ns, message)
+            latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
+            for topic, message in self._outputs.latency(prediction, latency_ms):
+                self._write(topic, log_ns, message)
+            self._latencies.add(latency_ms)
+            self._score.add_prediction(ready.synced.reference_stamp_ns, prediction.grid)
+            self.sets += 1
+
+    def _add_truth(self, message: Any) -> None:
+        stamp = stamp_ns(message.header)
+        classes = self._tables.get(message.class_table_id)
+        if classes is None:
+            expected = f"the id of a class table on {TRUTH_CLASSES_TOPIC}: {sorted(self._tables)}"
+            where = f"{GROUND_TRUTH_TOPIC} at {stamp} ns"
+            raise DataError(where, "class_table_id", expected, f"{message.class_table_id!r}")
+        self.truths += 1
+        self._score.add_truth(stamp, read_occupancy(message, classes, GROUND_TRUTH_TOPIC))
+
+    def _copy(self, connection: Connection, log_ns: int, raw: bytes) -> None:
+        key = (connection.topic, connection.msgtype)
+        if key not in self._connections:
+            extra = connection.ext
+            profiles = extra.offered_qos_profiles if isinstance(extra, ConnectionExtRosbag2) else []
+            self._connections[key] = self._writer.add_connection(
+                connection.topic,
+                connection.msgtype,
+                typestore=self._recording.typestore,
+                offered_qos_profiles=profiles,
+            )
+        self._writer.write(self._connections[key], log_ns, raw)
+
+    def _write(self, topic: str, log_ns: int, message: Any) -> None:
+        output = OUTPUTS[topic]
+        key = (topic, output.message_type)
+        if key not in self._connections:
+            self._connections[key] = self._writer.add_connection(
+                topic,
+                output.message_type,
+                typestore=self._types,
+                offered_qos_profiles=[qos_profile(1, latched=output.latched)],
+            )
+        raw = message if isinstance(message, bytes) else self._types.serialize_cdr(message, output.message_type)
+        self._writer.write(self._connections[key], log_ns, raw)
+
+    def report(self, bag: str | Path) -> ReplayReport:
+        scores, counters = self._score.scores(), self._pipeline.counters()
+        return ReplayReport(
+            bag=str(bag),
+            sets=self.sets,
+            scored=self._score.scored,
+            truths=self.truths,
+            miou=scores.miou,
+            iou=scores.iou,
+            rayiou=scores.rayiou,
+            class_iou=scores.class_iou,
+            fps=self._latencies.fps,
+            latency_ms=self._latencies.percentile_ms(50),
+            latency_p95_ms=self._latencies.percentile_ms(95),
+            without_ego_motion=counters.without_ego_motion,
+            cameras=camera_counts(counters),
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of :func:`replay_occupancy`.
+
+    Args:
+        arguments: Words after the program name; None = those of the process.
+
+    Returns:
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
+    """
+    parser = jsonargparse.ArgumentParser(prog="replay_occupancy", description="Occupancy from a recording.")
+    parser.add_argument("bag", type=str, help="recording to read: a rosbag2 folder")
+    parser.add_argument("out", type=str, help="folder to create")
+    parser.add_argument("--only-keyframes", action="store_true", help="predict only where there is ground truth")
+    parser.add_function_arguments(replay_occupancy, skip={"bag", "out", "only_keyframes"})
+    options = parser.instantiate_classes(parser.parse_args(arguments))
+    try:
+        report = replay_occupancy(**options.as_dict())
+    except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
+        sys.stderr.write(f"replay_occupancy: error: {error}\n")
+        return 2
+    print(report.table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

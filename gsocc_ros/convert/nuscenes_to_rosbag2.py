@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""nuScenes scenes as rosbag2 recordings, without ROS: pictures, points, calibration, motion, ground truth."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.typesys.store import Typestore
+from tqdm import tqdm
+
+from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
+from gsocc_core.errors import GsoccError, OutputExistsError
+from gsocc_ros.bags.bag_files import Distro, Storage, new_bag
+from gsocc_ros.convert.scene_events import OCC3D_FOLDER, Contents, SceneEvents
+from gsocc_ros.messages.message_host import MessageHost, rosbags_host
+from gsocc_ros.messages.vision_messages import register_vision_messages
+
+
+def nuscenes_to_rosbag2(
+    dataroot: str,
+    out: str,
+    scene: str,
+    version: str = "v1.0-trainval",
+    storage: Storage = "mcap",
+    distro: Distro = "jazzy",
+    occupancy: str | None = OCC3D_FOLDER,
+    sweeps: bool = True,
+    radar: bool = True,
+    can_bus: bool = True,
+    road_map: bool = True,
+    lidarseg: bool = True,
+    surroundocc: str | None = None,
+    vision_msgs: bool = False,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+) -> None:
+    """Write one nuScenes scene as a rosbag2 recording that ``ros2 bag`` plays.
+
+    Frames: ``map`` -> ``base_link`` in ``/tf`` at every distinct ego-pose stamp of the scene, radars and sweeps
+    included; ``base_link`` -> cameras, LiDAR and radars in the latched ``/tf_static``, from that drive's own
+    calibration. nuScenes' camera frames are optical (z forward) and named ``<camera>_optical_frame``, as REP-103 asks.
+    Pictures stay the JPEGs they are. ``/odom`` holds the same poses with velocities, ``/annotations`` the key frames'
+    boxes as markers. Log time = header stamp, sorted. Scene, data set version and calibration stand in the
+    recording's custom data.
+
+    Args:
+        dataroot: A tree in nuScenes layout.
+        out: Recording folder to make; it appears only when complete.
+        scene: Scene name.
+        version: Name of the tables' folder.
+        storage: mcap or sqlite3.
+        distro: Oldest ROS 2 distribution that must read it.
+        occupancy: Folder of Occ3D labels inside ``dataroot``, written as ground truth of the voxels that the key
+            frame's cameras see; None = without. Key frames without a label file get no ground truth, and a tree
+            without the folder ``gts`` (a test split) gets none at all; any other folder has to exist.
+        sweeps: Write the readings between key frames too.
+        radar: Write the radars.
+        can_bus: Write inertial unit, speed, steering and wheels, where the tree holds the CAN bus expansion. What it
+            lacks of this scene is noted in the recording and on the terminal.
+        road_map: Write the map picture around the drive.
+        lidarseg: Write key frames' clouds with the labels of their points, where the tree has nuScenes-lidarseg or
+            -panoptic.
+        surroundocc: Folder that holds SurroundOcc's ``samples/*.npy``, below ``dataroot`` or anywhere; None = without.
+        vision_msgs: Write the boxes as vision_msgs/Detection3DArray too.
+        start_s: Leave out what is earlier, seconds after the scene's first ego pose.
+        duration_s: Length of what is written, seconds; None = to the end.
+
+    Raises:
+        DataError: the tree lacks tables, the scene or a file, or a file is no picture, point cloud or label file.
+        OutputExistsError: ``out`` exists.
+        ConfigError: nuscenes-devkit is not installed, or the times are outside the scene.
+
+    Example:
+        ``nuscenes_to_rosbag2("data/nuscenes", "scene-0103", scene="scene-0103", version="v1.0-mini")``
+    """
+    contents = Contents(
+        occupancy, sweeps, radar, can_bus, road_map, lidarseg, surroundocc, vision_msgs, start_s, duration_s
+    )
+    if Path(out).exists():  # told at once: the tables of the whole data set take half a minute to read
+        raise OutputExistsError(out, "output", "a path that does not exist yet", "something is there")
+    nusc = open_nuscenes(dataroot, version)
+    choose_scenes(nusc, None, [scene])
+    write_scene(nusc, out, scene, storage, distro, contents)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a scene.
+
+    Attributes:
+        messages: How many messages its recording holds.
+        notes: What the tree lacks, in words for the user.
+    """
+
+    messages: int
+    notes: tuple[str, ...] = ()
+
+
+def write_scene(
+    nusc: Any,
+    out: str,
+    scene: str,
+    storage: Storage = "mcap",
+    distro: Distro = "jazzy",
+    contents: Contents = Contents(),  # noqa: B008 - frozen
+    quiet: bool = False,
+) -> Written:
+    """:func:`nuscenes_to_rosbag2` for tables that are open already.
+
+    Args:
+        nusc: The devkit's NuScenes.
+        out: Recording folder to make.
+        scene: Scene name.
+        storage: mcap or sqlite3.
+        distro: Oldest ROS 2 distribution that must read it.
+        contents: What to write of the scene.
+        quiet: Show no progress and no notes.
+
+    Returns:
+        What was written.
+    """
+    drive = next(s for s in nusc.scene if s["name"] == scene)
+    host, types = _host(distro)
+    source = SceneEvents(nusc, drive, host, contents)
+    with _without_collector(), new_bag(out, storage, distro) as writer:
+        events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
+        connections: dict[str, Connection] = {}
+        for event in tqdm(events, desc=scene, unit="msg", disable=quiet):
+            if event.topic not in connections:
+                connections[event.topic] = writer.add_connection(
+                    event.topic, event.message_type, typestore=types, offered_qos_profiles=[event.qos]
+                )
+            raw = types.serialize_cdr(event.build(), event.message_type)
+            writer.write(connections[event.topic], event.stamp_ns, raw)
+        for key, value in source.custom_data().items():
+            writer.set_custom_data(key, value)
+    if not quiet:
+        for note in source.can_bus.notes:
+            tqdm.write(f"{scene}: {note}", file=sys.stderr)
+    return Written(len(events), source.can_bus.notes)
+
+
+#: Switches of the command line.
+_PARTS = {
+    "sweeps": "write the readings between key frames too",
+    "radar": "write the radars",
+    "can_bus": "write the CAN bus expansion, where it is there",
+    "road_map": "write the map around the drive",
+    "lidarseg": "write key frames' clouds with the labels of their points, where there are some",
+    "vision_msgs": "write the boxes as vision_msgs/Detection3DArray too",
+}
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's cycle collector would walk through the tables' millions of records again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@lru_cache(maxsize=2)  # the types' code is generated once, not for each scene
+def _host(distro: Distro) -> tuple[MessageHost, Typestore]:
+    host, types = rosbags_host(distro)
+    register_vision_messages(types)
+    return host, types
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of :func:`nuscenes_to_rosbag2`.
+
+    Args:
+        arguments: Words after the program name; None = those of the process.
+
+    Returns:
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
+    """
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(prog="nuscenes_to_rosbag2", description="nuScenes scenes as recordings.")
+    parser.add_argument("dataroot", type=str, help="a tree in nuScenes layout")
+    parser.add_argument("out", type=str, help="recording folder to make; with --split a folder of recordings")
+    parser.add_argument("--scene", type=str, help="write this scene")
+    parser.add_argument("--split", type=str, help="write all scenes of a split, or of the version (all)")
+    for name, what in _PARTS.items():
+        parser.add_argument(
+            f"--{name}", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=name != "vision_msgs", help=what
+        )
+    parser.add_argument("--start", type=float, default=0.0, help="leave out what is earlier, s after the scene's begin")
+    parser.add_argument("--duration", type=float, help="length of what is written, s; default: to the end")
+    parser.add_argument("--jobs", type=int, help="with --split: scenes at the same time; default: one per core")
+    parser.add_argument("--resume", action="store_true", help="with --split: go on in an existing folder")
+    parser.add_argument("--verify", action="store_true", help="with --resume: compare checksums too")
+    parser.add_function_arguments(
+        nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", "start_s", "duration_s", *_PARTS}
+    )
+    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    options |= {f"{name}_s": options.pop(name) for name in ("start", "duration")}
+    scene, split = options.pop("scene"), options.pop("split")
+    many = {name: options.pop(name) for name in ("jobs", "resume", "verify")}
+    if (scene is None) == (split is None):
+        parser.error("give either --scene NAME or --split NAME")
+    try:
+        if scene is not None:
+            nuscenes_to_rosbag2(scene=scene, **options)
+        else:
+            from gsocc_ros.convert.convert_scenes import convert_scenes
+
+            convert_scenes(split=None if split == "all" else split, **many, **options)
+    except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
+        sys.stderr.write(f"nuscenes_to_rosbag2: error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Own recordings as a tree in nuScenes layout, to train on: the way back of ``nuscenes_to_rosbag2``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rosbags.highlevel import AnyReader
+from tqdm import tqdm
+
+from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.data.nuscenes_index import TABLES
+from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.geometry.rigid import rotmat_to_quat
+from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.convert.drive_survey import Survey, ego_pose, key_sets, lidar_topic, mounting, survey
+from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.messages.occupancy_messages import read_occupancy
+from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
+from gsocc_ros.pipeline.camera_input import read_picture, stamp_ns
+from gsocc_ros.pipeline.rig import Rig
+
+Row = dict[str, Any]
+#: Columns of nuScenes' .pcd.bin files.
+_COLUMNS = ("x", "y", "z", "intensity", "ring")
+_FIELD_TYPES = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 8: "<f8"}
+
+
+def rosbag2_to_nuscenes(
+    bags: Sequence[str],
+    out: str,
+    rig: str,
+    lidar: str | None = None,
+    keyframe_rate: float = 2.0,
+    sweeps: bool = True,
+    version: str = "v1.0-own",
+    val_bags: int = 0,
+    location: str = "unknown",
+) -> None:
+    """Write recordings as the scenes of a data set that nuscenes-devkit and ``gsocc_core train`` read.
+
+    Pictures that are JPEGs already are copied byte for byte. Sets are grouped by the rig's synchroniser, so no key
+    frame mixes cycles. Ego poses come from the transforms between the rig's fixed and base frame, at each sensor's own
+    stamp. Where the recording holds ``/occupancy/ground_truth``, key frames are the sets with ground truth, which
+    becomes Occ3D labels; else they are taken at a rate. Without a point cloud topic an empty LIDAR_TOP stands in,
+    because nuScenes gives every key frame its LiDAR's time.
+
+    Args:
+        bags: Recording folders; each becomes a scene of that name.
+        out: Folder to make; it appears only when complete.
+        rig: Rig file, or the name of a shipped rig; its camera names become channels.
+        lidar: Point cloud topic; None = the rig's reference topic if that is one.
+        keyframe_rate: Key frames per second.
+        sweeps: Write the readings between key frames too.
+        version: Name of the tables' folder.
+        val_bags: The last so many recordings form the split val, the others train.
+        location: Stands in the log table.
+
+    Raises:
+        OutputExistsError: ``out`` exists.
+        ConfigError: bad options or rig file.
+        DataError: a recording lacks topics, calibration or transforms, its time jumps back, or pictures are distorted.
+
+    Example:
+        ``rosbag2_to_nuscenes(["monday", "tuesday"], "data/own", "my_rig.yaml", val_bags=1)``
+    """
+    target, names = Path(out), [Path(bag).name for bag in bags]
+    if target.exists():
+        raise OutputExistsError(out, "output", "a path that does not exist yet", "something is there")
+    if not bags or len(set(names)) != len(names):
+        raise ConfigError("rosbag2_to_nuscenes", "bags", "one or more recordings of different names", list(bags))
+    if not 0 < keyframe_rate <= 100:
+        raise ConfigError("rosbag2_to_nuscenes", "keyframe_rate", "more than 0, at most 100 (Hz)", keyframe_rate)
+    if not 0 <= val_bags <= len(names):
+        raise ConfigError("rosbag2_to_nuscenes", "val_bags", f"0 to {len(names)}", val_bags)
+    robot = Rig.load(rig)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+        _shared_rows(tables, scratch, robot, names)
+        for bag in bags:
+            with open_bag(bag, rosbags_host()[1]) as recording:
+                topic = lidar_topic(robot, lidar)
+                found = survey(recording, Path(bag), robot, topic)
+                scene = _Scene(found, robot, keyframe_rate, sweeps, location)
+                scene.add_rows(tables)
+                scene.write_files(recording, scratch, topic)
+        folder = scratch / version
+        folder.mkdir()
+        for name, rows in tables.items():
+            (folder / f"{name}.json").write_text(json.dumps(rows, indent=0), encoding="utf-8")
+        last = len(names) - val_bags
+        (folder / "splits.json").write_text(json.dumps({"train": names[:last], "val": names[last:]}), encoding="utf-8")
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _token(*parts: object) -> str:
+    """The same parts, the same token: written twice, a tree is the same."""
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _pose_fields(T: np.ndarray) -> Row:
+    quat = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(T[:3, :3]))).tolist()
+    return {"rotation": quat, "translation": T[:3, 3].tolist()}
+
+
+def _shared_rows(tables: dict[str, list[Row]], root: Path, rig: Rig, names: Sequence[str]) -> None:
+    """Sensors, and a blank map: the devkit insists on one."""
+    (root / "maps").mkdir()
+    Image.new("L", (20, 20)).save(root / "maps" / "blank.png")
+    logs = [_token("log", name) for name in names]
+    tables["map"].append(
+        {"token": _token("map"), "log_tokens": logs, "category": "semantic_prior", "filename": "maps/blank.png"}
+    )
+    for channel in (*(camera.name for camera in rig.cameras), "LIDAR_TOP"):
+        modality = "lidar" if channel == "LIDAR_TOP" else "camera"
+        tables["sensor"].append({"token": _token("sensor", channel), "channel": channel, "modality": modality})
+
+
+class _Scene:
+    """One recording on its way into the tables and folders."""
+
+    def __init__(self, found: Survey, rig: Rig, rate_hz: float, sweeps: bool, location: str) -> None:
+        self.found, self.rig, self.location = found, rig, location
+        self.name = found.bag.name
+        self.keys = list(key_sets(found, rate_hz))
+        self.samples = [_token(self.name, "sample", key.reference_stamp_ns) for key in self.keys]
+        self.files: dict[tuple[str, int], str] = {}
+        self._plan(sweeps)
+
+    def _plan(self, sweeps: bool) -> None:
+        """Which readings are written, and as what: (channel, stamp) -> (key frame's number, is one itself)."""
+        self.readings: dict[str, list[tuple[int, int, bool]]] = {}
+        for channel, key_stamps in self._key_stamps().items():
+            rows = []
+            for stamp in self.found.stamps_ns.get(channel, key_stamps):
+                key = bisect_left(key_stamps, stamp)
+                if key == len(key_stamps):
+                    break  # nuScenes gives a sweep to the next key frame, and there is none any more
+                is_key = key_stamps[key] == stamp
+                if is_key or sweeps:
+                    rows.append((stamp, key, is_key))
+                    folder = "samples" if is_key else "sweeps"
+                    ending = "pcd.bin" if channel == "LIDAR_TOP" else "jpg"
+                    name = f"{self.name}__{channel}__{stamp // 1000}.{ending}"
+                    self.files[channel, stamp] = f"{folder}/{channel}/{name}"
+            self.readings[channel] = rows
+
+    def _key_stamps(self) -> dict[str, list[int]]:
+        """Stamps of the key frames' readings, by channel; the LiDAR's are the nearest ones to the reference stamps."""
+        stamps = {c.name: [key.frames[c.name].stamp_ns for key in self.keys] for c in self.rig.cameras}
+        references = np.array([key.reference_stamp_ns for key in self.keys])
+        clouds = self.found.stamps_ns.get("LIDAR_TOP")
+        if clouds is None:
+            return {**stamps, "LIDAR_TOP": references.tolist()}
+        near = [clouds[int(np.abs(np.asarray(clouds) - stamp).argmin())] for stamp in references]
+        if len(set(near)) < len(near):
+            raise DataError(self.found.bag, "LiDAR", "a cloud of its own for every key frame", f"{len(set(near))}")
+        return {**stamps, "LIDAR_TOP": near}
+
+    def add_rows(self, tables: dict[str, list[Row]]) -> None:
+        first, count = self.keys[0].reference_stamp_ns, len(self.keys)
+        log = _token("log", self.name)
+        captured = dt.datetime.fromtimestamp(first * 1e-9, dt.timezone.utc)
+        tables["log"].append({
+            "token": log, "logfile": self.name, "vehicle": self.rig.path.stem,
+            "date_captured": captured.date().isoformat(), "location": self.location,
+        })  # fmt: skip
+        scene = _token("scene", self.name)
+        tables["scene"].append({
+            "token": scene, "name": self.name, "description": "", "log_token": log, "nbr_samples": count,
+            "first_sample_token": self.samples[0], "last_sample_token": self.samples[-1],
+        })  # fmt: skip
+        for k, key in enumerate(self.keys):
+            tables["sample"].append({
+                "token": self.samples[k], "scene_token": scene, "timestamp": _micro(key.reference_stamp_ns),
+                "prev": self.samples[k - 1] if k else "", "next": self.samples[k + 1] if k + 1 < count else "",
+            })  # fmt: skip
+        for channel, rows in self.readings.items():
+            self._add_channel(tables, channel, rows)
+
+    def _add_channel(self, tables: dict[str, list[Row]], channel: str, rows: list[tuple[int, int, bool]]) -> None:
+        sensor = _token(self.name, "calibration", channel)
+        calibration = self.found.calibrations.get(channel)
+        T_ego_sensor = np.eye(4)
+        if channel in self.found.frames:
+            T_ego_sensor = mounting(self.found, self.rig, channel)
+        tables["calibrated_sensor"].append({
+            "token": sensor, "sensor_token": _token("sensor", channel), **_pose_fields(T_ego_sensor),
+            "camera_intrinsic": [] if calibration is None else calibration.intrinsics.tolist(),
+        })  # fmt: skip
+        tokens = [_token(self.name, channel, stamp) for stamp, _, _ in rows]
+        for n, (stamp, key, is_key) in enumerate(rows):
+            pose = _token(self.name, channel, stamp, "pose")
+            tables["ego_pose"].append(
+                {"token": pose, "timestamp": _micro(stamp), **_pose_fields(ego_pose(self.found, self.rig, stamp))}
+            )
+            tables["sample_data"].append({
+                "token": tokens[n], "sample_token": self.samples[key], "ego_pose_token": pose,
+                "calibrated_sensor_token": sensor, "timestamp": _micro(stamp), "filename": self.files[channel, stamp],
+                "fileformat": "pcd" if calibration is None else "jpg", "is_key_frame": is_key,
+                "height": 0 if calibration is None else calibration.height,
+                "width": 0 if calibration is None else calibration.width,
+                "prev": tokens[n - 1] if n else "", "next": tokens[n + 1] if n + 1 < len(tokens) else "",
+            })  # fmt: skip
+
+    def write_files(self, recording: AnyReader, root: Path, lidar: str | None) -> None:
+        """Pictures, clouds and labels, in the second reading."""
+        for name in {Path(file).parent for file in self.files.values()}:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        channels = {camera.topic: camera for camera in self.rig.cameras}
+        truths = {key.reference_stamp_ns: token for key, token in zip(self.keys, self.samples, strict=True)}
+        topics = [*channels, GROUND_TRUTH_TOPIC, *([] if lidar is None else [lidar])]
+        for topic, _, message in tqdm(read_messages(recording, topics), desc=f"{self.name}: write", unit="msg"):
+            stamp = stamp_ns(message.header)
+            if topic in channels and (channels[topic].name, stamp) in self.files:
+                camera = channels[topic]
+                (root / self.files[camera.name, stamp]).write_bytes(self._jpeg(message, camera.name))
+            elif topic == lidar and ("LIDAR_TOP", stamp) in self.files:
+                _cloud(message, topic).tofile(root / self.files["LIDAR_TOP", stamp])
+            elif topic == GROUND_TRUTH_TOPIC and stamp in truths:
+                _write_labels(root / "gts" / self.name / truths[stamp] / "labels.npz", message)
+        if lidar is None:
+            for stamp, _, _ in self.readings["LIDAR_TOP"]:
+                np.zeros((0, len(_COLUMNS)), np.float32).tofile(root / self.files["LIDAR_TOP", stamp])
+
+    def _jpeg(self, message: Any, name: str) -> bytes:
+        camera, calibration = self.rig.camera(name), self.found.calibrations[name]
+        if camera.transport == "compressed" and bytes(message.data[:3]) == b"\xff\xd8\xff":
+            return bytes(message.data)
+        buffer = io.BytesIO()
+        picture = read_picture(message, camera, (calibration.height, calibration.width))
+        Image.fromarray(picture).save(buffer, "JPEG", quality=95)
+        return buffer.getvalue()
+
+
+def _micro(stamp: int) -> int:
+    """Microseconds, in which nuScenes counts."""
+    return round(stamp / 1000)
+
+
+def _cloud(message: Any, topic: str) -> np.ndarray:
+    """(N, 5) float32 x, y, z, intensity, ring of a sensor_msgs/PointCloud2; what it lacks is zero."""
+    if not message.width * message.height:
+        return np.zeros((0, len(_COLUMNS)), np.float32)
+    fields = {field.name: field for field in message.fields}
+    if not {"x", "y", "z"} <= set(fields):
+        raise DataError(topic, "fields", "x, y and z", sorted(fields))
+    used = [fields[name] for name in _COLUMNS if name in fields]
+    order = ">" if message.is_bigendian else "<"
+    layout: Any = {
+        "names": [field.name for field in used],
+        "formats": [_FIELD_TYPES[field.datatype].replace("<", order) for field in used],
+        "offsets": [field.offset for field in used],
+        "itemsize": message.point_step,
+    }
+    count = message.width * message.height
+    data = np.frombuffer(message.data, np.uint8)
+    rows = data.reshape(message.height, message.row_step)[:, : message.width * message.point_step]
+    read = np.frombuffer(np.ascontiguousarray(rows).tobytes(), np.dtype(layout), count)
+    points = np.zeros((count, len(_COLUMNS)), np.float32)
+    for k, name in enumerate(_COLUMNS):
+        if name in fields:
+            points[:, k] = read[name]
+    return points
+
+
+def _write_labels(path: Path, message: Any) -> None:
+    """A SemanticOccupancy as Occ3D labels; what the recording does not tell, mask_lidar, is zero."""
+    grid = read_occupancy(message, OCC3D_NUSCENES, GROUND_TRUTH_TOPIC)
+    if tuple(grid.labels.shape) != (200, 200, 16):
+        raise DataError(GROUND_TRUTH_TOPIC, "size", "Occ3D's 200 x 200 x 16 voxels", tuple(grid.labels.shape))
+    labels = grid.labels.numpy()
+    observed = np.ones_like(labels) if grid.observed is None else grid.observed.numpy().astype(np.uint8)
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, semantics=labels, mask_camera=observed, mask_lidar=np.zeros_like(labels))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of :func:`rosbag2_to_nuscenes`.
+
+    Args:
+        arguments: Words after the program name; None = those of the process.
+
+    Returns:
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
+    """
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(prog="rosbag2_to_nuscenes", description="Own recordings as a data set.")
+    parser.add_argument("bags", type=str, nargs="+", help="recording folders, a scene each")
+    parser.add_argument(
+        "--sweeps", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True,
+        help="write the readings between key frames too",
+    )  # fmt: skip
+    parser.add_function_arguments(rosbag2_to_nuscenes, skip={"bags", "sweeps"})
+    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    try:
+        rosbag2_to_nuscenes(**options)
+    except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
+        sys.stderr.write(f"rosbag2_to_nuscenes: error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A rig file from a recording: CameraInfo, transforms and stamps of the pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rosbags.highlevel import AnyReader
+from tqdm import tqdm
+
+from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.rigs.rig_file import camera_to_dict, write_rig
+from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
+from gsocc_ros.pipeline.occupancy_pipeline import CAMERA_INFO_TYPE, PICTURE_TYPES
+from gsocc_ros.pipeline.rig import TRANSPORTS, Rig, RigCamera, Transport
+from gsocc_ros.pipeline.transform_buffer import TransformBuffer
+from gsocc_ros.pipeline.trigger_offsets import estimate_offset_ns
+
+#: Frames in which a robot's motion is usually known, the smoothest first.
+FIXED_FRAMES = ("odom", "map", "world")
+#: Fewer pictures of a camera tell nothing about its trigger.
+_ENOUGH = 5
+_log = logging.getLogger(__name__)
+
+
+def rosbag2_to_rig(
+    bag: str,
+    out: str,
+    base_frame: str = "base_link",
+    rig: str | None = None,
+    cameras: list[str] | None = None,
+    seconds: float = 20.0,
+) -> None:
+    """Write the calibration of a recording's cameras as a rig file, for the library and for the node.
+
+    Cameras are the CameraInfo topics that have pictures beside them (``/front/camera_info`` and ``/front/...``); a
+    camera is called like its namespace. Where it sits comes from the transforms, when it fires from the stamps.
+
+    Args:
+        bag: The recording.
+        out: Rig file to make.
+        base_frame: Frame of the output: x forward, y left, z up, on the ground.
+        rig: Rig file, or name of a shipped rig, that names topics and frames; None = all cameras are looked for.
+        cameras: Names of the cameras wanted; None = all.
+        seconds: Length of the recording that is read.
+
+    Raises:
+        OutputExistsError: ``out`` exists.
+        ConfigError: a camera that is wanted does not exist.
+        DataError: there is no camera, a calibration or transform is missing, or a lens model is unknown.
+
+    Example:
+        ``rosbag2_to_rig("monday", "my_rig.yaml")``
+    """
+    if Path(out).exists():
+        raise OutputExistsError(out, "out", "a file that does not exist", "an existing one")
+    known = None if rig is None else Rig.load(rig)
+    base = base_frame if known is None else known.base_frame
+    with open_bag(bag, rosbags_host()[1]) as recording:
+        found = list(known.cameras) if known is not None else find_cameras(recording, Path(bag))
+        if cameras is not None:
+            found = [_named(bag, found, name) for name in cameras]
+        heard = _listen(recording, Path(bag), found, seconds)
+    content = _content(Path(bag), found, heard, base, None if known is None else known.fixed_frame)
+    comment = f"Cameras of the recording {Path(bag).name}: CameraInfo, transforms to {base}, stamps of the pictures."
+    write_rig(out, content, comment)
+
+
+@dataclass
+class _Heard:
+    """What the recording says about each camera."""
+
+    transforms: TransformBuffer = field(default_factory=TransformBuffer)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    frames: dict[str, str] = field(default_factory=dict)
+    stamps_ns: dict[str, list[int]] = field(default_factory=dict)
+
+
+def find_cameras(recording: AnyReader, bag: Path) -> list[RigCamera]:
+    """Cameras of a recording: each CameraInfo topic with the pictures beside it.
+
+    Compressed pictures are preferred, and raw sensor pictures to rectified ones, because CameraInfo's K and distortion
+    belong to them.
+
+    Args:
+        recording: The open recording.
+        bag: Its path, for errors.
+
+    Returns:
+        At least one camera, in the order of the topics' names.
+
+    Raises:
+        DataError: there is none.
+    """
+    types = {connection.topic: connection.msgtype for connection in recording.connections}
+    infos = sorted(topic for topic, kind in types.items() if kind == CAMERA_INFO_TYPE)
+    found: list[RigCamera] = []
+    for info in infos:
+        space = info.rsplit("/", 1)[0]
+        choice = _picture_topic(types, space)
+        if choice is None:
+            _log.warning("%s: no pictures below %s/; the camera is left out", info, space)
+            continue
+        topic, transport = choice
+        name = space.strip("/").split("/")[-1] or "camera"
+        if name in {camera.name for camera in found}:
+            name = space.strip("/").replace("/", "_")
+        found.append(RigCamera(name, topic, info, transport=transport, rectified=_rectified(topic[len(space) :])))
+    if not found:
+        raise DataError(bag, "cameras", "sensor_msgs/CameraInfo topics with pictures beside them", sorted(types))
+    return found
+
+
+def _picture_topic(types: Mapping[str, str], space: str) -> tuple[str, Transport] | None:
+    kinds: dict[str, Transport] = {PICTURE_TYPES[transport]: transport for transport in TRANSPORTS}
+    near = [topic for topic, kind in types.items() if kind in kinds and topic.startswith(f"{space}/")]
+    near = [topic for topic in near if "depth" not in topic[len(space) :].lower()]
+    if not near:
+        return None
+    best = min(near, key=lambda t: (kinds[types[t]] != "compressed", _rectified(t[len(space) :]), len(t), t))
+    return best, kinds[types[best]]
+
+
+def _rectified(topic: str) -> bool:
+    """image_rect, image_rect_color and the like, as image_proc calls them."""
+    return any(part.startswith("rect") for part in topic.replace("/", "_").split("_"))
+
+
+def _named(bag: str, found: Sequence[RigCamera], name: str) -> RigCamera:
+    for camera in found:
+        if camera.name == name:
+            return camera
+    raise ConfigError(bag, "cameras", f"names among {', '.join(camera.name for camera in found)}", name)
+
+
+def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], seconds: float) -> _Heard:
+    heard = _Heard()
+    pictures = {camera.topic: camera for camera in cameras}
+    infos = {camera.camera_info_topic: camera for camera in cameras}
+    end = recording.start_time + round(seconds * 1e9)
+    messages = read_messages(recording, ["/tf", "/tf_static", *pictures, *infos])
+    for topic, log_ns, message in tqdm(messages, desc=f"{bag.name}: read", unit="msg"):
+        if log_ns > end and len(heard.calibrations) == len(cameras):
+            break
+        if topic in {"/tf", "/tf_static"}:
+            heard.transforms.feed(message, static=topic == "/tf_static", topic=topic)
+        elif topic in infos:
+            camera = infos[topic]
+            heard.calibrations.setdefault(camera.name, read_camera_info(message, camera))
+        else:
+            camera = pictures[topic]
+            heard.stamps_ns.setdefault(camera.name, []).append(stamp_ns(message.header))
+            heard.frames.setdefault(camera.name, camera.frame or message.header.frame_id)
+    return heard
+
+
+def _content(
+    bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, fixed_frame: str | None
+) -> dict[str, Any]:
+    offsets = _offsets_ms(cameras, heard)
+    entries: dict[str, Any] = {}
+    for camera in cameras:
+        calibration = heard.calibrations.get(camera.name)
+        if calibration is None:
+            raise DataError(bag, camera.camera_info_topic, "a sensor_msgs/CameraInfo", "none")
+        frame = heard.frames.get(camera.name) or camera.frame or calibration.frame
+        try:
+            T_ego_cam = heard.transforms.lookup(base, frame)
+        except DataError as error:
+            expected = f"transforms from {base} to the camera's frame {frame} (see --base_frame)"
+            received = f"{error.received}; frames: {', '.join(heard.transforms.frames) or 'none'}"
+            raise DataError(bag, camera.name, expected, received) from error
+        entries[camera.name] = {
+            **camera_to_dict(calibration.camera(camera.name, T_ego_cam, None)),
+            "trigger_offset_ms": offsets[camera.name],
+            "topic": camera.topic,
+            "camera_info_topic": camera.camera_info_topic,
+            "frame": frame,
+            "transport": camera.transport,
+            "rectified": camera.rectified,
+        }
+    if fixed_frame is None:
+        fixed_frame = next((f for f in FIXED_FRAMES if heard.transforms.fault(f, base) is None), None)
+    return {"base_frame": base, "fixed_frame": fixed_frame, "anchor": cameras[0].name, "cameras": entries}
+
+
+def _offsets_ms(cameras: Sequence[RigCamera], heard: _Heard) -> dict[str, float | None]:
+    """When each camera fires after the one that fires first; None where the stamps do not tell."""
+    reference = heard.stamps_ns.get(cameras[0].name, [])
+    found: dict[str, int | None] = {}
+    for camera in cameras:
+        stamps = heard.stamps_ns.get(camera.name, [])
+        enough = min(len(stamps), len(reference)) >= _ENOUGH
+        found[camera.name] = estimate_offset_ns(reference, stamps) if enough else None
+        if found[camera.name] is None:
+            _log.warning("%s: its stamps do not tell when it fires; trigger_offset_ms is left null", camera.name)
+    first = min((offset for offset in found.values() if offset is not None), default=0)
+    return {name: None if offset is None else (offset - first) / 1e6 for name, offset in found.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of :func:`rosbag2_to_rig`.
+
+    Args:
+        arguments: Words after the program name; None = those of the process.
+
+    Returns:
+        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
+    """
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(prog="rosbag2_to_rig", description="A rig file from a recording.")
+    parser.add_argument("bag", type=str, help="the recording")
+    parser.add_function_arguments(rosbag2_to_rig, skip={"bag"})
+    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    try:
+        rosbag2_to_rig(**options)
+    except GsoccError as error:
+        if os.environ.get("GSOCC_DEBUG"):
+            raise
+        sys.stderr.write(f"rosbag2_to_rig: error: {error}\n")
+        return 2
+    sys.stdout.write(f"{options['out']} written. Look at it with `gsocc_core check-rig {options['out']}`.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

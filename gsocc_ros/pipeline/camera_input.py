@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""From one camera's ROS messages to a Camera and a picture. Takes messages of rosbags and of rclpy alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image, ImageDraw
+
+from gsocc_core import Camera
+from gsocc_core.data.images import decode_image
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.cameras import CameraModel
+from gsocc_ros.pipeline.rig import RigCamera
+
+#: How CameraInfo names the lens models, and what they are called here.
+LENS_MODELS: dict[str, CameraModel] = {
+    "plumb_bob": "pinhole", "rational_polynomial": "pinhole", "equidistant": "fisheye", "": "pinhole",
+}  # fmt: skip
+#: Bytes per pixel and the channels that make up RGB, per 8-bit encoding of sensor_msgs/Image.
+_RAW_ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
+    "rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)), "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)), "8UC3": (3, (2, 1, 0)), "8UC1": (1, (0, 0, 0)),
+}  # fmt: skip
+
+
+def stamp_ns(header: Any) -> int:
+    """Stamp of a std_msgs/Header in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What CameraInfo says about one camera.
+
+    Attributes:
+        intrinsics: (3, 3) float64, pixels of the picture that is published (binning and region of interest applied).
+        width: Picture width, pixels.
+        height: Picture height, pixels.
+        model: Projection.
+        distortion: OpenCV coefficients, or None.
+        frame: ``frame_id`` of the message.
+    """
+
+    intrinsics: np.ndarray
+    width: int
+    height: int
+    model: CameraModel
+    distortion: tuple[float, ...] | None
+    frame: str
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Calibration):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self.intrinsics.tobytes(), self.width, self.height, self.model, self.distortion, self.frame
+
+    def camera(self, name: str, T_ego_cam: np.ndarray, T_ref_ego: np.ndarray | None) -> Camera:
+        """The camera of one picture.
+
+        Args:
+            name: Name in the rig.
+            T_ego_cam: (4, 4) float64 pose of the optical frame in the ego frame.
+            T_ref_ego: (4, 4) float64 ego pose at the picture's stamp in the ego frame at the reference stamp, or None.
+
+        Returns:
+            The camera at full picture size.
+        """
+        return Camera(name, self.intrinsics, T_ego_cam, self.width, self.height, self.model, self.distortion, T_ref_ego)
+
+
+def read_camera_info(message: Any, camera: RigCamera) -> Calibration:
+    """Read a sensor_msgs/CameraInfo.
+
+    Args:
+        message: The message.
+        camera: The camera of the rig that it belongs to.
+
+    Returns:
+        Its calibration.
+
+    Raises:
+        DataError: the camera is not calibrated, or the lens model or the number of coefficients is unknown.
+    """
+    topic = camera.camera_info_topic
+    K = np.asarray(message.p if camera.rectified else message.k, np.float64).reshape(3, -1)[:, :3].copy()
+    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and K[2, 2] == 1):
+        key = "p" if camera.rectified else "k"
+        raise DataError(topic, key, "a calibrated camera: positive focal lengths, last row 0 0 1", K.tolist())
+    width, height = int(message.width), int(message.height)
+    region = message.roi
+    if region.width and region.height:
+        K[0, 2] -= region.x_offset
+        K[1, 2] -= region.y_offset
+        width, height = int(region.width), int(region.height)
+    binning_x, binning_y = max(1, int(message.binning_x)), max(1, int(message.binning_y))
+    K[0] /= binning_x
+    K[1] /= binning_y
+    width, height = width // binning_x, height // binning_y
+    if width < 1 or height < 1:
+        raise DataError(topic, "width, height", "positive pixels", (int(message.width), int(message.height)))
+    if camera.rectified:
+        return Calibration(K, width, height, "pinhole", None, message.header.frame_id)
+    model = LENS_MODELS.get(message.distortion_model)
+    if model is None:
+        raise DataError(topic, "distortion_model", f"one of {sorted(LENS_MODELS)}", message.distortion_model)
+    distortion = tuple(float(value) for value in message.d)
+    if not any(distortion):
+        return Calibration(K, width, height, model, None, message.header.frame_id)
+    lengths = (4,) if model == "fisheye" else (4, 5, 8)
+    if len(distortion) not in lengths:
+        raise DataError(topic, "d", f"{lengths} coefficients for {message.distortion_model}", len(distortion))
+    return Calibration(K, width, height, model, distortion, message.header.frame_id)
+
+
+def read_mask(camera: RigCamera) -> tuple[tuple[float, float], ...] | None:
+    """The polygon of a camera's mask file, full-size pixels; None without a mask.
+
+    Raises:
+        ConfigError: the file does not hold at least three [u, v] pairs.
+    """
+    if camera.mask is None:
+        return None
+    try:
+        content = yaml.safe_load(camera.mask.read_text(encoding="utf-8"))
+        polygon = tuple((float(u), float(v)) for u, v in content)
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise ConfigError(camera.mask, "polygon", "a list of [u, v] pixels", error) from error
+    if len(polygon) < 3:
+        raise ConfigError(camera.mask, "polygon", "three or more [u, v] pixels", len(polygon))
+    return polygon
+
+
+def read_picture(
+    message: Any,
+    camera: RigCamera,
+    full_size: tuple[int, int],
+    min_size: tuple[int, int] | None = None,
+    mask: tuple[tuple[float, float], ...] | None = None,
+) -> np.ndarray:
+    """Decode one picture message.
+
+    Args:
+        message: sensor_msgs/CompressedImage or sensor_msgs/Image, as the rig says.
+        camera: Its camera.
+        full_size: (height, width) in pixels that CameraInfo announces.
+        min_size: (height, width) in pixels that suffice: a JPEG is then decoded at a reduced scale. None = full size.
+        mask: Polygon in full-size pixels to paint black.
+
+    Returns:
+        (H, W, 3) uint8 RGB, full size or smaller by a common factor.
+
+    Raises:
+        DataError: it does not decode, has an unknown encoding, or not the size that CameraInfo announces.
+    """
+    where = f"{camera.topic} at {stamp_ns(message.header)} ns"
+    picture = _decode(message, where, min_size) if camera.transport == "compressed" else _from_raw(message, where)
+    (height, width), (full_height, full_width) = picture.shape[:2], full_size
+    # JPEG decoders round reduced sizes up, so the two scales may differ by less than one pixel.
+    scale = max(width / full_width, height / full_height)
+    if scale > 1 or abs(full_width * scale - width) > 1 or abs(full_height * scale - height) > 1:
+        expected = f"{full_width} x {full_height} pixels as in {camera.camera_info_topic}"
+        raise DataError(where, "picture size", expected, f"{width} x {height}")
+    if mask is not None:
+        picture = _paint(picture, mask, width / full_width, height / full_height)
+    return picture
+
+
+def _decode(message: Any, where: str, min_size: tuple[int, int] | None) -> np.ndarray:
+    height, width = min_size or (None, None)
+    return decode_image(bytes(message.data), min_width=width, min_height=height, where=where)
+
+
+def _from_raw(message: Any, where: str) -> np.ndarray:
+    if message.encoding not in _RAW_ENCODINGS:
+        return _through_cv_bridge(message, where)
+    channels, order = _RAW_ENCODINGS[message.encoding]
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    data = np.frombuffer(message.data, np.uint8)
+    if step < width * channels or data.size < step * height:
+        expected = f"{height} rows of {step} bytes, at least {channels} a pixel for {width} pixels"
+        raise DataError(where, "data", expected, f"{data.size} bytes")
+    rows = data[: step * height].reshape(height, step)[:, : width * channels]
+    return np.ascontiguousarray(rows.reshape(height, width, channels)[..., list(order)])
+
+
+def _through_cv_bridge(message: Any, where: str) -> np.ndarray:
+    """Bayer, YUV, 16 bit and whatever else cv_bridge knows; it comes with ROS and not with pip."""
+    expected = f"one of {sorted(_RAW_ENCODINGS)}"
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError as error:
+        other = f"{expected}, or any that cv_bridge knows, which is not installed ({error})"
+        raise DataError(where, "encoding", other, message.encoding) from error
+    try:
+        return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
+    except (CvBridgeError, RuntimeError, TypeError, KeyError) as error:
+        raise DataError(
+            where, "encoding", f"{expected}, or one of cv_bridge's", f"{message.encoding} ({error})"
+        ) from error
+
+
+def _paint(picture: np.ndarray, polygon: tuple[tuple[float, float], ...], scale_x: float, scale_y: float) -> np.ndarray:
+    image = Image.fromarray(picture)
+    ImageDraw.Draw(image).polygon([(u * scale_x, v * scale_y) for u, v in polygon], fill=(0, 0, 0))
+    return np.array(image)

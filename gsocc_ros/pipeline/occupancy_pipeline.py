@@ -1,0 +1,452 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of a robot in, occupancy out: what bag replay and the node share. Plain Python, no rclpy."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gsocc_core import Camera, Prediction
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, read_mask, read_picture, stamp_ns
+from gsocc_ros.pipeline.rig import Rig, RigCamera
+from gsocc_ros.pipeline.synchronizer import CameraCounters, SyncedSet, Synchronizer
+from gsocc_ros.pipeline.transform_buffer import TransformBuffer, Transforms
+
+TF_TYPE = "tf2_msgs/msg/TFMessage"
+CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+#: How long the last known pose of a moving link may stand in when the right one did not come in time.
+HOLD_POSE_NS = 20_000_000
+PICTURE_TYPES = {"compressed": "sensor_msgs/msg/CompressedImage", "raw": "sensor_msgs/msg/Image"}
+
+
+class Predictor(Protocol):
+    """What the pipeline asks of :class:`gsocc_core.OccupancyPredictor`."""
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray | None],
+        cameras: Sequence[Camera],
+        *,
+        camera_stamps_ns: Sequence[int] | None = None,
+        reference_stamp_ns: int | None = None,
+        T_world_ego: np.ndarray | None = None,
+    ) -> Prediction:
+        """Occupancy from one set of pictures."""
+
+    def reset(self) -> None:
+        """Forget streaming memory."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A topic that the pipeline wants.
+
+    Attributes:
+        topic: Its name.
+        message_type: Its type, like ``sensor_msgs/msg/Image``.
+        latched: Wants the last message sent before it subscribed (transient local).
+    """
+
+    topic: str
+    message_type: str
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class ReadySet:
+    """A set with everything that a prediction needs.
+
+    Attributes:
+        synced: The picture messages.
+        cameras: Every camera whose calibration and pose are known, in the order of the rig; missing ones included.
+        T_world_ego: (4, 4) float64 pose of the base frame in the fixed frame at the reference stamp; None = unknown.
+        sync_ms: Time spent on grouping and transforms.
+    """
+
+    synced: SyncedSet[Any]
+    cameras: tuple[Camera, ...]
+    T_world_ego: np.ndarray | None
+    sync_ms: float
+
+    @property
+    def given(self) -> tuple[bool, ...]:
+        """Whether each camera's picture is there."""
+        return tuple(camera.name in self.synced.frames for camera in self.cameras)
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """A prediction with where its time went.
+
+    Attributes:
+        prediction: What the predictor returned.
+        ready: What it was made from.
+        latency_ms: Milliseconds per stage: ``sync``, ``decode`` and the predictor's own stages.
+    """
+
+    prediction: Prediction
+    ready: ReadySet
+    latency_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PipelineCounters:
+    """What happened so far.
+
+    Attributes:
+        cameras: The synchroniser's counters per camera.
+        sets: Sets that left the synchroniser.
+        superseded: Sets dropped because a newer one was ready or time jumped.
+        without_ego_motion: Sets predicted as if the robot stood still, because its motion was not known.
+        calibration_changes: Changes of a camera's CameraInfo.
+    """
+
+    cameras: Mapping[str, CameraCounters]
+    sets: int
+    superseded: int
+    without_ego_motion: int
+    calibration_changes: int
+
+
+class _EarlyPicture(NamedTuple):
+    """A picture that is being decoded before its set is complete."""
+
+    stamp_ns: int
+    full_size: tuple[int, int]
+    picture: Future[np.ndarray]
+
+
+def rig_subscriptions(rig: Rig) -> tuple[Subscription, ...]:
+    """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one."""
+    topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
+    for camera in rig.cameras:
+        topics.append(Subscription(camera.topic, PICTURE_TYPES[camera.transport]))
+        topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
+    if rig.reference is not None:
+        topics.append(Subscription(rig.reference.topic, rig.reference.message_type))
+    return tuple(topics)
+
+
+class OccupancyPipeline:
+    """Feed it messages, take sets, predict.
+
+    ``feed`` only files messages and may be called from any thread; ``take`` and ``predict`` belong to one worker. No
+    lock is held while a picture is decoded or a prediction made.
+
+    Args:
+        rig: The robot's cameras.
+        predictor: The model.
+        newest_only: ``take`` gives only the newest ready set and drops older ones (a live robot); otherwise every set
+            in order (a recording).
+        wants: Reference stamps for which sets are wanted; None = all.
+        memory_gap_s: A gap in reference stamps beyond this makes the predictor forget its memory.
+        transforms: Tree of frames to use; None = a :class:`TransformBuffer`.
+
+    Example:
+        >>> pipeline = OccupancyPipeline(Rig.load("nuscenes"), predictor)  # doctest: +SKIP
+        >>> for topic, message in recording:  # doctest: +SKIP
+        ...     pipeline.feed(topic, message)
+        ...     while (ready := pipeline.take()) is not None:
+        ...         grid = pipeline.predict(ready).prediction.grid
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        predictor: Predictor,
+        *,
+        newest_only: bool = False,
+        wants: Callable[[int], bool] | None = None,
+        memory_gap_s: float = 2.0,
+        transforms: Transforms | None = None,
+    ) -> None:
+        self.rig = rig
+        self._predictor = predictor
+        self._newest_only, self._wants = newest_only, wants
+        self._memory_gap_ns = round(memory_gap_s * 1e9)
+        self._lock = threading.Lock()
+        self._synchronizer: Synchronizer[Any] = Synchronizer(rig.sync_settings())
+        self._transforms = transforms or TransformBuffer(jump_ns=rig.sync_settings().reset_threshold_ns)
+        self._calibrations: dict[str, Calibration] = {}
+        self._masks = {camera.name: read_mask(camera) for camera in rig.cameras}
+        self._pending: deque[SyncedSet[Any]] = deque()
+        self._newest_ns = 0  # reference stamp of the newest set
+        self._finished = False
+        self._feed_s = 0.0
+        self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
+        self._sets = self._superseded = self._without_ego_motion = self._calibration_changes = 0
+        self._decoders = ThreadPoolExecutor(max_workers=min(4, len(rig.cameras)), thread_name_prefix="decode")
+        self._early: dict[str, _EarlyPicture] = {}  # the newest picture of each camera, decoded ahead
+        self._predicting = self._closed = False
+        self._handlers = self._make_handlers()
+
+    def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
+        handlers: dict[str, Callable[[Any], None]] = {
+            "/tf_static": partial(self._transforms.feed, static=True, topic="/tf_static"),
+            "/tf": partial(self._transforms.feed, static=False),
+        }
+        for camera in self.rig.cameras:
+            handlers[camera.topic] = partial(self._feed_picture, camera)
+            handlers[camera.camera_info_topic] = partial(self._feed_info, camera)
+        if self.rig.reference is not None:
+            handlers[self.rig.reference.topic] = self._feed_reference
+        return handlers
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Topics to feed."""
+        return rig_subscriptions(self.rig)
+
+    def counters(self) -> PipelineCounters:
+        """What happened so far."""
+        return PipelineCounters(
+            self._synchronizer.counters(),
+            self._sets,
+            self._superseded,
+            self._without_ego_motion,
+            self._calibration_changes,
+        )
+
+    def transform_faults(self) -> dict[str, str]:
+        """Frames in use that are not connected at present.
+
+        Returns:
+            Reason per camera whose frame has no way to the base frame, and under the fixed frame's name when the base
+            frame has no way there. Only cameras whose CameraInfo came are asked.
+        """
+        asked: dict[str, tuple[str, str]] = {}
+        with self._lock:
+            for camera in self.rig.cameras:
+                calibration = self._calibrations.get(camera.name)
+                if calibration is not None:
+                    asked[camera.name] = (self.rig.base_frame, camera.frame or calibration.frame)
+            if asked and self.rig.fixed_frame is not None:
+                asked[self.rig.fixed_frame] = (self.rig.fixed_frame, self.rig.base_frame)
+            found = {name: self._transforms.fault(*pair) for name, pair in asked.items()}
+        return {name: reason for name, reason in found.items() if reason is not None}
+
+    def use(self, predictor: Predictor) -> None:
+        """Go on with another model; not while :meth:`predict` runs."""
+        self._predictor, self._last = predictor, None
+        self._early.clear()  # decoded at the size that the other one wants
+
+    def reset(self) -> None:
+        """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
+
+        Calibrations, transforms and counters stay.
+        """
+        with self._lock:
+            self._synchronizer.reset()
+            self._pending.clear()
+            self._early.clear()
+        self._predictor.reset()
+        self._last = None
+
+    def close(self) -> None:
+        """Stop the decoding threads."""
+        with self._lock:
+            self._closed = True
+        self._decoders.shutdown()
+
+    def feed(self, topic: str, message: Any) -> None:
+        """File one message of one of the ``subscriptions``.
+
+        Args:
+            topic: Where it came from.
+            message: A message of rosbags or rclpy.
+
+        Raises:
+            ConfigError: the topic is not one of the subscriptions.
+            DataError: the message is broken in itself (calibration, transform).
+        """
+        handler = self._handlers.get(topic)
+        if handler is None:
+            raise ConfigError("OccupancyPipeline", "topic", f"one of {sorted(self._handlers)}", topic)
+        with self._lock:
+            start = time.perf_counter()
+            handler(message)
+            self._feed_s += time.perf_counter() - start
+
+    def _feed_info(self, camera: RigCamera, message: Any) -> None:
+        calibration = read_camera_info(message, camera)
+        known = self._calibrations.get(camera.name)
+        if known is not None and known != calibration:
+            self._calibration_changes += 1
+        self._calibrations[camera.name] = calibration
+
+    def _feed_picture(self, camera: RigCamera, message: Any) -> None:
+        stamp = stamp_ns(message.header)
+        self._decode_ahead(camera, stamp, message)
+        self._file(self._synchronizer.push(camera.name, stamp, message))
+
+    def _decode_ahead(self, camera: RigCamera, stamp: int, message: Any) -> None:
+        """Decode while the cycle's others are on their way; not behind a prediction, when most are passed over."""
+        calibration = self._calibrations.get(camera.name)
+        if not self._newest_only or self._predicting or self._closed or calibration is None:
+            return
+        full = (calibration.height, calibration.width)
+        self._early[camera.name] = _EarlyPicture(stamp, full, self._decoders.submit(self._read, camera, message, full))
+
+    def _read(self, camera: RigCamera, message: Any, full_size: tuple[int, int]) -> np.ndarray:
+        return read_picture(
+            message, camera, full_size, getattr(self._predictor, "image_size", None), self._masks[camera.name]
+        )
+
+    def _feed_reference(self, message: Any) -> None:
+        self._file(self._synchronizer.push_reference(stamp_ns(message.header)))
+
+    def _file(self, synced: SyncedSet[Any] | None) -> None:
+        if self._pending and self._pending[-1].epoch != self._synchronizer.epoch:
+            self._superseded += len(self._pending)
+            self._pending.clear()
+        if synced is not None:
+            self._sets += 1
+            self._newest_ns = synced.reference_stamp_ns
+            if self._wants is None or self._wants(synced.reference_stamp_ns):
+                self._pending.append(synced)
+
+    def finish(self) -> None:
+        """The recording is over: release the sets still held; ``take`` no longer waits for anything."""
+        with self._lock:
+            for synced in self._synchronizer.flush():
+                self._file(synced)
+            self._finished = True
+
+    def take(self) -> ReadySet | None:
+        """The next set whose calibration and transforms are there.
+
+        Returns:
+            A set, or None when nothing is ready.
+
+        Raises:
+            DataError: a set waited ``transform_wait_ms`` in vain for a camera's CameraInfo or for its frame in the
+                transform tree. The set is dropped, so the next call goes on.
+        """
+        with self._lock:
+            start = time.perf_counter()
+            found: tuple[SyncedSet[Any], tuple[Camera, ...], np.ndarray | None] | None = None
+            while self._pending:
+                synced = self._pending[0]
+                waiting_ns = self._newest_ns - synced.reference_stamp_ns
+                waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
+                try:
+                    # Holding the last pose is the second-best answer: first wait for the exact one.
+                    tolerance_ns = HOLD_POSE_NS if waited else 0
+                    T_world_ego = self._ego_motion(synced, tolerance_ns)
+                    found = (synced, self._cameras(synced, T_world_ego, tolerance_ns), T_world_ego)
+                except DataError:
+                    if waited:
+                        self._pending.popleft()
+                        raise
+                    break
+                self._pending.popleft()
+                if not (self._newest_only and self._pending):
+                    break
+                self._superseded += 1
+            spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
+        return None if found is None else ReadySet(*found, sync_ms=spent_s * 1e3)
+
+    def _ego_motion(self, synced: SyncedSet[Any], tolerance_ns: int) -> np.ndarray | None:
+        """Pose of the base at the reference stamp; None unless it is known at every picture's stamp, too."""
+        rig = self.rig
+        if rig.fixed_frame is None:
+            return None
+        try:
+            for frame in synced.frames.values():
+                self._transforms.lookup(rig.fixed_frame, rig.base_frame, frame.stamp_ns, tolerance_ns)
+            return self._transforms.lookup(rig.fixed_frame, rig.base_frame, synced.reference_stamp_ns, tolerance_ns)
+        except DataError:
+            if tolerance_ns == 0:
+                raise
+            self._without_ego_motion += 1
+            return None
+
+    def _cameras(self, synced: SyncedSet[Any], T_world_ego: np.ndarray | None, tolerance_ns: int) -> tuple[Camera, ...]:
+        cameras = []
+        for rig_camera in self.rig.cameras:
+            frame = synced.frames.get(rig_camera.name)
+            calibration = self._calibrations.get(rig_camera.name)
+            if calibration is None:
+                if frame is None:
+                    continue
+                raise DataError(rig_camera.camera_info_topic, "CameraInfo", "a message before the picture", "none")
+            stamp = synced.reference_stamp_ns if frame is None else frame.stamp_ns
+            header_frame = "" if frame is None else frame.payload.header.frame_id
+            optical = rig_camera.frame or header_frame or calibration.frame
+            try:
+                T_ego_cam = self._transforms.lookup(self.rig.base_frame, optical, stamp, tolerance_ns)
+            except DataError as error:
+                if frame is None:
+                    continue
+                expected = f"a frame connected to {self.rig.base_frame} in /tf_static or /tf"
+                raise DataError(rig_camera.topic, "frame_id", expected, f"{optical!r} ({error})") from error
+            T_ref_ego = None
+            if T_world_ego is not None and self.rig.fixed_frame is not None:
+                then = self._transforms.lookup(self.rig.fixed_frame, self.rig.base_frame, stamp, tolerance_ns)
+                T_ref_ego = np.linalg.solve(T_world_ego, then)
+            cameras.append(calibration.camera(rig_camera.name, T_ego_cam, T_ref_ego))
+        return tuple(cameras)
+
+    def predict(self, ready: ReadySet) -> Occupancy:
+        """Decode the pictures of a set and run the model.
+
+        Raises:
+            DataError: a picture does not decode or has the wrong size.
+        """
+        self._predicting = True
+        try:
+            return self._predict(ready)
+        finally:
+            self._predicting = False
+
+    def _predict(self, ready: ReadySet) -> Occupancy:
+        synced = ready.synced
+        start = time.perf_counter()
+        images, cameras = self._decode(ready)
+        decode_ms = (time.perf_counter() - start) * 1e3
+        now = (synced.epoch, synced.reference_stamp_ns)
+        if self._last is not None and (now[0] != self._last[0] or now[1] - self._last[1] > self._memory_gap_ns):
+            self._predictor.reset()
+        self._last = now
+        stamps = [
+            synced.frames[camera.name].stamp_ns if camera.name in synced.frames else synced.reference_stamp_ns
+            for camera in cameras
+        ]
+        prediction = self._predictor.predict(
+            images,
+            cameras,
+            camera_stamps_ns=stamps,
+            reference_stamp_ns=synced.reference_stamp_ns,
+            T_world_ego=ready.T_world_ego,
+        )
+        stages = {stage: value for stage, value in prediction.latency_ms.items() if stage != "total"}
+        latency = {"sync": ready.sync_ms, "decode": decode_ms, **stages}
+        return Occupancy(prediction, ready, latency)
+
+    def _decode(self, ready: ReadySet) -> tuple[list[np.ndarray | None], list[Camera]]:
+        started: list[Future[np.ndarray] | None] = []
+        for camera in ready.cameras:
+            frame, early = ready.synced.frames.get(camera.name), self._early.get(camera.name)
+            full = (camera.height, camera.width)
+            if frame is None:
+                started.append(None)
+            elif early is not None and (early.stamp_ns, early.full_size) == (frame.stamp_ns, full):
+                started.append(early.picture)
+            else:
+                started.append(self._decoders.submit(self._read, self.rig.camera(camera.name), frame.payload, full))
+        images = [None if one is None else one.result() for one in started]
+        cameras = [
+            camera if image is None else camera.resized(image.shape[1], image.shape[0])
+            for camera, image in zip(ready.cameras, images)
+        ]
+        return images, cameras

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A recording's calibration becomes a rig file that both the library and the node read."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gsocc_core.errors import DataError
+from gsocc_core.rigs.nuscenes_rig import read_nuscenes
+from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.convert.rosbag2_to_rig import find_cameras, main, rosbag2_to_rig
+from gsocc_ros.pipeline.rig import Rig
+
+
+def test_a_converted_scene_gives_the_calibration_of_its_tables(tiny_tree, tmp_path):
+    nuscenes_to_rosbag2(str(tiny_tree), str(tmp_path / "bag"), "scene-b", "v1.0-tiny")
+    rosbag2_to_rig(str(tmp_path / "bag"), str(tmp_path / "rig.yaml"), rig="nuscenes")
+    expected, _ = read_nuscenes(tiny_tree, "v1.0-tiny", "scene-b")
+    cameras = {camera.name: camera for camera in CameraRig.load(tmp_path / "rig.yaml").cameras}
+    assert set(cameras) == set(expected.names)
+    for camera in expected.cameras:
+        made = cameras[camera.name]
+        np.testing.assert_allclose(made.T_ego_cam, camera.T_ego_cam, atol=1e-9)
+        np.testing.assert_allclose(made.intrinsics, camera.intrinsics)
+        assert (made.width, made.height, made.model) == (camera.width, camera.height, "pinhole")
+    robot = Rig.load(tmp_path / "rig.yaml")
+    assert robot.fixed_frame == "map"
+    assert robot.camera("CAM_BACK").topic == "/cam_back/image/compressed"
+
+
+def own(tmp_path, robot, bag_of, edit=lambda events: events, **changes):
+    rig = tmp_path / "truth.yaml"
+    rig.write_text(
+        """
+base_frame: chassis
+fixed_frame: odom
+cameras:
+  front: {topic: /sensors/front/image_raw/compressed, camera_info_topic: /sensors/front/camera_info}
+  left: {topic: /sensors/left/image_raw, camera_info_topic: /sensors/left/camera_info, transport: raw,
+         trigger_offset_ms: 21.0}
+"""
+    )
+    made = robot(Rig.load(rig), sizes={"left": (40, 30)}, cycles=8, **changes)
+    return bag_of(tmp_path / "bag", edit(made.events()))
+
+
+def test_cameras_are_found_with_names_transports_offsets_and_frames(tmp_path, robot, bag_of):
+    bag = own(tmp_path, robot, bag_of)
+    assert main([str(bag), "--out", str(tmp_path / "rig.yaml"), "--base_frame", "chassis"]) == 0
+    library, node = CameraRig.load(tmp_path / "rig.yaml"), Rig.load(tmp_path / "rig.yaml")
+    assert library.names == ("front", "left")
+    assert library.trigger_offsets_ms == (0.0, 21.0)
+    assert (library.cameras[1].width, library.cameras[1].height) == (40, 30)
+    assert library.cameras[1].T_ego_cam[:3, 3].tolist() == [1.0, 0.0, 1.5]
+    assert (node.fixed_frame, node.camera("left").transport, node.camera("left").frame) == ("odom", "raw", "left")
+    assert node.camera("front").topic == "/sensors/front/image_raw/compressed"
+    assert main([str(bag), "--out", str(tmp_path / "one.yaml"), "--base_frame", "chassis", "--cameras", "[left]"]) == 0
+    assert CameraRig.load(tmp_path / "one.yaml").names == ("left",)
+
+
+def test_a_fisheye_keeps_its_lens(tmp_path, robot, bag_of):
+    def fisheye(events):
+        for event in events:
+            if event.topic != "/sensors/left/camera_info":
+                yield event
+                continue
+            d = np.array([0.1, -0.02, 0.003, 0.0])
+            yield replace(event, message=replace(event.message, distortion_model="equidistant", d=d))
+
+    bag = own(tmp_path, robot, bag_of, fisheye)
+    rosbag2_to_rig(str(bag), str(tmp_path / "rig.yaml"), base_frame="chassis")
+    front, left = CameraRig.load(tmp_path / "rig.yaml").cameras
+    assert (front.model, front.distortion) == ("pinhole", None)
+    assert (left.model, left.distortion) == ("fisheye", (0.1, -0.02, 0.003, 0.0))
+
+
+def test_faults_are_named(tmp_path, robot, bag_of, capsys):
+    bag = own(tmp_path, robot, bag_of)
+    for words, expected in (
+        ([], "transforms from base_link to the camera's frame front"),
+        (["--base_frame", "chassis", "--cameras", "[rear]"], "names among front, left"),
+        (["--rig", "nuscenes"], "/cam_front_left/camera_info"),
+    ):
+        assert main([str(bag), "--out", str(tmp_path / "rig.yaml"), *words]) == 2
+        assert expected in capsys.readouterr().err
+        assert not (tmp_path / "rig.yaml").exists()
+    empty = bag_of(
+        tmp_path / "empty", [event for event in robot(Rig.load("nuscenes")).events() if event.topic == "/tf"]
+    )
+    with pytest.raises(DataError, match="CameraInfo topics with pictures beside them"):
+        rosbag2_to_rig(str(empty), str(tmp_path / "rig.yaml"))
+
+
+def test_raw_sensor_pictures_go_before_rectified_ones_and_compressed_before_raw(caplog):
+    info, image, jpeg = (f"sensor_msgs/msg/{kind}" for kind in ("CameraInfo", "Image", "CompressedImage"))
+    topics = {
+        "/a/front/camera_info": info, "/a/front/image_raw": image, "/a/front/image_rect_color/compressed": jpeg,
+        "/a/front/image_raw/compressed": jpeg, "/a/front/image_raw/compressedDepth": jpeg,
+        "/b/front/camera_info": info, "/b/front/image_rect": image, "/c/camera_info": info, "/c/direct": image,
+        "/d/camera_info": info,
+    }  # fmt: skip
+    recording = SimpleNamespace(connections=[SimpleNamespace(topic=t, msgtype=k) for t, k in topics.items()])
+    cameras = find_cameras(recording, "bag")
+    found = {camera.name: (camera.topic, camera.transport, camera.rectified) for camera in cameras}
+    assert found == {
+        "front": ("/a/front/image_raw/compressed", "compressed", False),
+        "b_front": ("/b/front/image_rect", "raw", True),
+        "c": ("/c/direct", "raw", False),
+    }
+    assert "/d/camera_info: no pictures below /d/" in caplog.text
