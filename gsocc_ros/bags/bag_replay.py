@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from gsocc_core import ClassTable, OccupancyPredictor
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
-from gsocc_ros.bags.bag_files import Distro, Storage, decode, new_bag, open_bag, qos_profile
+from gsocc_ros.bags.bag_files import Storage, decode, new_bag, open_bag, qos_profile
 from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
 from gsocc_ros.bags.replay_score import ReplayScore, read_track, truth_stamps_ns
-from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.messages.message_host import Distro, rosbags_host
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import (
     DEBUG_TOPICS,

@@ -4,26 +4,18 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rosbags.interfaces import Connection
-from rosbags.typesys.store import Typestore
-from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.errors import GsoccError, OutputExistsError
-from gsocc_ros.bags.bag_files import Distro, Storage, new_bag
-from gsocc_ros.convert.scene_events import OCC3D_FOLDER, Contents, SceneEvents
-from gsocc_ros.messages.message_host import MessageHost, rosbags_host
-from gsocc_ros.messages.vision_messages import register_vision_messages
+from gsocc_ros.bags.bag_files import Storage
+from gsocc_ros.convert.convert_scenes import convert_scenes
+from gsocc_ros.convert.scene_events import OCC3D_FOLDER, Contents
+from gsocc_ros.convert.write_scene import write_scene
+from gsocc_ros.messages.message_host import Distro
 
 
 def nuscenes_to_rosbag2(
@@ -93,63 +85,6 @@ def nuscenes_to_rosbag2(
     write_scene(nusc, out, scene, storage, distro, contents)
 
 
-@dataclass(frozen=True)
-class Written:
-    """What became of a scene.
-
-    Attributes:
-        messages: How many messages its recording holds.
-        notes: What the tree lacks, in words for the user.
-    """
-
-    messages: int
-    notes: tuple[str, ...] = ()
-
-
-def write_scene(
-    nusc: Any,
-    out: str,
-    scene: str,
-    storage: Storage = "mcap",
-    distro: Distro = "jazzy",
-    contents: Contents = Contents(),  # noqa: B008 - frozen
-    quiet: bool = False,
-) -> Written:
-    """:func:`nuscenes_to_rosbag2` for tables that are open already.
-
-    Args:
-        nusc: The devkit's NuScenes.
-        out: Recording folder to make.
-        scene: Scene name.
-        storage: mcap or sqlite3.
-        distro: Oldest ROS 2 distribution that must read it.
-        contents: What to write of the scene.
-        quiet: Show no progress and no notes.
-
-    Returns:
-        What was written.
-    """
-    drive = next(s for s in nusc.scene if s["name"] == scene)
-    host, types = _host(distro)
-    source = SceneEvents(nusc, drive, host, contents)
-    with _without_collector(), new_bag(out, storage, distro) as writer:
-        events = sorted(source.events(), key=lambda event: (event.stamp_ns, event.order))
-        connections: dict[str, Connection] = {}
-        for event in tqdm(events, desc=scene, unit="msg", disable=quiet):
-            if event.topic not in connections:
-                connections[event.topic] = writer.add_connection(
-                    event.topic, event.message_type, typestore=types, offered_qos_profiles=[event.qos]
-                )
-            raw = types.serialize_cdr(event.build(), event.message_type)
-            writer.write(connections[event.topic], event.stamp_ns, raw)
-        for key, value in source.custom_data().items():
-            writer.set_custom_data(key, value)
-    if not quiet:
-        for note in source.can_bus.notes:
-            tqdm.write(f"{scene}: {note}", file=sys.stderr)
-    return Written(len(events), source.can_bus.notes)
-
-
 #: Switches of the command line.
 _PARTS = {
     "sweeps": "write the readings between key frames too",
@@ -159,25 +94,6 @@ _PARTS = {
     "lidarseg": "write key frames' clouds with the labels of their points, where there are some",
     "vision_msgs": "write the boxes as vision_msgs/Detection3DArray too",
 }
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Python's cycle collector would walk through the tables' millions of records again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@lru_cache(maxsize=2)  # the types' code is generated once, not for each scene
-def _host(distro: Distro) -> tuple[MessageHost, Typestore]:
-    host, types = rosbags_host(distro)
-    register_vision_messages(types)
-    return host, types
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,8 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if scene is not None:
             nuscenes_to_rosbag2(scene=scene, **options)
         else:
-            from gsocc_ros.convert.convert_scenes import convert_scenes
-
             convert_scenes(split=None if split == "all" else split, **many, **options)
     except GsoccError as error:
         if os.environ.get("GSOCC_DEBUG"):

@@ -7,19 +7,51 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from std_srvs.srv import SetBool, Trigger
 
+from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import DataError, GsoccError
 from gsocc_ros.messages.message_host import rclpy_host
+from gsocc_ros.node.health import Health
+from gsocc_ros.node.parameters import NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
-
-if TYPE_CHECKING:
-    from gsocc_ros.node.occupancy_node import OccupancyNode
+from gsocc_ros.node.worker import Worker
+from gsocc_ros.pipeline.occupancy_pipeline import Occupancy, OccupancyPipeline
 
 #: Longest wait for the prediction in hand.
 PAUSE_S = 30.0
+
+
+class ServedNode(Protocol):
+    """What the services ask of the node, beside rclpy's own methods."""
+
+    settings: NodeSettings
+    worker: Worker
+    pipeline: OccupancyPipeline | None
+    predictor: OccupancyPredictor | None
+    health: Health | None
+    latest: Occupancy | None
+    enabled: bool
+
+    def load(self, bundle: str, cameras: int) -> OccupancyPredictor:
+        """Load a bundle for a rig of so many cameras."""
+
+    def swap(self, predictor: OccupancyPredictor) -> None:
+        """Go on with another model."""
+
+    def forget(self) -> None:
+        """Drop memory and held pictures."""
+
+    def create_service(self, srv_type: type, srv_name: str, callback: Callable[[Any, Any], Any]) -> Any:
+        """See rclpy."""
+
+    def destroy_service(self, service: Any) -> bool:
+        """See rclpy."""
+
+    def get_logger(self) -> Any:
+        """See rclpy."""
 
 
 class OccupancyServices:
@@ -29,7 +61,7 @@ class OccupancyServices:
         node: The node; its pipeline and predictor are there.
     """
 
-    def __init__(self, node: OccupancyNode) -> None:
+    def __init__(self, node: ServedNode) -> None:
         self._node = node
         load, save = (rclpy_host().message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot"))
         offered = (
@@ -83,15 +115,7 @@ class OccupancyServices:
         return "enabled" if request.data else "disabled"
 
     def _reset(self, request: Any) -> str:  # noqa: ARG002 - Trigger has no request
-        node = self._node
-
-        def reset() -> None:
-            if node.pipeline is not None:
-                node.pipeline.reset()
-            if node.fused is not None:
-                node.fused.reset()
-
-        self._paused(reset)
+        self._paused(self._node.forget)
         return "memory and held pictures dropped"
 
     def _load_bundle(self, request: Any) -> str:

@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's health on /diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rclpy.node import Node
+
+from gsocc_ros.messages.message_host import MessageHost
+from gsocc_ros.node.health import Status
+
+
+class Diagnostics:
+    """Publishes statuses as a diagnostic_msgs/DiagnosticArray.
+
+    Args:
+        node: Whose publisher; its name stands before that of every status.
+        host: Makes the messages.
+    """
+
+    def __init__(self, node: Node, host: MessageHost) -> None:
+        self._node, self._host = node, host
+        kind = host.message_class("diagnostic_msgs/msg/DiagnosticArray")
+        self._publisher: Any = node.create_publisher(kind, "/diagnostics", 10)
+
+    def publish(self, statuses: Iterable[Status]) -> None:
+        """Publish, stamped with the node's present time."""
+        make, node = self._host.make, self._node
+        items = [
+            make(
+                "diagnostic_msgs/msg/DiagnosticStatus",
+                level=bytes([status.level]),
+                name=f"{node.get_name()}: {status.name}",
+                message=status.message,
+                hardware_id="",
+                values=[make("diagnostic_msgs/msg/KeyValue", key=k, value=v) for k, v in status.values.items()],
+            )
+            for status in statuses
+        ]
+        header = self._host.header(node.get_clock().now().nanoseconds, "")
+        self._publisher.publish(make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=items))
+
+    def destroy(self) -> None:
+        """Take the publisher down."""
+        self._node.destroy_publisher(self._publisher)

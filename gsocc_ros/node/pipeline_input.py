@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the pipeline wants, as subscriptions of the node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from gsocc_ros.messages.message_host import MessageHost
+from gsocc_ros.node.health import Health
+from gsocc_ros.node.parameters import NodeSettings
+from gsocc_ros.node.watched_subscriber import WatchedSubscriber
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Subscription
+
+
+class PipelineInput:
+    """Subscriptions that feed a pipeline; they exist from the beginning to :meth:`destroy`.
+
+    Args:
+        node: Whose subscriptions.
+        host: Knows the message classes.
+        pipeline: To feed.
+        settings: Reliability and depth of the subscriptions.
+        health: Told of pictures and of offers that do not fit.
+        is_enabled: Whether pictures are wanted at present.
+        received: Called after every message that was filed.
+        lost: Told of messages that cannot be read.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        host: MessageHost,
+        pipeline: OccupancyPipeline,
+        settings: NodeSettings,
+        health: Health,
+        is_enabled: Callable[[], bool],
+        received: Callable[[], None],
+        lost: Callable[[Exception], None],
+    ) -> None:
+        self._node, self._host, self._pipeline, self._settings, self._health = node, host, pipeline, settings, health
+        self._is_enabled, self._received, self._lost = is_enabled, received, lost
+        names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
+        self._made = [self._subscribe(wanted, names.get(wanted.topic)) for wanted in pipeline.subscriptions]
+
+    def destroy(self) -> None:
+        """Listen no longer."""
+        for subscription in self._made:
+            self._node.destroy_subscription(subscription)
+        self._made = []
+
+    def _subscribe(self, wanted: Subscription, camera: str | None) -> Any:
+        is_transform = wanted.topic in {"/tf", "/tf_static"}
+        best_effort = self._settings.image_reliability == "best_effort" and not is_transform
+        qos = QoSProfile(
+            depth=100 if is_transform else self._settings.image_depth,
+            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
+        )
+        kind, topic = self._host.message_class(wanted.message_type), wanted.topic
+
+        def receive(message: Any) -> None:
+            if camera is not None:
+                self._health.picture(camera, time.monotonic())
+                if not self._is_enabled():
+                    return
+            try:
+                self._pipeline.feed(topic, message)
+            except Exception as error:  # noqa: BLE001 - one broken message must not end the node
+                self._lost(error)
+            else:
+                self._received()
+
+        def mismatch(policy: str) -> None:
+            self._health.incompatible_qos(self._node.resolve_topic_name(topic), policy)
+            self._node.get_logger().warning(f"{topic}: a publisher offers an incompatible QoS ({policy})")
+
+        subscriber = WatchedSubscriber(self._node, kind, topic, qos, mismatch)
+        subscriber.registerCallback(receive)
+        return subscriber.subscription
