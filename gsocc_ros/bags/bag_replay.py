@@ -35,8 +35,9 @@ from gsocc_ros.messages.outputs import (
     OutputMessages,
 )
 from gsocc_ros.pipeline.camera_input import stamp_ns
-from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Predictor, rig_subscriptions
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Predictor
 from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
 #: A recording has no deadline, so sets wait longer for their transforms than on a robot.
 TRANSFORM_WAIT_MS = 2000.0

@@ -20,8 +20,8 @@ from gsocc_core.rigs.rig_file import camera_to_dict, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
-from gsocc_ros.pipeline.occupancy_pipeline import CAMERA_INFO_TYPE, PICTURE_TYPES
 from gsocc_ros.pipeline.rig import TRANSPORTS, Rig, RigCamera, Transport
+from gsocc_ros.pipeline.subscriptions import CAMERA_INFO_TYPE, PICTURE_TYPES
 from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 from gsocc_ros.pipeline.trigger_offsets import estimate_offset_ns
 

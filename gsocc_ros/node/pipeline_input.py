@@ -15,7 +15,8 @@ from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.node.health import Health
 from gsocc_ros.node.parameters import NodeSettings
 from gsocc_ros.node.watched_subscriber import WatchedSubscriber
-from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Subscription
+from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
+from gsocc_ros.pipeline.subscriptions import Subscription
 
 
 class PipelineInput:

@@ -8,25 +8,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from gsocc_core import Camera, Prediction
 from gsocc_core.errors import ConfigError, DataError
-from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, read_mask, read_picture, stamp_ns
+from gsocc_ros.pipeline.camera_input import stamp_ns
+from gsocc_ros.pipeline.camera_poses import CameraPoses
+from gsocc_ros.pipeline.picture_decoder import PictureDecoder
 from gsocc_ros.pipeline.rig import Rig, RigCamera
+from gsocc_ros.pipeline.subscriptions import Subscription, rig_subscriptions
 from gsocc_ros.pipeline.synchronizer import CameraCounters, SyncedSet, Synchronizer
 from gsocc_ros.pipeline.transform_buffer import TransformBuffer, Transforms
 
-TF_TYPE = "tf2_msgs/msg/TFMessage"
-CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 #: How long the last known pose of a moving link may stand in when the right one did not come in time.
 HOLD_POSE_NS = 20_000_000
-PICTURE_TYPES = {"compressed": "sensor_msgs/msg/CompressedImage", "raw": "sensor_msgs/msg/Image"}
 
 
 class Predictor(Protocol):
@@ -45,21 +44,6 @@ class Predictor(Protocol):
 
     def reset(self) -> None:
         """Forget streaming memory."""
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """A topic that the pipeline wants.
-
-    Attributes:
-        topic: Its name.
-        message_type: Its type, like ``sensor_msgs/msg/Image``.
-        latched: Wants the last message sent before it subscribed (transient local).
-    """
-
-    topic: str
-    message_type: str
-    latched: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,25 +102,6 @@ class PipelineCounters:
     calibration_changes: int
 
 
-class _EarlyPicture(NamedTuple):
-    """A picture that is being decoded before its set is complete."""
-
-    stamp_ns: int
-    full_size: tuple[int, int]
-    picture: Future[np.ndarray]
-
-
-def rig_subscriptions(rig: Rig) -> tuple[Subscription, ...]:
-    """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one."""
-    topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
-    for camera in rig.cameras:
-        topics.append(Subscription(camera.topic, PICTURE_TYPES[camera.transport]))
-        topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
-    if rig.reference is not None:
-        topics.append(Subscription(rig.reference.topic, rig.reference.message_type))
-    return tuple(topics)
-
-
 class OccupancyPipeline:
     """Feed it messages, take sets, predict.
 
@@ -177,17 +142,15 @@ class OccupancyPipeline:
         self._lock = threading.Lock()
         self._synchronizer: Synchronizer[Any] = Synchronizer(rig.sync_settings())
         self._transforms = transforms or TransformBuffer(jump_ns=rig.sync_settings().reset_threshold_ns)
-        self._calibrations: dict[str, Calibration] = {}
-        self._masks = {camera.name: read_mask(camera) for camera in rig.cameras}
+        self._poses = CameraPoses(rig, self._transforms)
+        self._decoder = PictureDecoder(rig, getattr(predictor, "image_size", None))
         self._pending: deque[SyncedSet[Any]] = deque()
         self._newest_ns = 0  # reference stamp of the newest set
         self._finished = False
         self._feed_s = 0.0
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
-        self._sets = self._superseded = self._without_ego_motion = self._calibration_changes = 0
-        self._decoders = ThreadPoolExecutor(max_workers=min(4, len(rig.cameras)), thread_name_prefix="decode")
-        self._early: dict[str, _EarlyPicture] = {}  # the newest picture of each camera, decoded ahead
-        self._predicting = self._closed = False
+        self._sets = self._superseded = 0
+        self._predicting = False
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
@@ -197,7 +160,7 @@ class OccupancyPipeline:
         }
         for camera in self.rig.cameras:
             handlers[camera.topic] = partial(self._feed_picture, camera)
-            handlers[camera.camera_info_topic] = partial(self._feed_info, camera)
+            handlers[camera.camera_info_topic] = partial(self._poses.feed_info, camera)
         if self.rig.reference is not None:
             handlers[self.rig.reference.topic] = self._feed_reference
         return handlers
@@ -213,8 +176,8 @@ class OccupancyPipeline:
             self._synchronizer.counters(),
             self._sets,
             self._superseded,
-            self._without_ego_motion,
-            self._calibration_changes,
+            self._poses.without_ego_motion,
+            self._poses.calibration_changes,
         )
 
     def transform_faults(self) -> dict[str, str]:
@@ -224,21 +187,13 @@ class OccupancyPipeline:
             Reason per camera whose frame has no way to the base frame, and under the fixed frame's name when the base
             frame has no way there. Only cameras whose CameraInfo came are asked.
         """
-        asked: dict[str, tuple[str, str]] = {}
         with self._lock:
-            for camera in self.rig.cameras:
-                calibration = self._calibrations.get(camera.name)
-                if calibration is not None:
-                    asked[camera.name] = (self.rig.base_frame, camera.frame or calibration.frame)
-            if asked and self.rig.fixed_frame is not None:
-                asked[self.rig.fixed_frame] = (self.rig.fixed_frame, self.rig.base_frame)
-            found = {name: self._transforms.fault(*pair) for name, pair in asked.items()}
-        return {name: reason for name, reason in found.items() if reason is not None}
+            return self._poses.faults()
 
     def use(self, predictor: Predictor) -> None:
         """Go on with another model; not while :meth:`predict` runs."""
         self._predictor, self._last = predictor, None
-        self._early.clear()  # decoded at the size that the other one wants
+        self._decoder.use(getattr(predictor, "image_size", None))
 
     def reset(self) -> None:
         """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
@@ -248,15 +203,13 @@ class OccupancyPipeline:
         with self._lock:
             self._synchronizer.reset()
             self._pending.clear()
-            self._early.clear()
+            self._decoder.forget()
         self._predictor.reset()
         self._last = None
 
     def close(self) -> None:
         """Stop the decoding threads."""
-        with self._lock:
-            self._closed = True
-        self._decoders.shutdown()
+        self._decoder.close()
 
     def feed(self, topic: str, message: Any) -> None:
         """File one message of one of the ``subscriptions``.
@@ -277,30 +230,13 @@ class OccupancyPipeline:
             handler(message)
             self._feed_s += time.perf_counter() - start
 
-    def _feed_info(self, camera: RigCamera, message: Any) -> None:
-        calibration = read_camera_info(message, camera)
-        known = self._calibrations.get(camera.name)
-        if known is not None and known != calibration:
-            self._calibration_changes += 1
-        self._calibrations[camera.name] = calibration
-
     def _feed_picture(self, camera: RigCamera, message: Any) -> None:
         stamp = stamp_ns(message.header)
-        self._decode_ahead(camera, stamp, message)
+        size = self._poses.size_of(camera.name)
+        # Not behind a prediction, when most pictures are passed over.
+        if self._newest_only and not self._predicting and size is not None:
+            self._decoder.begin(camera, stamp, message, size)
         self._file(self._synchronizer.push(camera.name, stamp, message))
-
-    def _decode_ahead(self, camera: RigCamera, stamp: int, message: Any) -> None:
-        """Decode while the cycle's others are on their way; not behind a prediction, when most are passed over."""
-        calibration = self._calibrations.get(camera.name)
-        if not self._newest_only or self._predicting or self._closed or calibration is None:
-            return
-        full = (calibration.height, calibration.width)
-        self._early[camera.name] = _EarlyPicture(stamp, full, self._decoders.submit(self._read, camera, message, full))
-
-    def _read(self, camera: RigCamera, message: Any, full_size: tuple[int, int]) -> np.ndarray:
-        return read_picture(
-            message, camera, full_size, getattr(self._predictor, "image_size", None), self._masks[camera.name]
-        )
 
     def _feed_reference(self, message: Any) -> None:
         self._file(self._synchronizer.push_reference(stamp_ns(message.header)))
@@ -342,8 +278,8 @@ class OccupancyPipeline:
                 try:
                     # Holding the last pose is the second-best answer: first wait for the exact one.
                     tolerance_ns = HOLD_POSE_NS if waited else 0
-                    T_world_ego = self._ego_motion(synced, tolerance_ns)
-                    found = (synced, self._cameras(synced, T_world_ego, tolerance_ns), T_world_ego)
+                    T_world_ego = self._poses.ego_motion(synced, tolerance_ns)
+                    found = (synced, self._poses.cameras(synced, T_world_ego, tolerance_ns), T_world_ego)
                 except DataError:
                     if waited:
                         self._pending.popleft()
@@ -355,47 +291,6 @@ class OccupancyPipeline:
                 self._superseded += 1
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
         return None if found is None else ReadySet(*found, sync_ms=spent_s * 1e3)
-
-    def _ego_motion(self, synced: SyncedSet[Any], tolerance_ns: int) -> np.ndarray | None:
-        """Pose of the base at the reference stamp; None unless it is known at every picture's stamp, too."""
-        rig = self.rig
-        if rig.fixed_frame is None:
-            return None
-        try:
-            for frame in synced.frames.values():
-                self._transforms.lookup(rig.fixed_frame, rig.base_frame, frame.stamp_ns, tolerance_ns)
-            return self._transforms.lookup(rig.fixed_frame, rig.base_frame, synced.reference_stamp_ns, tolerance_ns)
-        except DataError:
-            if tolerance_ns == 0:
-                raise
-            self._without_ego_motion += 1
-            return None
-
-    def _cameras(self, synced: SyncedSet[Any], T_world_ego: np.ndarray | None, tolerance_ns: int) -> tuple[Camera, ...]:
-        cameras = []
-        for rig_camera in self.rig.cameras:
-            frame = synced.frames.get(rig_camera.name)
-            calibration = self._calibrations.get(rig_camera.name)
-            if calibration is None:
-                if frame is None:
-                    continue
-                raise DataError(rig_camera.camera_info_topic, "CameraInfo", "a message before the picture", "none")
-            stamp = synced.reference_stamp_ns if frame is None else frame.stamp_ns
-            header_frame = "" if frame is None else frame.payload.header.frame_id
-            optical = rig_camera.frame or header_frame or calibration.frame
-            try:
-                T_ego_cam = self._transforms.lookup(self.rig.base_frame, optical, stamp, tolerance_ns)
-            except DataError as error:
-                if frame is None:
-                    continue
-                expected = f"a frame connected to {self.rig.base_frame} in /tf_static or /tf"
-                raise DataError(rig_camera.topic, "frame_id", expected, f"{optical!r} ({error})") from error
-            T_ref_ego = None
-            if T_world_ego is not None and self.rig.fixed_frame is not None:
-                then = self._transforms.lookup(self.rig.fixed_frame, self.rig.base_frame, stamp, tolerance_ns)
-                T_ref_ego = np.linalg.solve(T_world_ego, then)
-            cameras.append(calibration.camera(rig_camera.name, T_ego_cam, T_ref_ego))
-        return tuple(cameras)
 
     def predict(self, ready: ReadySet) -> Occupancy:
         """Decode the pictures of a set and run the model.
@@ -412,7 +307,7 @@ class OccupancyPipeline:
     def _predict(self, ready: ReadySet) -> Occupancy:
         synced = ready.synced
         start = time.perf_counter()
-        images, cameras = self._decode(ready)
+        images, cameras = self._decoder.decode(synced, ready.cameras)
         decode_ms = (time.perf_counter() - start) * 1e3
         now = (synced.epoch, synced.reference_stamp_ns)
         if self._last is not None and (now[0] != self._last[0] or now[1] - self._last[1] > self._memory_gap_ns):
@@ -432,21 +327,3 @@ class OccupancyPipeline:
         stages = {stage: value for stage, value in prediction.latency_ms.items() if stage != "total"}
         latency = {"sync": ready.sync_ms, "decode": decode_ms, **stages}
         return Occupancy(prediction, ready, latency)
-
-    def _decode(self, ready: ReadySet) -> tuple[list[np.ndarray | None], list[Camera]]:
-        started: list[Future[np.ndarray] | None] = []
-        for camera in ready.cameras:
-            frame, early = ready.synced.frames.get(camera.name), self._early.get(camera.name)
-            full = (camera.height, camera.width)
-            if frame is None:
-                started.append(None)
-            elif early is not None and (early.stamp_ns, early.full_size) == (frame.stamp_ns, full):
-                started.append(early.picture)
-            else:
-                started.append(self._decoders.submit(self._read, self.rig.camera(camera.name), frame.payload, full))
-        images = [None if one is None else one.result() for one in started]
-        cameras = [
-            camera if image is None else camera.resized(image.shape[1], image.shape[0])
-            for camera, image in zip(ready.cameras, images)
-        ]
-        return images, cameras

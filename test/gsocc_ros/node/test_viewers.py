@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from gsocc_ros.messages.outputs import OUTPUTS, TRUTH_VOXELS_TOPIC
-from gsocc_ros.pipeline.occupancy_pipeline import rig_subscriptions
 from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
 ROOT = Path(__file__).parents[3]
 DISPLAYED = {

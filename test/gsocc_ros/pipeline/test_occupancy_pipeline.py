@@ -261,7 +261,7 @@ def test_grouping_and_transforms_cost_little(robot):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_an_idle_live_pipeline_decodes_ahead_and_each_picture_once(robot, monkeypatch, live):
-    from gsocc_ros.pipeline import occupancy_pipeline as module
+    from gsocc_ros.pipeline import picture_decoder as module
 
     decoded, read = [], module.read_picture
 
@@ -279,7 +279,7 @@ def test_an_idle_live_pipeline_decodes_ahead_and_each_picture_once(robot, monkey
     for event in events:
         pipeline.feed(event.topic, event.message)
         if event is pictures[4]:  # five of the first cycle's six
-            pipeline._decoders.submit(lambda: None).result()
+            pipeline._decoder._threads.submit(lambda: None).result()
             time.sleep(0.2)
             assert len(decoded) == (5 if live else 0)
         while (ready := pipeline.take()) is not None:
@@ -292,7 +292,7 @@ def test_an_idle_live_pipeline_decodes_ahead_and_each_picture_once(robot, monkey
 
 
 def test_nothing_is_decoded_ahead_behind_a_prediction(robot, monkeypatch):
-    from gsocc_ros.pipeline import occupancy_pipeline as module
+    from gsocc_ros.pipeline import picture_decoder as module
 
     decoded, read = [], module.read_picture
 
