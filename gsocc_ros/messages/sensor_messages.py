@@ -7,16 +7,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from gsocc_core import Camera
-from gsocc_core.errors import ShapeError
+from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.messages.message_host import MessageHost
 
+#: Points of our clouds, as long as those of nuScenes' .pcd.bin files, whose rings are float32.
+_CLOUD_POINT = np.dtype({
+    "names": ["x", "y", "z", "intensity", "ring"], "formats": ["<f4", "<f4", "<f4", "<f4", "<u2"], "itemsize": 20,
+})  # fmt: skip
 #: PointField data types of sensor_msgs.
 _FIELD_CODES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
 #: CameraInfo's name of a lens model and how many coefficients it has there, by projection and largest number of ours.
@@ -158,3 +163,24 @@ def _point_fields(host: MessageHost, kind: np.dtype) -> tuple[Any, ...]:
         )
         for name, (f, offset, *_) in (kind.fields or {}).items()
     )
+
+
+def read_lidar(path: Path) -> np.ndarray:
+    """Points of a nuScenes .pcd.bin file.
+
+    Args:
+        path: Five float32 per point: x, y, z in metres, intensity, ring.
+
+    Returns:
+        (N,) structured x, y, z, intensity float32 and ring uint16, ready for :func:`point_cloud`.
+
+    Raises:
+        DataError: the file's size does not fit.
+    """
+    raw = np.fromfile(path, np.uint8)
+    if raw.size % _CLOUD_POINT.itemsize:
+        raise DataError(path, "size", f"a multiple of {_CLOUD_POINT.itemsize} bytes", raw.size)
+    words = raw.view("<u4").reshape(-1, 5)
+    # The ring goes into the lower half of its word, zeros into the upper one, which is padding: faster than by fields.
+    words[:, 4] = words[:, 4].view("<f4").astype(np.uint16)
+    return words.view(_CLOUD_POINT).reshape(-1)

@@ -397,7 +397,7 @@ def test_an_interruption_leaves_nothing(tree, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gsocc_ros.convert.scene_events.SceneEvents._truth", interrupt)
+    monkeypatch.setattr("gsocc_ros.convert.ground_truth.GroundTruth._occ3d", interrupt)
     with pytest.raises(KeyboardInterrupt):
         nuscenes_to_rosbag2(str(tree), str(tmp_path / "bag"), SCENE, VERSION)
     assert list(tmp_path.iterdir()) == []
