@@ -22,27 +22,16 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
-from gsocc_core.losses.channels import channel_of_label
-from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
-from gsocc_core.losses.line_of_sight import line_of_sight
-from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
-from gsocc_core.losses.rendering import (
-    depth_spread_loss,
-    rendered_alpha_loss,
-    rendered_depth_loss,
-    rendered_semantic_loss,
-    second_moments,
-)
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
+from gsocc_core.methods.gaussianflowocc_losses import GaussianFlowOccLosses, MovingScene
 from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.flow import FlowArgs, FlowHead
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
-from gsocc_core.splat import splat_to_image, splat_to_voxels
 
 
 @dataclass(frozen=True)
@@ -107,10 +96,7 @@ class GaussianFlowOcc(Method):
             raise ConfigError("GaussianFlowOcc", "network.num_heads", f"a divisor of dim {args.dim}", args.num_heads)
         if not 0 <= args.scale_range_m[0] < args.scale_range_m[1]:
             raise ConfigError("GaussianFlowOcc", "network.scale_range_m", "0 <= low < high (m)", args.scale_range_m)
-        weights = self.loss_args.class_weights
-        if weights is not None and len(weights) != len(classes.channel_ids):
-            expected = f"{len(classes.channel_ids)} weights, one per channel"
-            raise ConfigError("GaussianFlowOcc", "loss.class_weights", expected, len(weights))
+        self._losses = GaussianFlowOccLosses(classes, grid, self.loss_args, self.splat_args)
         if flow is None and (self.loss_args.flow_alignment or self.loss_args.flow_speed):
             raise ConfigError("GaussianFlowOcc", "flow", "arguments of the flow head, since its losses are on", None)
 
@@ -156,7 +142,7 @@ class GaussianFlowOcc(Method):
             with torch.no_grad():
                 self.means.copy_(surfaces(len(self.means)))
 
-    # ---- forward: digest section 3 -----------------------------------------------------------------------------------
+    # ---- network -----------------------------------------------------------------------------------------------------
 
     def forward(self, frames: FrameSet, memory: StreamMemory | None = None) -> Output:
         """Predict the scene of the present pictures.
@@ -280,7 +266,7 @@ class GaussianFlowOcc(Method):
             features=self.heads["logits"](features),
         )
 
-    # ---- losses: digest sections 4 and 5 -----------------------------------------------------------------------------
+    # ---- losses ------------------------------------------------------------------------------------------------------
 
     def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
         """Weighted losses; their sum is the training objective.
@@ -295,155 +281,10 @@ class GaussianFlowOcc(Method):
         Raises:
             ConfigError: a loss is switched on whose labels are missing.
         """
-        targets, weights = frames.targets or Targets(), self.loss_args
-        result: dict[str, Tensor] = {}
-        if weights.semantics or weights.depth or weights.depth_spread or weights.alpha:
-            result |= self._view_losses(output, targets)
-        if weights.flow_alignment or weights.flow_speed:
-            result |= self._flow_losses(output, targets)
-        if weights.line_of_sight:
-            result |= self._sight_loss(output.scene, targets)
-        if weights.occupied or weights.voxel_classes:
-            result |= self._voxel_losses(output.scene, targets)
-        return result
+        moved = MovingScene(output.scene, output.features, output.dynamic, self.flow)
+        return self._losses(moved, frames.targets or Targets())
 
-    def _view_losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
-        args, scene = self.loss_args, output.scene
-        views, labels, depth_m = targets.view_cameras, targets.view_semantics, targets.view_depth_m
-        needs_depth = bool(args.depth or args.depth_spread or args.alpha)
-        if views is None or (args.semantics and labels is None) or (needs_depth and depth_m is None):
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with semantics and depth", "none")
-        valid = torch.ones_like(views.intrinsics[..., 0, 0], dtype=torch.bool)
-        if targets.view_valid is not None:
-            valid = targets.view_valid
-        channels = len(self.classes.channel_ids)
-        shown = self._at_times(output, targets, views.intrinsics.shape[1])
-        if args.depth_spread:
-            shown = shown.replace(features=torch.cat([shown.features, second_moments(shown.means)], dim=-1))
-        if len(shown.batch_shape) == 1:  # nothing moves: the views of all moments are one list
-            views = views.map(lambda t: t.flatten(1, 2))
-            valid = valid.flatten(1, 2)
-            labels = None if labels is None else labels.flatten(1, 2)
-            depth_m = None if depth_m is None else depth_m.flatten(1, 2)
-        rendered = splat_to_image(shown, views, depth=args.depth_render)
-        result: dict[str, Tensor] = {}
-        if args.semantics and labels is not None:
-            used = torch.where(valid[..., None, None], labels, self.classes.ignore_id)
-            loss = rendered_semantic_loss(
-                rendered.features[..., :channels],
-                used,
-                self.classes.channel_ids,
-                self.classes.ignore_id,
-                self._class_weights(scene),
-            )
-            result["semantics"] = args.semantics * loss
-        if depth_m is not None and needs_depth:
-            target = torch.where(valid[..., None, None], depth_m, 0.0)
-            if args.depth:
-                result["depth"] = args.depth * rendered_depth_loss(rendered.depth, target, args.depth_kind)
-            if args.depth_spread:
-                loss = depth_spread_loss(rendered.features[..., channels:], rendered.alpha, views.viewmats, target)
-                result["depth_spread"] = args.depth_spread * loss
-            if args.alpha:
-                result["alpha"] = args.alpha * rendered_alpha_loss(rendered.alpha, target > 0)
-        return result
-
-    def _at_times(self, output: Output, targets: Targets, moments: int) -> Gaussians:
-        """The scene (B, S, N) at the times of the views; (B, N) when nothing moves or there is one moment."""
-        scene = output.scene
-        if self.flow is None or moments == 1:
-            return scene
-        if targets.view_time_s is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets.view_time_s", "times, since things move", "none")
-        offsets = self.flow(output.features, output.dynamic, targets.view_time_s)
-        if not self.loss_args.flow_from_views:
-            offsets = offsets.detach()
-        shown = scene.replace(velocities=None).map(lambda t: t[:, None].expand(-1, moments, *t.shape[1:]))
-        return shown.replace(means=shown.means + offsets)
-
-    def _flow_losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
-        args, scene = self.loss_args, output.scene
-        views, depth_m, semantics = targets.view_cameras, targets.view_depth_m, targets.view_semantics
-        assert self.flow is not None
-        assert scene.velocities is not None
-        if views is None or depth_m is None or semantics is None or targets.view_time_s is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with times, depth and semantics", "none")
-        moving = [c for c in self.classes.channel_ids if c in self.classes.dynamic_ids]
-        total, parts = scene.velocities.sum() * 0.0, 0
-        for b in range(len(scene.opacities)):
-            times_s = targets.view_time_s[b]
-            rig = views.map(lambda t, b=b: t[b])
-            living = (scene.opacities[b] > 0).nonzero()[:, 0]  # not those of missing pictures, nor empty places
-            for class_id in moving:
-                seen = [
-                    labelled_points(rig.map(lambda t, s=s: t[s]), depth_m[b, s], semantics[b, s], class_id)
-                    for s in range(len(times_s))
-                ]
-                others = [s for s in range(1, len(seen)) if len(seen[s]) and bool(times_s[s] != 0)]
-                if not len(seen[0]) or not others or not len(living):
-                    continue
-                # The nearest Gaussian moves a labelled point, also before its class logits know that it is one.
-                distance, nearest = torch.cdist(seen[0], scene.means[b, living].detach()).min(1)
-                points, mover = seen[0][distance < NEAR_M], living[nearest[distance < NEAR_M]]
-                every = torch.ones_like(mover, dtype=torch.bool)
-                offsets = self.flow(output.features[b, mover][None], every[None], times_s[None])[0]
-                for s in others:
-                    total = total + flow_alignment_loss(points, offsets[s], seen[s])
-                    parts += 1
-        result: dict[str, Tensor] = {}
-        if args.flow_alignment:
-            result["flow_alignment"] = args.flow_alignment * total / max(parts, 1)
-        if args.flow_speed:
-            weights = (scene.opacities * output.dynamic).detach()
-            speed = (scene.velocities.square().sum(-1) + 1e-4).sqrt()
-            result["flow_speed"] = args.flow_speed * (speed * weights).sum() / weights.sum().clamp(min=1.0)
-        return result
-
-    def _sight_loss(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
-        if targets.view_cameras is None or targets.view_depth_m is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
-        views = targets.view_cameras.map(lambda t: t[:, 0])
-        occupied, seen = line_of_sight(self.grid, views, targets.view_depth_m[:, 0])
-        _, probability = self._voxels(scene.replace(features=scene.features[..., :1]))
-        return {"line_of_sight": self.loss_args.line_of_sight * occupied_loss(probability, occupied, seen)}
-
-    def _voxels(self, scene: Gaussians) -> tuple[VoxelField, Tensor]:
-        """The splatted voxels and their probability (B, X, Y, Z) of being occupied."""
-        splat = self.splat_args
-        field = splat_to_voxels(
-            scene, self.grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
-        )
-        if splat.composition == "hazard":
-            return field, -torch.expm1(-field.density)
-        return field, field.density.clamp(max=1.0)
-
-    def _voxel_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
-        args = self.loss_args
-        if targets.labels is None or targets.mask_camera is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
-        field, probability = self._voxels(scene)
-        labels = targets.labels
-        mask = targets.mask_camera & (labels != self.classes.ignore_id)
-        occupied = labels != self.classes.free_id
-        result: dict[str, Tensor] = {}
-        if args.occupied:
-            loss = occupied_loss(probability, occupied, mask, args.occupied_balance)
-            result["occupied"] = args.occupied * loss
-        if args.voxel_classes:
-            # A voxel that no Gaussian reaches has no class vote to correct; the occupancy loss sees to it.
-            used = mask & occupied & (field.density.detach() > 1e-3)
-            channel, logits = channel_of_label(labels[used], self.classes.channel_ids), field.features[used]
-            labelled = channel >= 0
-            loss = voxel_class_loss(logits, channel, self._class_weights(scene))
-            loss = loss + lovasz_softmax(logits[labelled].softmax(-1), channel[labelled])
-            result["voxel_classes"] = args.voxel_classes * loss
-        return result
-
-    def _class_weights(self, scene: Gaussians) -> Tensor | None:
-        weights = self.loss_args.class_weights
-        return None if weights is None else scene.features.new_tensor(weights)
-
-    # ---- voxels: digest section 6 ------------------------------------------------------------------------------------
+    # ---- voxels ------------------------------------------------------------------------------------------------------
 
     def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:
         """Labels and confidence on a voxel grid.
