@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any, Literal, get_args
 from tqdm import tqdm
 
 from gsocc_core.errors import ConfigError, OutputExistsError
+from gsocc_core.processes import worker_context
 from gsocc_core.synthetic.sensors.kitti360_car import make_car
 from gsocc_core.synthetic.sensors.rig import picture_size
 from gsocc_core.synthetic.sensors.schedule import key_frame_count
@@ -139,8 +139,7 @@ def write_drives(
     jobs = min(jobs, scenes)
     if jobs == 1:
         return [write(root, options, index, lambda: _count(bar)) for index in range(scenes)]
-    # spawn: numba's OpenMP layer dies in forked children.
-    context = multiprocessing.get_context("spawn")
+    context = worker_context(__name__)
     counter, stop = context.Value("q", 0), context.Event()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(counter, stop, threads)) as pool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.processes import worker_context
 from gsocc_ros.bags.bag_files import Storage
 from gsocc_ros.convert.contents import OCC3D_FOLDER, Contents
 from gsocc_ros.convert.write_scene import write_scene
@@ -129,8 +129,7 @@ def _results(
         for name in names:
             yield name, _attempt(write, name)
         return
-    # Forked children would inherit threads of numba and torch in the middle of their work.
-    context = multiprocessing.get_context("spawn")
+    context = worker_context(__name__, "nuscenes.nuscenes")
     lost = []
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         waiting = {pool.submit(_attempt, write, name): name for name in names}
