@@ -3,7 +3,6 @@
 """Training runs: they learn, resume exactly, and leave a bundle that predicts."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,8 +64,10 @@ def config(tiny_tree, tmp_path):
     return write
 
 
-KILLED_AT_13 = """
-import os, signal, sys
+#: Three trainings, each in a process of its own: sums depend on threads and on what else a process has loaded and tuned
+#: before. They are forked where nothing was computed yet, since importing the trainer takes seconds.
+THREE_RUNS = """
+import os, pathlib, signal, sys
 from gsocc_core.commands.cli import main
 from gsocc_core.training.module import MethodTraining
 step = MethodTraining.training_step
@@ -74,30 +75,32 @@ def dying(self, batch, batch_idx):
     if self.global_step == 13:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, batch_idx)
+def run(words):
+    child = os.fork()
+    if not child:
+        main(words)
+        sys.stderr.flush()
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+config, straight, broken = sys.argv[1:]
+assert run(["train", config, "--out", straight]) == 0
 MethodTraining.training_step = dying
-main(sys.argv[1:])
+assert run(["train", config, "--out", broken]) == signal.SIGKILL
+MethodTraining.training_step = step
+checkpoints = pathlib.Path(broken, "checkpoints")
+assert [path.name for path in checkpoints.iterdir()] == ["step=10.ckpt"]
+(checkpoints / ".step=20.ckpt.1").write_bytes(b"half")  # what a kill while writing leaves
+assert run(["train", config, "--out", broken, "--resume", "auto"]) == 0
 """
-
-
-def run_alone(words, code="from gsocc_core.commands.cli import main; import sys; main(sys.argv[1:])"):
-    """A process of its own: sums depend on threads and on what else a process has loaded and tuned before."""
-    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
-    return subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env={**os.environ, **one})
 
 
 def test_twenty_steps_equal_thirteen_killed_and_the_rest(config, tmp_path):
     path = config(STREAMING, history=1, max_steps=20, checkpoint_every=10)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    whole = run_alone(["train", str(path), "--out", str(straight)])
-    killed = run_alone(["train", str(path), "--out", str(broken)], KILLED_AT_13)
-    _, errors = killed.communicate(timeout=200)
-    assert killed.returncode == -signal.SIGKILL, errors.decode()
-    assert [p.name for p in (broken / "checkpoints").iterdir()] == ["step=10.ckpt"]
-    (broken / "checkpoints" / ".step=20.ckpt.1").write_bytes(b"half")  # what a kill while writing leaves
-    rest = run_alone(["train", str(path), "--out", str(broken), "--resume", "auto"])
-    for process in (whole, rest):
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors.decode()
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
+    words = [sys.executable, "-c", THREE_RUNS, path, straight, broken]
+    done = subprocess.run(words, env={**os.environ, **one}, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()
     ends = [torch.load(run / "checkpoints" / "step=20.ckpt", weights_only=True) for run in (straight, broken)]
     for part in ("state_dict", "average"):
         assert ends[0][part].keys() == ends[1][part].keys()
