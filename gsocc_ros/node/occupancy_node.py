@@ -60,7 +60,7 @@ class OccupancyNode(LifecycleNode):
         self._input: PipelineInput | None = None
         self._truth: TruthInput | None = None
         self._truth_inputs: list[Any] = []
-        self._services: OccupancyServices | None = None
+        self._offered: OccupancyServices | None = None
         self._diagnostics: Diagnostics | None = None
         self._timer: Any = None
         self._faults = FaultLog(self.get_logger())
@@ -116,7 +116,7 @@ class OccupancyNode(LifecycleNode):
         self.output = OccupancyOutput(self, self._host, rig.base_frame, rule, self._fused_map(rig))
         self.output.use(predictor)
         self._diagnostics = Diagnostics(self, self._host)
-        self._services = OccupancyServices(self)
+        self._offered = OccupancyServices(self)
         if self.settings.evaluate:
             self._truth = TruthInput(self, self._host, self._lost)
         self.get_logger().info(f"configured: rig {rig.path}, bundle {predictor.bundle.id} on {predictor.device}")
@@ -191,11 +191,11 @@ class OccupancyNode(LifecycleNode):
     def _release(self) -> None:
         if self.pipeline is not None:
             self.pipeline.close()
-        for part in (self.output, self._diagnostics, self._services, self._truth):
+        for part in (self.output, self._diagnostics, self._offered, self._truth):
             if part is not None:
                 part.destroy()
         self.pipeline = self.predictor = self.output = self.health = self.latest = None
-        self._diagnostics = self._services = self._truth = None
+        self._diagnostics = self._offered = self._truth = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -78,8 +78,8 @@ def test_filling_from_above_covers_pixel_centres():
 
 
 @pytest.fixture(scope="module")
-def scene():
-    return build_street(3, 8.0)
+def scene(street_3):
+    return street_3
 
 
 @pytest.fixture(scope="module")

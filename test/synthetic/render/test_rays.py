@@ -13,14 +13,13 @@ from gsocc_core.synthetic.render.camera import render_camera
 from gsocc_core.synthetic.render.rays import cast_rays
 from gsocc_core.synthetic.sensors.rig import lidar_directions, make_rig
 from gsocc_core.synthetic.world.scene import SKY
-from gsocc_core.synthetic.world.street import build_street
 
 T_S = 2.0
 
 
-@pytest.fixture(scope="module")
-def scene():
-    return build_street(3, 8.0)
+@pytest.fixture
+def scene(street_3):
+    return street_3
 
 
 def brute_force(corners: np.ndarray, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
