@@ -23,9 +23,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED)  ## create .venv and install gsocc into it
 
-# One process per core, each with one thread.
+# One process per core, each with one thread. The tests of a file stay together: what they share is made once. They start
+# many processes, so byte code is kept even where the environment says otherwise.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: $(INSTALLED)  ## run the tests that need neither a GPU nor ROS
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	$(PYTEST)
 
 # NumPy 2 alone, in a folder that only this target puts on the path: the rest of .venv stays as it is, with NumPy 1 for
 # nuscenes-devkit. The upper bound is numba's. The folder appears complete or not at all.
@@ -36,9 +39,9 @@ $(NUMPY2): $(INSTALLED)
 
 # numba's cache does not know for which NumPy it was compiled, hence a cache of its own.
 test-numpy2: $(NUMPY2)  ## run the rooms that compute with arrays against NumPy 2, in the same .venv
-	PYTHONPATH="$(CURDIR)/$(NUMPY2)" NUMBA_CACHE_DIR="$(CURDIR)/$(VENV)/numba_numpy2" GSOCC_TEST_NUMPY=2 OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest -n auto --ignore-glob '*/test_cuda.py' \
-		test/geometry test/splat test/losses test/metrics test/export/test_gaussian_ply.py test/export/test_scene_npz.py test/data/test_ply_vertices.py test/pictures
+	PYTHONPATH="$(CURDIR)/$(NUMPY2)" NUMBA_CACHE_DIR="$(CURDIR)/$(VENV)/numba_numpy2" GSOCC_TEST_NUMPY=2 \
+		$(PYTEST) --ignore-glob '*/test_cuda.py' test/geometry test/splat test/losses test/metrics test/pictures \
+		test/data/test_ply_vertices.py test/export/test_gaussian_ply.py test/export/test_scene_npz.py
 
 check: $(INSTALLED)  ## lint, format check and types
 	$(BIN)/ruff check .
