@@ -4,9 +4,12 @@
 
 import doctest
 import importlib
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from gsocc_core.synthetic.world import street
 
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = sorted(
@@ -15,6 +18,14 @@ WITH_EXAMPLES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_street_of_a_kind():
+    """Examples look at the same few streets; building one takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(street, "build_street", cache(street.build_street))
+        yield
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

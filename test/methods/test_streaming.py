@@ -232,7 +232,7 @@ def test_the_published_tricks_do_what_their_names_say():
     assert (cut[:, heights > 1.0] == CLASSES.free_id).all()
     assert (cut == plain)[:, heights <= 1.0].all()
     assert (plain[:, heights > 1.0] != CLASSES.free_id).any()
-    wide = build(splat=SplatArgs("sum_unweighted", 0.05, published_neighborhood=20)).occupancy(output).labels
+    wide = build(splat=SplatArgs("sum_unweighted", 0.05, published_neighborhood=14)).occupancy(output).labels
     tight = build(splat=SplatArgs("sum_unweighted", 0.05, published_neighborhood=0)).occupancy(output).labels
     exact = build(splat=SplatArgs("sum_unweighted", 0.05, cutoff=12.0)).occupancy(output).labels
     assert (wide == exact).float().mean() > 0.999

@@ -65,9 +65,11 @@ def config(tiny_tree, tmp_path):
 
 
 #: Three trainings, each in a process of its own: sums depend on threads and on what else a process has loaded and tuned
-#: before. They are forked where nothing was computed yet, since importing the trainer takes seconds.
+#: before. They are forked where nothing was computed yet, since importing what they need takes seconds.
 THREE_RUNS = """
 import os, pathlib, signal, sys
+import nuscenes.nuscenes, torch.utils.tensorboard, transformers.models.resnet.modeling_resnet
+import gsocc_core.methods.gaussianflowocc, gsocc_core.training.train
 from gsocc_core.commands.cli import main
 from gsocc_core.training.module import MethodTraining
 step = MethodTraining.training_step

@@ -39,7 +39,7 @@ def drivable_mask(scene: StreetScene, resolution_m: float = 0.1) -> DrivableMask
 
     Example:
         >>> from gsocc_core.synthetic.world.street import build_street
-        >>> drivable_mask(build_street(seed=0, duration_s=1.0), resolution_m=1.0).raster.dtype
+        >>> drivable_mask(build_street(seed=0, duration_s=2.0), resolution_m=1.0).raster.dtype
         dtype('uint8')
     """
     vertices = scene.static.vertices_m.astype(np.float64)
