@@ -23,9 +23,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED)  ## create .venv and install gsocc into it
 
-# One process per core, each with one thread. The tests of a file stay together: what they share is made once. They start
-# many processes, so byte code is kept even where the environment says otherwise.
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile
+# One process per core, each with one thread. The tests start many processes, so byte code is kept even where the
+# environment says otherwise.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 test: $(INSTALLED)  ## run the tests that need neither a GPU nor ROS
 	$(PYTEST)

@@ -36,6 +36,18 @@ def pytest_configure(config) -> None:
         raise pytest.UsageError(f"GSOCC_TEST_NUMPY={wanted}, but this is numpy {np.__version__} from {np.__file__}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With several processes a room's tests stay in one: streets, kernels and imports that they share are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid.split("/")[1]
+
+    return ByRoom(config, log)
+
+
 def pytest_collection_finish() -> None:
     """Half a million objects of imported modules stay to the end: the garbage collector need not visit them again."""
     gc.collect()

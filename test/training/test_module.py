@@ -9,7 +9,6 @@ from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.build import build_method
 from gsocc_core.training.args import OptimizerArgs
-from gsocc_core.training.module import MethodTraining
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
@@ -21,6 +20,10 @@ def method():
 
 
 def optimizer_of(method, **changes):
+    from gsocc_core.training.module import (
+        MethodTraining,  # with the trainer, which takes four seconds: not while collecting
+    )
+
     args = OptimizerArgs(learning_rate=1e-3, weight_decay=0.1, warmup_steps=4, **changes)
     made = MethodTraining(method, args, 100, 0).configure_optimizers()
     return made["optimizer"], made["lr_scheduler"]["scheduler"]
