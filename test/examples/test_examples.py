@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every example runs as a user would run it: a process of its own, in an empty folder."""
 
+import json
 import os
 import subprocess
 import sys
@@ -45,12 +46,12 @@ RUNS = (
 
 
 @pytest.mark.parametrize("run", [pytest.param(r, id=r.name, marks=[pytest.mark.slow] if r.slow else []) for r in RUNS])
-def test_example_runs(run, tmp_path):
+def test_example_runs(run, tmp_path, execute):
     if run.needs:
         pytest.importorskip(run.needs)
-    done = execute(run.name, run.words, tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert run.printed in done.stdout
+    status, printed, complained = execute(run.name, run.words, tmp_path)
+    assert status == 0, complained[-3000:]
+    assert run.printed in printed
     for name in run.files:
         assert (tmp_path / name).stat().st_size > 0
 
@@ -60,21 +61,59 @@ def test_every_example_is_run():
 
 
 @pytest.mark.slow
-def test_own_method_learns(tmp_path):
-    done = execute("05_write_your_own_method", ("--steps", "150"), tmp_path)
-    losses = [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("step")]
-    assert losses[-1] < 0.7 * losses[0], done.stdout
-    assert float(done.stdout.split("IoU on a new scene:")[1].split()[0]) > 30
+def test_own_method_learns(tmp_path, execute):
+    _, printed, _ = execute("05_write_your_own_method", ("--steps", "150"), tmp_path)
+    losses = [float(line.split()[-1]) for line in printed.splitlines() if line.startswith("step")]
+    assert losses[-1] < 0.7 * losses[0], printed
+    assert float(printed.split("IoU on a new scene:")[1].split()[0]) > 30
 
 
 @pytest.mark.slow
-def test_rendering_learns_a_view_that_was_never_shown(tmp_path):
-    done = execute("06_render_inside_your_model", ("--steps", "100"), tmp_path)
-    psnr = [float(line.split()[-2]) for line in done.stdout.splitlines() if line.startswith("step")]
-    assert psnr[-1] > psnr[0] + 3, done.stdout
+def test_rendering_learns_a_view_that_was_never_shown(tmp_path, execute):
+    _, printed, _ = execute("06_render_inside_your_model", ("--steps", "100"), tmp_path)
+    psnr = [float(line.split()[-2]) for line in printed.splitlines() if line.startswith("step")]
+    assert psnr[-1] > psnr[0] + 3, printed
 
 
-def execute(name, words, folder):
+#: Forks a process per request, after the imports that every example begins with and before anything was computed.
+SERVER = """
+import json, os, runpy, sys, traceback
+import gsocc_core, jsonargparse, torch._dynamo
+print(json.dumps("ready"), flush=True)
+for line in sys.stdin:
+    path, words, folder, out, err = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(out, os.O_CREAT | os.O_WRONLY), 1)
+        os.dup2(os.open(err, os.O_CREAT | os.O_WRONLY), 2)
+        os.chdir(folder)
+        sys.argv, sys.path[0], code = [path, *words], os.path.dirname(path), 0
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(json.dumps(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory):
+    """Run an example: its status and what it printed and complained."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=230, check=False)
+    words = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert json.loads(server.stdout.readline()) == "ready"
+
+        def run(name, words, folder):
+            texts = [tmp_path_factory.mktemp("texts") / kind for kind in ("out", "err")]
+            request = [str(FOLDER / f"{name}.py"), words, str(folder), *map(str, texts)]
+            server.stdin.write(json.dumps(request) + "\n")
+            server.stdin.flush()
+            return json.loads(server.stdout.readline()), *(text.read_text() for text in texts)
+
+        yield run
+        server.stdin.close()
