@@ -36,6 +36,10 @@ def pytest_configure(config) -> None:
         raise pytest.UsageError(f"GSOCC_TEST_NUMPY={wanted}, but this is numpy {np.__version__} from {np.__file__}")
 
 
+#: Rooms whose tests compile the same kernels as another room's.
+SAME_KERNELS = {"data": "synthetic", "geometry": "splat", "losses": "splat", "methods": "splat"}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With several processes a room's tests stay in one: streets, kernels and imports that they share are made once."""
@@ -43,7 +47,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByRoom(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return nodeid.split("/")[1]
+            room = nodeid.split("/")[1]
+            return SAME_KERNELS.get(room, room)
 
     return ByRoom(config, log)
 
