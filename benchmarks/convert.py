@@ -21,7 +21,7 @@ from jsonargparse import auto_cli
 
 from gsocc_core.data.nuscenes_index import open_nuscenes
 from gsocc_ros.bags.bag_files import new_bag, open_bag
-from gsocc_ros.convert.nuscenes_to_rosbag2 import write_scene
+from gsocc_ros.convert.write_scene import write_scene
 from gsocc_ros.messages.message_host import rosbags_host
 
 

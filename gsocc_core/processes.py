@@ -16,9 +16,11 @@ def worker_context(*modules: str) -> BaseContext:
     On Linux workers are forked from a server process instead, in which nothing ran yet but imports, so that PyTorch
     is imported once and not by every worker. Elsewhere each worker begins from nothing (``spawn``).
 
+    The server belongs to the process: it lives, with what it imported, until the process ends; workers see
+    ``os.environ`` as it was when the server began; of several lists of modules the last one before that counts.
+
     Args:
-        modules: What the workers need. The server imports them when the first worker of this process starts; names that
-            come later, or that cannot be imported, are left to the workers.
+        modules: What the workers need. What the server cannot import is left to the workers.
 
     Returns:
         For :class:`multiprocessing.Process`, pools and executors. As with ``spawn``, functions and arguments are

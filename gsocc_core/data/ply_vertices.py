@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The vertices of PLY files as columns of numbers: ASCII, binary little and big endian."""
+"""The vertices of PLY files as columns of numbers: ASCII, binary little and big endian.
+
+By hand, because the usual library, plyfile, is under the GPL, which a robot's software could not ship; tests compare
+with it.
+"""
 
 from __future__ import annotations
 

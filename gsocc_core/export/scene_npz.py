@@ -22,8 +22,8 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 #: Version of the layout.
 LAYOUT = 1
 README = """\
-gsocc scene, layout 1. Read with numpy.load(file, allow_pickle=False); gsocc_core.export.scene_npz.read_scene gives
-Gaussians and a SemanticGrid. Units are metres, seconds, radians. The ego frame is x forward, y left, z up on the ground
+gsocc scene, layout 1. Read with numpy.load(file, allow_pickle=False); read_scene of gsocc_core gives Gaussians and a
+SemanticGrid. Units are metres, seconds, radians. The ego frame is x forward, y left, z up on the ground
 (REP-103 base_link) at reference_stamp_ns. T_a_b maps points of frame b into frame a.
 
 Gaussians (N), absent where the model predicts voxels directly:

@@ -49,8 +49,8 @@ def rendered_depth_loss(depth_m: Tensor, target_m: Tensor, kind: DepthLossKind =
     Args:
         depth_m: (..., H, W) rendered depth, metres.
         target_m: (..., H, W) metres; 0 = no label.
-        kind: ``mse``: squared metres (GaussianFlowOcc); ``log_l1``: |log d - log t|, which
-            weighs near and far surfaces by their relative error.
+        kind: ``mse``: squared metres (GaussianFlowOcc); ``log_l1``: |log d - log t|, which weighs near and far surfaces
+            by their relative error.
 
     Returns:
         Scalar mean; 0 when no pixel has a label.

@@ -96,7 +96,7 @@ class GaussianFlowOcc(Method):
             raise ConfigError("GaussianFlowOcc", "network.num_heads", f"a divisor of dim {args.dim}", args.num_heads)
         if not 0 <= args.scale_range_m[0] < args.scale_range_m[1]:
             raise ConfigError("GaussianFlowOcc", "network.scale_range_m", "0 <= low < high (m)", args.scale_range_m)
-        self._losses = GaussianFlowOccLosses(classes, grid, self.loss_args, self.splat_args)
+        self._objective = GaussianFlowOccLosses(classes, grid, self.loss_args, self.splat_args)
         if flow is None and (self.loss_args.flow_alignment or self.loss_args.flow_speed):
             raise ConfigError("GaussianFlowOcc", "flow", "arguments of the flow head, since its losses are on", None)
 
@@ -282,7 +282,7 @@ class GaussianFlowOcc(Method):
             ConfigError: a loss is switched on whose labels are missing.
         """
         moved = MovingScene(output.scene, output.features, output.dynamic, self.flow)
-        return self._losses(moved, frames.targets or Targets())
+        return self._objective(moved, frames.targets or Targets())
 
     # ---- voxels ------------------------------------------------------------------------------------------------------
 

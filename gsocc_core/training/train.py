@@ -121,7 +121,8 @@ def train(
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
     sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
-    # numba's OpenMP layer dies in forked children, so workers are spawned.
+    # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
+    # long as the training, and must see the environment that launchers set for it.
     spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
     loader = DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,

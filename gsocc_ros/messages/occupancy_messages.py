@@ -82,7 +82,9 @@ def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: 
 
 
 def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
-    """Occupied voxels as one CUBE_LIST Marker; :func:`.marker_bytes.voxel_marker_bytes` is much faster.
+    """Occupied voxels as one CUBE_LIST Marker.
+
+    :func:`gsocc_ros.messages.marker_bytes.voxel_marker_bytes` makes the same much faster.
 
     The points are in the frame of the marker's pose, whose axes are those of the grid: cubes turn with it.
     """

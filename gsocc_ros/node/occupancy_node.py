@@ -102,6 +102,8 @@ class OccupancyNode(LifecycleNode):
             if self.settings.threads:
                 torch.set_num_threads(self.settings.threads)
             rig = Rig.load(self.settings.rig)
+            ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
+            rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
             predictor = self.load(self.settings.bundle, len(rig.cameras))
             frames = Tf2Transforms(jump_ns=rig.sync_settings().reset_threshold_ns)
             self.pipeline = OccupancyPipeline(
@@ -111,8 +113,6 @@ class OccupancyNode(LifecycleNode):
             self.get_logger().error(f"configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self.predictor = predictor
-        ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
-        rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
         self.output = OccupancyOutput(self, self._host, rig.base_frame, rule, self._fused_map(rig))
         self.output.use(predictor)
         self._diagnostics = Diagnostics(self, self._host)

@@ -15,7 +15,7 @@ from gsocc_core import ClassTable, OccupancyPredictor
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.navigation import ObstacleRule
 from gsocc_ros.messages.occupancy_messages import class_table
-from gsocc_ros.messages.outputs import CLASSES_TOPIC, FUSED_OUTPUTS, LATENCY_TOPIC, OUTPUTS, OutputMessages
+from gsocc_ros.messages.outputs import CLASSES_TOPIC, FUSED_OUTPUTS, LATENCY_TOPIC, OUTPUTS, Output, OutputMessages
 from gsocc_ros.pipeline.fusion import FusedMap
 from gsocc_ros.pipeline.occupancy_pipeline import Occupancy
 
@@ -37,15 +37,20 @@ class OccupancyOutput:
         self._node, self._host, self._frame, self._rule, self._fused = node, host, frame_id, rule, fused
         self._messages: OutputMessages | None = None
         self._publishers: dict[str, Any] = {}
-        for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if fused else {})}.items():
-            qos = QoSProfile(depth=1)
-            if output.latched:
-                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-            kind = host.message_class(output.message_type)
-            overrides = QoSOverridingOptions.with_default_policies()
-            self._publishers[topic] = node.create_publisher(
-                kind, topic.lstrip("/"), qos, qos_overriding_options=overrides
-            )
+        try:
+            for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if fused else {})}.items():
+                self._publishers[topic] = self._offer(topic, output)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _offer(self, topic: str, output: Output) -> Any:
+        qos = QoSProfile(depth=1)
+        if output.latched:
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        kind = self._host.message_class(output.message_type)
+        overrides = QoSOverridingOptions.with_default_policies()
+        return self._node.create_publisher(kind, topic.lstrip("/"), qos, qos_overriding_options=overrides)
 
     def use(self, predictor: OccupancyPredictor) -> None:
         """Begin with a model, or go on with another one: its name, an empty map."""

@@ -47,7 +47,13 @@ class PipelineInput:
         self._node, self._host, self._pipeline, self._settings, self._health = node, host, pipeline, settings, health
         self._is_enabled, self._received, self._lost = is_enabled, received, lost
         names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
-        self._made = [self._subscribe(wanted, names.get(wanted.topic)) for wanted in pipeline.subscriptions]
+        self._made: list[Any] = []
+        try:
+            for wanted in pipeline.subscriptions:
+                self._made.append(self._subscribe(wanted, names.get(wanted.topic)))
+        except Exception:
+            self.destroy()  # half of them would feed a pipeline that nobody has
+            raise
 
     def destroy(self) -> None:
         """Listen no longer."""

@@ -42,7 +42,7 @@ class ServedNode(Protocol):
         """Go on with another model."""
 
     def forget(self) -> None:
-        """Drop memory and held pictures."""
+        """Drop held pictures, the model's memory and the fused map."""
 
     def create_service(self, srv_type: type, srv_name: str, callback: Callable[[Any, Any], Any]) -> Any:
         """See rclpy."""

@@ -47,12 +47,14 @@ class PictureDecoder:
 
     def use(self, min_size: tuple[int, int] | None) -> None:
         """Decode at another size from now on."""
-        self._min_size = min_size
-        self.forget()
+        with self._lock:
+            self._min_size = min_size
+            self._early.clear()
 
     def forget(self) -> None:
         """Drop what was decoded ahead."""
-        self._early.clear()
+        with self._lock:
+            self._early.clear()
 
     def close(self) -> None:
         """Stop the threads; from now on nothing is decoded ahead."""

@@ -52,3 +52,20 @@ def test_the_third_line_is_the_number_of_vertices(tmp_path):
     assert b"comment metres" in lines
     with pytest.raises(OutputExistsError):
         write_ply(tmp_path / "a.ply", {"x": np.arange(5.0)})
+
+
+def test_plyfile_and_we_read_each_other(tmp_path):
+    plyfile = pytest.importorskip("plyfile")
+    columns = {name: np.random.default_rng(0).normal(size=7).astype(np.float32) for name in ("x", "y", "f_dc_0")}
+    write_ply(tmp_path / "ours.ply", columns, ["metres"])
+    theirs = plyfile.PlyData.read(tmp_path / "ours.ply")["vertex"]
+    assert [prop.name for prop in theirs.properties] == list(columns)
+    table = np.empty(7, [(name, "f4") for name in columns])
+    for name, column in columns.items():
+        np.testing.assert_array_equal(theirs[name], column)
+        table[name] = column
+    for text, order in ((True, "="), (False, "<"), (False, ">")):
+        element = plyfile.PlyElement.describe(table, "vertex")
+        plyfile.PlyData([element], text=text, byte_order=order).write(str(tmp_path / "theirs.ply"))
+        for name, column in read_ply(tmp_path / "theirs.ply").items():
+            np.testing.assert_allclose(column, columns[name], rtol=1e-6)

@@ -90,12 +90,14 @@ for line in sys.stdin:
         sys.argv, sys.path[0], code = [path, *words], os.path.dirname(path), 0
         try:
             runpy.run_path(path, run_name="__main__")
+        except SystemExit as error:
+            code = error.code or 0
         except BaseException:
             traceback.print_exc()
             code = 1
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code if isinstance(code, int) else 1)
     print(json.dumps(os.waitpid(child, 0)[1]), flush=True)
 """
 
@@ -116,4 +118,4 @@ def execute(tmp_path_factory):
             return json.loads(server.stdout.readline()), *(text.read_text() for text in texts)
 
         yield run
-        server.stdin.close()
+        server.kill()

@@ -24,6 +24,16 @@ def test_colcon_installs_every_command_that_pip_installs():
     assert all(os.access(ROOT / "scripts" / name, os.X_OK) for name in installed)
 
 
+def test_colcon_installs_every_room():
+    build = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    code = ROOT / "gsocc_ros"
+    rooms = {f"gsocc_ros/{path.parent.name}" for path in code.glob("*/__init__.py")}
+    assert {"gsocc_ros/node", "gsocc_ros/pipeline"} <= rooms
+    assert set(re.search(r"install\(DIRECTORY (gsocc_ros/[^\n]+)", build).group(1).split()) == rooms
+    loose = {f"gsocc_ros/{path.name}" for path in code.glob("*.py")} - {"gsocc_ros/__init__.py"}
+    assert set(re.search(r"install\(FILES (gsocc_ros/[^\n]+)", build).group(1).split()) == loose
+
+
 def test_the_package_names_what_the_launch_file_starts_and_imports():
     package = ET.parse(ROOT / "package.xml").getroot()
     named = {item.text for tag in ("depend", "exec_depend") for item in package.iter(tag)}

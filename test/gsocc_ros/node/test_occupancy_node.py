@@ -371,6 +371,15 @@ def test_a_wrong_configuration_fails_and_may_be_tried_again(watch, bag, tmp_path
     from rclpy.parameter import Parameter
 
     assert watcher.node.set_parameters([Parameter("rig", value="nuscenes")])[0].successful
+    low, loaded = watcher.node.get_parameter("obstacle_low_m").value, []
+    watcher.node.load = lambda *words: loaded.append(
+        words
+    )  # takes seconds: nobody waits for it to be told of a wrong rule
+    assert watcher.node.set_parameters([Parameter("obstacle_low_m", value=5.0)])[0].successful
+    assert not watcher.change("configure")
+    assert not loaded
+    del watcher.node.load
+    assert watcher.node.set_parameters([Parameter("obstacle_low_m", value=low)])[0].successful
     watcher.start()
     results = watcher.node.set_parameters(
         [Parameter("stale_s", value=-1.0), Parameter("latency_budget_ms", value=50.0)]
