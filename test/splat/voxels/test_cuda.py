@@ -20,7 +20,7 @@ from gsocc_core.splat.voxels.cuda import SplatOptions, labels_cuda, voxels_cuda
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
-GRID = VoxelGrid((-1.0, -0.8, -1.0), (1.0, 0.8, 1.4), 0.4)  # two tiles: the interpreter takes its time
+GRID = VoxelGrid((-1.0, -1.0, -1.0), (1.0, 1.0, 1.4), 0.4)  # two by two tiles: the interpreter takes its time
 FIELDS = ("means", "scales", "quats", "opacities", "features")
 
 
