@@ -37,8 +37,6 @@ MS = 1_000_000
 class Fitting:
     """Stands in for the network: fits the pictures to its size, as OccupancyPredictor does, and stops there."""
 
-    image_size = NETWORK_SIZE
-
     def __init__(self) -> None:
         self.prediction: Prediction | None = None
 
@@ -51,6 +49,10 @@ class Fitting:
 
     def reset(self) -> None:
         """No memory."""
+
+    def least_size(self, _: object) -> tuple[int, int]:
+        """The network's size, whatever the lens."""
+        return NETWORK_SIZE
 
 
 def jpegs(seed: int = 1) -> list[bytes]:

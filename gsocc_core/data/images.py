@@ -55,6 +55,57 @@ def decode_image(
         raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
 
 
+def encoded_size(source: str | Path | bytes, where: str | None = None) -> tuple[int, int]:
+    """Size of a JPEG or PNG, from its header alone.
+
+    Args:
+        source: A file, or the encoded bytes.
+        where: Name of the picture in errors; None = the file name.
+
+    Returns:
+        (height, width) in pixels, as a decoding at full scale has it.
+
+    Raises:
+        DataError: the file is missing or is not a picture.
+    """
+    name = where or (str(source) if not isinstance(source, bytes) else "picture")
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return image.height, image.width
+    except FileNotFoundError as error:
+        raise DataError(name, "file", "a picture", "no such file") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
+
+
+def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str) -> float:
+    """Scale at which a picture was decoded.
+
+    A JPEG decoder rounds a reduced size up, so the last row and column may hang over the picture's edge; the scale
+    itself is exact. Whoever asks where a pixel of a decoded picture belongs asks here.
+
+    Args:
+        size: (height, width) of the decoded picture, pixels.
+        full_size: (height, width) of the picture that was encoded, pixels.
+        where: Name of the picture in errors.
+
+    Returns:
+        1, 1/2, 1/4 or 1/8.
+
+    Raises:
+        DataError: ``size`` is none of the sizes that a decoder gives.
+
+    Example:
+        >>> decoding_scale((113, 200), (900, 1600), "front")
+        0.125
+    """
+    height, width = full_size
+    for divisor in (1, 2, 4, 8):
+        if tuple(size) == (-(-height // divisor), -(-width // divisor)):
+            return 1 / divisor
+    raise DataError(where, "image", f"{(height, width)}, or 1/2, 1/4 or 1/8 of it", tuple(size))
+
+
 def cover(camera: Camera, width: int, height: int) -> tuple[float, float, float]:
     """Scale and crop that fit a camera's picture to (width, height).
 
@@ -106,22 +157,10 @@ def fit_image(
     name = where or camera.name
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(name, "image", "(H, W, 3) uint8 RGB", f"{image.shape} {image.dtype}")
-    reduction = _reduction(image, camera, name)
+    stored_scale = decoding_scale(image.shape[:2], (camera.height, camera.width), name)
     scale, top, left = cover(camera, width, height)
-    to_stored = reduction / scale
+    to_stored = stored_scale / scale
     box = (left * to_stored, top * to_stored, (left + width) * to_stored, (top + height) * to_stored)
     limited = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.shape[1]), min(box[3], image.shape[0]))
     fitted = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=limited, reducing_gap=2.0)
     return np.asarray(fitted), fit_camera(camera, width, height)
-
-
-def _reduction(image: np.ndarray, camera: Camera, name: str) -> float:
-    """Scale at which a picture was decoded: 1, 1/2, 1/4 or 1/8.
-
-    A JPEG decoder rounds the reduced size up, so the last row and column may hang over the picture's edge; the scale
-    itself is exact.
-    """
-    for divisor in (1, 2, 4, 8):
-        if image.shape[:2] == (-(-camera.height // divisor), -(-camera.width // divisor)):
-            return 1 / divisor
-    raise DataError(name, "image", f"{(camera.height, camera.width)}, or 1/2, 1/4 or 1/8 of it", image.shape[:2])

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from gsocc_core.data.images import decode_image
+from gsocc_core.data.images import decode_image, encoded_size
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.formats import write_prediction
 from gsocc_core.export.snapshots import SnapshotView, write_snapshot
@@ -22,7 +19,6 @@ from gsocc_core.pictures import draw_comparison
 from gsocc_core.rigs.checks import rigid_fault
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.rig_file import CameraRig
-from gsocc_core.rigs.virtual_views import one_model
 
 #: Width of a camera in the picture of a set, pixels.
 _TILE = 400
@@ -78,15 +74,14 @@ def predict_pictures(
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         for found in tqdm(sets, desc="predict", unit="set"):
-            decoded, prediction = _predict(predictor, found, rig, _TILE if pictures else 0)
+            prediction = _predict(predictor, found, rig)
             folder = temporary / found.name
             if snapshots:
                 _write_snapshot(folder, prediction, found, rig, predictor.bundle.id)
             folder.mkdir(exist_ok=True)
             write_prediction(folder, prediction, predictor.classes, ("occ3d", *(("ply", "npz") if gaussians else ())))
             if pictures:
-                named = dict(zip(rig.names, decoded))
-                draw_comparison(named, prediction.grid, title=found.name).save(folder / "picture.png")
+                _draw(folder, prediction, found, rig)
         temporary.chmod(0o755)
         temporary.rename(out)
     except BaseException:
@@ -94,18 +89,21 @@ def predict_pictures(
         raise
 
 
-def _predict(
-    predictor: OccupancyPredictor, found: PictureSet, rig: CameraRig, tile: int
-) -> tuple[Sequence[np.ndarray | None], Prediction]:
-    height, width = predictor.image_size
-    mixed = len({camera.model for camera in rig.cameras}) > 1
-    # Views are cut from the middle of a fisheye's picture, where it must have enough pixels.
-    least = (2 * width, 2 * height) if mixed else (width, height)
-    least = (max(least[0], tile), max(least[1], tile // 2))
-    decoded = [None if f is None else decode_image(f, min_width=least[0], min_height=least[1]) for f in found.files]
-    shown, cameras = one_model(decoded, rig.cameras, 2 * width)
+def _predict(predictor: OccupancyPredictor, found: PictureSet, rig: CameraRig) -> Prediction:
+    images = []
+    for file, camera in zip(found.files, rig.cameras):
+        height, width = predictor.least_size(camera.model)
+        images.append(None if file is None else decode_image(file, min_width=width, min_height=height))
     predictor.reset()
-    return decoded, predictor.predict(shown, cameras, reference_stamp_ns=found.reference_stamp_ns)
+    return predictor.predict(images, rig.cameras, reference_stamp_ns=found.reference_stamp_ns)
+
+
+def _draw(folder: Path, prediction: Prediction, found: PictureSet, rig: CameraRig) -> None:
+    tiles = {
+        name: None if file is None else decode_image(file, min_width=_TILE, min_height=_TILE // 2)
+        for name, file in zip(rig.names, found.files)
+    }
+    draw_comparison(tiles, prediction.grid, title=found.name).save(folder / "picture.png")
 
 
 def _write_snapshot(folder: Path, prediction: Prediction, found: PictureSet, rig: CameraRig, bundle_id: str) -> None:
@@ -125,11 +123,7 @@ def _check_sizes(found: PictureSet, rig: CameraRig) -> None:
     for path, camera in zip(found.files, rig.cameras):
         if path is None:
             continue
-        try:
-            with Image.open(path) as image:
-                size = image.size
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(path, "content", "a JPEG or PNG", error) from error
-        if size != (camera.width, camera.height):
+        height, width = encoded_size(path)
+        if (height, width) != (camera.height, camera.width):
             expected = f"{camera.width} x {camera.height} pixels as in {rig.path}, cameras.{camera.name}"
-            raise DataError(path, "picture size", expected, f"{size[0]} x {size[1]}")
+            raise DataError(path, "picture size", expected, f"{width} x {height}")

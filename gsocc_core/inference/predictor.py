@@ -16,12 +16,13 @@ from torch import Tensor
 
 from gsocc_core.data.images import fit_camera, fit_image
 from gsocc_core.errors import ConfigError, ShapeError
-from gsocc_core.geometry.cameras import Camera, Cameras
+from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.inference.bundle import Bundle, load_bundle
+from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel
 from gsocc_core.splat import warm_up
 
 
@@ -32,9 +33,11 @@ class Prediction:
     Attributes:
         grid: Labels (X, Y, Z) and confidence, on the CPU.
         scene: The Gaussians (N) or the voxel field behind them.
-        cameras: The cameras of the fitted pictures.
+        cameras: (V) cameras of the pictures that the network got. Where a rig mixes lenses, V counts the pinhole views
+            cut out of its fisheyes.
         reference_stamp_ns: Time that everything refers to.
         latency_ms: Milliseconds per stage: preprocess, network, splat, total.
+        valid: (V) bool, on the CPU: the picture was there; None = all were.
     """
 
     grid: SemanticGrid
@@ -42,6 +45,7 @@ class Prediction:
     cameras: Cameras
     reference_stamp_ns: int
     latency_ms: dict[str, float]
+    valid: Tensor | None = None
 
 
 class OccupancyPredictor:
@@ -59,6 +63,7 @@ class OccupancyPredictor:
         """Put a bundle's model on a device; see :meth:`load`."""
         self.bundle, self.device = bundle, _device(device)
         self.method = bundle.method.to(self.device).eval()
+        self._one_model = OneModel(self.image_size[1], self.image_size[0])
         self._memory: Any = None
         self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
 
@@ -91,8 +96,17 @@ class OccupancyPredictor:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of the network's pictures; larger ones are reduced, so decoding may reduce them already."""
+        """(height, width) of the network's pictures; larger ones are reduced. See :meth:`least_size`."""
         return self.method.image_size
+
+    def least_size(self, model: CameraModel) -> tuple[int, int]:
+        """(height, width) in pixels that a decoded picture must keep.
+
+        Args:
+            model: Lens of its camera. Pinhole views are cut out of a fisheye's picture, which must be larger for it.
+        """
+        height, width = self.image_size
+        return (height * FISHEYE_OVERSIZE, width * FISHEYE_OVERSIZE) if model == "fisheye" else (height, width)
 
     def reset(self) -> None:
         """Forget the streaming memory, as at the start of a drive."""
@@ -120,9 +134,11 @@ class OccupancyPredictor:
         """Predict occupancy from one set of pictures.
 
         Args:
-            images: One (H_i, W_i, 3) uint8 RGB picture per camera, of the camera's size or reduced; None = missing.
+            images: One (H_i, W_i, 3) uint8 RGB picture per camera, of the camera's size or decoded at 1/2, 1/4 or 1/8;
+                None = missing.
             cameras: Calibration and, in ``T_ref_ego``, the ego's motion between each picture and the reference time.
-                Any number of cameras of any sizes, of one projection model.
+                Any number of cameras of any sizes. Where pinhole and fisheye lenses are mixed, pinhole views are cut
+                out of the fisheyes.
             camera_stamps_ns: Trigger times; None = the reference time.
             reference_stamp_ns: Time that the result refers to; None = the newest picture's. A time that does not
                 ascend resets the memory.
@@ -142,7 +158,8 @@ class OccupancyPredictor:
             received = (len(images), len(cameras), len(stamps))
             raise ShapeError("predict", "images, cameras, camera_stamps_ns", "equal lengths of at least one", received)
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
-        frames = self._frames(images, cameras, stamps, reference, T_world_ego)
+        shown, used, source = self._one_model(images, cameras)
+        frames = self._frames(shown, used, [stamps[i] for i in source], reference, T_world_ego)
         return self.predict_frames(frames, started=started)
 
     @torch.inference_mode()
@@ -180,7 +197,8 @@ class OccupancyPredictor:
         marks = (("preprocess", started, prepared), ("network", prepared, inferred), ("splat", inferred, splatted))
         latency = {name: 1e3 * (end - begin) for name, begin, end in (*marks, ("total", started, splatted))}
         cameras = frames.cameras.map(lambda t: t[0, 0])
-        return Prediction(_first(grid), _first_scene(output.scene), cameras, now[0], latency)
+        valid = frames.valid[0, 0].cpu()
+        return Prediction(_first(grid), _first_scene(output.scene), cameras, now[0], latency, valid)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -6,17 +6,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image
 
+from gsocc_core.data.images import decoding_scale, fit_camera
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.rigs.coverage import field_of_view_deg, project
 
 #: Largest field of view of one view, degrees: beyond, a pinhole stretches its borders too much.
 LARGEST_DEG = 95.0
+#: How many times a view's size a fisheye's picture must have, so that the views have something to show: a view spans
+#: about half of the picture, whose middle it stretches least.
+FISHEYE_OVERSIZE = 2
+#: Calibrations that are remembered.
+_MOST_REMEMBERED = 64
 
 
 def pinhole_views(camera: Camera, width: int) -> list[Camera]:
@@ -37,7 +43,7 @@ def pinhole_views(camera: Camera, width: int) -> list[Camera]:
     across = min(field_of_view_deg(camera)[0], 240.0)
     count = max(1, math.ceil(across / LARGEST_DEG))
     each = across / count
-    height = round(width * camera.height / camera.width)
+    height = max(1, round(width * camera.height / camera.width))
     focal = width / 2 / math.tan(math.radians(min(each, LARGEST_DEG)) / 2)
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     views = []
@@ -51,64 +57,116 @@ def pinhole_views(camera: Camera, width: int) -> list[Camera]:
     return views
 
 
-def cut_view(picture: np.ndarray, camera: Camera, view: Camera) -> np.ndarray:
-    """Sample a view from a picture.
+@dataclass(frozen=True)
+class Cut:
+    """Where the pixels of a view lie in the picture that it is cut from.
+
+    Attributes:
+        uv_px: (H * W, 2) float32, pixels of the picture at full size.
+        shown: (H, W) bool: the picture shows something there.
+        step_px: Pixels of the picture from one pixel of the view to the next, in the middle of the picture.
+    """
+
+    uv_px: np.ndarray
+    shown: np.ndarray
+    step_px: float
+
+    @classmethod
+    def between(cls, camera: Camera, view: Camera) -> Cut:
+        """Of two cameras at the same place."""
+        origins, directions = Cameras.stack([replace(view, T_ref_ego=None)], dtype=torch.float64).rays()
+        points = (origins[0] + 10.0 * directions[0]).reshape(-1, 3).numpy()
+        uv, _, valid = project(replace(camera, T_ref_ego=None), points)
+        uv[~valid] = 0.5
+        step = camera.intrinsics[0, 0] / view.intrinsics[0, 0]
+        return cls(uv.astype(np.float32), valid.reshape(view.height, view.width), step)
+
+    def __call__(self, picture: np.ndarray, camera: Camera) -> np.ndarray:
+        """Sample the view.
+
+        Args:
+            picture: (H, W, 3) uint8 of the camera, of its size or decoded at 1/2, 1/4 or 1/8.
+            camera: Where it was taken.
+
+        Returns:
+            (view height, view width, 3) uint8, black where the picture shows nothing; bilinear, of means over as many
+            pixels as the view would otherwise leave out.
+
+        Raises:
+            DataError: the picture has another size.
+        """
+        scale = decoding_scale(picture.shape[:2], (camera.height, camera.width), camera.name)
+        mean_over = int(self.step_px * scale)
+        if mean_over > 1:
+            picture = np.asarray(Image.fromarray(picture).reduce(mean_over))
+            scale /= mean_over
+        height, width = picture.shape[:2]
+        x, y = (self.uv_px * scale - 0.5).T
+        left, top = (np.clip(np.floor(v), 0, most).astype(np.intp) for v, most in ((x, width - 1), (y, height - 1)))
+        right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+        fx, fy = np.clip(x - left, 0, 1)[:, None], np.clip(y - top, 0, 1)[:, None]
+        upper = picture[top, left] * (1 - fx) + picture[top, right] * fx
+        lower = picture[bottom, left] * (1 - fx) + picture[bottom, right] * fx
+        mixed = (upper * (1 - fy) + lower * fy).round().astype(np.uint8).reshape(*self.shown.shape, 3)
+        return np.where(self.shown[..., None], mixed, np.uint8(0))
+
+
+class OneModel:
+    """Makes the pictures and cameras of a rig of one projection model.
+
+    Where pinhole and fisheye lenses are mixed, pinhole views are cut out of the fisheyes, at once at the size of the
+    network's pictures. Which pixel comes from where is worked out once per calibration.
 
     Args:
-        picture: (H, W, 3) uint8 of ``camera``, of its size or reduced.
-        camera: Where it was taken.
-        view: A camera at the same place.
-
-    Returns:
-        (view.height, view.width, 3) uint8, black where the picture shows nothing; bilinear.
+        width: Width of the network's pictures, pixels.
+        height: Their height, pixels.
     """
-    height, width = picture.shape[:2]
-    stored = replace(camera.resized(width, height), T_ref_ego=None)
-    origins, directions = Cameras.stack([replace(view, T_ref_ego=None)], dtype=torch.float64).rays()
-    points = (origins[0] + 10.0 * directions[0]).reshape(-1, 3).numpy()
-    uv, _, valid = project(stored, points)
-    x, y = np.where(valid, uv[:, 0], 0.5) - 0.5, np.where(valid, uv[:, 1], 0.5) - 0.5
-    left, top = (np.clip(np.floor(v), 0, None).astype(int) for v in (x, y))
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    fx, fy = np.clip(x - left, 0, 1)[:, None], np.clip(y - top, 0, 1)[:, None]
-    upper = picture[top, left] * (1 - fx) + picture[top, right] * fx
-    lower = picture[bottom, left] * (1 - fx) + picture[bottom, right] * fx
-    mixed = np.where(valid[:, None], upper * (1 - fy) + lower * fy, 0.0)
-    return mixed.round().astype(np.uint8).reshape(view.height, view.width, 3)
 
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._known: dict[tuple[object, ...], tuple[tuple[Camera, Cut], ...]] = {}
 
-def one_model(
-    pictures: Sequence[np.ndarray | None], cameras: Sequence[Camera], width: int
-) -> tuple[list[np.ndarray | None], list[Camera]]:
-    """Pictures and cameras of one projection model: those of a mixed rig with its fisheyes cut into pinhole views.
+    def __call__(
+        self, pictures: Sequence[np.ndarray | None], cameras: Sequence[Camera]
+    ) -> tuple[list[np.ndarray | None], list[Camera], list[int]]:
+        """Pictures and cameras of one projection model.
 
-    Args:
-        pictures: One per camera, None = missing.
-        cameras: The rig.
-        width: Width of each view, pixels.
+        Args:
+            pictures: One per camera, None = missing.
+            cameras: The rig.
 
-    Returns:
-        The same where all lenses are of one model.
-    """
-    if len({camera.model for camera in cameras}) == 1:
-        return list(pictures), list(cameras)
-    shown: list[np.ndarray | None] = []
-    used: list[Camera] = []
-    for picture, camera in zip(pictures, cameras):
-        if camera.model != "fisheye":
-            shown.append(picture)
-            used.append(camera)
-            continue
-        for view in pinhole_views(camera, width):
-            shown.append(None if picture is None else _smooth(picture, camera, view))
-            used.append(view)
-    return shown, used
+        Returns:
+            Pictures, cameras, and for each the index of the camera that it comes from. A rig of one model comes back as
+            it is.
 
+        Raises:
+            DataError: a picture has not the size of its camera.
+        """
+        if len({camera.model for camera in cameras}) == 1:
+            return list(pictures), list(cameras), list(range(len(cameras)))
+        shown: list[np.ndarray | None] = []
+        used: list[Camera] = []
+        source: list[int] = []
+        for index, (picture, camera) in enumerate(zip(pictures, cameras)):
+            if camera.model != "fisheye":
+                shown.append(picture)
+                used.append(camera)
+                source.append(index)
+                continue
+            for i, (view, cut) in enumerate(self._views(camera)):
+                pose = camera.T_ego_cam @ view.T_ego_cam
+                shown.append(None if picture is None else cut(picture, camera))
+                used.append(replace(view, name=f"{camera.name}/{i}", T_ego_cam=pose, T_ref_ego=camera.T_ref_ego))
+                source.append(index)
+        return shown, used, source
 
-def _smooth(picture: np.ndarray, camera: Camera, view: Camera) -> np.ndarray:
-    """Cut a view from a picture that was reduced to about its scale, so that no pixels are left out."""
-    scale = view.intrinsics[0, 0] / camera.intrinsics[0, 0] * camera.width / picture.shape[1]
-    if scale < 0.7:
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
-    return cut_view(picture, camera, view)
+    def _views(self, camera: Camera) -> tuple[tuple[Camera, Cut], ...]:
+        """Views in the frame of a fisheye."""
+        lens = (camera.intrinsics.tobytes(), camera.distortion, camera.width, camera.height)
+        if lens not in self._known:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            still = replace(camera, T_ego_cam=np.eye(4), T_ref_ego=None)
+            views = [fit_camera(view, self._width, self._height) for view in pinhole_views(still, self._width)]
+            self._known[lens] = tuple((view, Cut.between(still, view)) for view in views)
+        return self._known[lens]

@@ -245,7 +245,7 @@ class _Replay:
         while not self._done and (ready := self._pipeline.take()) is not None:
             occupancy = self._pipeline.predict(ready)
             prediction, start = occupancy.prediction, time.perf_counter()
-            for topic, message in self._outputs.build(prediction, given=ready.given):
+            for topic, message in self._outputs.build(prediction):
                 self._write(topic, log_ns, message)
             latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
             for topic, message in self._outputs.latency(prediction, latency_ms):

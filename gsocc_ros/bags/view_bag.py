@@ -193,6 +193,9 @@ class _NoModel:
     def reset(self) -> None:
         """Nothing is remembered."""
 
+    def least_size(self, *_: Any) -> None:
+        """Nothing is decoded."""
+
 
 def _take(pipeline: OccupancyPipeline, sets: dict[int, _Pictures]) -> None:
     while True:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +110,12 @@ class OutputMessages:
         self._views = CameraViews()
         self._classes_sent: str | None = None
 
-    def build(
-        self, prediction: Prediction, topics: Collection[str] | None = None, given: Sequence[bool] | None = None
-    ) -> Iterator[tuple[str, Any]]:
+    def build(self, prediction: Prediction, topics: Collection[str] | None = None) -> Iterator[tuple[str, Any]]:
         """Messages of one prediction; the class table only before the first one and when it changes.
 
         Args:
             prediction: The prediction.
             topics: The topics wanted this time, for instance those that have subscribers; None = all.
-            given: Whether the picture of each of the prediction's cameras was there; None = all were.
 
         Yields:
             Topic and message; the marker as the bytes that go on the wire.
@@ -135,7 +132,7 @@ class OutputMessages:
             VOXELS_TOPIC: lambda: voxel_cloud(host, grid, stamp, frame),
             MARKERS_TOPIC: lambda: voxel_marker_bytes(grid, stamp, frame),
             OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
-            COST_MAP_TOPIC: lambda: self._cost_map(prediction, given),
+            COST_MAP_TOPIC: lambda: self._cost_map(prediction),
         }
         if grid.velocity is not None:
             builders[VELOCITIES_TOPIC] = lambda: velocity_arrows(host, grid, stamp, frame)
@@ -149,8 +146,9 @@ class OutputMessages:
             if topic in wanted:
                 yield topic, build()
 
-    def _cost_map(self, prediction: Prediction, given: Sequence[bool] | None) -> Any:
+    def _cost_map(self, prediction: Prediction) -> Any:
         grid, rule = prediction.grid, self._rule
+        given = None if prediction.valid is None else prediction.valid.tolist()
         in_view = self._views.in_view(grid.grid, prediction.cameras, given, rule.band(grid.grid))
         return cost_map(self._host, grid, rule, prediction.reference_stamp_ns, self._frame, in_view)
 

@@ -81,7 +81,7 @@ class OccupancyOutput:
         start = time.perf_counter()
         publishers = self._publishers
         heard = [t for t, out in publishers.items() if t != CLASSES_TOPIC and out.get_subscription_count() > 0]
-        for topic, message in messages.build(occupancy.prediction, heard, occupancy.ready.given):
+        for topic, message in messages.build(occupancy.prediction, heard):
             publishers[topic].publish(message)
         built = time.perf_counter()
         latency_ms = {**occupancy.latency_ms, "messages": (built - start) * 1e3}

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from gsocc_core import Camera
-from gsocc_core.data.images import decode_image
+from gsocc_core.data.images import decode_image, decoding_scale, encoded_size
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.pipeline.rig import RigCamera
@@ -157,27 +157,24 @@ def read_picture(
         mask: Polygon in full-size pixels to paint black.
 
     Returns:
-        (H, W, 3) uint8 RGB, full size or smaller by a common factor.
+        (H, W, 3) uint8 RGB, at full size or decoded at 1/2, 1/4 or 1/8 of it.
 
     Raises:
         DataError: it does not decode, has an unknown encoding, or not the size that CameraInfo announces.
     """
     where = f"{camera.topic} at {stamp_ns(message.header)} ns"
-    picture = _decode(message, where, min_size) if camera.transport == "compressed" else _from_raw(message, where)
-    (height, width), (full_height, full_width) = picture.shape[:2], full_size
-    # JPEG decoders round reduced sizes up, so the two scales may differ by less than one pixel.
-    scale = max(width / full_width, height / full_height)
-    if scale > 1 or abs(full_width * scale - width) > 1 or abs(full_height * scale - height) > 1:
-        expected = f"{full_width} x {full_height} pixels as in {camera.camera_info_topic}"
-        raise DataError(where, "picture size", expected, f"{width} x {height}")
-    if mask is not None:
-        picture = _paint(picture, mask, width / full_width, height / full_height)
-    return picture
-
-
-def _decode(message: Any, where: str, min_size: tuple[int, int] | None) -> np.ndarray:
-    height, width = min_size or (None, None)
-    return decode_image(bytes(message.data), min_width=width, min_height=height, where=where)
+    if camera.transport == "compressed":
+        data = bytes(message.data)
+        size = encoded_size(data, where)
+        height, width = min_size or (None, None)
+        picture = decode_image(data, min_width=width, min_height=height, where=where)
+    else:
+        picture = _from_raw(message, where)
+        size = (picture.shape[0], picture.shape[1])
+    if size != tuple(full_size):
+        expected = f"{full_size[1]} x {full_size[0]} pixels as in {camera.camera_info_topic}"
+        raise DataError(where, "picture size", expected, f"{size[1]} x {size[0]}")
+    return picture if mask is None else _paint(picture, mask, decoding_scale(picture.shape[:2], full_size, where))
 
 
 def _from_raw(message: Any, where: str) -> np.ndarray:
@@ -209,7 +206,7 @@ def _through_cv_bridge(message: Any, where: str) -> np.ndarray:
         ) from error
 
 
-def _paint(picture: np.ndarray, polygon: tuple[tuple[float, float], ...], scale_x: float, scale_y: float) -> np.ndarray:
+def _paint(picture: np.ndarray, polygon: tuple[tuple[float, float], ...], scale: float) -> np.ndarray:
     image = Image.fromarray(picture)
-    ImageDraw.Draw(image).polygon([(u * scale_x, v * scale_y) for u, v in polygon], fill=(0, 0, 0))
+    ImageDraw.Draw(image).polygon([(u * scale, v * scale) for u, v in polygon], fill=(0, 0, 0))
     return np.array(image)

@@ -45,10 +45,9 @@ class CameraPoses:
             self.calibration_changes += 1
         self._calibrations[camera.name] = calibration
 
-    def size_of(self, name: str) -> tuple[int, int] | None:
-        """(height, width) in pixels that a camera's CameraInfo announces; None = none came."""
-        calibration = self._calibrations.get(name)
-        return None if calibration is None else (calibration.height, calibration.width)
+    def calibration_of(self, name: str) -> Calibration | None:
+        """What a camera's CameraInfo says; None = none came."""
+        return self._calibrations.get(name)
 
     def faults(self) -> dict[str, str]:
         """Frames in use that are not connected at present; see ``OccupancyPipeline.transform_faults``."""

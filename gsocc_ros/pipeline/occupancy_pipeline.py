@@ -16,6 +16,7 @@ import numpy as np
 
 from gsocc_core import Camera, Prediction
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.camera_poses import CameraPoses
 from gsocc_ros.pipeline.picture_decoder import PictureDecoder
@@ -45,6 +46,9 @@ class Predictor(Protocol):
     def reset(self) -> None:
         """Forget streaming memory."""
 
+    def least_size(self, model: CameraModel) -> tuple[int, int] | None:
+        """(height, width) in pixels that a decoded picture of a camera of this lens must keep; None = full size."""
+
 
 @dataclass(frozen=True)
 class ReadySet:
@@ -61,11 +65,6 @@ class ReadySet:
     cameras: tuple[Camera, ...]
     T_world_ego: np.ndarray | None
     sync_ms: float
-
-    @property
-    def given(self) -> tuple[bool, ...]:
-        """Whether each camera's picture is there."""
-        return tuple(camera.name in self.synced.frames for camera in self.cameras)
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class OccupancyPipeline:
         self._synchronizer: Synchronizer[Any] = Synchronizer(rig.sync_settings())
         self._transforms = transforms or TransformBuffer(jump_ns=rig.sync_settings().reset_threshold_ns)
         self._poses = CameraPoses(rig, self._transforms)
-        self._decoder = PictureDecoder(rig, getattr(predictor, "image_size", None))
+        self._decoder = PictureDecoder(rig, predictor.least_size)
         self._pending: deque[SyncedSet[Any]] = deque()
         self._newest_ns = 0  # reference stamp of the newest set
         self._finished = False
@@ -193,7 +192,7 @@ class OccupancyPipeline:
     def use(self, predictor: Predictor) -> None:
         """Go on with another model; not while :meth:`predict` runs."""
         self._predictor, self._last = predictor, None
-        self._decoder.use(getattr(predictor, "image_size", None))
+        self._decoder.use(predictor.least_size)
 
     def reset(self) -> None:
         """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
@@ -232,10 +231,10 @@ class OccupancyPipeline:
 
     def _feed_picture(self, camera: RigCamera, message: Any) -> None:
         stamp = stamp_ns(message.header)
-        size = self._poses.size_of(camera.name)
+        calibration = self._poses.calibration_of(camera.name)
         # Not behind a prediction, when most pictures are passed over.
-        if self._newest_only and not self._predicting and size is not None:
-            self._decoder.begin(camera, stamp, message, size)
+        if self._newest_only and not self._predicting and calibration is not None:
+            self._decoder.begin(camera, stamp, message, calibration)
         self._file(self._synchronizer.push(camera.name, stamp, message))
 
     def _feed_reference(self, message: Any) -> None:
@@ -307,7 +306,7 @@ class OccupancyPipeline:
     def _predict(self, ready: ReadySet) -> Occupancy:
         synced = ready.synced
         start = time.perf_counter()
-        images, cameras = self._decoder.decode(synced, ready.cameras)
+        images = self._decoder.decode(synced, ready.cameras)
         decode_ms = (time.perf_counter() - start) * 1e3
         now = (synced.epoch, synced.reference_stamp_ns)
         if self._last is not None and (now[0] != self._last[0] or now[1] - self._last[1] > self._memory_gap_ns):
@@ -315,11 +314,11 @@ class OccupancyPipeline:
         self._last = now
         stamps = [
             synced.frames[camera.name].stamp_ns if camera.name in synced.frames else synced.reference_stamp_ns
-            for camera in cameras
+            for camera in ready.cameras
         ]
         prediction = self._predictor.predict(
             images,
-            cameras,
+            ready.cameras,
             camera_stamps_ns=stamps,
             reference_stamp_ns=synced.reference_stamp_ns,
             T_world_ego=ready.T_world_ego,

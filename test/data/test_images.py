@@ -6,12 +6,12 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
 from gsocc_core import Camera
-from gsocc_core.data.images import decode_image, fit_image
+from gsocc_core.data.images import decode_image, decoding_scale, encoded_size, fit_image
 from gsocc_core.errors import DataError
 
 
@@ -76,6 +76,29 @@ def test_reduced_decoding_keeps_marks_in_place(width, height):
     # One level is width / 255 columns or height / 255 rows; the error of a wrong scale grows towards the far edges.
     assert abs(difference[1:-1, -4:-1, 1].mean()) < max(0.6, 255 / width)
     assert abs(difference[-4:-1, 1:-1, 0].mean()) < max(0.6, 255 / height)
+
+
+@given(st.integers(16, 4096), st.integers(16, 4096), st.integers(8, 4096), st.integers(8, 4096))
+@example(1640, 922, 176, 64)
+@example(1696, 954, 176, 64)
+@example(1224, 370, 176, 64)
+@example(1226, 370, 176, 64)
+@example(1238, 374, 176, 64)
+def test_the_scale_of_a_decoding_is_known_at_every_size(width, height, min_width, min_height):
+    """Against the size that Pillow's JPEG decoder says it will decode to."""
+    stream = io.BytesIO()
+    Image.new("L", (16, 16)).save(stream, "JPEG")
+    data = bytearray(stream.getvalue())
+    start = data.index(b"\xff\xc0")  # the frame header: length, precision, height, width
+    data[start + 5 : start + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    assert encoded_size(bytes(data)) == (height, width)
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.draft("RGB", (min_width, min_height))
+        size = (opened.height, opened.width)
+    scale = decoding_scale(size, (height, width), "here")
+    assert size[1] - 1 < width * scale <= size[1]
+    assert size[0] - 1 < height * scale <= size[0]
+    assert min(size[0] / min_height, size[1] / min_width) >= 1 or scale == 1
 
 
 def test_grey_pictures_become_rgb():

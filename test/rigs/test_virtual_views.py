@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pinhole views of a fisheye show the same directions, and together what it sees across."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from gsocc_core import Camera
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.rigs.coverage import seen_around
 from gsocc_core.rigs.rig_file import looking
-from gsocc_core.rigs.virtual_views import cut_view, one_model, pinhole_views
+from gsocc_core.rigs.virtual_views import Cut, OneModel, pinhole_views
 
 K = np.array([[176.0, 0, 320], [0, 176, 240], [0, 0, 1]])
 FISHEYE = Camera("left", K, looking((1, 0.9, 1.2), (90, 20, 0)), 640, 480, "fisheye", (0.02, -0.01, 0.0, 0.0))
@@ -27,13 +29,27 @@ def sphere(camera):
 def test_views_show_the_same_directions():
     picture = sphere(FISHEYE)
     for view in pinhole_views(FISHEYE, 200):
-        cut = cut_view(picture, FISHEYE, view)
-        shown = cut.any(-1)
+        cut = Cut.between(FISHEYE, view)
+        shown = cut.shown
         assert shown.mean() > 0.8
-        error = np.abs(cut.astype(int) - sphere(view))[shown]
+        whole = cut(picture, FISHEYE)
+        assert not whole[~shown].any()
+        error = np.abs(whole.astype(int) - sphere(view))[shown]
         assert np.percentile(error, 99) <= 3
-        half = cut_view(picture[::2, ::2], FISHEYE, view)  # a reduced decoding
-        assert np.percentile(np.abs(half.astype(int) - sphere(view))[shown], 95) <= 4
+        half = cut(picture.reshape(240, 2, 320, 2, 3).mean((1, 3)).astype(np.uint8), FISHEYE)  # a reduced decoding
+        assert np.percentile(np.abs(half.astype(int) - sphere(view))[shown], 95) <= 3
+
+
+def test_a_reduced_decoding_that_rounds_up_shows_the_same_directions():
+    """150 columns and 113 rows at 1/8 of 1196 x 900 pixels: half a column and half a row hang over the edge."""
+    large = replace(FISHEYE, intrinsics=np.array([[330.0, 0, 598], [0, 330, 450], [0, 0, 1]]), width=1196, height=900)
+    hung = np.pad(sphere(large), ((0, 4), (0, 4), (0, 0)), "edge")
+    reduced = hung.reshape(113, 8, 150, 8, 3).mean((1, 3)).round().astype(np.uint8)
+    view = pinhole_views(large, 60)[0]
+    cut = Cut.between(large, view)
+    difference = (cut(reduced, large).astype(int) - sphere(view))[cut.shown]
+    assert np.abs(difference).mean() < 1.5
+    assert np.abs(difference.mean(0)).max() < 0.4, "a wrong scale shifts all directions to one side"
 
 
 def test_views_see_what_the_fisheye_sees_across():
@@ -45,15 +61,29 @@ def test_views_see_what_the_fisheye_sees_across():
 
 
 def test_only_mixed_rigs_are_cut():
-    picture = np.zeros((480, 640, 3), np.uint8)
-    pictures, cameras = one_model([picture, None], [FISHEYE, FISHEYE], 200)
+    picture = np.full((480, 640, 3), 9, np.uint8)
+    one_model = OneModel(200, 100)
+    pictures, cameras, source = one_model([picture, None], [FISHEYE, FISHEYE])
     assert [camera.model for camera in cameras] == ["fisheye", "fisheye"]
+    assert source == [0, 1]
     assert pictures[0] is picture
-    pictures, cameras = one_model([picture, None], [FRONT, FISHEYE], 200)
+    moved = replace(
+        FISHEYE, name="rear", T_ego_cam=looking((-1, 0, 1), (180, 0, 0)), T_ref_ego=looking((3, 0, 0), (0, 0, 0))
+    )
+    pictures, cameras, source = one_model([picture, None, picture], [FRONT, FISHEYE, moved])
     assert [camera.model for camera in cameras] == ["pinhole"] * len(cameras)
-    assert [c.name for c in cameras][:2] == ["front", "left/0"]
+    views = len(pinhole_views(FISHEYE, 200))
+    assert source == [0, *[1] * views, *[2] * views]
+    assert [c.name for c in cameras] == [
+        "front",
+        *(f"left/{i}" for i in range(views)),
+        *(f"rear/{i}" for i in range(views)),
+    ]
     assert pictures[0] is picture
     assert pictures[1] is None, "a missing fisheye stays missing in all its views"
+    assert {p.shape for p in pictures[1 + views :]} == {(100, 200, 3)}
+    for view, expected in zip(cameras[1 + views :], pinhole_views(moved, 200), strict=True):
+        np.testing.assert_allclose(view.T_ref_cam, expected.T_ref_cam, atol=1e-12)
 
 
 def test_a_distorted_pinhole_is_no_fisheye():

@@ -61,6 +61,9 @@ class StandIn:
     def reset(self):
         self.resets += 1
 
+    def least_size(self, model):
+        return None
+
 
 @pytest.fixture(scope="module")
 def with_truth(robot):
