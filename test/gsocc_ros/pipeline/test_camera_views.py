@@ -91,14 +91,13 @@ def test_as_many_values_as_cameras():
         CameraViews().in_view(GRID, looking(0, 90), [True], LAYERS)
 
 
-@pytest.mark.parametrize(
-    ("given", "rear"), [(torch.tensor([True, False]), UNKNOWN), (torch.tensor([True, True]), FREE), (None, FREE)]
-)
+@pytest.mark.parametrize(("given", "rear"), [([True, False], UNKNOWN), ([True, True], FREE), (None, FREE)])
 def test_behind_the_only_camera_nothing_is_free(given, rear):
     labels = torch.full(GRID.shape, OCC3D_NUSCENES.free_id, dtype=torch.uint8)
     labels[1, 8, 4] = 4  # a car behind the robot stays an obstacle, seen or not
     field = VoxelField(torch.zeros(GRID.shape), torch.zeros(*GRID.shape, 2), GRID)
-    prediction = Prediction(SemanticGrid(labels, GRID, OCC3D_NUSCENES), field, looking(0, 180), 5, {}, given)
+    valid = None if given is None else torch.tensor(given)
+    prediction = Prediction(SemanticGrid(labels, GRID, OCC3D_NUSCENES), field, looking(0, 180), 5, {}, valid)
     outputs = OutputMessages(rosbags_host()[0], "base_link", "model", [COST_MAP_TOPIC])
     (message,) = (message for _, message in outputs.build(prediction))
     cells = message.data.reshape(16, 16).T
