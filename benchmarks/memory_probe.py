@@ -19,7 +19,7 @@ from jsonargparse import auto_cli
 from tqdm import tqdm
 
 from gsocc_core import OccupancyPredictor
-from gsocc_core.data.build import build_dataset, protocol_of
+from gsocc_core.data.build import build_dataset
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.geometry.frames import FrameSet
@@ -36,7 +36,7 @@ def without(frames: FrameSet, camera: str) -> FrameSet:
 
 def run(predictor: OccupancyPredictor, dataset: DriveDataset, kind: str, camera: str | None) -> VoxelConfusion:
     """Count one pass over the data set."""
-    confusion, seen = VoxelConfusion(predictor.classes, protocol_of("occ3d").mask), {}
+    confusion, seen = VoxelConfusion(predictor.classes, dataset.protocol.mask), {}
     predictor.reset()
     for index in tqdm(range(len(dataset)), desc=f"{kind} {camera or ''}", unit="frame"):
         frames, scene = dataset[index], dataset.key_frame(index).scene_name

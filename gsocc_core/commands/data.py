@@ -22,6 +22,9 @@ def synthesize(
     val_scenes: int = 0,
     jobs: int | None = None,
     layout: Literal["nuscenes", "surroundocc", "kitti360"] = "nuscenes",
+    world: Literal["detailed", "plain"] = "detailed",
+    lidar_sweeps: bool = True,
+    names: bool = False,
 ) -> None:
     """Write drives through procedural streets in the layout of a data set, with voxel labels.
 
@@ -38,10 +41,17 @@ def synthesize(
         val_scenes: The last so many drives form the split val, the others train.
         jobs: Drives written at the same time; None = one per core.
         layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360.
+        world: detailed = a street as in life; plain = coloured things at random places, with a small grid, classes of
+            its own and pictures of 176x96.
+        lidar_sweeps: With sweeps, write those of the LiDAR, too.
+        names: Write fine-grained names of voxels and pictures.
     """
     from gsocc_core.synthetic.synthesize import synthesize as run
 
-    run(out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout)
+    run(
+        out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout,
+        world, lidar_sweeps, names,
+    )  # fmt: skip
 
 
 def label_depth(

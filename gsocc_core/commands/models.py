@@ -110,7 +110,7 @@ def evaluate(
     if update_card:
         put_scores(
             bundle,
-            f"On {protocol_of(dataset).title}, `{data.version}`, split `{split or 'all'}`:\n\n{markdown([scores])}",
+            f"On {protocol_of(data).title}, `{data.version}`, split `{split or 'all'}`:\n\n{markdown([scores])}",
         )
 
 

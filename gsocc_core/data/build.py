@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gsocc_core.data.args import DataArgs, DatasetName
-from gsocc_core.data.drives import DriveDataset, Protocol
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.kitti360 import Kitti360Occupancy
 from gsocc_core.data.nuscenes import NuScenesOccupancy
+from gsocc_core.data.protocol import Protocol, plain_grid
 from gsocc_core.data.surroundocc import SurroundOccNuScenes
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
@@ -45,17 +46,17 @@ def build_dataset(args: DataArgs, image_size: tuple[int, int]) -> DriveDataset:
     return _loader(args.dataset)(args, image_size)
 
 
-def protocol_of(name: DatasetName) -> Protocol:
+def protocol_of(args: DataArgs) -> Protocol:
     """Grid, classes and scoring rules of a data set, without opening it.
 
     Raises:
-        ConfigError: no such data set.
+        ConfigError: no such data set, or its tree brings a grid and classes of its own whose files are wrong.
 
     Example:
-        >>> protocol_of("kitti360").grid.shape, len(protocol_of("surroundocc").classes.names)
-        ((256, 256, 32), 17)
+        >>> protocol_of(DataArgs("data", dataset="kitti360")).grid.shape
+        (256, 256, 32)
     """
-    return _loader(name).protocol
+    return _loader(args.dataset).protocol_for(args)
 
 
 def with_voxel_labels(args: DataArgs, folder: str | None) -> DataArgs:
@@ -65,35 +66,31 @@ def with_voxel_labels(args: DataArgs, folder: str | None) -> DataArgs:
         >>> with_voxel_labels(DataArgs("data", dataset="surroundocc"), None).surroundocc_dir is None
         True
     """
-    changes: dict[str, Any] = {protocol_of(args.dataset).labels_field: folder}
+    changes: dict[str, Any] = {protocol_of(args).labels_field: folder}
     return replace(args, **changes)
 
 
-def with_default_grid(constructor: Any, arguments: Mapping[str, Any], name: DatasetName) -> dict[str, Any]:
+def with_default_grid(constructor: Any, arguments: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
     """A method's plain arguments with the data set's grid, if the method wants one and none is given.
 
     Args:
         constructor: Class of the method.
         arguments: Its plain arguments.
-        name: Data set.
+        protocol: Of the data set.
 
     Returns:
         The arguments, plain too.
     """
     if "grid" in arguments or "grid" not in inspect.signature(constructor).parameters:
         return dict(arguments)
-    grid = protocol_of(name).grid
-    plain: dict[str, Any] = {"lower": list(grid.lower), "upper": list(grid.upper), "voxel_size": list(grid.size_m)}
-    if grid.T_ego_grid is not None:
-        plain["T_ego_grid"] = [list(row) for row in grid.T_ego_grid]
-    return {"grid": plain, **arguments}
+    return {"grid": plain_grid(protocol.grid), **arguments}
 
 
-def check_fit(name: DatasetName, classes: ClassTable, grid: VoxelGrid, where: object) -> None:
+def check_fit(protocol: Protocol, classes: ClassTable, grid: VoxelGrid, where: object) -> None:
     """Check that a model speaks of the same voxels and as many classes as a data set's labels.
 
     Args:
-        name: Data set.
+        protocol: Of the data set.
         classes: Class table of the model.
         grid: Grid of the model.
         where: The model, for the error.
@@ -101,7 +98,6 @@ def check_fit(name: DatasetName, classes: ClassTable, grid: VoxelGrid, where: ob
     Raises:
         ConfigError: it does not.
     """
-    protocol = protocol_of(name)
     wanted = protocol.classes
     if (len(classes.names), classes.free_id) != (len(wanted.names), wanted.free_id):
         expected = f"{len(wanted.names)} classes of {protocol.title}, {wanted.free_id} = free"

@@ -7,9 +7,9 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,43 +19,16 @@ from gsocc_core.data.args import DataArgs
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.photometric import jitter
+from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.subset import choose_fraction
 from gsocc_core.data.view_label_files import label_path
 from gsocc_core.data.view_labels import camera_order, sample_view_labels
 from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
-from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
-from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.metrics.confusion import MaskPolicy
 
 _Self = TypeVar("_Self", bound="DriveDataset")
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What a data set's benchmark fixes.
-
-    Attributes:
-        title: Name for people.
-        classes: Meaning of the labels.
-        grid: Where the labels lie.
-        mask: Voxels that its scores count.
-        rays: RayIoU belongs to its scores.
-        ground: Class of the road and its height in the grid's frame, metres.
-        labels_field: Member of :class:`DataArgs` that names the folder of its voxel labels.
-        lidar_clouds: Key frames come with point clouds in nuScenes' format.
-    """
-
-    title: str
-    classes: ClassTable
-    grid: VoxelGrid
-    mask: MaskPolicy
-    rays: bool
-    ground: tuple[str, float]
-    labels_field: str
-    lidar_clouds: bool = True
 
 
 class DriveDataset(Dataset[FrameSet], ABC):
@@ -73,12 +46,13 @@ class DriveDataset(Dataset[FrameSet], ABC):
         DataError: files are missing or damaged.
     """
 
-    #: What the data set's benchmark fixes.
-    protocol: ClassVar[Protocol]
+    #: What the data set's benchmark fixes; of an opened one, what its tree says.
+    protocol: Protocol
 
     def __init__(self, args: DataArgs, image_size: tuple[int, int]) -> None:
         _check(args)
         self.root, self.image_size = Path(args.dataroot), tuple(image_size)
+        self.protocol = self.protocol_for(args)
         self.args = self._with_existing_labels(args)
         self.scenes = self._read_scenes(args)
         items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
@@ -87,6 +61,16 @@ class DriveDataset(Dataset[FrameSet], ABC):
         self.items = [item for item, name in zip(items, names) if name in chosen]
         folders = (self.args.depth_dir, self.args.semantics_dir)
         self.orders = {folder: camera_order(self.root / folder) for folder in folders if folder is not None}
+
+    @classmethod
+    def protocol_for(cls, args: DataArgs) -> Protocol:
+        """Grid, classes and scoring rules of what ``args`` name.
+
+        Raises:
+            ConfigError: the tree brings its own, and its files are wrong.
+        """
+        del args
+        return cls.protocol
 
     @abstractmethod
     def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:

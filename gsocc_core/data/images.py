@@ -75,7 +75,7 @@ def encoded_size(source: str | Path | bytes, where: str | None = None) -> tuple[
     except FileNotFoundError as error:
         raise DataError(name, "file", "a picture", "no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
+        raise DataError(name, "content", "a JPEG or PNG", error) from error
 
 
 def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str) -> float:

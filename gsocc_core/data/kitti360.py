@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.drives import DriveDataset, Protocol
+from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.kitti360_index import (
     CALIBRATION,
@@ -18,6 +17,7 @@ from gsocc_core.data.kitti360_index import (
     read_drive,
     read_kitti360_calibration,
 )
+from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.sscbench_labels import SSCBENCH_GRID, SSCBENCH_KITTI360, read_sscbench
 from gsocc_core.data.voxel_labels import VoxelLabels
 
@@ -44,7 +44,7 @@ class Kitti360Occupancy(DriveDataset):
         torch.Size([1, 256, 256, 32])
     """
 
-    protocol: ClassVar[Protocol] = Protocol(
+    protocol = Protocol(
         title="SSCBench-KITTI360",
         classes=SSCBENCH_KITTI360,
         grid=SSCBENCH_GRID,

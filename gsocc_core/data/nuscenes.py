@@ -5,22 +5,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.drives import DriveDataset, Protocol, camera_at, collate
+from gsocc_core.data.drives import DriveDataset, camera_at, collate
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames
-from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL, read_occ3d
+from gsocc_core.data.protocol import Protocol, read_protocol
 from gsocc_core.data.voxel_labels import VoxelLabels
-from gsocc_core.geometry.classes import OCC3D_NUSCENES
-from gsocc_core.geometry.voxels import VoxelGrid
 
 __all__ = ["DataArgs", "NuScenesOccupancy", "camera_at", "collate"]
 
 
 class NuScenesOccupancy(DriveDataset):
     """Key frames of nuScenes with Occ3D labels; see :class:`DriveDataset` for items.
+
+    A tree whose labels lie on a grid of their own, or have classes of their own, says so in two files beside them, see
+    :func:`gsocc_core.data.protocol.read_protocol`.
 
     A version whose name ends in ``test`` (v1.0-test) has no labels to offer: folders that do not exist count as None.
 
@@ -39,20 +40,21 @@ class NuScenesOccupancy(DriveDataset):
         torch.Size([1, 1, 6, 3, 256, 704])
     """
 
-    protocol: ClassVar[Protocol] = Protocol(
-        title="Occ3D-nuScenes",
-        classes=OCC3D_NUSCENES,
-        grid=VoxelGrid.occ3d(),
-        mask="camera",
-        rays=True,
-        ground=("driveable_surface", 0.0),
-        labels_field="occ3d_dir",
-    )
+    protocol = OCC3D_PROTOCOL
+
+    @classmethod
+    def protocol_for(cls, args: DataArgs) -> Protocol:
+        """That of the tree, where its labels bring a grid and classes of their own; else Occ3D's.
+
+        Without voxel labels (``occ3d_dir`` null) the files in ``gts`` say what the labels of pictures mean.
+        """
+        own = read_protocol(Path(args.dataroot) / (args.occ3d_dir or OCC3D_FOLDER))
+        return cls.protocol if own is None else own
 
     def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:
         nusc = open_nuscenes(args.dataroot, args.version)
         names = choose_scenes(nusc, args.split, args.scenes)
-        return read_key_frames(nusc, names, args.cameras, args.boxes)
+        return read_key_frames(nusc, names, args.cameras, self.protocol if args.boxes else None)
 
     def _read_voxels(self, folder: Path, frame: KeyFrame) -> VoxelLabels:
-        return read_occ3d(folder / frame.scene_name / frame.token / "labels.npz")
+        return read_occ3d(folder / frame.scene_name / frame.token / "labels.npz", self.protocol)

@@ -15,6 +15,7 @@ import numpy as np
 from gsocc_core.data.args import SURROUND_CAMERAS
 from gsocc_core.data.boxes import read_boxes
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
+from gsocc_core.data.protocol import Protocol
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.rigid import rigid_from_quat
@@ -114,7 +115,7 @@ def _splits(where: Path) -> dict[str, list[str]]:
 
 
 def read_key_frames(
-    nusc: Any, scene_names: Sequence[str], cameras: Sequence[str], boxes: bool = False
+    nusc: Any, scene_names: Sequence[str], cameras: Sequence[str], boxes: Protocol | None = None
 ) -> list[list[KeyFrame]]:
     """Key frames of scenes, in time order.
 
@@ -122,7 +123,7 @@ def read_key_frames(
         nusc: An open data set.
         scene_names: Which scenes.
         cameras: Camera names, the order of ``KeyFrame.shots``.
-        boxes: Read the annotated boxes too.
+        boxes: Read the annotated boxes too, with the classes of this protocol.
 
     Returns:
         One list of key frames per scene.
@@ -139,8 +140,9 @@ def read_key_frames(
         while token:
             sample = nusc.get("sample", token)
             frame = _read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key)
-            if boxes:
-                frame = replace(frame, boxes=read_boxes(nusc, frame.token, frame.T_ego_world))
+            if boxes is not None:
+                found = read_boxes(nusc, frame.token, frame.T_ego_world, boxes.classes, boxes.box_classes)
+                frame = replace(frame, boxes=found)
             frames.append(frame)
             token = sample["next"]
         result.append(frames)

@@ -9,17 +9,34 @@ from pathlib import Path
 
 import numpy as np
 
-from gsocc_core.data.voxel_labels import VoxelLabels
+from gsocc_core.data.protocol import Protocol
+from gsocc_core.data.voxel_labels import VoxelLabels, check_ids
 from gsocc_core.errors import DataError
+from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.geometry.voxels import VoxelGrid
 
-GRID_SHAPE = (200, 200, 16)
+#: Folder of a nuScenes tree with the labels.
+OCC3D_FOLDER = "gts"
+OCC3D_PROTOCOL = Protocol(
+    title="Occ3D-nuScenes",
+    classes=OCC3D_NUSCENES,
+    grid=VoxelGrid.occ3d(),
+    mask="camera",
+    rays=True,
+    ground=("driveable_surface", 0.0),
+    labels_field="occ3d_dir",
+)
 
 
-def read_occ3d(path: str | Path) -> VoxelLabels:
-    """Read one label file: (200, 200, 16) on :meth:`VoxelGrid.occ3d`, in the ego frame at LIDAR_TOP's stamp.
+def read_occ3d(path: str | Path, protocol: Protocol = OCC3D_PROTOCOL) -> VoxelLabels:
+    """Read one label file.
+
+    Args:
+        path: The file.
+        protocol: Says grid and classes, in the ego frame at LIDAR_TOP's stamp.
 
     Raises:
-        DataError: the file is missing, damaged, or holds other arrays or shapes.
+        DataError: the file is missing, damaged, or holds other arrays, shapes or ids.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -31,7 +48,8 @@ def read_occ3d(path: str | Path) -> VoxelLabels:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(path, "content", "an .npz file", error) from error
     for key, value in arrays.items():
-        if value.shape != GRID_SHAPE:
-            raise DataError(path, key, GRID_SHAPE, value.shape)
+        if value.shape != protocol.grid.shape:
+            raise DataError(path, key, f"{protocol.grid.shape}, the grid of {protocol.title}", value.shape)
     semantics = arrays["semantics"].astype(np.uint8, copy=False)
+    check_ids(path, semantics, protocol.classes)
     return VoxelLabels(semantics, arrays["mask_camera"].astype(bool), arrays["mask_lidar"].astype(bool))

@@ -7,14 +7,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.drives import Protocol
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.nuscenes import NuScenesOccupancy
+from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.boxes import Boxes
@@ -134,7 +133,7 @@ class SurroundOccNuScenes(NuScenesOccupancy):
         DataError: the tree lacks tables, scenes, pictures or label folders.
     """
 
-    protocol: ClassVar[Protocol] = Protocol(
+    protocol = Protocol(
         title="SurroundOcc-nuScenes",
         classes=SURROUNDOCC_NUSCENES,
         grid=surroundocc_grid(),

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.build import protocol_of
-from gsocc_core.data.drives import DriveDataset, Protocol
-from gsocc_core.errors import DataError
+from gsocc_core.data.drives import DriveDataset
+from gsocc_core.data.protocol import PROTOCOL_FILE, Protocol
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
@@ -87,9 +87,14 @@ def majority_labels(dataset: DriveDataset, classes: ClassTable | None = None) ->
     return majority.reshape(shape).astype(np.uint8)
 
 
-def ground_labels(protocol: Protocol | None = None) -> np.ndarray:
-    """(X, Y, Z) road in the layer at the height of the wheels, free elsewhere; None = Occ3D-nuScenes."""
-    protocol = protocol or protocol_of("occ3d")
+def ground_labels(protocol: Protocol) -> np.ndarray:
+    """(X, Y, Z) road in the layer at the height of the wheels, free elsewhere.
+
+    Raises:
+        ConfigError: the data set has no such class.
+    """
+    if protocol.ground is None:
+        raise ConfigError(protocol.title, "ground", f"a class of the road in {PROTOCOL_FILE}", "none")
     (name, z_m), grid = protocol.ground, protocol.grid
     labels = np.full(grid.shape, protocol.classes.free_id, np.uint8)
     labels[:, :, int((z_m - grid.lower[2]) / grid.size_m[2])] = protocol.classes.names.index(name)

@@ -124,8 +124,9 @@ def score_bundle(
         DataError: the data set is incomplete, or has a single scene to swap pictures with.
     """
     source, image_size, classes, grid = model_source(bundle, device)
-    check_fit(data.dataset, classes, grid, bundle)
-    if depth and not protocol_of(data.dataset).lidar_clouds:
+    protocol = protocol_of(data)
+    check_fit(protocol, classes, grid, bundle)
+    if depth and not protocol.lidar_clouds:
         raise ConfigError("evaluate", "depth", "false: the data set comes without point clouds", depth)
     dataset = build_dataset(data, image_size)
     donor = donor_from_another_scene(dataset) if swap_pictures else None
@@ -167,7 +168,7 @@ def score_baseline(
         counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
         labels = majority_labels(build_dataset(counted, _ANY_SIZE))
     else:
-        labels = ground_labels(protocol_of(data.dataset))
+        labels = ground_labels(protocol_of(data))
     dataset = build_dataset(data, _ANY_SIZE)
     return score(kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask, absent=absent)
 

@@ -12,18 +12,20 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 from tqdm import tqdm
 
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.processes import worker_context
 from gsocc_core.synthetic.sensors.kitti360_car import make_car
-from gsocc_core.synthetic.sensors.rig import picture_size
+from gsocc_core.synthetic.sensors.rig import make_rig, small_rig
 from gsocc_core.synthetic.sensors.schedule import key_frame_count
 from gsocc_core.synthetic.write.kitti360_tree import (
     kitti360_key_frame_count,
     write_kitti360_drive,
     write_kitti360_shared,
 )
+from gsocc_core.synthetic.write.meanings import World, write_meanings
 from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
 from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
 from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
@@ -50,6 +52,9 @@ def synthesize(
     val_scenes: int = 0,
     jobs: int | None = None,
     layout: Layout = "nuscenes",
+    world: World = "detailed",
+    lidar_sweeps: bool = True,
+    names: bool = False,
 ) -> None:
     """Write synthetic drives in the layout of a data set.
 
@@ -75,6 +80,11 @@ def synthesize(
         val_scenes: The last so many drives form the split ``val``, the others ``train``.
         jobs: Drives written at the same time; None = one per core.
         layout: nuscenes, surroundocc or kitti360.
+        world: ``detailed`` is a street that looks as in life; in the ``plain`` world what a thing is shows at once, and
+            where it is, how it moves and what is hidden is the whole question. It has a grid and classes of its own and
+            pictures of 176x96, in layout nuscenes.
+        lidar_sweeps: With ``sweeps``, write those of the LiDAR, too.
+        names: Write fine-grained names of voxels and pictures (``names``), see :mod:`gsocc_core.data.names`.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -84,13 +94,24 @@ def synthesize(
         ``synthesize("drives", scenes=2, image_scale=0.25, sweeps=False)``
     """
     out = Path(out)
-    options = DriveOptions(seed, image_scale, sweeps, duration_s, labels, pseudo_labels, layout == "surroundocc")
+    options = DriveOptions(
+        seed,
+        image_scale,
+        sweeps,
+        duration_s,
+        labels,
+        pseudo_labels,
+        layout == "surroundocc",
+        world,
+        lidar_sweeps,
+        names,
+    )
     key_frames = _key_frames(layout, options)
     _check(scenes=scenes, seed=seed, val_scenes=val_scenes, version=version, jobs=jobs)
     if out.exists() or out.is_symlink():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
-    names = [scene_name(seed, index) for index in range(scenes)]
-    splits = {"train": names[: scenes - val_scenes], "val": names[scenes - val_scenes :]}
+    scene_names = [scene_name(seed, index) for index in range(scenes)]
+    splits = {"train": scene_names[: scenes - val_scenes], "val": scene_names[scenes - val_scenes :]}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
@@ -101,6 +122,7 @@ def synthesize(
             write_kitti360_shared(part, options, splits)
         else:
             write_tables(part / version, drives, splits)
+            write_meanings(part, world, names)
             if pseudo_labels:
                 write_camera_orders(part)
         part.chmod(0o755)  # mkdtemp keeps others out
@@ -113,10 +135,17 @@ def _key_frames(layout: Layout, options: DriveOptions) -> int:
     """Key frames of a drive; checks the options on the way."""
     if layout not in get_args(Layout):
         raise ConfigError("synthesize", "layout", f"one of {', '.join(get_args(Layout))}", layout)
+    if options.world not in get_args(World):
+        raise ConfigError("synthesize", "world", f"one of {', '.join(get_args(World))}", options.world)
+    if options.world == "plain" and layout != "nuscenes":
+        raise ConfigError("synthesize", "layout", "nuscenes, the only one of the plain world", layout)
     if layout == "kitti360":
+        if options.names:
+            raise ConfigError("synthesize", "names", "false: layout kitti360 has none", options.names)
         make_car(options.image_scale)
         return kitti360_key_frame_count(options.duration_s)
-    picture_size(options.image_scale)
+    rng = np.random.default_rng(0)
+    (small_rig if options.world == "plain" else make_rig)(rng, options.image_scale)
     return key_frame_count(options.duration_s)
 
 

@@ -87,8 +87,8 @@ def train(
     """
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
     checkpoint = _checkpoint(folder, resume)
-    protocol = protocol_of(data.dataset)
-    model = with_default_grid(method_class(method), model, data.dataset)
+    protocol = protocol_of(data)
+    model = with_default_grid(method_class(method), model, protocol)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
     config |= {"init": init, "classes": classes}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
@@ -101,7 +101,7 @@ def train(
     network = build_method(method, model, table, pretrained=fresh, where=where, key="model")
     dataset = build_dataset(data, network.image_size)
     if dataset.labels_dir is not None:
-        check_fit(data.dataset, table, network.grid, where)
+        check_fit(protocol, table, network.grid, where)
     if checkpoint is None:
         network.begin(lambda count: surface_means(dataset, table, network.grid, count, seed=run.seed))
     if checkpoint is None and init is not None:
@@ -232,7 +232,7 @@ def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Method
     part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
         f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
-        f"{protocol_of(data.dataset).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
+        f"{protocol_of(data).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
         "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
     parameters = sum(p.numel() for p in network.parameters())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gsocc_core import OCC3D_NUSCENES, VoxelGrid
-from gsocc_core.data.boxes import occ3d_class_id
+from gsocc_core.data.boxes import box_class_id
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.synthetic.synthesize import synthesize
 
@@ -57,6 +57,6 @@ def test_velocities_predict_where_a_box_is_next(dataset):
 
 
 def test_categories():
-    assert occ3d_class_id("vehicle.construction") == OCC3D_NUSCENES.names.index("construction_vehicle")
-    assert occ3d_class_id("vehicle.emergency.police") is None
-    assert occ3d_class_id("vehicle.carriage") is None
+    assert box_class_id("vehicle.construction", OCC3D_NUSCENES) == OCC3D_NUSCENES.names.index("construction_vehicle")
+    assert box_class_id("vehicle.emergency.police", OCC3D_NUSCENES) is None
+    assert box_class_id("vehicle.carriage", OCC3D_NUSCENES) is None

@@ -14,7 +14,8 @@ from gsocc_core import OCC3D_NUSCENES, VoxelGrid
 from gsocc_core.commands.cli import main
 from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import DATASETS, build_dataset, check_fit, protocol_of, with_default_grid, with_voxel_labels
-from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES
+from gsocc_core.data.occ3d import OCC3D_PROTOCOL
+from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES, SurroundOccNuScenes
 from gsocc_core.errors import ConfigError
 from gsocc_core.evaluation.label_sources import constant_source, ground_labels
 from gsocc_core.evaluation.score import score, score_baseline, scoring_data
@@ -31,7 +32,7 @@ def root(tiny_surroundocc):
 
 def test_names_choose_classes_grid_and_rules():
     assert list(DATASETS) == ["occ3d", "surroundocc", "kitti360"]
-    found = {name: protocol_of(name) for name in DATASETS}
+    found = {name: protocol_of(DataArgs("x", dataset=name)) for name in DATASETS}
     assert [p.mask for p in found.values()] == ["camera", "none", "none"]
     assert [p.rays for p in found.values()] == [True, False, False]
     assert [len(p.classes.names) for p in found.values()] == [18, 17, 19]
@@ -41,7 +42,7 @@ def test_names_choose_classes_grid_and_rules():
         assert grid.lower[2] < z_m < grid.upper[2]
         assert hasattr(DataArgs("x"), protocol.labels_field)
     with pytest.raises(ConfigError, match="dataset: expected one of occ3d, surroundocc, kitti360, received kitti"):
-        protocol_of("kitti")
+        protocol_of(DataArgs("x", dataset="kitti"))
 
 
 def test_defaults_follow_the_data_set():
@@ -57,21 +58,21 @@ def test_defaults_follow_the_data_set():
 
 
 def test_a_grid_is_filled_in_where_a_method_wants_one():
-    filled = with_default_grid(GaussianFlowOcc, {"image_size": [1, 2]}, "surroundocc")
+    filled = with_default_grid(GaussianFlowOcc, {"image_size": [1, 2]}, SurroundOccNuScenes.protocol)
     assert filled["grid"]["lower"] == [-50.0, -50.0, -5.0]
     assert np.asarray(filled["grid"]["T_ego_grid"]).shape == (4, 4)
-    assert with_default_grid(GaussianFlowOcc, {"grid": {}}, "kitti360") == {"grid": {}}
-    assert with_default_grid(lambda classes: None, {}, "kitti360") == {}
+    assert with_default_grid(GaussianFlowOcc, {"grid": {}}, SurroundOccNuScenes.protocol) == {"grid": {}}
+    assert with_default_grid(lambda classes: None, {}, SurroundOccNuScenes.protocol) == {}
 
 
 def test_a_model_that_does_not_fit_is_refused():
-    protocol = protocol_of("surroundocc")
-    check_fit("surroundocc", protocol.classes, protocol.grid, "model")
+    protocol = SurroundOccNuScenes.protocol
+    check_fit(protocol, protocol.classes, protocol.grid, "model")
     with pytest.raises(ConfigError, match="17 classes of SurroundOcc-nuScenes, 0 = free, received 18, 17 = free"):
-        check_fit("surroundocc", OCC3D_NUSCENES, protocol.grid, "model")
+        check_fit(protocol, OCC3D_NUSCENES, protocol.grid, "model")
     with pytest.raises(ConfigError, match="grid: expected the grid of SurroundOcc-nuScenes"):
-        check_fit("surroundocc", protocol.classes, SURROUNDOCC_GRID, "a grid without its pose")
-    check_fit("occ3d", OCC3D_NUSCENES, VoxelGrid.occ3d(), "model")
+        check_fit(protocol, protocol.classes, SURROUNDOCC_GRID, "a grid without its pose")
+    check_fit(OCC3D_PROTOCOL, OCC3D_NUSCENES, VoxelGrid.occ3d(), "model")
 
 
 def test_scores_follow_the_protocol(root):
@@ -89,7 +90,7 @@ def test_scores_follow_the_protocol(root):
     assert kind.miou == pytest.approx(15 / 16)
     assert score_baseline("majority", data, train_split="train").miou == 1.0
     dataset = build_dataset(data, (16, 28))
-    labels = ground_labels(protocol_of("surroundocc"))
+    labels = ground_labels(dataset.protocol)
     rays = score("rays", dataset, constant_source(labels), rays=True, limit=1)
     assert 0 < rays.rayiou < 1
 
@@ -109,7 +110,7 @@ def test_from_training_to_scores(root, tmp_path, capsys):
     bundle = tmp_path / "run" / "bundle"
     loaded = load_bundle(bundle)
     assert loaded.classes.names == SURROUNDOCC_NUSCENES.names
-    check_fit("surroundocc", loaded.classes, loaded.method.grid, bundle)
+    check_fit(SurroundOccNuScenes.protocol, loaded.classes, loaded.method.grid, bundle)
     assert "SurroundOcc-nuScenes" in (bundle / "README.md").read_text()
 
     # A run that began before data sets had names goes on.

@@ -8,7 +8,7 @@ import torch
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.commands.cli import main
-from gsocc_core.data.build import protocol_of, with_default_grid
+from gsocc_core.data.build import DATASETS, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.export.gaussian_ply import read_gaussians_ply
@@ -84,8 +84,8 @@ def test_a_tree_becomes_scenes_and_a_scene_becomes_a_ply(tiny_tree, tiny_bundle,
 
 @pytest.mark.parametrize("name", ["surroundocc", "kitti360"])
 def test_other_data_sets_keep_their_grid_and_classes(name, tiny_surroundocc, tiny_kitti360, tmp_path):
-    tree, protocol = {"surroundocc": tiny_surroundocc, "kitti360": tiny_kitti360}[name], protocol_of(name)
-    model = with_default_grid(TPVFormer, HOST, name)
+    tree, protocol = {"surroundocc": tiny_surroundocc, "kitti360": tiny_kitti360}[name], DATASETS[name].protocol
+    model = with_default_grid(TPVFormer, HOST, protocol)
     torch.manual_seed(0)
     method = build_method("tpvformer", model, protocol.classes, pretrained=False)
     save_bundle(tmp_path / "bundle", "tpvformer", model, method, "# tiny\n")

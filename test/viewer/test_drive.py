@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from gsocc_core.commands.cli import main
-from gsocc_core.data.build import protocol_of
+from gsocc_core.data.build import DATASETS
 from gsocc_core.errors import DataError
 from gsocc_core.pictures.draw import draw_voxels
 from gsocc_core.viewer.open_source import open_source
@@ -44,7 +44,7 @@ def predictions(trees, tmp_path_factory):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_drive_has_the_grid_the_classes_and_the_mask_of_its_data_set(trees, name):
-    source, protocol = opened(trees, name), protocol_of(name)
+    source, protocol = opened(trees, name), DATASETS[name].protocol
     truth = source.frame(1).truth
     assert len(source) == 3
     assert source.classes is truth.classes is protocol.classes

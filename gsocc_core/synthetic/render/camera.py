@@ -33,13 +33,15 @@ class RenderedView:
     Attributes:
         rgb: (H, W, 3) uint8 picture.
         depth_m: (H, W) float32 depth along the optical axis at pixel centres, metres; 0 = sky.
-        class_ids: (H, W) uint8 Occ3D ids; 255 = sky.
+        class_ids: (H, W) uint8 ids of the scene's class table; 255 = sky.
+        name_ids: (H, W) uint8 ids of the scene's table of names; 255 = sky.
         instance_ids: (H, W) int32 ``Actor.instance_index``; -1 = static or sky.
     """
 
     rgb: np.ndarray
     depth_m: np.ndarray
     class_ids: np.ndarray
+    name_ids: np.ndarray
     instance_ids: np.ndarray
 
 
@@ -91,7 +93,9 @@ def render_camera(
     develop(radiance, factor, samples, light, seed, rgb)
     sky = triangle_of < 0
     depth = np.where(sky, 0.0, 1.0 / np.where(sky, 1.0, inverse_depth)).astype(np.float32)
-    return RenderedView(rgb, depth, stage.class_ids[triangle_of], stage.instance_ids[triangle_of])
+    return RenderedView(
+        rgb, depth, stage.class_ids[triangle_of], stage.name_ids[triangle_of], stage.instance_ids[triangle_of]
+    )
 
 
 def light_vector(light: Light) -> np.ndarray:
@@ -118,6 +122,7 @@ class Stage:
     actor_rest: Surfaces
     actor_starts: np.ndarray
     class_ids: np.ndarray
+    name_ids: np.ndarray
     instance_ids: np.ndarray
     look: Look
     ground: GroundMaps
@@ -168,14 +173,15 @@ def _build_stage(scene: StreetScene) -> Stage:
     rest = _join([Surfaces(*(column[:0] for column in surfaces)), *(_surfaces(mesh) for mesh in meshes)])
     # The last entry serves index -1: sky.
     classes = np.concatenate([scene.static.class_ids[order], *(mesh.class_ids for mesh in meshes), [SKY]])
+    names = np.concatenate([scene.static.name_ids[order], *(mesh.name_ids for mesh in meshes), [SKY]])
     owner = np.repeat(np.arange(len(meshes)), counts[1:])
     instances = np.concatenate([np.full(len(order), -1), owner, [-1]])
     table = scene.materials
     look = Look(table.patterns, table.colors, table.params, scene.paint, noise_tile())
-    ground = GroundMaps.of(surfaces.corners, scene.static.class_ids[order])
+    ground = GroundMaps.of(surfaces.corners, np.isin(scene.static.class_ids[order], scene.kind.flat_ids))
     return Stage(
         surfaces, np.append(starts, len(order)), lower, upper, rest, np.cumsum(counts),
-        classes.astype(np.uint8), instances.astype(np.int32), look, ground,
+        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), look, ground,
         SunMap.of(surfaces.corners, scene.light.sun_direction),
     )  # fmt: skip
 

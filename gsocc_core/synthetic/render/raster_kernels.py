@@ -280,3 +280,33 @@ def draw_heights(corners: np.ndarray, start: int, stop: int, heights: np.ndarray
                 if w0 >= 0.0 and w1 >= 0.0 and w0 + w1 <= 1.0:
                     z = w0 * az + w1 * bz + (1.0 - w0 - w1) * cz
                     heights[row, column] = max(heights[row, column], z)
+
+
+@numba.njit(cache=True)
+def cover_ground(poses: np.ndarray, sizes: np.ndarray, frame: np.ndarray, cover: np.ndarray) -> None:
+    """Darken the ground under and beside boxes.
+
+    Args:
+        poses: (A, 4, 4) of the boxes in the world.
+        sizes: (A, 3) width, length, height, metres.
+        frame: (3,) the map's origin x, y and texels per metre.
+        cover: (P, Q) uint8 map, 255 = covered; greater values win.
+    """
+    scale = frame[2]
+    for a in range(poses.shape[0]):
+        width, length, height = sizes[a, 0], sizes[a, 1], sizes[a, 2]
+        reach = 0.25 + 0.15 * min(height, 2.5)
+        radius = 0.5 * math.hypot(width, length) + reach
+        x0, y0 = poses[a, 0, 3], poses[a, 1, 3]
+        j0 = max(int(math.floor((x0 - radius - frame[0]) * scale)), 0)
+        i0 = max(int(math.floor((y0 - radius - frame[1]) * scale)), 0)
+        j1 = min(int(math.ceil((x0 + radius - frame[0]) * scale)) + 1, cover.shape[1])
+        i1 = min(int(math.ceil((y0 + radius - frame[1]) * scale)) + 1, cover.shape[0])
+        for i in range(i0, i1):
+            y = (i + 0.5) / scale + frame[1] - y0
+            for j in range(j0, j1):
+                x = (j + 0.5) / scale + frame[0] - x0
+                along = abs(x * poses[a, 0, 0] + y * poses[a, 1, 0]) - 0.5 * length
+                across = abs(x * poses[a, 0, 1] + y * poses[a, 1, 1]) - 0.5 * width
+                inside = min(max(0.5 - max(along, across) / (2 * reach), 0.0), 1.0)
+                cover[i, j] = max(cover[i, j], np.uint8(255 * inside * inside * (3 - 2 * inside)))

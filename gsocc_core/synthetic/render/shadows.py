@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from gsocc_core.synthetic.render.raster_kernels import draw_heights
+from gsocc_core.synthetic.render.raster_kernels import cover_ground, draw_heights
 
 _SUN_TEXELS_PER_M = 5.0
 _GROUND_TEXELS_PER_M = 4.0
 #: Added to heights in the maps, so that 0 means "nothing here", metres.
 _OFFSET_M = 500.0
-_FLAT = (11, 12, 13, 14)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,11 @@ def moving_sun_map(still: SunMap, corners: np.ndarray, spans: np.ndarray) -> np.
         (H, W) float32.
     """
     heights = np.zeros(still.heights.shape, np.float32)  # untouched pages of a zeroed array cost nothing
-    for start, stop in spans:
-        draw_heights(_project(corners[start:stop], still.frame), 0, int(stop - start), heights, _OFFSET_M)
+    if len(spans):
+        first = int(spans[:, 0].min())
+        projected = _project(corners[first : int(spans[:, 1].max())], still.frame)
+        for start, stop in spans:
+            draw_heights(projected, int(start) - first, int(stop) - first, heights, _OFFSET_M)
     return heights
 
 
@@ -87,13 +89,17 @@ class GroundMaps:
     frame: np.ndarray
 
     @classmethod
-    def of(cls, corners: np.ndarray, class_ids: np.ndarray) -> GroundMaps:
-        """Draw the maps from all static triangles and their classes."""
+    def of(cls, corners: np.ndarray, flat: np.ndarray) -> GroundMaps:
+        """Draw the maps.
+
+        Args:
+            corners: (T, 3, 3) corners of all static triangles.
+            flat: (T,) bool: the triangle belongs to the ground.
+        """
         origin = corners[..., :2].min((0, 1))
         scale = _GROUND_TEXELS_PER_M
         size = np.ceil((corners[..., :2].max((0, 1)) - origin) * scale).astype(int) + 1
         frame = np.array([*origin, scale, 0.0, 0.0, 0.0, 0.0, 0.0])
-        flat = np.isin(class_ids, _FLAT)
         maps = []
         for chosen in (flat, ~flat):
             heights = np.zeros((size[1], size[0]), np.float32)
@@ -117,21 +123,7 @@ def contact_map(ground: GroundMaps, boxes: Sequence[tuple[np.ndarray, tuple[floa
         (P, Q) uint8, 255 = covered.
     """
     cover = np.zeros(ground.height.shape, np.uint8)
-    scale = ground.frame[2]
-    for pose, (width, length, height) in boxes:
-        reach = 0.25 + 0.15 * min(height, 2.5)
-        radius = 0.5 * np.hypot(width, length) + reach
-        low = np.floor((pose[:2, 3] - radius - ground.frame[:2]) * scale).astype(int)
-        high = np.ceil((pose[:2, 3] + radius - ground.frame[:2]) * scale).astype(int) + 1
-        low, high = np.maximum(low, 0), np.minimum(high, cover.shape[::-1])
-        if (high <= low).any():
-            continue
-        x = (np.arange(low[0], high[0]) + 0.5) / scale + ground.frame[0] - pose[0, 3]
-        y = (np.arange(low[1], high[1]) + 0.5) / scale + ground.frame[1] - pose[1, 3]
-        forward, left = pose[:2, 0], pose[:2, 1]
-        along = np.abs(x[None] * forward[0] + y[:, None] * forward[1]) - 0.5 * length
-        across = np.abs(x[None] * left[0] + y[:, None] * left[1]) - 0.5 * width
-        inside = np.clip(0.5 - np.maximum(along, across) / (2 * reach), 0.0, 1.0)
-        window = cover[low[1] : high[1], low[0] : high[0]]
-        np.maximum(window, (255 * inside * inside * (3 - 2 * inside)).astype(np.uint8), out=window)
+    if boxes:
+        poses, sizes = (np.array(column, np.float64) for column in zip(*boxes))
+        cover_ground(poses, sizes, ground.frame, cover)
     return cover

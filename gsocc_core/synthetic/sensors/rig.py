@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gsocc_core.data.images import fit_camera
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Camera
 
 #: Picture size of the cameras before ``image_scale``, pixels.
 FULL_SIZE = (1600, 900)
+#: Picture size of :func:`small_rig`, pixels.
+SMALL_SIZE = (176, 96)
 LIDAR_NAME = "LIDAR_TOP"
 #: Delay of each camera's trigger after the start of its LiDAR turn, milliseconds.
 TRIGGER_OFFSET_MS = {
@@ -117,6 +120,30 @@ def make_rig(rng: np.random.Generator, image_scale: float = 1.0) -> Rig:
         cameras.append(full.resized(width, height))
     position, yaw_deg = _LIDAR_MOUNT
     return Rig(tuple(cameras), _disturbed_pose(rng, position, yaw_deg))
+
+
+def small_rig(rng: np.random.Generator, image_scale: float = 1.0) -> Rig:
+    """The same rig with small pictures: 176 x 96 pixels times ``image_scale``, the upper edge cut off.
+
+    Args:
+        rng: Source of the differences; see :func:`make_rig`.
+        image_scale: Factor on the picture size.
+
+    Returns:
+        The calibrated sensors.
+
+    Raises:
+        ConfigError: ``image_scale`` is out of range.
+
+    Example:
+        >>> small_rig(np.random.default_rng(0)).cameras[0].width
+        176
+    """
+    if not 0.2 <= image_scale <= 10.0:
+        raise ConfigError("synthesize", "image_scale", "a number from 0.2 to 10", image_scale)
+    full = make_rig(rng)
+    width, height = (round(edge * image_scale) for edge in SMALL_SIZE)
+    return Rig(tuple(fit_camera(camera, width, height) for camera in full.cameras), full.T_ego_lidar)
 
 
 def lidar_directions() -> tuple[np.ndarray, np.ndarray]:

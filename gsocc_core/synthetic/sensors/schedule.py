@@ -78,7 +78,9 @@ def key_frame_count(duration_s: float) -> int:
     return int(last_us // (TURN_US * TURNS_PER_KEY_FRAME)) + 1
 
 
-def make_schedule(rng: np.random.Generator, duration_s: float, start_us: int, sweeps: bool = True) -> Schedule:
+def make_schedule(
+    rng: np.random.Generator, duration_s: float, start_us: int, sweeps: bool = True, lidar_sweeps: bool = True
+) -> Schedule:
     """Lay out the time stamps of a drive.
 
     The trigger offsets inside a cycle and the 50 / 100 ms pattern between cycles are those of nuScenes. Every stamp
@@ -89,6 +91,7 @@ def make_schedule(rng: np.random.Generator, duration_s: float, start_us: int, sw
         duration_s: Length of the drive, seconds.
         start_us: Time stamp of the beginning, microseconds.
         sweeps: Keep the readings between key frames.
+        lidar_sweeps: Keep those of the LiDAR, too.
 
     Returns:
         The schedule, from the first to the last key frame.
@@ -110,7 +113,8 @@ def make_schedule(rng: np.random.Generator, duration_s: float, start_us: int, sw
         if not is_key and not sweeps:
             continue
         key_index = -(-turn // TURNS_PER_KEY_FRAME)
-        shots.append(Shot(LIDAR_NAME, turn_us + round(jitter[0]), key_index, is_key))
+        if is_key or lidar_sweeps:
+            shots.append(Shot(LIDAR_NAME, turn_us + round(jitter[0]), key_index, is_key))
         if turn % TURNS_PER_KEY_FRAME in CAMERA_TURNS:
             for name, shift in zip(CAMERA_NAMES, jitter[1:], strict=True):
                 delay_us = (TRIGGER_OFFSET_MS[name] - LIDAR_OFFSET_MS) * 1000.0

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from gsocc_core.data.names import NameTable
 from gsocc_core.errors import ShapeError
-
-#: Changes whenever the same seed gives another street or another picture.
-GENERATOR_VERSION = "1.1"
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.voxels import VoxelGrid
 
 #: Class id of sky and of rays that hit nothing.
 SKY = 255
@@ -27,7 +27,8 @@ class Mesh:
     Attributes:
         vertices_m: (V, 3) float32 points, metres.
         triangles: (T, 3) int32 vertex indices.
-        class_ids: (T,) uint8 Occ3D id 0 ... 16.
+        class_ids: (T,) uint8 ids of the scene's class table.
+        name_ids: (T,) uint8 ids of the scene's table of names.
         material_ids: (T,) int32 rows of the scene's :class:`Materials`.
         normals: (V, 3) float32 unit shading normals.
         uv_m: (V, 2) float32 surface coordinates of the texture, metres.
@@ -39,6 +40,7 @@ class Mesh:
     vertices_m: np.ndarray
     triangles: np.ndarray
     class_ids: np.ndarray
+    name_ids: np.ndarray
     material_ids: np.ndarray
     normals: np.ndarray
     uv_m: np.ndarray
@@ -47,7 +49,8 @@ class Mesh:
         vertex_count, triangle_count = len(self.vertices_m), len(self.triangles)
         shapes = {
             "vertices_m": (vertex_count, 3), "triangles": (triangle_count, 3), "class_ids": (triangle_count,),
-            "material_ids": (triangle_count,), "normals": (vertex_count, 3), "uv_m": (vertex_count, 2),
+            "name_ids": (triangle_count,), "material_ids": (triangle_count,), "normals": (vertex_count, 3),
+            "uv_m": (vertex_count, 2),
         }  # fmt: skip
         for key, shape in shapes.items():
             if getattr(self, key).shape != shape:
@@ -111,12 +114,18 @@ class Trajectory:
         length = float(self.times_s[i + 1] - self.times_s[i])
         return i, length, (t_s - float(self.times_s[i])) / length
 
+    @cached_property
+    def _standing_pose(self) -> np.ndarray:
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = rotation_from_angles(*self.yaw_pitch_roll[0]), self.positions_m[0]
+        return T
+
     def pose(self, t_s: float) -> np.ndarray:
         """(4, 4) float64 pose of the body in the world at a time in seconds."""
-        T = np.eye(4)
         if not self.moves:
-            angles, T[:3, 3] = self.yaw_pitch_roll[0], self.positions_m[0]
-        elif t_s < self.times_s[0] or t_s > self.times_s[-1]:
+            return self._standing_pose.copy()
+        T = np.eye(4)
+        if t_s < self.times_s[0] or t_s > self.times_s[-1]:
             end = 0 if t_s < self.times_s[0] else -1
             angles = self.yaw_pitch_roll[end]
             T[:3, 3] = self.positions_m[end] + (t_s - self.times_s[end]) * self.velocities_m_s[end]
@@ -175,7 +184,7 @@ class Actor:
         instance_index: Its place in ``StreetScene.actors`` and its value in instance pictures.
         category: nuScenes category, for instance ``vehicle.car``.
         attribute: nuScenes attribute, for instance ``vehicle.moving``; None where the category has none.
-        class_id: Occ3D id of the category.
+        class_id: Id of the scene's class table.
         size_wlh_m: (3,) width, length, height, metres.
         mesh: Triangles in the box frame (x forward, y left, z up, origin at the box centre), all inside the box.
         trajectory: Motion of the box centre.
@@ -245,11 +254,35 @@ class Light:
 
 
 @dataclass(frozen=True, eq=False)
+class WorldKind:
+    """What all scenes of one world have in common.
+
+    Attributes:
+        title: Name for people.
+        version: Changes whenever the same seed gives another scene or another picture.
+        classes: Meaning of ``Mesh.class_ids``.
+        names: Meaning of ``Mesh.name_ids``.
+        grid: Grid of the voxel labels, ego frame.
+        road_id: Class of the surface that a map shows.
+        flat_ids: Classes of the ground.
+    """
+
+    title: str
+    version: str
+    classes: ClassTable
+    names: NameTable
+    grid: VoxelGrid
+    road_id: int
+    flat_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class StreetScene:
     """A street, everything that stands and moves in it, its light and the ego's drive through it.
 
     Attributes:
         seed: What it was built from.
+        kind: What the labels of its meshes mean.
         duration_s: Length of the drive; poses are defined for all times, the world is furnished for 0 ... duration.
         static: Everything without a box, world frame.
         actors: Everything with a box; ``actors[i].instance_index == i``.
@@ -261,6 +294,7 @@ class StreetScene:
     """
 
     seed: int
+    kind: WorldKind
     duration_s: float
     static: Mesh
     actors: tuple[Actor, ...]

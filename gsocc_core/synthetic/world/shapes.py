@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +20,9 @@ _BOX_CORNERS = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-
 class MeshBuilder:
     """Collects triangles; every method appends one shape with one class and one material.
 
-    Shapes are given in the builder's frame; ``place`` moves what other builders collected.
+    Shapes are given in the builder's frame; ``place`` moves what other builders collected. What is appended within
+    ``named`` has that name; what is appended without one is named as its class: the first names of a world's table are
+    its classes' names.
 
     Example:
         >>> builder = MeshBuilder()
@@ -33,8 +37,19 @@ class MeshBuilder:
         self._uv: list[np.ndarray] = []
         self._triangles: list[np.ndarray] = []
         self._classes: list[np.ndarray] = []
+        self._names: list[np.ndarray] = []
+        self._name: int | None = None
         self._materials: list[np.ndarray] = []
         self._count = 0
+
+    @contextmanager
+    def named(self, name_id: int) -> Iterator[None]:
+        """Give a name to everything that is appended within."""
+        before, self._name = self._name, name_id
+        try:
+            yield
+        finally:
+            self._name = before
 
     def add(
         self,
@@ -44,6 +59,7 @@ class MeshBuilder:
         material: int | np.ndarray,
         normals: np.ndarray | None = None,
         uv: np.ndarray | None = None,
+        name_id: int | np.ndarray | None = None,
     ) -> None:
         """Append triangles.
 
@@ -54,6 +70,7 @@ class MeshBuilder:
             material: Row of the material table, one or (T,).
             normals: (V, 3); None = computed from the triangles around each vertex (smooth).
             uv: (V, 2) metres; None = along the wall and up, from the position.
+            name_id: One or (T,); None = that of ``named``, else the class.
         """
         vertices = np.asarray(vertices, np.float64)
         triangles = np.asarray(triangles, np.int64)
@@ -65,12 +82,22 @@ class MeshBuilder:
         self._normals.append(np.asarray(normals, np.float64))
         self._uv.append(np.asarray(uv, np.float64))
         self._triangles.append(triangles + self._count)
+        if self._name is not None:
+            name_id = self._name
         self._classes.append(np.broadcast_to(np.asarray(class_id, np.uint8), len(triangles)))
+        self._names.append(
+            np.broadcast_to(np.asarray(class_id if name_id is None else name_id, np.uint8), len(triangles))
+        )
         self._materials.append(np.broadcast_to(np.asarray(material, np.int32), len(triangles)))
         self._count += len(vertices)
 
     def quads(
-        self, corners: np.ndarray, class_id: int | np.ndarray, material: int | np.ndarray, uv: np.ndarray | None = None
+        self,
+        corners: np.ndarray,
+        class_id: int | np.ndarray,
+        material: int | np.ndarray,
+        uv: np.ndarray | None = None,
+        name_id: int | np.ndarray | None = None,
     ) -> None:
         """Append flat quads.
 
@@ -79,6 +106,7 @@ class MeshBuilder:
             class_id: One or (Q,).
             material: One or (Q,).
             uv: (Q, 4, 2) metres; None = metres along the first edge and along the last.
+            name_id: One or (Q,); see ``add``.
         """
         corners = np.asarray(corners, np.float64)
         count = len(corners)
@@ -93,6 +121,7 @@ class MeshBuilder:
         self.add(
             corners.reshape(-1, 3), index.reshape(-1, 3), np.repeat(np.broadcast_to(class_id, count), 2),
             np.repeat(np.broadcast_to(material, count), 2), np.repeat(normal, 4, axis=0), uv.reshape(-1, 2),
+            None if name_id is None else np.repeat(np.broadcast_to(name_id, count), 2),
         )  # fmt: skip
 
     def box(
@@ -248,18 +277,21 @@ class MeshBuilder:
         """
         R = rotation_from_angles(yaw, pitch, roll)
         vertices = (other.vertices_m * np.asarray(scale, np.float64)) @ R.T + np.asarray(position, np.float64)
-        self.add(vertices, other.triangles, other.class_ids, other.material_ids, other.normals @ R.T, other.uv_m)
+        normals = other.normals @ R.T
+        self.add(vertices, other.triangles, other.class_ids, other.material_ids, normals, other.uv_m, other.name_ids)
 
     def mesh(self) -> Mesh:
         """Everything collected so far, as one mesh."""
         if not self._vertices:
             none = np.zeros((0, 3), np.float32)
             empty = np.zeros(0, np.int32)
-            return Mesh(none, np.zeros((0, 3), np.int32), empty.astype(np.uint8), empty, none, none[:, :2])
+            labels = empty.astype(np.uint8)
+            return Mesh(none, np.zeros((0, 3), np.int32), labels, labels, empty, none, none[:, :2])
         return Mesh(
             np.concatenate(self._vertices).astype(np.float32),
             np.concatenate(self._triangles).astype(np.int32),
             np.concatenate(self._classes).astype(np.uint8),
+            np.concatenate(self._names).astype(np.uint8),
             np.concatenate(self._materials).astype(np.int32),
             np.concatenate(self._normals).astype(np.float32),
             np.concatenate(self._uv).astype(np.float32),

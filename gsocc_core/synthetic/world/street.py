@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.synthetic.world.detailed import DETAILED
 from gsocc_core.synthetic.world.frontage import STYLES, Site, furnish, open_plots
 from gsocc_core.synthetic.world.ground import Ground, GroundMaterials, SideStreet, add_ground, side_street
 from gsocc_core.synthetic.world.materials import PAVING, Palette
@@ -80,7 +81,9 @@ def build_street(seed: int, duration_s: float) -> StreetScene:
     actors = tuple(replace(actor, instance_index=i) for i, actor in enumerate(cast.actors))
     description = f"{style}, {2 * section.lanes} lanes"
     light = random_light(rngs[0])
-    return StreetScene(seed, duration_s, builder.mesh(), actors, palette.table(), paint, light, ego, description)
+    return StreetScene(
+        seed, DETAILED, duration_s, builder.mesh(), actors, palette.table(), paint, light, ego, description
+    )
 
 
 def _lay_out(

@@ -24,7 +24,7 @@ from gsocc_core.synthetic.sensors.rig import lidar_directions
 from gsocc_core.synthetic.world.scene import StreetScene
 from gsocc_core.synthetic.world.street import build_street
 from gsocc_core.synthetic.write.nuscenes_tree import Tables
-from gsocc_core.synthetic.write.occupancy import FREE, OPEN_RAY_M, SurfaceMemory, trace
+from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory, trace
 from gsocc_core.synthetic.write.write_drive import LIDAR_RANGE_M, DriveOptions, scene_name, scene_seed
 
 DEPTH_FOLDER, CLASSES_FOLDER = "depth", "classes"
@@ -223,7 +223,7 @@ class _Drive:
             origins, ends = (p @ T_ego_world[:3, :3].T + T_ego_world[:3, 3] for p in (rays.origins, rays.ends))
             known |= trace(origins, ends, rays.hits, self.grid).astype(bool)
         labels = sscbench_ids()[found]
-        labels[(found == FREE) & ~known] = SSCBENCH_KITTI360.ignore_id
+        labels[(found == self.scene.kind.classes.free_id) & ~known] = SSCBENCH_KITTI360.ignore_id
         return labels
 
     def _observers(self, number: int) -> list[int]:

@@ -46,6 +46,6 @@ def drivable_mask(scene: StreetScene, resolution_m: float = 0.1) -> DrivableMask
     lower = np.floor(vertices[:, :2].min(0))
     shape = np.ceil((np.ceil(vertices[:, :2].max(0)) - lower) / resolution_m).astype(np.int64)
     raster = np.zeros((int(shape[1]), int(shape[0])), np.uint8)
-    road = scene.static.triangles[scene.static.class_ids == 11]
+    road = scene.static.triangles[scene.static.class_ids == scene.kind.road_id]
     fill_from_above(np.ascontiguousarray(vertices[road][:, :, :2] - lower) / resolution_m, raster)
     return DrivableMask(raster[::-1].copy(), resolution_m, (float(lower[0]), float(lower[1])))

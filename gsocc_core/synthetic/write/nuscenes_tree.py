@@ -19,7 +19,7 @@ from gsocc_core.errors import DataError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_core.synthetic.sensors.rig import CAMERA_NAMES, LIDAR_NAME, Rig
 from gsocc_core.synthetic.sensors.schedule import Schedule, Shot
-from gsocc_core.synthetic.world.scene import GENERATOR_VERSION, Actor
+from gsocc_core.synthetic.world.scene import Actor
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -71,6 +71,7 @@ class DriveRecord:
     Attributes:
         name: Scene name.
         description: For people.
+        generator: Which world, and which version of it.
         rig: Calibrated sensors.
         schedule: All readings.
         T_global_ego: (4, 4) float64 ego pose per reading, in the order of ``schedule.shots``.
@@ -79,6 +80,7 @@ class DriveRecord:
 
     name: str
     description: str
+    generator: str
     rig: Rig
     schedule: Schedule
     T_global_ego: Sequence[np.ndarray]
@@ -187,7 +189,7 @@ def _head_rows(record: DriveRecord) -> Tables:
     log = {
         "token": token("log", name),
         "logfile": name,
-        "vehicle": f"gsocc synthetic generator {GENERATOR_VERSION}",
+        "vehicle": record.generator,
         "date_captured": day,
         "location": LOCATION,
     }

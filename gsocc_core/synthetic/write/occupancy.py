@@ -20,7 +20,6 @@ from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.synthetic.world.scene import Mesh, StreetScene
 from gsocc_core.synthetic.write import occupancy_kernels as kernels
 
-FREE = kernels.FREE
 #: Length of rays that hit nothing, metres: longer than the way out of the grid.
 OPEN_RAY_M = 130.0
 _TILE_M = 6.0
@@ -35,6 +34,7 @@ class SurfaceSamples:
     Attributes:
         points_m: (N, 3) float32, each in its body's frame (street: world), sorted by tile.
         class_ids: (N,) uint8.
+        name_ids: (N,) uint8.
         tile_starts: (M + 1,) int64 first sample of every tile.
         tile_bodies: (M,) int64 body of every tile.
         tile_centers_m: (M, 3) float64 centre of every tile, body frame.
@@ -43,6 +43,7 @@ class SurfaceSamples:
 
     points_m: np.ndarray
     class_ids: np.ndarray
+    name_ids: np.ndarray
     tile_starts: np.ndarray
     tile_bodies: np.ndarray
     tile_centers_m: np.ndarray
@@ -74,18 +75,18 @@ def sample_mesh(
         shape: Voxels of those grids along each axis.
 
     Returns:
-        (N, 3) float32 points in the mesh's frame, metres, and (N,) uint8 class ids.
+        (N, 3) float32 points in the mesh's frame, metres, and (N, 2) uint8 class and name ids.
     """
     corners = mesh.vertices_m.astype(np.float64)[mesh.triangles]
-    class_ids = np.ascontiguousarray(mesh.class_ids, np.uint8)
+    labels = np.stack([mesh.class_ids, mesh.name_ids], 1)
     grids = np.zeros((0, 4, 4)) if T_voxel_world is None else np.ascontiguousarray(T_voxel_world)
     limits = np.asarray(shape, np.int64)
-    points, classes = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
-    count = kernels.sample_triangles(corners, class_ids, spacing_m, grids, limits, points, classes)
+    points, point_labels = np.zeros((0, 3), np.float32), np.zeros((0, 2), np.uint8)
+    count = kernels.sample_triangles(corners, labels, spacing_m, grids, limits, points, point_labels)
     if count:
-        points, classes = np.empty((count, 3), np.float32), np.empty(count, np.uint8)
-        kernels.sample_triangles(corners, class_ids, spacing_m, grids, limits, points, classes)
-    return points, classes
+        points, point_labels = np.empty((count, 3), np.float32), np.empty((count, 2), np.uint8)
+        kernels.sample_triangles(corners, labels, spacing_m, grids, limits, points, point_labels)
+    return points, point_labels
 
 
 class SurfaceMemory:
@@ -94,8 +95,8 @@ class SurfaceMemory:
     Args:
         scene: The street.
         T_world_ego: (K, 4, 4) float64 ego poses at the key frames; only surfaces inside one of their grids are kept.
-        grid: Label grid in the ego frame.
-        spacing_m: Distance of the surface samples; at most a quarter of a voxel is safe.
+        grid: Label grid in the ego frame; None = that of the scene's world.
+        spacing_m: Distance of the surface samples; None = a quarter of a voxel, which is safe.
 
     Example:
         ``memory.see_camera(...)`` and ``memory.see_lidar(...)`` for all readings first, then ``memory.labels(...)``
@@ -103,16 +104,25 @@ class SurfaceMemory:
     """
 
     def __init__(
-        self, scene: StreetScene, T_world_ego: np.ndarray, grid: VoxelGrid | None = None, spacing_m: float = 0.1
+        self,
+        scene: StreetScene,
+        T_world_ego: np.ndarray,
+        grid: VoxelGrid | None = None,
+        spacing_m: float | None = None,
     ) -> None:
-        self.scene, self.grid = scene, VoxelGrid.occ3d() if grid is None else grid
+        self.scene, self.grid = scene, scene.kind.grid if grid is None else grid
+        spacing_m = min(self.grid.size_m) / 4 if spacing_m is None else spacing_m
         T_voxel_world = T_voxel_ego(self.grid) @ np.linalg.inv(np.asarray(T_world_ego, np.float64))
         static = sample_mesh(scene.static, spacing_m, T_voxel_world, self.grid.shape)
         self.samples = _collect([static, *(sample_mesh(actor.mesh, spacing_m) for actor in scene.actors)])
         self.seen = np.zeros(len(self.samples.points_m), np.uint8)
         self._visible = np.zeros_like(self.seen)
         self._layout_cells()
-        self._votes = np.zeros((*self.grid.shape, FREE), np.uint16)
+        classes = scene.kind.classes
+        # Samples of flat ground count half, so that small things standing on it keep their voxel.
+        flat = np.isin(np.arange(max(len(classes.names), 1)), scene.kind.flat_ids)
+        self._weights = np.where(flat, 1, 2).astype(np.uint8)
+        self._votes = np.zeros((*self.grid.shape, len(self._weights)), np.uint16)
         self._posed: tuple[float, np.ndarray] | None = None
 
     def _layout_cells(self) -> None:
@@ -187,7 +197,7 @@ class SurfaceMemory:
             t_s: Drive time, seconds.
 
         Returns:
-            (X, Y, Z) uint8 Occ3D ids, 17 = free.
+            (X, Y, Z) uint8 ids of the scene's class table.
         """
         s = self.samples
         self.end_moment()
@@ -198,12 +208,31 @@ class SurfaceMemory:
             )  # fmt: skip
             self._cells_pending = False
         T_voxel_body = self._T_voxel_bodies(T_world_ego, t_s)
-        labels = np.full(self.grid.shape, FREE, np.uint8)
+        labels = np.full(self.grid.shape, kernels.NOTHING, np.uint8)
         kernels.vote(
             s.points_m, s.class_ids, self.seen, s.tile_starts, s.tile_bodies, s.tile_centers_m,
-            s.tile_radii_m / min(self.grid.size_m), T_voxel_body, self._votes, labels,
+            s.tile_radii_m / min(self.grid.size_m), T_voxel_body, self._weights, self._votes, labels,
         )  # fmt: skip
+        labels[labels == kernels.NOTHING] = self.scene.kind.classes.free_id
         return labels
+
+    def names(self, labels: np.ndarray, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
+        """Name of every voxel at the moment of :meth:`labels`.
+
+        Args:
+            labels: (X, Y, Z) uint8 class ids, what :meth:`labels` returned.
+            T_world_ego: (4, 4) ego pose at that moment.
+            t_s: Drive time, seconds.
+
+        Returns:
+            (X, Y, Z) uint8 ids of the scene's table of names, 255 = no surface.
+        """
+        s, found = self.samples, np.full(self.grid.shape, kernels.NOTHING, np.uint8)
+        kernels.name_voxels(
+            s.points_m, s.class_ids, s.name_ids, self.seen, s.tile_starts, s.tile_bodies,
+            self._T_voxel_bodies(T_world_ego, t_s), labels, found, np.zeros(self.grid.shape, np.uint16),
+        )  # fmt: skip
+        return found
 
     def visible_voxels(self, bits: np.ndarray, T_world_ego: np.ndarray, t_s: float) -> np.ndarray:
         """Voxels with a surface that the cameras saw in one moment.
@@ -278,8 +307,8 @@ def write_occ3d(folder: Path, semantics: np.ndarray, mask_lidar: np.ndarray, mas
 
 def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
     """Sort each body's samples into square tiles, so that whole tiles can be skipped."""
-    points, classes, sizes, tile_bodies, centers, radii = [], [], [], [], [], []
-    for body, (unsorted, unsorted_classes) in enumerate(bodies):
+    points, labels, sizes, tile_bodies, centers, radii = [], [], [], [], [], []
+    for body, (unsorted, unsorted_labels) in enumerate(bodies):
         if not len(unsorted):
             continue
         plan = np.floor((unsorted[:, :2] - unsorted[:, :2].min(0)) / _TILE_M).astype(np.int64)
@@ -289,7 +318,7 @@ def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
         starts = np.concatenate([[0], np.flatnonzero(np.diff(keys[order])) + 1])
         low, high = np.minimum.reduceat(body_points, starts), np.maximum.reduceat(body_points, starts)
         points.append(body_points)
-        classes.append(unsorted_classes[order])
+        labels.append(unsorted_labels[order])
         sizes.append(np.diff(starts, append=len(body_points)))
         tile_bodies.append(np.full(len(starts), body, np.int64))
         centers.append((low.astype(np.float64) + high) / 2)
@@ -297,12 +326,14 @@ def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
     if not points:
         empty = np.zeros(0, np.int64)
         return SurfaceSamples(
-            np.zeros((0, 3), np.float32), np.zeros(0, np.uint8), np.zeros(1, np.int64), empty,
+            np.zeros((0, 3), np.float32), np.zeros(0, np.uint8), np.zeros(0, np.uint8), np.zeros(1, np.int64), empty,
             np.zeros((0, 3)), np.zeros(0),
         )  # fmt: skip
+    class_ids, name_ids = np.ascontiguousarray(np.concatenate(labels).T)
     return SurfaceSamples(
         points_m=np.concatenate(points),
-        class_ids=np.concatenate(classes),
+        class_ids=class_ids,
+        name_ids=name_ids,
         tile_starts=np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
         tile_bodies=np.concatenate(tile_bodies),
         tile_centers_m=np.concatenate(centers),

@@ -12,32 +12,30 @@ import math
 import numba
 import numpy as np
 
-#: Samples of flat ground count half in a voxel's vote, so that small things standing on it keep their voxel.
-FLAT_CLASSES = (11, 12, 13, 14)
-#: Label of voxels without a surface, and so the number of classes that get votes.
-FREE = 17
+#: Label of voxels without a surface, and name of those without one, while votes are counted.
+NOTHING = 255
 
 
 @numba.njit(cache=True)
 def sample_triangles(
     corners: np.ndarray,
-    class_ids: np.ndarray,
+    labels: np.ndarray,
     spacing: float,
     T_grid_world: np.ndarray,
     shape: np.ndarray,
     points: np.ndarray,
-    classes: np.ndarray,
+    point_labels: np.ndarray,
 ) -> int:
     """Put points on triangles, in rows parallel to the longest edge, at most ``spacing`` apart.
 
     Args:
         corners: (T, 3, 3) float64 corners.
-        class_ids: (T,) uint8.
+        labels: (T, L) uint8 of each triangle.
         spacing: Distance of neighbouring points, in the unit of the corners.
         T_grid_world: (K, 4, 4) float64 into voxel units; points outside all K grids are dropped. K = 0 keeps all.
         shape: (3,) voxels along each axis.
         points: (N, 3) float32 to fill, or (0, 3) to count only.
-        classes: (N,) uint8 to fill, or (0,).
+        point_labels: (N, L) uint8 to fill, or (0, L).
 
     Returns:
         Number of points.
@@ -67,7 +65,8 @@ def sample_triangles(
                         continue
                 if fill:
                     points[count, 0], points[count, 1], points[count, 2] = p[0], p[1], p[2]
-                    classes[count] = class_ids[t]
+                    for k in range(labels.shape[1]):
+                        point_labels[count, k] = labels[t, k]
                 count += 1
     return count
 
@@ -256,6 +255,7 @@ def vote(
     tile_centers: np.ndarray,
     tile_radii: np.ndarray,
     T_voxel_body: np.ndarray,
+    weights: np.ndarray,
     votes: np.ndarray,
     labels: np.ndarray,
 ) -> None:
@@ -270,8 +270,9 @@ def vote(
         tile_centers: (M, 3) centre of every tile in its body's frame.
         tile_radii: (M,) radius of the sphere around the centre that holds the tile, in voxels.
         T_voxel_body: (B, 4, 4) float64 body frames to voxel units.
-        votes: (X, Y, Z, 17) uint16 zeros; zeros again afterwards.
-        labels: (X, Y, Z) uint8 full of FREE, written where a sample votes.
+        weights: (C,) uint8 how much a sample of each class counts.
+        votes: (X, Y, Z, C) uint16 zeros; zeros again afterwards.
+        labels: (X, Y, Z) uint8 full of NOTHING, written where a sample votes.
     """
     nx, ny, nz = labels.shape
     touched = np.empty((nx * ny * nz, 3), np.int16)
@@ -294,20 +295,71 @@ def vote(
                 continue
             c = classes[i]
             cell = votes[ix, iy, iz]
-            if labels[ix, iy, iz] == FREE:
+            if labels[ix, iy, iz] == NOTHING:
                 labels[ix, iy, iz] = 0
                 touched[count, 0], touched[count, 1], touched[count, 2] = ix, iy, iz
                 count += 1
             if cell[c] < 65000:
-                cell[c] += 1 if c in FLAT_CLASSES else 2
+                cell[c] += weights[c]
     for i in range(count):
         cell = votes[touched[i, 0], touched[i, 1], touched[i, 2]]
         best = 0
-        for c in range(FREE):
+        for c in range(len(weights)):
             best = c if cell[c] > cell[best] else best
         labels[touched[i, 0], touched[i, 1], touched[i, 2]] = best
-        for c in range(FREE):
+        for c in range(len(weights)):
             cell[c] = 0
+
+
+@numba.njit(cache=True)
+def name_voxels(
+    points: np.ndarray,
+    classes: np.ndarray,
+    names: np.ndarray,
+    seen: np.ndarray,
+    tile_starts: np.ndarray,
+    tile_bodies: np.ndarray,
+    T_voxel_body: np.ndarray,
+    labels: np.ndarray,
+    found: np.ndarray,
+    margins: np.ndarray,
+) -> None:
+    """Give every labelled voxel the name of most of the seen samples in it that have its class.
+
+    The vote of Boyer and Moore (1981): one candidate per voxel, right wherever one name has more than half.
+
+    Args:
+        points: (N, 3) float32 samples, each in its body's frame, sorted by tile.
+        classes: (N,) uint8 class ids.
+        names: (N,) uint8 name ids.
+        seen: (N,) uint8, only samples with 1 vote.
+        tile_starts: (M + 1,) first sample of every tile.
+        tile_bodies: (M,) body of every tile.
+        T_voxel_body: (B, 4, 4) float64 body frames to voxel units.
+        labels: (X, Y, Z) uint8 class ids of the voxels.
+        found: (X, Y, Z) uint8 full of NOTHING, written where a sample votes.
+        margins: (X, Y, Z) uint16 zeros; scratch.
+    """
+    nx, ny, nz = labels.shape
+    for tile in range(tile_bodies.shape[0]):
+        T = T_voxel_body[tile_bodies[tile]]
+        for i in range(tile_starts[tile], tile_starts[tile + 1]):
+            if not seen[i]:
+                continue
+            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+            ix = int(math.floor(T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]))
+            iy = int(math.floor(T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]))
+            iz = int(math.floor(T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]))
+            if ix < 0 or ix >= nx or iy < 0 or iy >= ny or iz < 0 or iz >= nz:
+                continue
+            if labels[ix, iy, iz] != classes[i]:
+                continue
+            if margins[ix, iy, iz] == 0:
+                found[ix, iy, iz], margins[ix, iy, iz] = names[i], 1
+            elif found[ix, iy, iz] == names[i]:
+                margins[ix, iy, iz] += 1 if margins[ix, iy, iz] < 65000 else 0
+            else:
+                margins[ix, iy, iz] -= 1
 
 
 @numba.njit(cache=True)

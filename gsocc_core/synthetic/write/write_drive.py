@@ -11,16 +11,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gsocc_core.data.names import NAMES_FOLDER, KeyFrameNames, write_names
+from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.data.surroundocc import label_file, surroundocc_grid, write_surroundocc
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.synthetic.render.camera import render_camera
 from gsocc_core.synthetic.render.rays import cast_rays
-from gsocc_core.synthetic.sensors.rig import LIDAR_NAME, Rig, lidar_directions, make_rig
+from gsocc_core.synthetic.sensors.rig import CAMERA_NAMES, LIDAR_NAME, Rig, lidar_directions, make_rig, small_rig
 from gsocc_core.synthetic.sensors.schedule import Schedule, Shot, make_schedule
-from gsocc_core.synthetic.world.scene import GENERATOR_VERSION, StreetScene
+from gsocc_core.synthetic.world.plain import build_plain
+from gsocc_core.synthetic.world.scene import StreetScene
 from gsocc_core.synthetic.world.street import build_street
 from gsocc_core.synthetic.write.annotations import BoxObserver
 from gsocc_core.synthetic.write.map_picture import drivable_mask
+from gsocc_core.synthetic.write.meanings import World
 from gsocc_core.synthetic.write.nuscenes_tree import (
     DriveRecord,
     Tables,
@@ -53,6 +57,9 @@ class DriveOptions:
     labels: bool = True
     pseudo_labels: bool = True
     surroundocc: bool = False
+    world: World = "detailed"
+    lidar_sweeps: bool = True
+    names: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,26 +107,30 @@ class _DriveWriter:
     def __init__(self, root: Path, options: DriveOptions, index: int) -> None:
         self.root, self.options, self.name = root, options, scene_name(options.seed, index)
         street_seed = scene_seed(options.seed, index)
-        self.scene: StreetScene = build_street(street_seed, options.duration_s)
-        self.rig: Rig = make_rig(np.random.default_rng([street_seed, 1]), options.image_scale)
+        plain = options.world == "plain"
+        self.scene: StreetScene = (build_plain if plain else build_street)(street_seed, options.duration_s)
+        rig_rng = np.random.default_rng([street_seed, 1])
+        self.rig: Rig = (small_rig if plain else make_rig)(rig_rng, options.image_scale)
         start_us = (_EPOCH_S + 100_000 * (options.seed % 10_000) + 1000 * index) * 1_000_000
         self.schedule: Schedule = make_schedule(
-            np.random.default_rng([street_seed, 2]), options.duration_s, start_us, options.sweeps
-        )
+            np.random.default_rng([street_seed, 2]), options.duration_s, start_us, options.sweeps,
+            options.lidar_sweeps,
+        )  # fmt: skip
         self.chart = drivable_mask(self.scene, 0.1)
         self.T_global_world = np.eye(4)  # the lower left corner of the map picture is the origin of the tables
         self.T_global_world[:2, 3] = -np.asarray(self.chart.origin_m)
         key_poses = np.stack([self._ego_pose(stamp) for stamp in self.schedule.key_stamps_us])
         self.memory = SurfaceMemory(self.scene, key_poses)
-        self.memories = [self.memory] if options.labels else []
+        self.memories = [self.memory] if options.labels or options.names else []
         if options.surroundocc:
             # A memory of its own: this grid reaches farther and lies in the LiDAR's frame.
-            self.surround = SurfaceMemory(self.scene, key_poses, surroundocc_grid(self.rig.T_ego_lidar))
+            self.surround = SurfaceMemory(self.scene, key_poses, surroundocc_grid(self.rig.T_ego_lidar), 0.1)
             self.memories.append(self.surround)
         self.observer = BoxObserver(self.memory, len(key_poses))
         self.camera_rays: list[list[_Rays]] = [[] for _ in key_poses]
         self.lidar_rays: list[_Rays] = []
         self.visible: list[np.ndarray] = []
+        self.name_pictures: list[dict[str, np.ndarray]] = [{} for _ in key_poses]
         self.street_seed = street_seed
 
     def write(self, on_key_frame: Callable[[], object]) -> Tables:
@@ -139,7 +150,7 @@ class _DriveWriter:
                 self.visible.append(self.memory.end_moment())
                 on_key_frame()
         for key_index in range(len(self.schedule.key_stamps_us)):
-            if self.options.labels:
+            if self.options.labels or self.options.names:
                 self._write_labels(key_index)
             if self.options.surroundocc:
                 self._write_surroundocc(key_index)
@@ -171,6 +182,7 @@ class _DriveWriter:
         path = self._path(shot_filename(self.name, shot))
         Image.fromarray(view.rgb).save(path, format="JPEG", quality=JPEG_QUALITY)
         if shot.is_key_frame:
+            self.name_pictures[shot.key_index][shot.channel] = view.name_ids
             self.observer.see_camera(shot.key_index, camera.intrinsics, T_world_cam, t_s, view.instance_ids)
             intrinsics, depth = _thinned(camera, view.depth_m, _MEMORY_WIDTH)
             for memory in self.memories:
@@ -207,6 +219,13 @@ class _DriveWriter:
         T_world_ego, grid = self._ego_pose(stamp_us), self.memory.grid
         t_s = self.schedule.time_s(stamp_us)
         semantics = self.memory.labels(T_world_ego, t_s)
+        token = sample_token(self.name, key_index)
+        if self.options.names:
+            voxels = self.memory.names(semantics, T_world_ego, t_s)
+            pictures = np.stack([self.name_pictures[key_index][name] for name in CAMERA_NAMES])
+            write_names(self.root / NAMES_FOLDER, self.name, token, KeyFrameNames(voxels, pictures))
+        if not self.options.labels:
+            return
         T_ego_world = np.linalg.inv(T_world_ego)
         masks = []
         for bundles in ([self.lidar_rays[key_index]], self.camera_rays[key_index]):
@@ -215,7 +234,7 @@ class _DriveWriter:
             origins = origins @ T_ego_world[:3, :3].T + T_ego_world[:3, 3]
             masks.append(trace(origins, ends, np.concatenate([rays.hits for rays in bundles]), grid))
         masks[1] |= self.memory.visible_voxels(self.visible[key_index], T_world_ego, t_s)
-        folder = self.root / "gts" / self.name / sample_token(self.name, key_index)
+        folder = self.root / OCC3D_FOLDER / self.name / token
         write_occ3d(folder, semantics, mask_lidar=masks[0], mask_camera=masks[1])
 
     def _write_surroundocc(self, key_index: int) -> None:
@@ -227,9 +246,11 @@ class _DriveWriter:
 
     def _tables(self) -> Tables:
         times = np.array([self.schedule.time_s(stamp) for stamp in self.schedule.key_stamps_us])
+        generator = f"gsocc synthetic generator {self.scene.kind.version}"
         record = DriveRecord(
             name=self.name,
-            description=f"{self.scene.description} (gsocc synthetic generator {GENERATOR_VERSION})".strip(),
+            description=f"{self.scene.description} ({generator})".strip(),
+            generator=generator,
             rig=self.rig,
             schedule=self.schedule,
             T_global_ego=[self.T_global_world @ self._ego_pose(shot.stamp_us) for shot in self.schedule.shots],

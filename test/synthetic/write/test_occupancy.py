@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.synthetic.world.detailed import DETAILED
 from gsocc_core.synthetic.world.scene import Actor, Light, Materials, Mesh, StreetScene, Trajectory
-from gsocc_core.synthetic.write.occupancy import FREE, SurfaceMemory, sample_mesh, trace, write_occ3d
+from gsocc_core.synthetic.write.occupancy import SurfaceMemory, sample_mesh, trace, write_occ3d
 
 GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 3.0), 0.4)
 GRAY = (1.0, 1.0, 1.0)
@@ -26,7 +27,7 @@ def mesh_of(quads):
     classes = np.repeat([class_id for _, class_id in quads], 2).astype(np.uint8)
     zeros = np.zeros(len(vertices), np.float32)
     normals, uv = np.stack([zeros, zeros, zeros + 1], 1), np.stack([zeros, zeros], 1)
-    return Mesh(vertices, triangles, classes, np.zeros(len(triangles), np.int32), normals, uv)
+    return Mesh(vertices, triangles, classes, classes, np.zeros(len(triangles), np.int32), normals, uv)
 
 
 def box_quads(size, class_id):
@@ -44,7 +45,9 @@ def scene_of(quads, actors=()):
     light = Light((0, 0, 1), GRAY, GRAY, GRAY, GRAY, 0.0, 0.0, 1.0, GRAY, 0.0, 0.0)
     materials = Materials(np.zeros(1, np.int32), np.zeros((1, 2, 3), np.float32), np.zeros((1, 8), np.float32))
     ego = Trajectory.standing(np.zeros(3), 0.0)
-    return StreetScene(0, 10.0, mesh_of(quads), tuple(actors), materials, np.zeros((2, 2), np.uint8), light, ego)
+    return StreetScene(
+        0, DETAILED, 10.0, mesh_of(quads), tuple(actors), materials, np.zeros((2, 2), np.uint8), light, ego
+    )
 
 
 def forward_camera(depth_m, width=160, height=90):
@@ -66,7 +69,8 @@ def test_samples_cover_a_triangle_and_stay_on_it():
         corners = rng.uniform(-3, 3, (4, 3))
         corners[3] = corners[2]
         mesh = mesh_of([(corners, 4)])
-        points, classes = sample_mesh(mesh, 0.1)
+        points, labels = sample_mesh(mesh, 0.1)
+        classes = labels[:, 0]
         assert (classes == 4).all()
         a, b, c = mesh.vertices_m[:3].astype(float)
         probes = rng.dirichlet(np.ones(3), 200) @ np.stack([a, b, c])
@@ -85,11 +89,11 @@ def test_a_sliver_gets_few_samples():
 def test_seen_wall_is_labelled_and_the_wall_behind_it_is_not():
     scene = scene_of([wall(4.1, 15), wall(6.1, 16)])
     memory = SurfaceMemory(scene, np.eye(4)[None], GRID)
-    assert (memory.labels(np.eye(4), 0.0) == FREE).all()
+    assert (memory.labels(np.eye(4), 0.0) == DETAILED.classes.free_id).all()
     K, T, depth = forward_camera(4.1)
     memory.see_camera(K, T, 0.0, depth)
     labels = memory.labels(np.eye(4), 0.0)
-    assert set(np.unique(labels)) == {15, FREE}
+    assert set(np.unique(labels)) == {15, DETAILED.classes.free_id}
     occupied = np.argwhere(labels == 15)
     assert set(occupied[:, 0]) == {voxel((4.1, 0, 0))[0]}
     assert labels[voxel((4.1, 0.1, 1.0))] == 15

@@ -1,0 +1,238 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""The plain world: what a thing is shows at once; where it is, how it moves and what is hidden is the whole question.
+
+Things of a class share a colour family. Everything stands and moves at random places in random directions, so that
+neither the place in the picture nor the place in the grid tells a class or a motion. The ground is flat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from gsocc_core.errors import ConfigError
+from gsocc_core.synthetic.world.materials import Palette
+from gsocc_core.synthetic.world.plain_things import (
+    CLASSES,
+    GROUND,
+    MOVING,
+    NAMES,
+    PLAIN_WORLD,
+    STANDING,
+    Look,
+    make_looks,
+    make_thing,
+)
+from gsocc_core.synthetic.world.scene import Actor, Light, Mesh, StreetScene, Trajectory
+from gsocc_core.synthetic.world.shapes import MeshBuilder
+from gsocc_core.synthetic.world.vehicles import centered
+
+#: Things reach this far beyond the ego's path, and the ground a little farther, metres.
+_REACH_M, _GROUND_MARGIN_M = 45.0, 30.0
+#: Ground per thing that stands, per thing that could move but does not, and per thing that moves, square metres.
+_AREA_M2 = {"standing": 110.0, "parked": 260.0, "moving": 260.0}
+#: Edge of a patch of ground, and size of its random shapes, metres.
+_PATCH_M, _PATCH_SIZE_M = 1.6, 4.5
+#: Free space around the ego's path and between things, metres.
+_EGO_CLEAR_M, _GAP_M = 2.4, 0.5
+_STEP_S = 0.25
+#: nuScenes category and attribute (standing, moving) of what has a box.
+CATEGORIES = {
+    "vehicle": ("vehicle.car", "vehicle.parked", "vehicle.moving"),
+    "animal": ("animal", None, None),
+}
+
+
+def build_plain(seed: int, duration_s: float) -> StreetScene:
+    """Build a plain world and a drive through it.
+
+    Args:
+        seed: Same seed and duration give the same world, byte for byte.
+        duration_s: Length of the ego's drive, seconds.
+
+    Returns:
+        The scene.
+
+    Raises:
+        ConfigError: the duration is not a positive number, or the seed is negative.
+
+    Example:
+        >>> scene = build_plain(seed=1, duration_s=2.0)
+        >>> scene.kind.classes.names[:3], float(scene.T_world_ego(0.0)[2, 3])
+        (('free', 'road', 'grass'), 0.0)
+    """
+    if not 0.0 < duration_s <= 120.0:
+        raise ConfigError("build_plain", "duration_s", "more than 0 and at most 120 seconds", duration_s)
+    if seed < 0:
+        raise ConfigError("build_plain", "seed", "0 or more", seed)
+    rngs = [np.random.default_rng([seed, 100 + part]) for part in range(5)]
+    ego = _drive(rngs[0], duration_s)
+    palette, builder = Palette(rngs[1]), MeshBuilder()
+    looks = make_looks(rngs[1], palette)
+    place = _Place(rngs[2], ego, duration_s)
+    _add_ground(rngs[3], builder, place, looks)
+    actors = [*_moving(place, looks), *_parked(place, looks)]
+    _add_standing(place, looks, builder)
+    actors = [replace(actor, instance_index=i) for i, actor in enumerate(actors)]
+    paint = np.zeros((2, 2, 2), np.uint8)  # no pattern of this world reads it
+    return StreetScene(
+        seed, PLAIN_WORLD, duration_s, builder.mesh(), tuple(actors), palette.table(), paint, _light(rngs[4]), ego,
+        "plain world",
+    )  # fmt: skip
+
+
+def _drive(rng: np.random.Generator, duration_s: float) -> Trajectory:
+    """The ego's way: smooth changes of speed and direction on the plane z = 0."""
+    times = np.arange(-1.0, duration_s + 1.0 + _STEP_S, _STEP_S)
+    knots = np.arange(times[0] - 4.0, times[-1] + 6.0, 3.0)
+    speed = np.interp(times, knots, rng.uniform(2.0, 8.0, len(knots)))
+    rate = np.interp(times, knots, rng.normal(0.0, 0.12, len(knots)))
+    return _path(np.zeros(2), rng.uniform(-np.pi, np.pi), times, speed, rate, int(np.argmin(np.abs(times))))
+
+
+def _path(
+    start_m: np.ndarray, yaw: float, times_s: np.ndarray, speed_m_s: np.ndarray, yaw_rate: np.ndarray, at: int
+) -> Trajectory:
+    """Motion on the plane z = 0 along its own heading, which is at ``start_m`` with ``yaw`` at ``times_s[at]``."""
+    step = np.diff(times_s)
+    angle = np.concatenate([[0.0], np.cumsum(0.5 * (yaw_rate[1:] + yaw_rate[:-1]) * step)])
+    angle += yaw - angle[at]
+    velocity = speed_m_s[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    place = np.concatenate([np.zeros((1, 2)), np.cumsum(0.5 * (velocity[1:] + velocity[:-1]) * step[:, None], 0)])
+    place += start_m - place[at]
+    flat = np.zeros((len(times_s), 1))
+    angles = np.concatenate([angle[:, None], flat, flat], 1)
+    return Trajectory(times_s, np.concatenate([place, flat], 1), np.concatenate([velocity, flat], 1), angles)
+
+
+@dataclass(frozen=True)
+class _Disc:
+    """Room that something needs: a radius around (K, 2) places at the common times, (1, 2) for what stands, metres."""
+
+    centers_m: np.ndarray
+    radius_m: float
+
+
+class _Place:
+    """Free room around the ego's way."""
+
+    def __init__(self, rng: np.random.Generator, ego: Trajectory, duration_s: float) -> None:
+        self.rng, self.times_s = rng, np.arange(-1.0, duration_s + 1.0 + _STEP_S, _STEP_S)
+        way = np.stack([ego.pose(t)[:2, 3] for t in self.times_s])
+        self.lower, self.upper = way.min(0) - _REACH_M, way.max(0) + _REACH_M
+        self._taken = [_Disc(way, _EGO_CLEAR_M)]
+
+    def count(self, kind: str) -> int:
+        """How many things of a kind the area holds."""
+        return round(float(np.prod(self.upper - self.lower)) / _AREA_M2[kind])
+
+    def anywhere(self) -> np.ndarray:
+        """(2,) a random place."""
+        return self.rng.uniform(self.lower, self.upper)
+
+    def take(self, centers_m: np.ndarray, radius_m: float) -> bool:
+        """Take room, if it is free at all times."""
+        for other in self._taken:
+            gap = np.linalg.norm(centers_m - other.centers_m, axis=1).min()
+            if gap < radius_m + other.radius_m + _GAP_M:
+                return False
+        self._taken.append(_Disc(centers_m, radius_m))
+        return True
+
+
+def _radius(mesh: Mesh) -> float:
+    return float(np.linalg.norm(mesh.vertices_m[:, :2], axis=1).max())
+
+
+def _choose(rng: np.random.Generator, looks: dict[str, Look], labels: tuple[str, ...]) -> tuple[str, Look]:
+    """A class, then a name of it: every name of a class is as frequent as the others."""
+    label = str(rng.choice(labels))
+    names = [name for name, class_id in zip(NAMES.names, NAMES.class_ids) if CLASSES.names[class_id] == label]
+    return label, looks[str(rng.choice(names))]
+
+
+def _moving(place: _Place, looks: dict[str, Look]) -> list[Actor]:
+    """Things on straight and circular ways, at random places in random directions with random speeds."""
+    rng, actors = place.rng, []
+    for _ in range(place.count("moving")):
+        label, look = _choose(rng, looks, MOVING)
+        mesh = make_thing(rng, look)
+        speed = float(rng.uniform(1.0, 7.0))
+        turns = rng.uniform() < 0.5
+        rate = float(rng.choice([-1.0, 1.0]) * speed / rng.uniform(4.0, 14.0)) if turns else 0.0
+        start, yaw = place.anywhere(), float(rng.uniform(-np.pi, np.pi))
+        middle = len(place.times_s) // 2
+        same = np.ones(len(place.times_s))
+        way = _path(start, yaw, place.times_s, speed * same, rate * same, middle)
+        if place.take(way.positions_m[:, :2], _radius(mesh)):
+            actors.append(_actor(label, mesh, way, True))
+    return actors
+
+
+def _parked(place: _Place, looks: dict[str, Look]) -> list[Actor]:
+    """The same things, standing."""
+    rng, actors = place.rng, []
+    for _ in range(place.count("parked")):
+        label, look = _choose(rng, looks, MOVING)
+        mesh, where = make_thing(rng, look), place.anywhere()
+        yaw = float(rng.uniform(-np.pi, np.pi))
+        if place.take(where[None], _radius(mesh)):
+            actors.append(_actor(label, mesh, Trajectory.standing(np.array([*where, 0.0]), yaw), False))
+    return actors
+
+
+def _actor(label: str, mesh: Mesh, foot: Trajectory, moves: bool) -> Actor:
+    """An actor whose foot follows a trajectory on the ground."""
+    body, size, lift = centered(mesh)
+    category, still, moving = CATEGORIES[label]
+    trajectory = replace(foot, positions_m=foot.positions_m + np.array([0.0, 0.0, lift]))
+    return Actor(0, category, moving if moves else still, int(mesh.class_ids[0]), size, body, trajectory)
+
+
+def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder) -> None:
+    rng = place.rng
+    for _ in range(place.count("standing")):
+        _, look = _choose(rng, looks, STANDING)
+        mesh, where = make_thing(rng, look), place.anywhere()
+        if place.take(where[None], _radius(mesh)):
+            builder.place(mesh, np.array([*where, 0.0]), float(rng.uniform(-np.pi, np.pi)))
+
+
+def _add_ground(rng: np.random.Generator, builder: MeshBuilder, place: _Place, looks: dict[str, Look]) -> None:
+    """A plane of random patches."""
+    lower = place.lower - _GROUND_MARGIN_M
+    counts = np.ceil((place.upper + _GROUND_MARGIN_M - lower) / _PATCH_M).astype(int)
+    of_class = [np.flatnonzero([CLASSES.names[c] == label for c in NAMES.class_ids]) for label in GROUND]
+    label = _patches(rng, counts, len(GROUND), _PATCH_SIZE_M)
+    variant = _patches(rng, counts, min(map(len, of_class)), 2.5 * _PATCH_SIZE_M)
+    name_ids = np.array([names[: min(map(len, of_class))] for names in of_class])[label, variant].ravel()
+    x, y = (grid.ravel() for grid in np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"))
+    corner = np.stack([x, y], 1) * _PATCH_M + lower
+    steps = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * _PATCH_M
+    plan = corner[:, None] + steps
+    quads = np.concatenate([plan, np.zeros((*plan.shape[:2], 1))], axis=2)
+    by_id = [looks[name] for name in NAMES.names]
+    materials = np.array([look.material for look in by_id])[name_ids]
+    builder.quads(quads, np.array(NAMES.class_ids)[name_ids], materials, plan, name_ids)
+
+
+def _patches(rng: np.random.Generator, counts: np.ndarray, kinds: int, size_m: float) -> np.ndarray:
+    """(X, Y) int: random blobs of equal share."""
+    sigma = size_m / _PATCH_M / 2
+    fields = [ndimage.gaussian_filter(rng.standard_normal(counts), sigma, mode="wrap") for _ in range(kinds)]
+    return np.argmax(fields, axis=0)
+
+
+def _light(rng: np.random.Generator) -> Light:
+    """A clear day; the sun's place and the exposure vary a little."""
+    azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(0.7, 1.1)
+    direction = (
+        float(np.cos(elevation) * np.cos(azimuth)), float(np.cos(elevation) * np.sin(azimuth)), float(np.sin(elevation))
+    )  # fmt: skip
+    return Light(
+        direction, (1.5, 1.45, 1.4), (0.7, 0.8, 1.0), (0.95, 1.0, 1.05), (0.4, 0.4, 0.38), 0.0003, 0.2,
+        float(rng.uniform(0.85, 1.1)) / 1.6, (1.0, 1.0, 1.0), 0.008, 0.1,
+    )  # fmt: skip
