@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from jsonargparse import CLI
-from PIL import Image
 
 from gsocc_core import Camera, OccupancyPredictor
+from gsocc_core.data.images import decode_image
 from gsocc_core.pictures import draw_comparison
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_core.synthetic.render.camera import render_camera
@@ -40,7 +40,7 @@ def own(images: Path, rig: Path) -> tuple[list[np.ndarray | None], list[Camera]]
     """One picture <camera>.jpg or .png per camera of a rig file; a missing one is None, which a model can live with."""
     cameras = list(CameraRig.load(rig).cameras)
     files = [next(iter(sorted(images.glob(f"{camera.name}.[jp]*"))), None) for camera in cameras]
-    return [None if file is None else np.asarray(Image.open(file).convert("RGB")) for file in files], cameras
+    return [None if file is None else decode_image(file) for file in files], cameras
 
 
 def main(

@@ -5,24 +5,67 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.cameras import Camera
+
+#: What makes a stored picture upright, by EXIF orientation; 1 is upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+class ImageHeader(NamedTuple):
+    """What is known of a picture before its pixels are decoded.
+
+    Attributes:
+        width: Of the upright picture, pixels.
+        height: Of the upright picture, pixels.
+        orientation: EXIF's number, 1 = stored upright; from 5 on the sides are stored the other way round.
+    """
+
+    width: int
+    height: int
+    orientation: int
+
+
+def read_header(source: str | Path | bytes, where: str | None = None) -> ImageHeader:
+    """Read the size and orientation of a picture.
+
+    Args:
+        source: A file, or the encoded bytes.
+        where: Name of the picture in errors; None = the file name.
+
+    Raises:
+        DataError: the file is missing or is not a picture.
+    """
+    name = where or (str(source) if not isinstance(source, bytes) else "picture")
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            orientation = _orientation(image)
+            width, height = image.size if orientation < 5 else image.size[::-1]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(name, "content", "a JPEG or PNG", error) from error
+    return ImageHeader(width, height, orientation)
 
 
 def decode_image(
     source: str | Path | bytes, *, min_width: int | None = None, min_height: int | None = None, where: str | None = None
 ) -> np.ndarray:
-    """Decode a JPEG or PNG.
+    """Decode a JPEG or PNG, upright: its EXIF orientation is applied, as viewers and OpenCV's ``imread`` do.
 
     Args:
         source: A file, or the encoded bytes.
         min_width: The picture may be decoded at a reduced scale, as long as it keeps this width, pixels.
-        min_height: Likewise the height, pixels. JPEG decodes faster at 1/2, 1/4 or 1/8.
+        min_height: Likewise the height, pixels. A JPEG that needs no turning decodes faster at 1/2, 1/4 or 1/8.
         where: Name of the picture in errors; None = the file name.
 
     Returns:
@@ -42,40 +85,20 @@ def decode_image(
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if min_width is not None and min_height is not None:
+            turn = _UPRIGHT.get(_orientation(image))
+            # A reduced picture hangs over its last row and column, which turning would make the first.
+            if min_width is not None and min_height is not None and turn is None:
                 image.draft("RGB", (min_width, min_height))
             if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
                 raise DataError(name, "content", "8 bits per channel", f"mode {image.mode}")
-            return np.asarray(image.convert("RGB"))
+            picture = image.convert("RGB")
+            return np.asarray(picture if turn is None else picture.transpose(turn))
     except DataError:
         raise
     except FileNotFoundError as error:
         raise DataError(name, "file", "a picture", "no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
-
-
-def encoded_size(source: str | Path | bytes, where: str | None = None) -> tuple[int, int]:
-    """Size of a JPEG or PNG, from its header alone.
-
-    Args:
-        source: A file, or the encoded bytes.
-        where: Name of the picture in errors; None = the file name.
-
-    Returns:
-        (height, width) in pixels, as a decoding at full scale has it.
-
-    Raises:
-        DataError: the file is missing or is not a picture.
-    """
-    name = where or (str(source) if not isinstance(source, bytes) else "picture")
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return image.height, image.width
-    except FileNotFoundError as error:
-        raise DataError(name, "file", "a picture", "no such file") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(name, "content", "a JPEG or PNG", error) from error
 
 
 def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str) -> float:
@@ -104,6 +127,19 @@ def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str
         if tuple(size) == (-(-height // divisor), -(-width // divisor)):
             return 1 / divisor
     raise DataError(where, "image", f"{(height, width)}, or 1/2, 1/4 or 1/8 of it", tuple(size))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number for how a picture is stored; 1, upright, where it says nothing that can be read."""
+    if "exif" not in image.info:
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(image.info["exif"])
+        found = exif.get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return 1
+    return int(found) if found in _UPRIGHT else 1
 
 
 def cover(camera: Camera, width: int, height: int) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gsocc_core.data.images import decode_image, encoded_size
+from gsocc_core.data.images import decode_image, read_header
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.formats import write_prediction
 from gsocc_core.export.snapshots import SnapshotView, write_snapshot
@@ -123,7 +123,9 @@ def _check_sizes(found: PictureSet, rig: CameraRig) -> None:
     for path, camera in zip(found.files, rig.cameras):
         if path is None:
             continue
-        height, width = encoded_size(path)
-        if (height, width) != (camera.height, camera.width):
+        header = read_header(path)
+        if (header.width, header.height) != (camera.width, camera.height):
             expected = f"{camera.width} x {camera.height} pixels as in {rig.path}, cameras.{camera.name}"
-            raise DataError(path, "picture size", expected, f"{width} x {height}")
+            stored = f" (upright; stored turned, with EXIF orientation {header.orientation})"
+            received = f"{header.width} x {header.height}{stored if header.orientation != 1 else ''}"
+            raise DataError(path, "picture size", expected, received)

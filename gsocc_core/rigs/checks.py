@@ -191,7 +191,9 @@ def _size(camera: Camera, size: tuple[int, int] | None) -> list[Finding]:
         return []
     text = f"the picture is {size[0]} x {size[1]}, the rig says {camera.width} x {camera.height}"
     x, y = size[0] / camera.width, size[1] / camera.height
-    if abs(x - y) < 0.01:
+    if size[0] != size[1] and size == (camera.height, camera.width):
+        do = "turned by 90 degrees: calibrate the upright picture, as viewers show it, or remove its EXIF orientation"
+    elif abs(x - y) < 0.01:
         do = f"same shape: multiply intrinsics, width and height by {x:.4g}, or give pictures of the rig's size"
     else:
         do = "another shape: a cropped or wrong picture, or the size in the rig file is wrong"

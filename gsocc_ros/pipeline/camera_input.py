@@ -12,7 +12,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from gsocc_core import Camera
-from gsocc_core.data.images import decode_image, decoding_scale, encoded_size
+from gsocc_core.data.images import decode_image, decoding_scale, read_header
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.pipeline.rig import RigCamera
@@ -165,7 +165,8 @@ def read_picture(
     where = f"{camera.topic} at {stamp_ns(message.header)} ns"
     if camera.transport == "compressed":
         data = bytes(message.data)
-        size = encoded_size(data, where)
+        header = read_header(data, where)
+        size = (header.height, header.width)
         height, width = min_size or (None, None)
         picture = decode_image(data, min_width=width, min_height=height, where=where)
     else:

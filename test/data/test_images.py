@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from gsocc_core import Camera
-from gsocc_core.data.images import decode_image, decoding_scale, encoded_size, fit_image
+from gsocc_core.data.images import decode_image, decoding_scale, fit_image, read_header
 from gsocc_core.errors import DataError
 
 
@@ -91,7 +91,7 @@ def test_the_scale_of_a_decoding_is_known_at_every_size(width, height, min_width
     data = bytearray(stream.getvalue())
     start = data.index(b"\xff\xc0")  # the frame header: length, precision, height, width
     data[start + 5 : start + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
-    assert encoded_size(bytes(data)) == (height, width)
+    assert read_header(bytes(data)) == (width, height, 1)
     with Image.open(io.BytesIO(data)) as opened:
         opened.draft("RGB", (min_width, min_height))
         size = (opened.height, opened.width)
@@ -99,6 +99,44 @@ def test_the_scale_of_a_decoding_is_known_at_every_size(width, height, min_width
     assert size[1] - 1 < width * scale <= size[1]
     assert size[0] - 1 < height * scale <= size[0]
     assert min(size[0] / min_height, size[1] / min_width) >= 1 or scale == 1
+
+
+def oriented(picture, orientation, kind="PNG", **options):
+    """Encoded bytes of a picture with an EXIF orientation."""
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    picture.save(buffer, kind, exif=exif, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_upright(orientation, kind, tmp_path):
+    """What EXIF says of the orientation is applied, and the header tells the upright size; Pillow is the judge."""
+    stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (33, 50, 3)).astype(np.uint8))
+    data = oriented(stored, orientation, kind)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(decode_image(data), expected)
+    # Reduced, the row that hangs over the bottom edge would lie at the top of a picture that was turned by 180 degrees.
+    small = decode_image(data, min_width=6, min_height=4)
+    assert small.shape == ((5, 7, 3) if (orientation, kind) == (1, "JPEG") else expected.shape)
+    (tmp_path / "picture").write_bytes(data)
+    size = (50, 33) if orientation < 5 else (33, 50)
+    assert read_header(tmp_path / "picture") == (*size, orientation)
+
+
+def test_a_turned_picture_is_the_upright_one():
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 16, 3)).astype(np.uint8))
+    for orientation, turn in ((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)):
+        assert np.array_equal(decode_image(oriented(upright.transpose(turn), orientation)), np.asarray(upright))
+
+
+def test_an_orientation_that_cannot_be_read_is_none():
+    data = oriented(Image.new("RGB", (16, 9)), 6, "JPEG")
+    for broken in (data.replace(b"II*\0", b"??*\0").replace(b"MM\0*", b"??\0*"),
+                   oriented(Image.new("RGB", (16, 9)), 77, "JPEG")):  # fmt: skip
+        assert decode_image(broken).shape == (9, 16, 3)
 
 
 def test_grey_pictures_become_rgb():

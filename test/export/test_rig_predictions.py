@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.commands.cli import main
@@ -126,6 +126,42 @@ def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
 def test_the_input_is_one_of_two(words, expected, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["predict", "bundle", "--out", str(tmp_path / "out"), *words])
+    assert expected in capsys.readouterr().err
+
+
+def test_turned_pictures_are_predicted_upright(own, tiny_bundle, capsys):
+    """A robot with cameras upside down: the file is turned and says so, the rig describes the upright picture."""
+    folder, rig = own
+    for camera in rig.names:
+        place = folder / "pictures" / camera
+        with Image.open(place / "0000.jpg") as image:
+            upright = image.convert("RGB")
+        for file in place.iterdir():
+            file.unlink()
+        exif = Image.Exif()
+        upright.save(place / "0000.png")
+        for number, orientation, turn in (
+            (1, 3, Image.Transpose.ROTATE_180),
+            (2, 6, Image.Transpose.ROTATE_90),
+            (3, 1, Image.Transpose.ROTATE_180),
+        ):
+            exif[ExifTags.Base.Orientation] = orientation
+            upright.transpose(turn).save(place / f"000{number}.png", exif=exif)
+    out = predict(tiny_bundle, folder)
+    plain, turned, sideways, untold = (np.load(out / f"000{i}" / "labels.npz")["semantics"] for i in range(4))
+    assert np.array_equal(turned, plain)
+    assert np.array_equal(sideways, plain)
+    assert not np.array_equal(untold, plain)  # the model does see the difference
+    # A rig that was calibrated with the stored picture contradicts it.
+    content = yaml.safe_load((folder / "rig.yaml").read_text())
+    content["cameras"]["CAM_BACK"] |= {"width": 45, "height": 80, "intrinsics": [60.0, 60.0, 22.5, 40.0]}
+    (folder / "rig.yaml").write_text(yaml.safe_dump(content))
+    for other in (0, 1, 3):
+        (folder / "pictures" / "CAM_BACK" / f"000{other}.png").unlink()
+    shutil.rmtree(out)
+    with pytest.raises(SystemExit):
+        predict("nowhere", folder)
+    expected = "received 80 x 45 (upright; stored turned, with EXIF orientation 6)"
     assert expected in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsocc_core import Camera
 from gsocc_core.commands.cli import main
@@ -94,3 +94,18 @@ def test_the_whole_picture_is_written_once(tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 500
     with pytest.raises(OutputExistsError):
         check_and_draw(rig, None, out)
+
+
+def test_turned_pictures_are_drawn_upright(tmp_path):
+    """A picture of a camera that hangs on its side: its EXIF orientation makes it the one that the rig describes."""
+    exif, stored = Image.Exif(), Image.new("RGB", (600, 800), (60, 80, 60))
+    stored.paste((250, 250, 250), (0, 0, 300, 800))
+    exif[ExifTags.Base.Orientation] = 6  # turn it clockwise to see it: left becomes up
+    stored.save(tmp_path / "front.png", exif=exif)
+    rig = CameraRig.of([FRONT])
+    assert not [finding for finding in check_and_draw(rig, tmp_path, tmp_path / "out.png") if finding.level == "error"]
+    drawn = np.asarray(Image.open(tmp_path / "out.png").convert("RGB").crop((0, 0, 800, 600))).astype(int).mean(-1)
+    assert np.median(drawn[:280]) > np.median(drawn[320:]) + 100
+    (fault,) = [f for f in check_and_draw(CameraRig.of([replace(FRONT, width=600, height=800)]), tmp_path, None)
+                if f.level == "error"]  # fmt: skip
+    assert fault.what == "the picture is 800 x 600, the rig says 600 x 800"

@@ -114,6 +114,8 @@ def test_pictures_of_another_size_tell_the_factor():
     assert "multiply intrinsics, width and height by 2" in same.do
     (other,) = only(FRONT, picture_sizes={"front": (640, 400)})
     assert "another shape" in other.do
+    (turned,) = only(FRONT, picture_sizes={"front": (480, 640)})
+    assert "remove its EXIF orientation" in turned.do
     (none,) = only(FRONT, picture_sizes={"front": None})
     assert (none.level, none.what) == ("warning", "no picture")
     assert not only(FRONT, picture_sizes={"front": (640, 480)})
