@@ -19,7 +19,7 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid
 from gsocc_core.data.images import decode_image
-from gsocc_core.pictures import draw_comparison
+from gsocc_core.pictures import class_colors, draw_comparison, write_pictures
 from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.bag_replay import replay_occupancy
@@ -79,8 +79,7 @@ def run(scratch: Path, bundle: Path, image_scale: float, duration_s: float) -> R
     say("4/4 draw what it saw")
     frames = list(draw(result / "occupancy"))
     frames[len(frames) // 2].save(result / "frame.png", optimize=True)
-    palette = [frame.quantize(128, dither=Image.Dither.NONE) for frame in frames]
-    palette[0].save(result / "drive.gif", save_all=True, append_images=palette[1:], duration=400, loop=0)
+    write_pictures(result / "drive.gif", frames, fps=2.5, colors=class_colors(OCC3D_NUSCENES))
     figures = {
         "miou": report.miou, "iou": report.iou, "rayiou": report.rayiou, "fps": report.fps,
         "latency_ms": dict(report.latency_ms), "class_iou": dict(report.class_iou), "frames": report.scored,

@@ -13,15 +13,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.cameras import Camera
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.virtual_cameras import top_down_camera, virtual_rig
 from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.metrics.image_metrics import render_labels
-from gsocc_core.pictures.draw import camera_mosaic
+from gsocc_core.pictures.draw import camera_mosaic, class_colors
 
 #: Colours of the difference: alike, wrong class, missing, invented.
 ALIKE, WRONG, MISSING, INVENTED = (208, 208, 212), (230, 140, 20), (30, 90, 220), (220, 40, 40)
 #: Depth at which a colour has lost half of its brightness, metres.
 _DIM_M = 60.0
+#: Steps of the dimming that a film keeps.
+_DIMMED = (1.0, 0.87, 0.74, 0.6, 0.47)
 _TITLE_PX = 26
 
 
@@ -167,6 +170,15 @@ def blink_views(
         _row(f"{name}   {title}".strip(), views.names, *_painted(views, palette, free))
         for name, views in zip(("prediction", "ground truth"), both)
     ]
+
+
+def view_colors(classes: ClassTable) -> np.ndarray:
+    """Colours of these pictures, for films that keep them exactly: (N, 3) uint8.
+
+    Classes grow darker step by step here; the steps between are taken to the nearest.
+    """
+    kinds = np.array([ALIKE, WRONG, MISSING, INVENTED], np.uint8)
+    return np.concatenate([kinds, class_colors(classes, shades=_DIMMED)])
 
 
 def _views_of_both(

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import SemanticGrid
-from gsocc_core.pictures.kernels import cast_voxels
+from gsocc_core.pictures.kernels import SHADES, cast_voxels
 
 #: Rows of the camera mosaic as a driver would see them.
 SURROUND_LAYOUT = (
@@ -82,6 +83,28 @@ def draw_voxels(
         focal, semantics.classes.palette().astype(np.float32), semantics.classes.free_id, picture,
     )  # fmt: skip
     return picture.reshape(height, 2, width, 2, 3).mean((1, 3)).astype(np.uint8)
+
+
+def class_colors(*tables: ClassTable, shades: Sequence[float] = SHADES) -> np.ndarray:
+    """Colours in which classes are drawn, for films that keep them exactly.
+
+    Args:
+        tables: Class tables whose classes are drawn; free space has no colour.
+        shades: Factors with which they are drawn; by default those of the faces of :func:`draw_voxels`.
+
+    Returns:
+        (N, 3) uint8, first the colours of the tables, as legends show them, then the others.
+
+    Example:
+        >>> from gsocc_core import OCC3D_NUSCENES
+        >>> class_colors(OCC3D_NUSCENES)[3].tolist(), len(class_colors(OCC3D_NUSCENES))
+        ([255, 220, 0], 51)
+    """
+    plain = np.array(
+        [color for table in tables for k, color in enumerate(table.colors) if k != table.free_id], np.float64
+    ).reshape(-1, 3)
+    factors = [1.0, *(shade for shade in shades if shade != 1.0)]
+    return np.concatenate([(plain * factor).astype(np.uint8) for factor in factors])
 
 
 def camera_mosaic(

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.pictures.indexed import index_picture
 
 STILLS, FILMS = (".png", ".jpg", ".jpeg"), (".gif", ".mp4")
 
@@ -41,7 +42,9 @@ def check_output(path: str | Path) -> Path:
     return path
 
 
-def write_pictures(path: str | Path, pictures: Iterable[Image.Image], fps: float = 2.0) -> None:
+def write_pictures(
+    path: str | Path, pictures: Iterable[Image.Image], fps: float = 2.0, colors: np.ndarray | None = None
+) -> None:
     """Write one picture, or a film, by the end of the file's name. The file appears only when complete.
 
     Args:
@@ -49,6 +52,9 @@ def write_pictures(path: str | Path, pictures: Iterable[Image.Image], fps: float
         pictures: RGB; in a film, those of another size than the first are fitted into it. They are taken one by
             one, and none is kept.
         fps: Frames per second of a film.
+        colors: (N, 3) uint8 RGB that every frame of a GIF keeps exactly, such as those of
+            :func:`gsocc_core.pictures.class_colors`; a GIF holds 256 colours per frame, and others are approximated.
+            None = none.
 
     Raises:
         ConfigError: the name does not end in a known format, or the encoder of MP4 is not installed.
@@ -76,7 +82,7 @@ def write_pictures(path: str | Path, pictures: Iterable[Image.Image], fps: float
         if kind in STILLS:
             first.save(scratch, **({"optimize": True} if kind == ".png" else {"quality": 90}))
         elif kind == ".gif":
-            _write_gif(scratch, film, fps)
+            _write_gif(scratch, film, fps, np.zeros((0, 3), np.uint8) if colors is None else colors)
         else:
             _write_mp4(scratch, film, first.size, fps)
         scratch.rename(path)
@@ -88,8 +94,8 @@ def _fitted(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
     return frame if frame.size == size else ImageOps.pad(frame, size, color=(255, 255, 255))
 
 
-def _write_gif(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
-    reduced = (frame.quantize(128, dither=Image.Dither.NONE) for frame in frames)
+def _write_gif(path: Path, frames: Iterator[Image.Image], fps: float, colors: np.ndarray) -> None:
+    reduced = (index_picture(frame, colors) for frame in frames)
     first = next(reduced)
     first.save(path, save_all=True, append_images=reduced, duration=round(1000 / fps), loop=0)
 

@@ -9,13 +9,16 @@ import math
 import numba
 import numpy as np
 
+#: How bright the faces across x, y and z are.
+SHADES = (0.74, 0.86, 1.0)
+
 
 @numba.njit(cache=True, nogil=True)
 def cast_voxels(labels, eye, forward, right, down, focal, palette, free_id, picture):
     """March every pixel's ray through the grid (Amanatides & Woo 1987), in voxel units."""
     height, width = picture.shape[:2]
     shape = np.array(labels.shape)
-    shade = np.array([0.74, 0.86, 1.0])  # faces across x, y, z
+    shade = np.array(SHADES)
     direction, t_next, t_delta = np.empty(3), np.empty(3), np.empty(3)
     cell, step = np.empty(3, np.int64), np.empty(3, np.int64)
     for row in range(height):

@@ -14,7 +14,7 @@ from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.virtual_cameras import virtual_rig
 from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.metrics.image_metrics import ImageMetrics
-from gsocc_core.pictures.compare_views import blink_views, compare_views
+from gsocc_core.pictures.compare_views import blink_views, compare_views, view_colors
 from gsocc_core.pictures.film import STILLS, check_output, write_pictures
 from gsocc_core.viewer.comparison import check_comparable
 from gsocc_core.viewer.drive import DriveSource
@@ -75,7 +75,7 @@ def write_camera_views(
                 yield compare_views(prediction, truth, cameras, shown.images, shown.title, tile_width)
 
     try:
-        write_pictures(path, draw(), fps)
+        write_pictures(path, draw(), fps, view_colors(source.classes))
     finally:
         if isinstance(source, DriveSource):
             source.close()

@@ -11,8 +11,9 @@ from gsocc_core.data.args import DatasetName
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.score import scoring_data
 from gsocc_core.inference.predictor import OccupancyPredictor
-from gsocc_core.pictures import write_pictures
+from gsocc_core.pictures import class_colors, write_pictures
 from gsocc_core.pictures.film import STILLS, check_output
+from gsocc_core.viewer.comparison import ERROR_CLASSES
 from gsocc_core.viewer.drive import DriveSource
 from gsocc_core.viewer.frames import FrameSource
 from gsocc_core.viewer.page import ViewerPage, import_viser
@@ -124,7 +125,8 @@ def show(
         elif Path(out).suffix.lower() in STILLS:
             write_pictures(out, [draw_frame(source.frame(index), only_seen, width)])
         else:
-            write_pictures(out, draw_frames(source, only_seen, width), fps)
+            colors = class_colors(source.classes, ERROR_CLASSES)
+            write_pictures(out, draw_frames(source, only_seen, width), fps, colors)
     finally:
         source.close()
 

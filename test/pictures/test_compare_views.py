@@ -9,7 +9,15 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, Camera, SemanticGrid, VoxelGrid
 from gsocc_core.errors import ShapeError
-from gsocc_core.pictures.compare_views import INVENTED, MISSING, WRONG, blink_views, compare_views, see_voxels
+from gsocc_core.pictures.compare_views import (
+    INVENTED,
+    MISSING,
+    WRONG,
+    blink_views,
+    compare_views,
+    see_voxels,
+    view_colors,
+)
 from gsocc_core.pictures.film import write_pictures
 
 GRID = VoxelGrid((-4.0, -4.0, -1.0), (4.0, 4.0, 3.0), 0.5)
@@ -77,6 +85,23 @@ def test_cameras_of_other_sizes_and_lenses_stand_side_by_side_with_their_photos(
     assert picture.width == without.width == 2 * 80 + 80
     assert picture.height == without.height + 40
     assert picture.getpixel((20, 10)) == (77, 77, 77)
+
+
+def test_a_film_keeps_the_colours_of_classes_and_differences(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 80, 3)).astype(np.uint8)
+    drawn = compare_views(scene(CAR), scene(TREE), [camera("front")], {"front": noise}, tile_width=80)
+    write_pictures(tmp_path / "views.gif", [drawn], colors=view_colors(OCC3D_NUSCENES))
+    with Image.open(tmp_path / "views.gif") as film:
+        shown = np.asarray(film.convert("RGB")).astype(int)
+    differs = (np.asarray(drawn) == WRONG).all(-1)
+    assert differs.sum() > 300
+    assert (shown[differs] == WRONG).all()
+    # The palette may give a shade of a class another brightness, and never another class.
+    red, green, blue = np.moveaxis(np.asarray(drawn).astype(int), -1, 0)
+    tree = (red == 0) & (green > 4 * blue) & (green > 60)
+    tree[:40] = False  # the photograph
+    assert tree.sum() > 300
+    assert (shown[tree][:, 1] > 2 * shown[tree][:, (0, 2)].max(-1)).all()
 
 
 def test_png_and_blinking_gif(tmp_path):

@@ -6,10 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from gsocc_core.errors import ConfigError, DataError, OutputExistsError
-from gsocc_core.pictures import write_pictures
+from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError, ShapeError
+from gsocc_core.pictures import class_colors, draw_comparison, write_pictures
 
 COLORS = ((220, 30, 30), (30, 200, 40), (40, 60, 230))
 SIZE = (65, 48)  # an odd width, which H.264 does not know
@@ -35,6 +37,50 @@ def test_a_gif_shows_all_frames_in_order(tmp_path):
         for i, color in enumerate((*COLORS, (250, 250, 0))):
             film.seek(i)
             assert middle(film) == pytest.approx(color, abs=4)
+
+
+def test_a_gif_keeps_the_colours_of_classes_in_every_frame(tmp_path):
+    """One bus on a meadow, below photographs that fill any palette: in each frame a bus is yellow, as in the legend."""
+    colors, rng = class_colors(OCC3D_NUSCENES), np.random.default_rng(0)
+    drawn = []
+    for k in range(3):
+        labels = torch.full((16, 16, 4), 17, dtype=torch.uint8)
+        labels[:, :, 0], labels[4 + k, 5, 1:3], labels[12, 8, 1] = 14, 3, 7
+        grid = SemanticGrid(labels, VoxelGrid((-24.0, -24.0, -1.0), (24.0, 24.0, 11.0), 3.0), OCC3D_NUSCENES)
+        photo = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
+        drawn.append(draw_comparison({"front": photo}, grid, title=f"{k}", width=400))
+    write_pictures(tmp_path / "a.gif", drawn, fps=2.5, colors=colors)
+    with Image.open(tmp_path / "a.gif") as film:
+        assert (film.n_frames, film.info["duration"]) == (3, 400)
+        for k, frame in enumerate(drawn):
+            film.seek(k)
+            shown, wanted = np.asarray(film.convert("RGB")), np.asarray(frame)
+            for name in (14, 3, 7):
+                for shade in (1.0, 0.86, 0.74):
+                    color = (np.array(OCC3D_NUSCENES.colors[name]) * shade).astype(np.uint8)
+                    exact = (wanted == color).all(-1)
+                    assert shade < 1 or exact.sum() > 150, "the legend shows the class"
+                    assert (shown[exact] == color).all()
+            # What lies between the shades of the bus is yellow, more red than green, and the meadow is not.
+            yellow = (wanted[..., 0] > 150) & (wanted[..., 1] > 130) & (wanted[..., 2] < 30)
+            yellow[:113] = False  # the photograph
+            assert yellow.sum() > 40
+            assert (shown[yellow][:, 0] > shown[yellow][:, 1]).all()
+            assert np.abs(shown.astype(int) - wanted).mean() < 12
+
+
+def test_more_colours_than_a_gif_holds(tmp_path):
+    """Those that a frame shows come first."""
+    rng = np.random.default_rng(1)
+    colors = rng.integers(0, 256, (600, 3)).astype(np.uint8)
+    shown = colors[rng.permutation(600)[:120]]
+    frame = rng.integers(0, 256, (60, 120, 3)).astype(np.uint8)
+    frame[30:40] = shown
+    write_pictures(tmp_path / "a.gif", [Image.fromarray(frame)], colors=colors)
+    with Image.open(tmp_path / "a.gif") as film:
+        assert (np.asarray(film.convert("RGB"))[30:40] == shown).all()
+    with pytest.raises(ShapeError, match="exact"):
+        write_pictures(tmp_path / "b.gif", frames(), colors=np.zeros((3, 4), np.uint8))
 
 
 def test_an_mp4_shows_all_frames_in_order(tmp_path):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.commands import cli
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.viewer.comparison import ERROR_CLASSES
 from gsocc_core.viewer.open_source import open_source, show
 from gsocc_core.viewer.snapshot import SnapshotSource
 from gsocc_core.viewer.still import draw_frame
@@ -91,6 +93,14 @@ def test_pictures_from_the_command_line(tiny_tree, predictions, tmp_path, capsys
     cli.main([*common, "--out", str(tmp_path / "c.gif")])
     with Image.open(tmp_path / "c.gif") as film:
         assert film.n_frames == 3
+        film.seek(1)
+        top = round((film.height - three_panels.height) / 2)  # fitted into the size of the first frame
+        film_frame = film.convert("RGB").crop((0, top, 300, top + three_panels.height))
+    shown, drawn = np.asarray(film_frame), np.asarray(three_panels.convert("RGB"))
+    for color in (*OCC3D_NUSCENES.colors[:17], *ERROR_CLASSES.colors[:4]):
+        exact = (drawn == color).all(-1)
+        assert (shown[exact] == color).all()
+    assert (drawn == OCC3D_NUSCENES.colors[4]).all(-1).sum() > 100, "the legend"
     for words, told in (
         (["--frame", "3", "--out", "d.png"], "-3 ... 2"),
         (["--out", "d.tiff"], ".mp4"),
