@@ -36,6 +36,8 @@ def read_yaml(path: Any, expected: str) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - path may be any path-like
+            if not file.readline().startswith("%YAML:"):  # OpenCV's own spelling, which YAML does not know
+                file.seek(0)
             content = yaml.safe_load(file)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(path, "file", expected, " ".join(str(error).split())) from error

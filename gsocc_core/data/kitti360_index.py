@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
-from gsocc_core.data.kitti_text import affine, read_matrix, read_table, rotation, take
+from gsocc_core.data.kitti_text import affine, pose, projection, read_matrix, read_table, rotation, take
+from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 
@@ -53,21 +54,55 @@ def read_kitti360_calibration(folder: str | Path) -> Kitti360Calibration:
         The calibration. The pictures are rectified, so the rectifying rotation belongs to the cameras' poses.
 
     Raises:
-        DataError: a file or an entry is missing or damaged.
+        DataError: a file or an entry is missing or damaged, or the files contradict each other.
     """
     folder = Path(folder)
-    lens, pose = folder / "perspective.txt", folder / "calib_cam_to_pose.txt"
-    lenses, poses = read_table(lens), read_table(pose)
-    T_imu_cam0 = affine(take(pose, poses, "image_00", 12))
+    where = folder / "calib_cam_to_pose.txt"
+    T_imu_cam0 = pose(where, read_table(where), "image_00")
     T_imu_velo = T_imu_cam0 @ np.linalg.inv(read_matrix(folder / "calib_cam_to_velo.txt"))
-    cameras = {}
-    for name in CAMERA_NAMES:
-        number = name.removeprefix("image_")
-        K = take(lens, lenses, f"P_rect_{number}", 12).reshape(3, 4)[:, :3]
-        width, height = take(lens, lenses, f"S_rect_{number}", 2)
-        T_imu_cam = affine(take(pose, poses, name, 12)) @ np.linalg.inv(rotation(lens, lenses, f"R_rect_{number}"))
-        cameras[name] = Camera(name, K, np.linalg.inv(T_imu_velo) @ T_imu_cam, int(width), int(height))
+    cameras = {
+        camera.name: replace(camera, T_ego_cam=np.linalg.inv(T_imu_velo) @ camera.T_ego_cam)
+        for camera in read_perspective_cameras(folder, CAMERA_NAMES)
+    }
     return Kitti360Calibration(cameras, T_imu_velo)
+
+
+def read_perspective_cameras(folder: Path, names: Sequence[str] | None = None) -> list[Camera]:
+    """Read perspective.txt and calib_cam_to_pose.txt.
+
+    Args:
+        folder: Folder with the two files.
+        names: Which cameras; None = all of perspective.txt.
+
+    Returns:
+        Rectified cameras; ``T_ego_cam`` is their pose in the GPS/IMU's frame.
+
+    Raises:
+        DataError: a file or an entry is missing or damaged, or the two files differ in where a camera stands with
+            respect to the first one.
+    """
+    lens, where = folder / "perspective.txt", folder / "calib_cam_to_pose.txt"
+    lenses, poses = read_table(lens), read_table(where)
+    if names is None:
+        names = [f"image_{key[7:]}" for key in sorted(lenses) if key.startswith("P_rect_")]
+    if not names:
+        raise DataError(lens, "P_rect_00", "rectified cameras", sorted(lenses))
+    cameras: list[Camera] = []
+    T_rect0_first = np.eye(4)
+    for name in names:
+        number = name.removeprefix("image_")
+        K, T_cam_rect0 = projection(lens, lenses, f"P_rect_{number}")
+        width, height = take(lens, lenses, f"S_rect_{number}", 2)
+        # The pose file holds the camera before rectification.
+        T_imu_cam = pose(where, poses, name) @ np.linalg.inv(rotation(lens, lenses, f"R_rect_{number}"))
+        if not cameras:
+            T_rect0_first = np.linalg.inv(T_cam_rect0)
+        elif lenses[f"P_rect_{number}"][3::4].any():  # a column of zeros tells nothing
+            T_cam_first = np.linalg.inv(T_imu_cam) @ cameras[0].T_ego_cam
+            one, other = (f"P_rect_{number}", T_cam_rect0 @ T_rect0_first), (where.name, T_cam_first)
+            check_same_pose(lens, f"{cameras[0].name} in {name}", one, other)
+        cameras.append(Camera(name, K, T_imu_cam, int(width), int(height)))
+    return cameras
 
 
 def choose_drives(root: str | Path, split: str | None, scenes: Sequence[str] | None) -> list[str]:

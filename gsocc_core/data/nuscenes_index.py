@@ -26,6 +26,14 @@ TABLES = (
     "attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample", "sample_annotation",
     "sample_data", "scene", "sensor", "visibility",
 )  # fmt: skip
+#: Columns that are read here, each in every row.
+COLUMNS = {
+    "scene": ("name", "first_sample_token"),
+    "sample": ("token", "timestamp", "scene_token", "next"),
+    "sample_data": ("filename", "timestamp", "ego_pose_token", "calibrated_sensor_token", "width", "height"),
+    "ego_pose": ("translation", "rotation"),
+    "calibrated_sensor": ("translation", "rotation", "camera_intrinsic"),
+}
 
 
 def open_nuscenes(dataroot: str | Path, version: str) -> Any:
@@ -40,7 +48,7 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
 
     Raises:
         ConfigError: nuscenes-devkit is not installed.
-        DataError: the folder or a table is missing or unreadable.
+        DataError: the folder or a table is missing or unreadable, or a row lacks a column.
     """
     try:
         from nuscenes.nuscenes import NuScenes
@@ -56,9 +64,15 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
         if not (folder / f"{table}.json").is_file():
             raise DataError(folder, f"{table}.json", f"all {len(TABLES)} nuScenes tables", "no such file")
     try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
+        nusc = NuScenes(version=version, dataroot=str(root), verbose=False)
     except (KeyError, ValueError, AssertionError, OSError) as error:
         raise DataError(folder, "tables", "tables that nuscenes-devkit can read", repr(error)) from error
+    for table, columns in COLUMNS.items():
+        for column in columns:
+            if lacking := next((row for row in getattr(nusc, table) if column not in row), None):
+                expected = f"columns {', '.join(columns)} in every row"
+                raise DataError(folder / f"{table}.json", column, expected, f"none in row {lacking.get('token')}")
+    return nusc
 
 
 def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) -> list[str]:

@@ -14,9 +14,9 @@ from gsocc_core.data.images import decode_image, read_header
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.formats import write_prediction
 from gsocc_core.export.snapshots import SnapshotView, write_snapshot
+from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.pictures import draw_comparison
-from gsocc_core.rigs.checks import rigid_fault
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.rig_file import CameraRig
 
@@ -63,9 +63,9 @@ def predict_pictures(
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     for camera in rig.cameras:
-        if fault := rigid_fault(camera.T_ego_cam):
+        if fault := rotation_fault(camera.T_ego_cam):
             expected = "a rotation; `gsocc_core check-rig` says more"
-            raise ConfigError(rig.path, f"cameras.{camera.name}.T_ego_cam", expected, fault)
+            raise ConfigError(rig.path, f"cameras.{camera.name}.T_ego_cam", expected, f"one that {fault}")
     sets = find_picture_sets(images, rig)[:limit]
     for found in sets:
         _check_sizes(found, rig)

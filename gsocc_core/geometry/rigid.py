@@ -103,6 +103,26 @@ def rotmat_to_quat(rotmats: Tensor) -> Tensor:
     return torch.where(quats[..., :1] < 0, -quats, quats)
 
 
+def rotation_fault(T_a_b: np.ndarray) -> str | None:
+    """Why the rotation of a transform is none.
+
+    Args:
+        T_a_b: (4, 4) or (3, 3).
+
+    Returns:
+        The reason in words, or None: it is a rotation to a thousandth.
+
+    Example:
+        >>> rotation_fault(np.diag([1.0, 1.0, -1.0])), rotation_fault(np.eye(4))
+        ('mirrors (determinant -1)', None)
+    """
+    R = T_a_b[:3, :3]
+    error = float(np.abs(R @ R.T - np.eye(3)).max())
+    if not error <= 1e-3:
+        return f"is not orthonormal (R R^T differs from 1 by {error:.3g})"
+    return "mirrors (determinant -1)" if np.linalg.det(R) < 0 else None
+
+
 def rigid_from_quat(quat_wxyz: object, translation_m: object) -> np.ndarray:
     """One transform from a quaternion and a translation, in float64.
 

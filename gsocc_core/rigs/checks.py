@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gsocc_core.geometry.cameras import Camera
+from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.rigs.coverage import AZIMUTHS, field_of_view_deg, heading_deg, pixel_rays, project, seen_around
 from gsocc_core.rigs.rig_file import CameraRig
 
@@ -79,19 +80,9 @@ def check_rig(
     return found
 
 
-def rigid_fault(T: np.ndarray) -> str | None:
-    """Why a (4, 4) matrix is no rigid transform; None = it is one to a thousandth."""
-    error = float(np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max())
-    if error > 1e-3:
-        return f"the rotation of T_ego_cam is not orthonormal (R R^T differs from 1 by {error:.3g})"
-    if np.linalg.det(T[:3, :3]) < 0:
-        return "the rotation of T_ego_cam mirrors (determinant -1)"
-    return None
-
-
 def _rotation(camera: Camera) -> list[Finding]:
     name, R = camera.name, camera.T_ego_cam[:3, :3]
-    fault = rigid_fault(camera.T_ego_cam)
+    fault = rotation_fault(R)
     if fault is not None:
         mirrors = "mirrors" in fault
         do = (
@@ -99,7 +90,7 @@ def _rotation(camera: Camera) -> list[Finding]:
             if mirrors
             else "give more digits, or a quaternion"
         )
-        return [Finding("error", name, fault, do)]
+        return [Finding("error", name, f"the rotation of T_ego_cam {fault}", do)]
     found: list[Finding] = []
     if R[2, 2] > 0.9 and R[2, 1] > -0.5:
         do = "T_ego_cam wants the optical frame (z forward, x right, y down); this looks like a body frame with z up"

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gsocc_core.arguments import read_yaml
+from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, CameraModel
+from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.rigs.rig_file import CameraRig
 
 #: Kalibr's distortion models and the lens models of gsocc that are the same formula.
@@ -31,7 +34,8 @@ def read_kalibr(
 
     Args:
         path: camchain.yaml of ``kalibr_calibrate_cameras`` (cameras only), or camchain-imucam.yaml of
-            ``kalibr_calibrate_imu_camera`` (with ``T_cam_imu``).
+            ``kalibr_calibrate_imu_camera`` (with ``T_cam_imu``). Where a camera has both ``T_cn_cnm1`` and
+            ``T_cam_imu``, they have to agree; one of them is enough.
         T_ego_imu: (4, 4) pose of the IMU in the ego frame, for chains with an IMU.
         T_ego_cam0: (4, 4) pose of cam0's optical frame in the ego frame, for chains without one.
 
@@ -41,22 +45,21 @@ def read_kalibr(
 
     Raises:
         ConfigError: neither or both poses are given, or the one that the chain cannot use.
-        DataError: the file is not a camera chain, or a lens model has no counterpart.
+        DataError: the file is not a camera chain, a lens model has no counterpart, or ``T_cn_cnm1`` and ``T_cam_imu``
+            of a camera contradict each other.
     """
     path = Path(path)
     chain = read_yaml(path, "a camera chain of Kalibr")
     names = sorted((n for n in chain if isinstance(chain[n], dict) and "camera_model" in chain[n]), key=_number)
     if not names:
         raise DataError(path, "cam0", "an entry with camera_model, intrinsics, resolution", sorted(map(str, chain)))
-    T_ego_first = _first_pose(path, names[0], chain[names[0]], T_ego_imu, T_ego_cam0)
-    cameras: list[Camera] = []
-    T_ego_cam = T_ego_first
-    for index, name in enumerate(names):
-        entry = chain[name]
-        if index:
-            # T_cn_cnm1 maps points of the previous camera into this one.
-            T_ego_cam = T_ego_cam @ np.linalg.inv(_matrix(path, name, entry, "T_cn_cnm1"))
-        cameras.append(_camera(path, name, entry, T_ego_cam))
+    T_ego_cam = _first_pose(path, names[0], chain[names[0]], T_ego_imu, T_ego_cam0)
+    cameras = [_camera(path, names[0], chain[names[0]], T_ego_cam)]
+    if T_ego_imu is None and "T_cam_imu" in chain[names[0]]:
+        T_ego_imu = T_ego_cam @ _matrix(path, names[0], chain[names[0]], "T_cam_imu")
+    for previous, name in pairwise(names):
+        T_ego_cam = T_ego_cam @ np.linalg.inv(_from_previous(path, previous, name, chain[name], T_ego_cam, T_ego_imu))
+        cameras.append(_camera(path, name, chain[name], T_ego_cam))
     return CameraRig.of(cameras)
 
 
@@ -85,13 +88,35 @@ def _first_pose(
     return T_ego_imu @ np.linalg.inv(_matrix(path, name, entry, "T_cam_imu"))
 
 
+def _from_previous(
+    path: Path,
+    previous: str,
+    name: str,
+    entry: Mapping[str, Any],
+    T_ego_previous: np.ndarray,
+    T_ego_imu: np.ndarray | None,
+) -> np.ndarray:
+    """The (4, 4) pose of the previous camera in this one: by T_cn_cnm1, by T_cam_imu, or by both if they agree."""
+    by_imu = None
+    if "T_cam_imu" in entry and T_ego_imu is not None:
+        by_imu = _matrix(path, name, entry, "T_cam_imu") @ np.linalg.inv(T_ego_imu) @ T_ego_previous
+        if "T_cn_cnm1" not in entry:
+            return by_imu
+    by_chain = _matrix(path, name, entry, "T_cn_cnm1")
+    if by_imu is not None:
+        check_same_pose(path, f"{previous} in {name}", ("T_cn_cnm1", by_chain), ("T_cam_imu", by_imu))
+    return by_chain
+
+
 def _matrix(path: Path, name: str, entry: Mapping[str, Any], key: str) -> np.ndarray:
-    expected = "4 rows of 4 numbers"
+    expected = "4 rows of 4 numbers, a rigid transform"
     try:
         matrix = np.array(entry[key], dtype=np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(path, f"{name}.{key}", expected, repr(entry.get(key))) from error
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 0.5:
+    if matrix.shape == (16,):  # as some tools write it
+        matrix = matrix.reshape(4, 4)
+    if matrix.shape != (4, 4) or rotation_fault(matrix) or matrix[3].tolist() != [0, 0, 0, 1]:
         raise DataError(path, f"{name}.{key}", expected, repr(entry[key]))
     return matrix
 

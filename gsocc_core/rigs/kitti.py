@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gsocc_core.data.kitti_text import Table, affine, read_table, rotation, take
+from gsocc_core.data.kitti360_index import read_perspective_cameras
+from gsocc_core.data.kitti_text import Table, pose, projection, read_table, rotation, take
+from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.rigs.rig_file import CameraRig
@@ -38,7 +41,7 @@ def read_kitti(
 
     Raises:
         ConfigError: the size is missing.
-        DataError: a file or an entry is missing or has the wrong number of values.
+        DataError: a file or an entry is missing or has the wrong values, or entries contradict each other.
     """
     path = Path(path)
     T_ego_imu = _lifted(IMU_HEIGHT_M) if T_ego_imu is None else T_ego_imu
@@ -47,26 +50,43 @@ def read_kitti(
     table = read_table(path / "calib_cam_to_cam.txt")
     velo, imu = read_table(path / "calib_velo_to_cam.txt"), read_table(path / "calib_imu_to_velo.txt")
     where = path / "calib_cam_to_cam.txt"
-    T_cam0_velo = _pose(path / "calib_velo_to_cam.txt", velo, "R", "T")
-    T_ego_velo = T_ego_imu @ np.linalg.inv(_pose(path / "calib_imu_to_velo.txt", imu, "R", "T"))
+    T_cam0_velo = _turn_and_shift(path / "calib_velo_to_cam.txt", velo, "R", "T")
+    T_ego_velo = T_ego_imu @ np.linalg.inv(_turn_and_shift(path / "calib_imu_to_velo.txt", imu, "R", "T"))
     numbers = sorted(key[2:] for key in table if key.startswith("K_"))
     if not numbers:
         raise DataError(where, "K_00", "calibrated cameras", sorted(table))
     cameras = []
     for n in numbers:
+        _check_baseline(where, table, n)
         if rectified:
-            T_rect0_cam0 = rotation(where, table, "R_rect_00")
-            K, T_cam_rect0 = _projection(where, table, f"P_rect_{n}")
+            K, T_cam_cam0 = _rectified(where, table, n)
             width, height = take(where, table, f"S_rect_{n}", 2)
-            T_cam_velo, distortion = T_cam_rect0 @ T_rect0_cam0 @ T_cam0_velo, None
+            distortion = None
         else:
             K = take(where, table, f"K_{n}", 9).reshape(3, 3)
+            T_cam_cam0 = _turn_and_shift(where, table, f"R_{n}", f"T_{n}")
             width, height = take(where, table, f"S_{n}", 2)
-            T_cam_velo = _pose(where, table, f"R_{n}", f"T_{n}") @ T_cam0_velo
             distortion = tuple(take(where, table, f"D_{n}", 5).tolist())
-        pose = T_ego_velo @ np.linalg.inv(T_cam_velo)
-        cameras.append(Camera(f"image_{n}", K, pose, int(width), int(height), "pinhole", distortion))
+        T_ego_cam = T_ego_velo @ np.linalg.inv(T_cam_cam0 @ T_cam0_velo)
+        cameras.append(Camera(f"image_{n}", K, T_ego_cam, int(width), int(height), "pinhole", distortion))
     return CameraRig.of(cameras), T_ego_velo
+
+
+def _rectified(path: Path, table: Table, number: str) -> tuple[np.ndarray, np.ndarray]:
+    """Intrinsics of a rectified camera, and the pose of the raw camera 0 in it."""
+    K, T_cam_rect0 = projection(path, table, f"P_rect_{number}")
+    return K, T_cam_rect0 @ rotation(path, table, "R_rect_00")
+
+
+def _check_baseline(path: Path, table: Table, number: str) -> None:
+    """P_rect, and R and T with R_rect, both say where a camera stands with respect to camera 0."""
+    keys = (f"P_rect_{number}", "R_rect_00", f"R_rect_{number}", f"R_{number}", f"T_{number}")
+    if not all(key in table for key in keys):
+        return
+    _, one = _rectified(path, table, number)
+    other = rotation(path, table, f"R_rect_{number}") @ _turn_and_shift(path, table, f"R_{number}", f"T_{number}")
+    names = f"P_rect_{number}", f"R_rect_{number}, R_{number}, T_{number}"
+    check_same_pose(path, f"camera 00 in camera {number}", (names[0], one), (names[1], other))
 
 
 def _object(
@@ -77,15 +97,17 @@ def _object(
         raise ConfigError(path, "size", "--size WIDTH,HEIGHT of the pictures, which this file does not hold", "none")
     if not rectified:
         raise ConfigError(path, "rectified", "true: this file describes rectified pictures only", False)
-    T_velo_imu = affine(take(path, table, "Tr_imu_to_velo", 12))
-    T_cam0_velo = affine(take(path, table, "Tr_velo_to_cam", 12))
+    if "Tr" in table and "Tr_velo_to_cam" not in table:
+        expected = "a file of the object benchmark (calib/000000.txt), or the folder of a day of the raw data"
+        raise DataError(path, "Tr_velo_to_cam", expected, "one of the odometry benchmark, which leaves out the IMU")
+    T_velo_imu, T_cam0_velo = pose(path, table, "Tr_imu_to_velo"), pose(path, table, "Tr_velo_to_cam")
     T_rect0_cam0 = rotation(path, table, "R0_rect" if "R0_rect" in table else "R_rect")
     T_ego_velo = T_ego_imu @ np.linalg.inv(T_velo_imu)
     cameras = []
     for n in sorted(key[1:] for key in table if key[0] == "P" and key[1:].isdigit()):
-        K, T_cam_rect0 = _projection(path, table, f"P{n}")
-        pose = T_ego_velo @ np.linalg.inv(T_cam_rect0 @ T_rect0_cam0 @ T_cam0_velo)
-        cameras.append(Camera(f"image_{n}", K, pose, *size))
+        K, T_cam_rect0 = projection(path, table, f"P{n}")
+        T_ego_cam = T_ego_velo @ np.linalg.inv(T_cam_rect0 @ T_rect0_cam0 @ T_cam0_velo)
+        cameras.append(Camera(f"image_{n}", K, T_ego_cam, *size))
     if not cameras:
         raise DataError(path, "P0", "projection matrices P0 ... P3", sorted(table))
     return CameraRig.of(cameras), T_ego_velo
@@ -103,7 +125,7 @@ def read_kitti360(path: str | Path, T_ego_imu: np.ndarray | None = None) -> tupl
 
     Raises:
         ConfigError: the pose of the IMU is missing.
-        DataError: a file or an entry is missing or has the wrong number of values.
+        DataError: a file or an entry is missing or has the wrong values, or entries contradict each other.
     """
     path = Path(path)
     if T_ego_imu is None:
@@ -112,19 +134,10 @@ def read_kitti360(path: str | Path, T_ego_imu: np.ndarray | None = None) -> tupl
             "ground it is 0,0,H,0,1,0,0"
         )
         raise ConfigError(path, "extrinsic to base_link", expected, "none")
-    where = path / "perspective.txt"
-    table, poses = read_table(where), read_table(path / "calib_cam_to_pose.txt")
-    cameras = []
-    for n in sorted(key[7:] for key in table if key.startswith("P_rect_")):
-        K = take(where, table, f"P_rect_{n}", 12).reshape(3, 4)[:, :3]
-        T_imu_cam = affine(take(path / "calib_cam_to_pose.txt", poses, f"image_{n}", 12))
-        width, height = take(where, table, f"S_rect_{n}", 2)
-        # The pose file holds the camera before rectification.
-        pose = T_ego_imu @ T_imu_cam @ np.linalg.inv(rotation(where, table, f"R_rect_{n}"))
-        cameras.append(Camera(f"image_{n}", K, pose, int(width), int(height)))
-    if not cameras:
-        raise DataError(where, "P_rect_00", "rectified cameras", sorted(table))
-    return CameraRig.of(cameras), tuple(sorted(set(poses) - {camera.name for camera in cameras}))
+    found = read_perspective_cameras(path)
+    cameras = [replace(camera, T_ego_cam=T_ego_imu @ camera.T_ego_cam) for camera in found]
+    others = set(read_table(path / "calib_cam_to_pose.txt")) - {camera.name for camera in cameras}
+    return CameraRig.of(cameras), tuple(sorted(others))
 
 
 def _lifted(height_m: float) -> np.ndarray:
@@ -133,15 +146,7 @@ def _lifted(height_m: float) -> np.ndarray:
     return T
 
 
-def _pose(path: Path, table: Table, rotation_key: str, translation: str) -> np.ndarray:
-    T = rotation(path, table, rotation_key)
-    T[:3, 3] = take(path, table, translation, 3)
+def _turn_and_shift(path: Path, table: Table, turn: str, shift: str) -> np.ndarray:
+    T = rotation(path, table, turn)
+    T[:3, 3] = take(path, table, shift, 3)
     return T
-
-
-def _projection(path: Path, table: Table, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Split P = K [I | t] into K and the shift of the camera against the rectified camera 0."""
-    P = take(path, table, key, 12).reshape(3, 4)
-    T = np.eye(4)
-    T[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
-    return P[:, :3], T

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gsocc_core.errors import ConfigError
-from gsocc_core.geometry.rigid import rigid_from_quat, rotmat_to_quat
+from gsocc_core.geometry.rigid import rigid_from_quat, rotation_fault, rotmat_to_quat
 
 
 def pose_of(numbers: Sequence[float], key: str) -> np.ndarray:
@@ -37,8 +37,7 @@ def pose_of(numbers: Sequence[float], key: str) -> np.ndarray:
         raise ConfigError("command line", f"--{key}", expected, f"{values.size} numbers: {list(numbers)}")
     T = np.eye(4)
     T[: values.size // 4] = values.reshape(-1, 4)
-    orthonormal = np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() < 1e-3 and np.linalg.det(T[:3, :3]) > 0
-    if not orthonormal or T[3].tolist() != [0, 0, 0, 1]:
+    if rotation_fault(T) or T[3].tolist() != [0, 0, 0, 1]:
         raise ConfigError("command line", f"--{key}", f"{expected}, with an orthonormal rotation", T.tolist())
     return T
 

@@ -259,7 +259,8 @@ def _read_pose(section: Section) -> np.ndarray:
     position = section.numbers("position_m", (3,))
     if section.has("rotation_wxyz"):
         quat = section.numbers("rotation_wxyz", (4,))
-        section.skip(("yaw_pitch_roll_deg",))
+        if (angles := section.take("yaw_pitch_roll_deg")) is not None:
+            raise section.fault("yaw_pitch_roll_deg", "nothing beside rotation_wxyz", angles)
         try:
             return rigid_from_quat(quat, position)
         except GsoccError as error:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
+from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.rigs.rig_file import camera_to_dict, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
@@ -146,6 +148,7 @@ def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], secon
     heard = _Heard()
     pictures = {camera.topic: camera for camera in cameras}
     infos = {camera.camera_info_topic: camera for camera in cameras}
+    changed: set[str] = set()
     end = recording.start_time + round(seconds * 1e9)
     messages = read_messages(recording, ["/tf", "/tf_static", *pictures, *infos])
     for topic, log_ns, message in tqdm(messages, desc=f"{bag.name}: read", unit="msg"):
@@ -155,7 +158,10 @@ def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], secon
             heard.transforms.feed(message, static=topic == "/tf_static", topic=topic)
         elif topic in infos:
             camera = infos[topic]
-            heard.calibrations.setdefault(camera.name, read_camera_info(message, camera))
+            calibration = read_camera_info(message, camera)
+            if heard.calibrations.setdefault(camera.name, calibration) != calibration and topic not in changed:
+                changed.add(topic)
+                _log.warning("%s: the calibration changes within the recording; the first one is written", topic)
         else:
             camera = pictures[topic]
             heard.stamps_ns.setdefault(camera.name, []).append(stamp_ns(message.header))
@@ -179,6 +185,8 @@ def _content(
             expected = f"transforms from {base} to the camera's frame {frame} (see --base_frame)"
             received = f"{error.received}; frames: {', '.join(heard.transforms.frames) or 'none'}"
             raise DataError(bag, camera.name, expected, received) from error
+        if camera.frame is None:
+            _compare_frames(camera, heard, base, (frame, T_ego_cam), calibration.frame)
         entries[camera.name] = {
             **camera_to_dict(calibration.camera(camera.name, T_ego_cam, None)),
             "trigger_offset_ms": offsets[camera.name],
@@ -191,6 +199,19 @@ def _content(
     if fixed_frame is None:
         fixed_frame = next((f for f in FIXED_FRAMES if heard.transforms.fault(f, base) is None), None)
     return {"base_frame": base, "fixed_frame": fixed_frame, "anchor": cameras[0].name, "cameras": entries}
+
+
+def _compare_frames(
+    camera: RigCamera, heard: _Heard, base: str, taken: tuple[str, np.ndarray], info_frame: str
+) -> None:
+    """Tell when pictures and CameraInfo name frames at two places."""
+    if heard.transforms.fault(base, info_frame) is not None:
+        return
+    other = f"frame {info_frame} of CameraInfo", heard.transforms.lookup(base, info_frame)
+    try:
+        check_same_pose(camera.topic, f"pose in {base}", (f"frame {taken[0]} of the pictures", taken[1]), other)
+    except DataError as error:
+        _log.warning("%s; the pictures' frame is taken (a rig file, see --rig, may name another `frame`)", error)
 
 
 def _offsets_ms(cameras: Sequence[RigCamera], heard: _Heard) -> dict[str, float | None]:

@@ -120,3 +120,44 @@ def test_damaged_chains_are_clear_errors(tmp_path, broken):
     path.write_text(yaml.safe_dump(broken))
     with pytest.raises(DataError, match="cam"):
         read_kalibr(path, T_ego_cam0=np.eye(4))
+
+
+def test_two_statements_of_a_pose_have_to_agree(tmp_path):
+    """cam1 lies 5 cm to the right of cam0 by one, 5 cm to its left by the other."""
+    T_cam0_imu = pose(np.random.default_rng(0))
+    shift = np.eye(4)
+    shift[0, 3] = -0.05
+    chain = {"cam0": {**CAM0, "T_cam_imu": T_cam0_imu.tolist()},
+             "cam1": {**CAM0, "T_cn_cnm1": shift.tolist(),
+                      "T_cam_imu": (np.linalg.inv(shift) @ T_cam0_imu).tolist()}}  # fmt: skip
+    path = tmp_path / "camchain.yaml"
+    path.write_text(yaml.safe_dump(chain))
+    told = (
+        r"cam0 in cam1.*\(-0\.050, 0\.000, 0\.000\) m by T_cn_cnm1 and \(0\.050, 0\.000, 0\.000\) m by T_cam_imu, "
+        r"0\.100 m and 0\.0 degrees apart"
+    )
+    for key in ("T_ego_imu", "T_ego_cam0"):
+        with pytest.raises(DataError, match=told):
+            read_kalibr(path, **{key: np.eye(4)})
+    # Rounding is no contradiction.
+    chain["cam1"]["T_cam_imu"] = (shift @ T_cam0_imu).round(4).tolist()
+    path.write_text(yaml.safe_dump(chain))
+    assert read_kalibr(path, T_ego_cam0=np.eye(4)).cameras[1].T_ego_cam[0, 3] == pytest.approx(0.05)
+
+
+def test_the_imu_is_way_enough_from_camera_to_camera(tmp_path):
+    """Chains with T_cam_imu alone, as data sets publish them; flat matrices; OpenCV's first line."""
+    rng = np.random.default_rng(1)
+    T_cam_imu, T_ego_imu = [pose(rng), pose(rng)], pose(rng)
+    chain = {f"cam{n}": {**CAM0, "T_cam_imu": T.ravel().tolist()} for n, T in enumerate(T_cam_imu)}
+    path = tmp_path / "camchain.yaml"
+    path.write_text("%YAML:1.0\n\n" + yaml.safe_dump(chain))
+    by_imu = read_kalibr(path, T_ego_imu=T_ego_imu)
+    by_cam0 = read_kalibr(path, T_ego_cam0=T_ego_imu @ np.linalg.inv(T_cam_imu[0]))
+    for n, T in enumerate(T_cam_imu):
+        assert np.allclose(by_imu.cameras[n].T_ego_cam, T_ego_imu @ np.linalg.inv(T), atol=1e-12)
+        assert np.allclose(by_cam0.cameras[n].T_ego_cam, by_imu.cameras[n].T_ego_cam, atol=1e-12)
+    for broken in (np.zeros((4, 4)), np.diag([1.0, 1, -1, 1])):
+        path.write_text(yaml.safe_dump({**chain, "cam1": {**CAM0, "T_cam_imu": broken.tolist()}}))
+        with pytest.raises(DataError, match=r"cam1\.T_cam_imu: expected 4 rows of 4 numbers, a rigid transform"):
+            read_kalibr(path, T_ego_imu=T_ego_imu)

@@ -36,20 +36,21 @@ class Day:
         rng = np.random.default_rng(seed)
         self.velo_R, self.velo_t = VELO_TO_CAM @ turn(rng), rng.normal(0, 0.3, 3)
         self.imu_R, self.imu_t = turn(rng), np.array([-0.81, 0.32, -0.80])
-        self.R_rect = turn(rng)
+        self.R_rect = turn(rng)  # of camera 0; rectified cameras look the same way
         self.P, self.K, self.D, self.R, self.T = [], [], [], [], []
         text = "calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.950000e-02\n"
         for n in range(4):
             f, cx, cy = rng.uniform(700, 730), rng.uniform(590, 620), rng.uniform(170, 190)
-            shift = rng.normal(0, 0.3, 3) * [1, 0.01, 0.01]
+            self.R.append(turn(rng) if n else np.eye(3))
+            self.T.append(rng.normal(0, 0.3, 3) if n else np.zeros(3))
+            R_rect = self.R_rect @ self.R[n].T
+            shift = R_rect @ self.T[n] + rng.normal(0, 0.0005, 3) * bool(n)  # the fit of two calibrations
             self.P.append(np.array([[f, 0, cx], [0, f, cy], [0, 0, 1]]) @ np.column_stack([np.eye(3), shift]))
             self.K.append(np.array([[f + 200, 0, cx], [0, f + 210, cy], [0, 0, 1]]))
             self.D.append(rng.normal(0, [0.1, 0.05, 0.001, 0.001, 0.01]))
-            self.R.append(turn(rng) if n else np.eye(3))
-            self.T.append(rng.normal(0, 0.3, 3) if n else np.zeros(3))
             text += line(f"S_0{n}", [1392, 512]) + line(f"K_0{n}", self.K[n]) + line(f"D_0{n}", self.D[n])
             text += line(f"R_0{n}", self.R[n]) + line(f"T_0{n}", self.T[n]) + line(f"S_rect_0{n}", [1242, 375])
-            text += line(f"R_rect_0{n}", self.R_rect) + line(f"P_rect_0{n}", self.P[n])
+            text += line(f"R_rect_0{n}", R_rect) + line(f"P_rect_0{n}", self.P[n])
         (folder / "calib_cam_to_cam.txt").write_text(text)
         velo = "calib_time: 15-Mar-2012 11:37:16\n" + line("R", self.velo_R) + line("T", self.velo_t)
         (folder / "calib_velo_to_cam.txt").write_text(velo + line("delta_f", [0, 0]))
@@ -87,6 +88,48 @@ def test_raw_data_projects_as_its_readme_says(tmp_path_factory, seed):
         assert camera.width == 1392
 
 
+def test_two_statements_of_a_baseline_have_to_agree(tmp_path):
+    day = Day(tmp_path, 4)
+    path = tmp_path / "calib_cam_to_cam.txt"
+    text = path.read_text()
+    path.write_text(text.replace(line("T_02", day.T[2]), line("T_02", day.T[2] + [0.1, 0, 0])))
+    told = r"00 in camera 02.* m by P_rect_02 and .* m by R_rect_02, R_02, T_02, 0\.100 m and 0\.0 degrees apart"
+    for rectified in (True, False):
+        with pytest.raises(DataError, match=told):
+            read_kitti(tmp_path, rectified=rectified)
+    path.write_text(text.replace(line("R_02", day.R[2]), line("R_02", turn(np.random.default_rng(9), 0.1) @ day.R[2])))
+    with pytest.raises(DataError, match=r"0\.000 m and 10\.6 degrees apart"):
+        read_kitti(tmp_path)
+    # Without the raw camera's pose nothing is stated twice.
+    path.write_text("".join(row + "\n" for row in text.splitlines() if not row.startswith(("R_0", "T_0"))))
+    assert len(read_kitti(tmp_path)[0].cameras) == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "told"),
+    [
+        ("Tr_velo_to_cam", np.zeros(12), "Tr_velo_to_cam: expected a rigid transform, received .* not orthonormal"),
+        ("Tr_imu_to_velo", np.diag([1.0, 1, -1, 1])[:3], "Tr_imu_to_velo: expected a rigid transform, .* mirrors"),
+        ("R0_rect", np.full(9, np.nan), "R0_rect: expected 9 numbers"),
+        ("P2", np.zeros(12), "P2: expected a projection: focal lengths above 0"),
+    ],
+)
+def test_entries_that_describe_no_camera_are_named(tmp_path, key, values, told):
+    day, path = Day(tmp_path, 5), tmp_path / "000000.txt"
+    entries = {f"P{n}": day.P[n] for n in range(4)} | {"R0_rect": day.R_rect}
+    entries["Tr_velo_to_cam"] = np.column_stack([day.velo_R, day.velo_t])
+    entries["Tr_imu_to_velo"] = np.column_stack([day.imu_R, day.imu_t])
+    path.write_text("".join(line(name, numbers) for name, numbers in {**entries, key: values}.items()))
+    with pytest.raises(DataError, match=told):
+        read_kitti(path, size=(1242, 375))
+
+
+def test_files_of_the_odometry_benchmark_are_told_apart(tmp_path):
+    (tmp_path / "calib.txt").write_text(line("P0", np.eye(4)[:3]) + line("Tr", np.eye(4)[:3]))
+    with pytest.raises(DataError, match=r"expected a file of the object benchmark .* received one of the odometry"):
+        read_kitti(tmp_path / "calib.txt", size=(1241, 376))
+
+
 def test_object_files_project_as_their_readme_says(tmp_path):
     day = Day(tmp_path, 5)
     Tr_velo = np.column_stack([day.velo_R, day.velo_t])
@@ -113,12 +156,15 @@ def test_kitti360_takes_the_rectified_cameras_and_tells_the_rest(tmp_path):
     R_rect = [turn(rng), turn(rng)]
     f, cx, cy = 552.55, 682.05, 238.77
     K = np.array([[f, 0, cx], [0, f, cy], [0, 0, 1]])
+    # Forward in the IMU frame (x forward, y right, z down) is the camera's z.
+    R_imu_rect = np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]) @ turn(rng)
     text, poses, T_imu_cam = "calib_time: x\n", "", []
     for n in range(2):
         text += line(f"S_rect_0{n}", [1408, 376]) + line(f"R_rect_0{n}", R_rect[n])
-        text += line(f"P_rect_0{n}", np.column_stack([K, [-328.3 * n, 0, 0]]))
-    for n in range(4):  # forward in the IMU frame (x forward, y right, z down) is the camera's z
-        T = affine(np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]) @ turn(rng), [1.57, 0.6 * n, -0.62])
+        text += line(f"P_rect_0{n}", np.column_stack([K, [-0.6 * f * n, 0, 0]]))
+    for n in range(4):
+        R = R_imu_rect @ (R_rect[n] if n < 2 else turn(rng))
+        T = affine(R, R_imu_rect @ [0.6 * n, 0, 0] + [1.57, 0, -0.62])
         T_imu_cam.append(T)
         poses += line(f"image_0{n}", T[:3])
     (tmp_path / "perspective.txt").write_text(text)
@@ -133,6 +179,15 @@ def test_kitti360_takes_the_rectified_cameras_and_tells_the_rest(tmp_path):
         y = (in_imu @ T_cam_imu[:3, :3].T + T_cam_imu[:3, 3]) @ K.T
         assert np.abs(project(camera, points)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
         assert 1.4 < camera.T_ego_cam[2, 3] < 1.6
+    lens = tmp_path / "perspective.txt"
+    lens.write_text(text.replace(line("P_rect_01", np.column_stack([K, [-0.6 * f, 0, 0]])),
+                                 line("P_rect_01", np.column_stack([K, [0.6 * f, 0, 0]]))))  # fmt: skip
+    told = r"in image_01.*\(0\.600, 0\.000, 0\.000\) m by P_rect_01 and \(-0\.600, 0\.000, 0\.000\) m by calib_cam"
+    with pytest.raises(DataError, match=told):
+        read_kitti360(tmp_path, T_ego_imu)
+    lens.write_text(text.replace(line("P_rect_01", np.column_stack([K, [-0.6 * f, 0, 0]])),
+                                 line("P_rect_01", np.column_stack([K, np.zeros(3)]))))  # fmt: skip
+    assert read_kitti360(tmp_path, T_ego_imu)[0].names == ("image_00", "image_01"), "a column of zeros tells nothing"
     with pytest.raises(ConfigError, match="--T_ego_imu, the pose of the GPS/IMU frame"):
         read_kitti360(tmp_path)
     with pytest.raises(DataError, match="perspective.txt"):

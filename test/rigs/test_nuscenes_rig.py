@@ -50,3 +50,14 @@ def test_the_command_writes_a_file_that_says_where_the_lidar_is(tiny_tree, tmp_p
     assert "leads to the ego frame" in capsys.readouterr().err
     with pytest.raises(DataError, match="no such scene"):
         read_nuscenes(tiny_tree, "v1.0-tiny", "scene-z")
+
+
+def test_tables_without_a_column_are_named(tree_writer, tmp_path):
+    """Excerpts of nuScenes often leave out the links from row to row."""
+    root = tree_writer(tmp_path / "tree", scenes=("scene-a",), frames=1)
+    table = root / "v1.0-tiny" / "scene.json"
+    rows = json.loads(table.read_text())
+    del rows[0]["first_sample_token"]
+    table.write_text(json.dumps(rows))
+    with pytest.raises(DataError, match=r"scene\.json: first_sample_token: .* received none in row scene-a"):
+        read_nuscenes(root, "v1.0-tiny")

@@ -101,6 +101,10 @@ GOOD = {"width": 100, "height": 50, "intrinsics": [80, 80, 50, 25], "T_ego_cam":
         ({"position_m": [0, 0, 1]}, "cameras.a.position_m"),
         ({"T_ego_cam": ..., "position_m": [0, 0, 1]}, "cameras.a.yaw_pitch_roll_deg"),
         ({"T_ego_cam": ..., "position_m": [0, 0, 1], "rotation_wxyz": [0, 0, 0, 0]}, "cameras.a.rotation_wxyz"),
+        (
+            {"T_ego_cam": ..., "position_m": [0, 0, 1], "rotation_wxyz": [1, 0, 0, 0], "yaw_pitch_roll_deg": [9, 0, 0]},
+            "cameras.a.yaw_pitch_roll_deg",
+        ),
         ({"T_ego_cam": ...}, "cameras.a.T_ego_cam"),
         ({"exposure": 3}, "cameras.a.exposure"),
         ({"width": ..., "height": ..., "intrinsics": ..., "T_ego_cam": ..., "topic": "/a"}, "cameras.a"),

@@ -92,10 +92,12 @@ def write_calibration(root: Path, car: Kitti360Car) -> None:
     lenses, poses = ["calib_time: 01-Jan-2026 12:00:00"], []
     for camera, turn in zip(car.cameras, car.rectifications, strict=True):
         number = camera.name.removeprefix("image_")
+        T_cam_cam0 = np.linalg.inv(camera.T_ego_cam) @ car.cameras[0].T_ego_cam
+        T_cam_cam0[:3, :3] = np.eye(3)  # rectified cameras look the same way; without what rounding left
         lenses += [
             f"S_rect_{number}: {camera.width} {camera.height}",
             f"R_rect_{number}: {_words(turn[:3, :3])}",
-            f"P_rect_{number}: {_words(np.column_stack([camera.intrinsics, np.zeros(3)]))}",
+            f"P_rect_{number}: {_words(camera.intrinsics @ T_cam_cam0[:3])}",
         ]
         poses.append(f"{camera.name}: {_words((car.T_imu_velo @ camera.T_ego_cam @ turn)[:3])}")
     T_velo_cam0 = car.cameras[0].T_ego_cam @ car.rectifications[0]

@@ -78,6 +78,29 @@ def test_a_fisheye_keeps_its_lens(tmp_path, robot, bag_of):
     assert (left.model, left.distortion) == ("fisheye", (0.1, -0.02, 0.003, 0.0))
 
 
+def test_what_a_recording_states_twice_is_compared(tmp_path, robot, bag_of, caplog):
+    """CameraInfo of the left camera is in the front camera's frame; the front camera's focal length changes."""
+
+    def muddle(events):
+        count = 0
+        for event in events:
+            message = event.message
+            if event.topic == "/sensors/left/camera_info":
+                message = replace(message, header=replace(message.header, frame_id="front"))
+            elif event.topic == "/sensors/front/camera_info":
+                count += 1
+                longer = np.where(np.arange(9) == 0, 1.01 if count > 2 else 1.0, 1.0)
+                message = replace(message, k=message.k * longer)
+            yield replace(event, message=message)
+
+    rosbag2_to_rig(str(own(tmp_path, robot, bag_of, muddle)), str(tmp_path / "rig.yaml"), base_frame="chassis")
+    assert "/sensors/left/image_raw: pose in chassis: expected one pose" in caplog.text
+    assert "by frame left of the pictures and (" in caplog.text
+    assert "m by frame front of CameraInfo" in caplog.text
+    assert caplog.text.count("/sensors/front/camera_info: the calibration changes within the recording") == 1
+    assert len(caplog.records) == 2
+
+
 def test_faults_are_named(tmp_path, robot, bag_of, capsys):
     bag = own(tmp_path, robot, bag_of)
     for words, expected in (

@@ -83,6 +83,10 @@ def test_the_loader_reads_the_cars_calibration(tmp_path):
     left, right = (read.cameras[name].T_ego_cam for name in ("image_00", "image_01"))
     assert np.linalg.inv(left) @ right[:, 3] == pytest.approx([0.6, 0.0, 0.0, 1.0]), "a stereo pair"
     assert np.allclose(read.T_imu_velo, car.T_imu_velo)
+    (P,) = [row.split()[1:] for row in (tmp_path / "calibration" / "perspective.txt").read_text().splitlines()
+            if row.startswith("P_rect_01:")]  # fmt: skip
+    K = np.reshape(P, (3, 4)).astype(float)
+    assert K[:, 3] == pytest.approx(K[:, :3] @ [-0.6, 0.0, 0.0]), "the stereo pair once more"
 
 
 @pytest.mark.parametrize("index", [0, 1])
