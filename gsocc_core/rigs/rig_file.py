@@ -70,10 +70,10 @@ class CameraRig:
 
     @classmethod
     def of(cls, cameras: Sequence[Camera], offsets_ms: Mapping[str, float | None] | None = None) -> CameraRig:
-        """A rig of cameras whose first one is the anchor; offsets that are not given are 0."""
+        """A rig whose anchor is the camera that looks ahead; offsets that are not given are 0."""
         known = offsets_ms or {}
-        names = [camera.name for camera in cameras]
-        return cls(tuple(cameras), tuple(known.get(name, 0.0) for name in names), names[0] if names else "")
+        offsets = tuple(known.get(camera.name, 0.0) for camera in cameras)
+        return cls(tuple(cameras), offsets, looks_ahead(cameras) if cameras else "")
 
     @classmethod
     def load(cls, path: str | Path) -> CameraRig:
@@ -144,6 +144,27 @@ class CameraRig:
             OutputExistsError: the file exists.
         """
         write_rig(path, self.to_dict(), comment)
+
+
+def looks_ahead(cameras: Sequence[Camera]) -> str:
+    """The camera whose optical axis is nearest to the ego's x axis, the natural anchor of a rig.
+
+    Among those that differ by less than two degrees, such as a stereo pair, it is the one in the middle of the car, and
+    then the first by name.
+
+    Args:
+        cameras: At least one.
+
+    Returns:
+        Its name.
+
+    Example:
+        >>> looks_ahead(CameraRig.load("config/rigs/example_calibrated.yaml").cameras)
+        'front'
+    """
+    angles = [float(np.degrees(np.arccos(np.clip(camera.T_ego_cam[0, 2], -1, 1)))) for camera in cameras]
+    near = [camera for camera, angle in zip(cameras, angles) if angle < min(angles) + 2]
+    return min(near, key=lambda camera: (abs(camera.T_ego_cam[1, 3]).round(2), camera.name)).name
 
 
 def open_rig(path: Path) -> Section:

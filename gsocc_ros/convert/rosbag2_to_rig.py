@@ -16,9 +16,10 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
+from gsocc_core import Camera
 from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
-from gsocc_core.rigs.rig_file import camera_to_dict, write_rig
+from gsocc_core.rigs.rig_file import camera_to_dict, looks_ahead, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
@@ -72,7 +73,7 @@ def rosbag2_to_rig(
         if cameras is not None:
             found = [_named(bag, found, name) for name in cameras]
         heard = _listen(recording, Path(bag), found, seconds)
-    content = _content(Path(bag), found, heard, base, None if known is None else known.fixed_frame)
+    content = _content(Path(bag), found, heard, base, known)
     comment = f"Cameras of the recording {Path(bag).name}: CameraInfo, transforms to {base}, stamps of the pictures."
     write_rig(out, content, comment)
 
@@ -169,11 +170,10 @@ def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], secon
     return heard
 
 
-def _content(
-    bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, fixed_frame: str | None
-) -> dict[str, Any]:
+def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, known: Rig | None) -> dict[str, Any]:
     offsets = _offsets_ms(cameras, heard)
     entries: dict[str, Any] = {}
+    placed: list[Camera] = []
     for camera in cameras:
         calibration = heard.calibrations.get(camera.name)
         if calibration is None:
@@ -187,8 +187,9 @@ def _content(
             raise DataError(bag, camera.name, expected, received) from error
         if camera.frame is None:
             _compare_frames(camera, heard, base, (frame, T_ego_cam), calibration.frame)
+        placed.append(calibration.camera(camera.name, T_ego_cam, None))
         entries[camera.name] = {
-            **camera_to_dict(calibration.camera(camera.name, T_ego_cam, None)),
+            **camera_to_dict(placed[-1]),
             "trigger_offset_ms": offsets[camera.name],
             "topic": camera.topic,
             "camera_info_topic": camera.camera_info_topic,
@@ -196,9 +197,11 @@ def _content(
             "transport": camera.transport,
             "rectified": camera.rectified,
         }
+    fixed_frame = None if known is None else known.fixed_frame
     if fixed_frame is None:
         fixed_frame = next((f for f in FIXED_FRAMES if heard.transforms.fault(f, base) is None), None)
-    return {"base_frame": base, "fixed_frame": fixed_frame, "anchor": cameras[0].name, "cameras": entries}
+    anchor = known.anchor if known is not None and known.anchor in entries else looks_ahead(placed)
+    return {"base_frame": base, "fixed_frame": fixed_frame, "anchor": anchor, "cameras": entries}
 
 
 def _compare_frames(

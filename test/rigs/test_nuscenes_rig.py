@@ -32,6 +32,7 @@ def test_projection_and_offsets_are_those_of_the_tables(tiny_tree):
         y = in_camera @ np.array(row["camera_intrinsic"]).T
         assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-9
     assert T_ego_lidar[2, 3] == 1.8
+    assert (rig.names[0], rig.anchor) == ("CAM_FRONT_LEFT", "CAM_FRONT")
     offsets = dict(zip(rig.names, rig.trigger_offsets_ms))
     assert offsets["CAM_FRONT_LEFT"] == 0
     assert offsets["CAM_BACK_LEFT"] == pytest.approx(42.6)
@@ -40,8 +41,8 @@ def test_projection_and_offsets_are_those_of_the_tables(tiny_tree):
 def test_the_command_writes_a_file_that_says_where_the_lidar_is(tiny_tree, tmp_path, capsys):
     out = tmp_path / "rig.yaml"
     words = ["--calibration", str(tiny_tree), "--version", "v1.0-tiny", "--out", str(out)]
-    main(["rig", "nuscenes", *words, "--cameras", "CAM_FRONT,CAM_BACK"])
-    assert CameraRig.load(out).names == ("CAM_FRONT", "CAM_BACK")
+    main(["rig", "nuscenes", *words, "--cameras", "CAM_BACK,CAM_FRONT"])
+    assert (CameraRig.load(out).names, CameraRig.load(out).anchor) == (("CAM_BACK", "CAM_FRONT"), "CAM_FRONT")
     told = capsys.readouterr().out
     assert "--T_ego_lidar 1.5,0,1.8,1,0,0,0" in told
     assert "--T_ego_lidar" in out.read_text()

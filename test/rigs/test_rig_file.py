@@ -134,6 +134,23 @@ def test_slips_of_the_pen_are_guessed(tmp_path):
         CameraRig.load(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    ("placed", "anchor"),
+    [
+        ({"CAM_BACK": (180, 0.0), "CAM_BACK_LEFT": (110, 0.5), "CAM_FRONT": (0.3, 0.0), "CAM_FRONT_LEFT": (55, 0.5)},
+         "CAM_FRONT"),
+        ({"back": (175, 0.0), "b": (40, 0.0), "c": (-30, 0.0)}, "c"),
+        ({"left": (0.2, 0.3), "middle": (0.5, 0.01), "right": (-0.1, -0.3)}, "middle"),
+        ({"stereo_right": (0.0, -0.27), "stereo_left": (0.1, 0.27)}, "stereo_left"),
+        ({"rear": (180, 0.0)}, "rear"),
+    ],
+)  # fmt: skip
+def test_the_anchor_is_the_camera_that_looks_ahead(placed, anchor):
+    """Axes nearest to the ego's x axis, then the middle of the car, then the name; the order does not count."""
+    made = [Camera(name, np.eye(3), looking((1.0, y, 1.5), (yaw, 5, 0)), 8, 4) for name, (yaw, y) in placed.items()]
+    assert CameraRig.of(made).anchor == CameraRig.of(made[::-1]).anchor == anchor
+
+
 def test_a_file_is_never_written_over(tmp_path):
     rig = CameraRig.load(EXAMPLE)
     rig.save(tmp_path / "a.yaml")

@@ -27,8 +27,15 @@ def test_a_converted_scene_gives_the_calibration_of_its_tables(tiny_tree, tmp_pa
         np.testing.assert_allclose(made.T_ego_cam, camera.T_ego_cam, atol=1e-9)
         np.testing.assert_allclose(made.intrinsics, camera.intrinsics)
         assert (made.width, made.height, made.model) == (camera.width, camera.height, "pinhole")
+    rosbag2_to_rig(str(tmp_path / "bag"), str(tmp_path / "found.yaml"))
+    found = Rig.load(tmp_path / "found.yaml")
+    assert (found.cameras[0].name, found.anchor) == ("cam_back", "cam_front")
+    known = tmp_path / "known.yaml"
+    known.write_text((tmp_path / "found.yaml").read_text().replace("anchor: cam_front", "anchor: cam_back_left"))
+    rosbag2_to_rig(str(tmp_path / "bag"), str(tmp_path / "again.yaml"), rig=str(known))
+    assert Rig.load(tmp_path / "again.yaml").anchor == "cam_back_left", "a rig that is given keeps its anchor"
     robot = Rig.load(tmp_path / "rig.yaml")
-    assert robot.fixed_frame == "map"
+    assert (robot.fixed_frame, robot.anchor) == ("map", "CAM_FRONT")
     assert robot.camera("CAM_BACK").topic == "/cam_back/image/compressed"
 
 
