@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gsocc_core: 3D semantic occupancy from surround cameras by Gaussian splatting. Needs neither ROS nor a GPU."""
 
+import gsocc_core._numba  # noqa: F401 - before anything else imports numba
 from gsocc_core._version import __version__
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable

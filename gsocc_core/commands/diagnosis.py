@@ -80,6 +80,8 @@ def check_gpu() -> Finding:
 
 def check_numba() -> Finding:
     """The CPU kernels: compiled or loaded, and how long that took."""
+    from gsocc_core._numba import HIDDEN_COVERAGE
+
     try:
         from gsocc_core.splat import warm_up
 
@@ -88,7 +90,8 @@ def check_numba() -> Finding:
     except Exception as error:  # noqa: BLE001 - whatever it is, the table has a line for it
         return Finding("CPU kernels (numba)", "broken", f"{type(error).__name__}: {error}", "pip install -U numba")
     seconds = time.perf_counter() - start
-    return Finding("CPU kernels (numba)", "ok", f"numba {version_of('numba')}, ready in {seconds:.1f} s")
+    hidden = f"; coverage {HIDDEN_COVERAGE}, too old for it, is hidden from it" if HIDDEN_COVERAGE else ""
+    return Finding("CPU kernels (numba)", "ok", f"numba {version_of('numba')}, ready in {seconds:.1f} s{hidden}")
 
 
 def check_triton() -> Finding:
