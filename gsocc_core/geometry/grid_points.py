@@ -21,8 +21,11 @@ def points_in_box(unit: Tensor, grid: VoxelGrid) -> Tensor:
         >>> points_in_box(torch.tensor([[0.5, 0.5, 1.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
         tensor([[0., 0., 2.]])
     """
-    lower, upper = unit.new_tensor(grid.lower), unit.new_tensor(grid.upper)
-    return to_ego(lower + unit * (upper - lower), grid)
+    points = unit * unit.new_tensor(_edges_m(grid))
+    T_ego_corner = torch.as_tensor(grid.T_ego_corner)
+    if grid.T_ego_grid is not None:
+        points = points @ T_ego_corner[:3, :3].T.to(points)
+    return points + T_ego_corner[:3, 3].to(points)
 
 
 def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
@@ -32,9 +35,15 @@ def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
         >>> from_ego(torch.tensor([[0.0, 2.0, 2.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
         tensor([[0.5000, 0.7500, 1.0000]])
     """
-    points_m = to_grid(points_m, grid)
-    lower, upper = points_m.new_tensor(grid.lower), points_m.new_tensor(grid.upper)
-    return (points_m - lower) / (upper - lower)
+    T_ego_corner = torch.as_tensor(grid.T_ego_corner)
+    points = points_m - T_ego_corner[:3, 3].to(points_m)
+    if grid.T_ego_grid is not None:
+        points = points @ torch.linalg.inv(T_ego_corner[:3, :3]).T.to(points)
+    return points / points.new_tensor(_edges_m(grid))
+
+
+def _edges_m(grid: VoxelGrid) -> list[float]:
+    return [upper - lower for lower, upper in zip(grid.lower, grid.upper)]
 
 
 def to_grid(points_m: Tensor, grid: VoxelGrid) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.rigid import rotmat_to_quat, transform_points
+from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_core.geometry.voxels import VoxelGrid
 
 #: Standard deviation per voxel edge with which pictures come closest to those of the voxels themselves
@@ -72,12 +72,13 @@ def gaussians_at_voxels(
     _, count_y, count_z = grid.shape
     cell = torch.stack([index // (count_y * count_z), index // count_z % count_y, index % count_z], dim=-1)
     size = opacities.new_tensor(grid.size_m)
-    means = opacities.new_tensor(grid.lower) + (cell.to(opacities.dtype) + 0.5) * size
+    means = (cell.to(opacities.dtype) + 0.5) * size
     quat = opacities.new_tensor([1.0, 0.0, 0.0, 0.0])
+    T_ego_corner = torch.as_tensor(grid.T_ego_corner)
     if grid.T_ego_grid is not None:
-        T_ego_grid = torch.as_tensor(grid.T_ego_grid_matrix, device=means.device)
-        means = transform_points(T_ego_grid.to(means), means.flatten(0, -2)).view_as(means)
-        quat = rotmat_to_quat(T_ego_grid[:3, :3]).to(means)
+        means = means @ T_ego_corner[:3, :3].T.to(means)
+        quat = rotmat_to_quat(T_ego_corner[:3, :3]).to(means)
+    means = means + T_ego_corner[:3, 3].to(means)
     scales = (relative_scale * size).expand_as(means)
     return Gaussians(means, scales, quat.expand(*means.shape[:-1], 4), opacities, features)
 

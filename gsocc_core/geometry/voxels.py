@@ -79,13 +79,24 @@ class VoxelGrid:
 
     @property
     def centers(self) -> Tensor:
-        """(X, Y, Z, 3) float32 voxel centres on the CPU, metres, grid frame. Shared between callers: do not write."""
+        """(X, Y, Z, 3) voxel centres on the CPU, metres, grid frame. Shared between callers: do not write.
+
+        float32; float64 where the grid lies so far from its frame's origin that float32 would move them.
+        """
         return _centers(self)
 
     @property
     def T_ego_grid_matrix(self) -> np.ndarray:
         """(4, 4) float64 pose of the grid in the ego frame, the identity when the grid is in the ego frame."""
         return np.eye(4) if self.T_ego_grid is None else np.asarray(self.T_ego_grid)
+
+    @property
+    def T_ego_corner(self) -> np.ndarray:
+        """(4, 4) float64 pose of the lower corner in the ego frame, with the grid's axes."""
+        corner = np.eye(4)
+        corner[:3, 3] = self.lower
+        pose: np.ndarray = self.T_ego_grid_matrix @ corner
+        return pose
 
     def index(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Voxels that hold the points.
@@ -103,10 +114,15 @@ class VoxelGrid:
         return torch.nan_to_num(cell).clamp(min=torch.zeros_like(limit), max=limit - 1).long(), inside
 
 
+#: Largest coordinate, metres, that float32 holds to a tenth of a millimetre.
+_FLOAT32_REACH_M = 1024.0
+
+
 @functools.lru_cache(maxsize=8)
 def _centers(grid: VoxelGrid) -> Tensor:
+    kind = np.float32 if np.abs([grid.lower, grid.upper]).max() <= _FLOAT32_REACH_M else np.float64
     axes = [
-        torch.from_numpy((lo + (np.arange(n) + 0.5) * s).astype(np.float32))
+        torch.from_numpy((lo + (np.arange(n) + 0.5) * s).astype(kind))
         for lo, n, s in zip(grid.lower, grid.shape, grid.size_m, strict=True)
     ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)

@@ -9,6 +9,7 @@ import torch
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
+from gsocc_core.splat.near_origin import scene_near_grid
 from gsocc_core.splat.options import Composition, check_choice
 from gsocc_core.splat.shapes import flat_scenes, scenes_in_grid
 
@@ -47,14 +48,15 @@ def splat_to_neighborhood(
     check_choice("splat_to_neighborhood", "composition", composition, Composition)
     if neighborhood < 0:
         raise ConfigError("splat_to_neighborhood", "neighborhood", "0 or more voxels", neighborhood)
-    scenes = scenes_in_grid(flat_scenes(gaussians), grid, cutoff=1.0)
+    gaussians, near = scene_near_grid(gaussians, grid)
+    scenes = scenes_in_grid(flat_scenes(gaussians).to(torch.float32), near, cutoff=1.0)
     count, channels = len(scenes.means), gaussians.features.shape[-1]
     shape, device = grid.shape, gaussians.means.device
     density = torch.zeros((count, shape[0] * shape[1] * shape[2]), device=device)
     features = torch.zeros((*density.shape, channels), device=device)
     steps = torch.arange(-neighborhood, neighborhood + 1, device=device)
     cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), dim=-1).view(-1, 3)
-    lower, size = (torch.tensor(v, dtype=torch.float32, device=device) for v in (grid.lower, grid.size_m))
+    lower, size = (torch.tensor(v, dtype=torch.float32, device=device) for v in (near.lower, near.size_m))
     limit = torch.tensor(shape, device=device)
     for b in range(count):
         scene = scenes.scene(b)

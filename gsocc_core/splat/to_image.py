@@ -16,6 +16,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import rotmat_to_quat, transform_points
 from gsocc_core.splat.images.cpu import images_cpu, make_views
 from gsocc_core.splat.images.reference import images_reference
+from gsocc_core.splat.near_origin import scene_near_cameras
 from gsocc_core.splat.options import Backend, DepthMode, check_choice, check_finite, resolve_backend
 from gsocc_core.splat.shapes import MIN_SCALE_M
 
@@ -59,7 +60,8 @@ def splat_to_image(
     (slower); not for intrinsics.
 
     Args:
-        gaussians: (..., N) Gaussians in the reference ego frame, metres. N may be 0.
+        gaussians: (..., N) Gaussians in the reference ego frame, metres. N may be 0. Far from the origin (UTM) means
+            and camera poses want float64: they are moved near it before anything is rounded.
         cameras: (..., V) undistorted pinhole or orthographic cameras without skew, same leading dimensions.
         background: Features behind everything, (C,) or anything that broadcasts to (..., V, H, W, C); None = zero.
         depth: ``expected`` = sum w z / sum w, ``accumulated`` = sum w z.
@@ -88,6 +90,7 @@ def splat_to_image(
     check_finite(where, gaussians)
     _check_cameras(gaussians, cameras, near, far)
     backend = resolve_backend(where, backend, gaussians.means.device)
+    gaussians, cameras = scene_near_cameras(gaussians, cameras)
     batch_shape, views = gaussians.batch_shape, cameras.intrinsics.shape[-3]
     count = math.prod(batch_shape)
     dtype = torch.float64 if gaussians.means.dtype == torch.float64 and backend == "reference" else torch.float32

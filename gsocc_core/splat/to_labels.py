@@ -12,6 +12,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.splat.near_origin import scene_near_grid
 from gsocc_core.splat.options import (
     Backend,
     Composition,
@@ -49,6 +50,7 @@ def splat_to_labels(
 
     Args:
         gaussians: (..., N) Gaussians in the ego frame; feature channel c stands for class ``classes.channel_ids[c]``.
+            Means far from the origin want float64.
         grid: Where to evaluate; ``T_ego_grid`` is honoured.
         classes: Class table of the result.
         composition: See :func:`splat_to_voxels`.
@@ -96,18 +98,19 @@ def splat_to_labels(
         )
         _labels_of_field(field, composition, threshold, result)
         return result
+    gaussians, near = scene_near_grid(gaussians, grid)
     gaussians = gaussians.to(torch.float32)
     shape = (math.prod(gaussians.batch_shape), *grid.shape)
     flat = result.labels.view(shape), result.confidence.view(shape)
     if backend == "cuda":
         from gsocc_core.splat.voxels.cuda import SplatOptions, labels_cuda
 
-        options = SplatOptions(grid, composition, cutoff, support)
+        options = SplatOptions(near, composition, cutoff, support)
         labels_cuda(flat_scenes(gaussians), options, threshold, classes, *flat)
         return result
-    scenes = scenes_in_grid(gaussians, grid, cutoff)
+    scenes = scenes_in_grid(gaussians, near, cutoff)
     for b, (labels, confidence) in enumerate(zip(*flat)):
-        labels_cpu(scenes.scene(b), grid, composition, cutoff, support, threshold, classes, labels, confidence)
+        labels_cpu(scenes.scene(b), near, composition, cutoff, support, threshold, classes, labels, confidence)
     return result
 
 

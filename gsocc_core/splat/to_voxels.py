@@ -12,6 +12,7 @@ from torch import Tensor
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
+from gsocc_core.splat.near_origin import scene_near_grid
 from gsocc_core.splat.options import (
     Backend,
     Composition,
@@ -50,7 +51,8 @@ def splat_to_voxels(
     count as 1e-6 m. Results do not depend on the number of threads, and on the same GPU repeat bit by bit.
 
     Args:
-        gaussians: (..., N) Gaussians in the ego frame, metres. N may be 0.
+        gaussians: (..., N) Gaussians in the ego frame, metres. N may be 0. Means far from the origin (UTM) want
+            float64: they are moved near the grid before anything is rounded.
         grid: Where to evaluate; ``T_ego_grid`` is honoured.
         composition: See above.
         cutoff: Size of the support in standard deviations.
@@ -84,6 +86,7 @@ def splat_to_voxels(
     backend = resolve_backend(where, backend, gaussians.means.device)
     if backend != "cuda":
         check_finite(where, gaussians)  # on the GPU the host would have to wait for the answer
+    gaussians, near = scene_near_grid(gaussians, grid)
     if backend != "reference":
         gaussians = gaussians.to(torch.float32)
     count, channels = math.prod(gaussians.batch_shape), gaussians.features.shape[-1]
@@ -94,14 +97,14 @@ def splat_to_voxels(
     if backend == "cuda":
         from gsocc_core.splat.voxels.cuda import SplatOptions, voxels_cuda
 
-        options = SplatOptions(grid, composition, cutoff, support)
+        options = SplatOptions(near, composition, cutoff, support)
         density, features = voxels_cuda(flat_scenes(gaussians), options, buffers)
     elif backend == "cpu":
-        scenes = scenes_in_grid(gaussians, grid, cutoff)
-        density, features = voxels_cpu(scenes, grid, composition, cutoff, support, buffers)
+        scenes = scenes_in_grid(gaussians, near, cutoff)
+        density, features = voxels_cpu(scenes, near, composition, cutoff, support, buffers)
     else:
-        scenes = scenes_in_grid(gaussians, grid, cutoff)
-        density, features = voxels_reference(scenes, grid, composition, cutoff, support)
+        scenes = scenes_in_grid(gaussians, near, cutoff)
+        density, features = voxels_reference(scenes, near, composition, cutoff, support)
         if buffers is not None:
             buffers[0].copy_(density.detach())
             buffers[1].copy_(features.detach())

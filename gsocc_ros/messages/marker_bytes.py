@@ -9,7 +9,7 @@ import torch
 
 from gsocc_core import SemanticGrid
 from gsocc_core.geometry.rigid import rotmat_to_quat
-from gsocc_ros.messages.occupancy_messages import CUBE_LIST, MARKER_NAMESPACE, MARKER_SHARE, grid_pose, occupied_voxels
+from gsocc_ros.messages.occupancy_messages import CUBE_LIST, MARKER_NAMESPACE, MARKER_SHARE, occupied_voxels
 
 _POINT = np.dtype("<f8")
 
@@ -70,7 +70,7 @@ def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str) -> byte
     palette = np.ones((256, 4), "<f4")
     shades = grid.classes.palette() / 255.0
     palette[: len(shades), :3] = shades
-    pose = grid_pose(grid.grid)
+    pose = grid.grid.T_ego_corner
     w, x, y, z = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(pose[:3, :3]))).tolist()
     out = _Cdr()
     out.add("<i4", stamp_ns // 1_000_000_000)

@@ -61,17 +61,10 @@ def _single(grid: SemanticGrid) -> np.ndarray:
     return grid.labels.cpu().numpy()
 
 
-def grid_pose(grid: VoxelGrid) -> np.ndarray:
-    """(4, 4) pose of the grid's lower corner in the ego frame, with the grid's axes."""
-    corner = np.eye(4)
-    corner[:3, 3] = grid.lower
-    return grid.T_ego_grid_matrix @ corner
-
-
 def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
     """Occupied voxels as a PointCloud2: x, y, z (m), rgb (packed as RViz reads it), label, confidence."""
     index, labels, confidence = occupied_voxels(grid)
-    T = grid_pose(grid.grid)
+    T = grid.grid.T_ego_corner
     centers = ((index + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
     points = np.zeros(len(labels), _VOXEL_POINT)
     points["x"], points["y"], points["z"] = centers.T
@@ -105,7 +98,7 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
         id=0,
         type=CUBE_LIST,
         action=0,
-        pose=pose_message(host, grid_pose(grid.grid)),
+        pose=pose_message(host, grid.grid.T_ego_corner),
         scale=host.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
         color=host.make("std_msgs/msg/ColorRGBA", r=1.0, g=1.0, b=1.0, a=1.0),
         lifetime=host.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0),
@@ -150,7 +143,7 @@ def occupancy(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: st
     return host.make(
         "gsocc_ros/msg/SemanticOccupancy",
         header=host.header(stamp_ns, frame_id),
-        origin=pose_message(host, grid_pose(grid.grid)),
+        origin=pose_message(host, grid.grid.T_ego_corner),
         voxel_size=host.make("geometry_msgs/msg/Vector3", x=sx, y=sy, z=sz),
         size_x=x,
         size_y=y,

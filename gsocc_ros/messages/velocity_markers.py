@@ -40,7 +40,8 @@ def velocity_arrows(
     velocity, labels = grid.velocity.numpy(), grid.labels.numpy()
     moving = np.argwhere((velocity != 0).any(-1))
     rows = tuple(moving.T)
-    points = grid.grid.centers.numpy()[rows].astype(np.float64)
+    T = grid.grid.T_ego_corner
+    points = ((moving + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
     cells = np.concatenate([np.floor(points / cell_m).astype(np.int64), labels[rows][:, None]], axis=1)
     unique, cell_of, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     sums = np.zeros((len(unique), 6))

@@ -162,10 +162,12 @@ class FusedMap:
         labels = np.where(solid, votes.argmax(-1), classes.free_id)
         labels = np.where(known, labels, classes.ignore_id).astype(np.uint8)
         probability = 1.0 / (1.0 + np.exp(-np.abs(self._log_odds)))
-        T_ego_world = np.linalg.inv(T_world_ego)
-        lower = tuple((cell * size).tolist())
-        upper = tuple(((cell + np.asarray(grid.grid.shape)) * size).tolist())
-        place = VoxelGrid(lower, upper, grid.grid.size_m, tuple(map(tuple, T_ego_world.tolist())))
+        # The map's corner is the origin of its grid: the fixed frame's may be hundreds of kilometres away.
+        T_world_map = np.eye(4)
+        T_world_map[:3, 3] = cell * size
+        T_ego_map = np.linalg.inv(T_world_ego) @ T_world_map
+        upper = tuple((np.asarray(grid.grid.shape) * size).tolist())
+        place = VoxelGrid((0.0, 0.0, 0.0), upper, grid.grid.size_m, tuple(map(tuple, T_ego_map.tolist())))
         return SemanticGrid(
             torch.from_numpy(labels),
             place,

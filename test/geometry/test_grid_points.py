@@ -56,6 +56,17 @@ def test_places_in_the_box_come_back_and_lie_in_the_box_of_the_ego_frame(grid, s
     assert (points.numpy() <= upper + 1e-9).all()
 
 
+def test_large_numbers_that_cancel_are_not_rounded():
+    """A grid in map coordinates around the robot, its frame as far away on the other side: float32 is enough."""
+    away = np.array([691_234.2, 5_334_765.3, 519.4])
+    T = np.eye(4)
+    T[:2, :2], T[:3, 3] = [[0.0, 1.0], [-1.0, 0.0]], [-away[1], away[0], -away[2]]
+    far = VoxelGrid(tuple(away - 2), tuple(away + 2), 0.5, tuple(map(tuple, T)))
+    unit = torch.tensor([[0.125, 0.5, 1.0]])
+    np.testing.assert_allclose(points_in_box(unit, far), [[0.0, 1.5, 2.0]], atol=1e-6)
+    np.testing.assert_allclose(from_ego(torch.tensor([[0.0, 1.5, 2.0]]), far), unit, atol=1e-6)
+
+
 @quick
 @given(posed)
 def test_no_smaller_box_holds_the_grid(grid):

@@ -25,6 +25,18 @@ def test_means_are_voxel_centres_in_the_ego_frame():
     assert torch.allclose(g.means.reshape(-1, 3), expected, atol=1e-6)
 
 
+def test_large_numbers_that_cancel_are_not_rounded():
+    """A grid in map coordinates around the robot, its frame as far away on the other side: float32 is enough."""
+    near = VoxelGrid((-2.0, -1.0, 0.0), (2.0, 2.0, 1.0), 0.5)
+    away = np.array([691_234.5, 5_334_765.0, 519.5])
+    T = np.eye(4)
+    T[:3, 3] = -away
+    far = VoxelGrid(tuple(near.lower + away), tuple(near.upper + away), 0.5, tuple(map(tuple, T)))
+    index = torch.arange(8)
+    expected = gaussians_at_voxels(index, torch.ones(8), torch.ones(8, 1), near).means
+    assert torch.equal(gaussians_at_voxels(index, torch.ones(8), torch.ones(8, 1), far).means, expected)
+
+
 def test_axes_follow_the_grid_and_scales_the_voxels():
     grid = turned_grid()
     g = gaussians_at_voxels(torch.tensor([5]), torch.ones(1), torch.ones(1, 1), grid, relative_scale=0.5)

@@ -74,6 +74,17 @@ def test_occ3ds_grid():
     assert (grid.T_ego_grid_matrix == np.eye(4)).all()
 
 
+def test_centres_far_from_the_frames_origin_are_exact():
+    """In UTM coordinates float32 would move them by up to 0.25 m."""
+    grid = VoxelGrid((691_234.5, 5_334_765.2, 519.0), (691_236.5, 5_334_767.2, 520.0), 0.4 / 2)
+    assert VoxelGrid.occ3d().centers.dtype == torch.float32
+    assert grid.centers[0, 0, 0].tolist() == pytest.approx([691_234.6, 5_334_765.3, 519.1], abs=1e-6)
+    index, inside = grid.index(grid.centers)
+    assert inside.all()
+    assert index[3, 4, 2].tolist() == [3, 4, 2]
+    assert grid.T_ego_corner[:3, 3].tolist() == list(grid.lower)
+
+
 def test_a_grid_in_another_frame_is_hashable_and_equal_by_value():
     pose = np.eye(4)
     pose[:3, 3] = 0.9, 0.0, 1.8

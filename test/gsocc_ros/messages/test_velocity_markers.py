@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrows stand on what moves, point where it goes and are a second long."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -35,6 +37,18 @@ def test_arrows():
         np.testing.assert_allclose(start[:2], [3.0, -5.0], atol=1e-6)
         np.testing.assert_allclose(end - start, [5.0, -1.0, 0.0], atol=1e-6)
         np.testing.assert_allclose([arrow.color.r, arrow.color.b], np.array(OCC3D_NUSCENES.colors[4])[[0, 2]] / 255)
+
+
+def test_arrows_stand_in_the_ego_frame_wherever_the_grids_frame_is():
+    """A LiDAR's grid, turned to the left and 2 m above: velocities are in the ego frame already."""
+    T = np.eye(4)
+    T[:2, :2], T[:3, 3] = [[0.0, -1.0], [1.0, 0.0]], [2.0, 0.0, 2.0]
+    flat = scene()
+    turned = replace(flat, grid=replace(GRID, T_ego_grid=tuple(map(tuple, T))))
+    arrow = velocity_arrows(HOST, turned, 5, "base_link").markers[1]
+    start, end = (np.array([p.x, p.y, p.z]) for p in arrow.points)
+    np.testing.assert_allclose(start[:2], [2.0 + 5.0, 3.0], atol=1e-6)
+    np.testing.assert_allclose(end - start, [5.0, -1.0, 0.0], atol=1e-6)
 
 
 def test_without_velocities_the_old_arrows_go():

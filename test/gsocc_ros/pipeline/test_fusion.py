@@ -56,6 +56,23 @@ def test_moves_by_whole_voxels_lose_nothing(steps):
         assert bool(result.observed.all())
 
 
+def test_far_from_the_fixed_frames_origin_nothing_is_rounded():
+    """In UTM coordinates the map is the one beside the origin, and its grid says so in numbers near zero."""
+    far = np.eye(4)
+    far[:3, 3] = np.array([691_234.0, 5_334_765.5, 519.0])
+    near_map, far_map = FusedMap(), FusedMap()
+    for k in range(3):
+        T = pose(0.13 * k, 0.21, 0.4 + 0.05 * k)
+        near = near_map.update(seen_from(T), T, k * SECOND // 10)
+        result = far_map.update(seen_from(T), far @ T, k * SECOND // 10)
+        assert torch.equal(result.labels, near.labels)
+        np.testing.assert_allclose(result.grid.T_ego_corner, near.grid.T_ego_corner, atol=1e-6)
+        # Whoever takes the grid's numbers in float32 is right to a thousandth of a millimetre, too.
+        ego = result.grid.centers.reshape(-1, 3) @ torch.tensor(result.grid.T_ego_grid).float()[:3, :3].T
+        ego += torch.tensor(result.grid.T_ego_grid).float()[:3, 3]
+        np.testing.assert_allclose(ego.numpy() @ T[:3, :3].T + T[:3, 3], world_of(near, T), atol=1e-5)
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.floats(-3, 3), st.floats(-2, 2), st.floats(-2, 2))
 def test_a_turned_robot_sees_the_same_world(yaw, x, y):
