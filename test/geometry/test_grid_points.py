@@ -62,9 +62,9 @@ def test_large_numbers_that_cancel_are_not_rounded():
     T = np.eye(4)
     T[:2, :2], T[:3, 3] = [[0.0, 1.0], [-1.0, 0.0]], [-away[1], away[0], -away[2]]
     far = VoxelGrid(tuple(away - 2), tuple(away + 2), 0.5, tuple(map(tuple, T)))
-    unit = torch.tensor([[0.125, 0.5, 1.0]])
-    np.testing.assert_allclose(points_in_box(unit, far), [[0.0, 1.5, 2.0]], atol=1e-6)
-    np.testing.assert_allclose(from_ego(torch.tensor([[0.0, 1.5, 2.0]]), far), unit, atol=1e-6)
+    unit, points = torch.tensor([[0.3, 0.6, 0.9]]), torch.tensor([[0.4, 0.8, 1.6]])
+    np.testing.assert_allclose(points_in_box(unit, far), points, atol=1e-6)
+    np.testing.assert_allclose(from_ego(points, far), unit, atol=1e-6)
 
 
 @quick
