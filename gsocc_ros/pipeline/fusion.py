@@ -90,8 +90,8 @@ class FusedMap:
             stamp_ns: Time of the prediction. Time that runs backwards starts a new map.
 
         Returns:
-            The map around the robot: labels, confidence (probability of being occupied, or free), observed = anything
-            is known; its grid stands in the ego frame with the axes of the fixed frame.
+            The map around the robot: labels, confidence (probability that the voxel is occupied, or free, as labelled),
+            observed = anything is known; its grid stands in the ego frame with the axes of the fixed frame.
 
         Raises:
             ShapeError: the labels have batch dimensions, or the pose is no (4, 4).
@@ -161,7 +161,8 @@ class FusedMap:
         solid, known = self._log_odds >= self.args.threshold, np.abs(self._log_odds) > 1e-3
         labels = np.where(solid, votes.argmax(-1), classes.free_id)
         labels = np.where(known, labels, classes.ignore_id).astype(np.uint8)
-        probability = 1.0 / (1.0 + np.exp(-np.abs(self._log_odds)))
+        # Of the label, not of the likelier state: below the threshold a voxel is called free, however doubtful.
+        probability = 1.0 / (1.0 + np.exp(np.where(solid, -self._log_odds, self._log_odds)))
         # The map's corner is the origin of its grid: the fixed frame's may be hundreds of kilometres away.
         T_world_map = np.eye(4)
         T_world_map[:3, 3] = cell * size

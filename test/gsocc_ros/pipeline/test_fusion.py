@@ -120,6 +120,18 @@ def test_one_doubtful_vote_is_not_enough_and_the_majority_names_the_class():
     assert result.labels[10, 8, 2] == 16
 
 
+@pytest.mark.parametrize(
+    ("label", "sure", "fused_label", "probability"),
+    [(15, 0.2, FREE, 0.455121), (15, 0.4, FREE, 0.410959), (15, 0.5, FREE, 0.389361), (15, 0.6, 15, 0.631812),
+     (15, 1.0, 15, 0.710950), (FREE, 1.0, FREE, 0.622459), (UNKNOWN, 1.0, UNKNOWN, 0.0)],
+)  # fmt: skip
+def test_the_confidence_is_the_probability_of_the_label(label, sure, fused_label, probability):
+    """1 / (1 + exp(-0.9 sure)) of being occupied after one hit, below the threshold of 0.5 called free."""
+    result = FusedMap().update(single(label, confidence=sure), np.eye(4), 0)
+    assert result.labels[10, 8, 2] == fused_label
+    assert float(result.confidence[10, 8, 2]) == pytest.approx(probability, abs=1e-6)
+
+
 @pytest.mark.parametrize("how", ["time", "place", "reset"])
 def test_jumps_start_a_new_map(how):
     fused = FusedMap()
