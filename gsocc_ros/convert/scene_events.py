@@ -32,7 +32,14 @@ from gsocc_ros.convert.events import (
 )
 from gsocc_ros.convert.ground_truth import GroundTruth
 from gsocc_ros.convert.scene_tables import SceneTables
-from gsocc_ros.messages.annotation_messages import BoxRecord, box_markers, odometry, velocities
+from gsocc_ros.messages.annotation_messages import (
+    BoxRecord,
+    MotionRecord,
+    box_markers,
+    odometry,
+    rates,
+    velocities,
+)
 from gsocc_ros.messages.can_messages import CAN_TOPICS, CanBus, can_message, can_stamp_ns, read_can_bus
 from gsocc_ros.messages.map_messages import read_mask, road_map
 from gsocc_ros.messages.message_host import MessageHost
@@ -118,15 +125,17 @@ class SceneEvents:
 
     def _odometry(self, poses: dict[int, dict[str, Any]], window: range) -> Iterator[Event]:
         stamps = sorted(poses)
-        speeds = velocities(stamps, np.array([poses[stamp]["translation"] for stamp in stamps], np.float64))
-        for stamp, speed in zip(stamps, speeds, strict=True):
+        places, quats = (
+            np.array([poses[stamp][key] for stamp in stamps], np.float64) for key in ("translation", "rotation")
+        )
+        for stamp, speed, rate in zip(stamps, velocities(stamps, places), rates(stamps, quats), strict=True):
             if stamp in window:
-                build = partial(self._odom, poses[stamp], speed, stamp)
+                build = partial(self._odom, poses[stamp], speed, rate, stamp)
                 yield Event(stamp, 1, ODOMETRY_TOPIC, "nav_msgs/msg/Odometry", STREAM, build)
 
-    def _odom(self, pose: dict[str, Any], speed: np.ndarray, stamp: int) -> Any:
-        frames = (WORLD_FRAME, BASE_FRAME)
-        return odometry(self.host, pose["rotation"], pose["translation"], speed.tolist(), stamp, frames)
+    def _odom(self, pose: dict[str, Any], speed: np.ndarray, rate: np.ndarray, stamp: int) -> Any:
+        motion = MotionRecord(pose["rotation"], pose["translation"], speed.tolist(), rate.tolist())
+        return odometry(self.host, motion, stamp, (WORLD_FRAME, BASE_FRAME))
 
     def _boxes(self, samples: list[dict[str, Any]]) -> Iterator[Event]:
         """Boxes of the key frames; a test split has none, and then there is no such topic."""

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from gsocc_ros.messages.annotation_messages import BoxRecord
+from gsocc_ros.messages.annotation_messages import BoxRecord, pose_with_covariance
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.occupancy_messages import pose_from_quat
 
@@ -55,7 +54,7 @@ def detections(host: MessageHost, boxes: Iterable[tuple[str, BoxRecord]], stamp_
         result = host.make(
             "vision_msgs/msg/ObjectHypothesisWithPose",
             hypothesis=host.make("vision_msgs/msg/ObjectHypothesis", class_id=box.category, score=1.0),
-            pose=host.make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
+            pose=pose_with_covariance(host, box.quat_wxyz, box.center_m),
         )
         size = host.make("geometry_msgs/msg/Vector3", x=length, y=width, z=height)
         bbox = host.make("vision_msgs/msg/BoundingBox3D", center=pose, size=size)

@@ -26,6 +26,7 @@ from gsocc_ros.pipeline.camera_input import stamp_ns
 VERSION = "v1.0-tiny"
 SCENE = "scene-b"
 CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
+TURN_RAD_S = 0.5
 FORMATS = [("mcap", "jazzy"), ("sqlite3", "jazzy"), ("mcap", "humble"), ("sqlite3", "humble")]
 
 
@@ -95,6 +96,9 @@ def tree(tiny_tree, tmp_path_factory, radar_writer):
     by_token = {r["token"]: r for r in readings}
     for first in [r for r in readings if r["next"] and "RADAR" not in r["filename"]]:
         between(root, readings, poses, first, by_token[first["next"]])
+    for pose in poses:
+        half = 0.5 * TURN_RAD_S * (pose["timestamp"] - 1_500_000_000_000_000) * 1e-6
+        pose["rotation"] = [np.cos(half), 0.0, 0.0, np.sin(half)]
     write_table(root, "sample_data", readings)
     write_table(root, "ego_pose", poses)
     calibrations = read_table(root, "calibrated_sensor")
@@ -240,6 +244,10 @@ def test_odometry_is_the_pose_and_its_change(recording):
         p, q, v = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist.linear
         np.testing.assert_allclose(rigid_from_quat([q.w, q.x, q.y, q.z], [p.x, p.y, p.z]), T, atol=1e-9)
         np.testing.assert_allclose(T[:3, :3] @ [v.x, v.y, v.z], speed, atol=1e-6)
+        w = message.twist.twist.angular
+        np.testing.assert_allclose([w.x, w.y, w.z], [0, 0, TURN_RAD_S], atol=1e-6)
+        assert message.pose.covariance.reshape(6, 6).diagonal().min() > 0
+        assert message.twist.covariance.reshape(6, 6).diagonal().min() > 0
         assert (message.header.frame_id, message.child_frame_id) == ("map", "base_link")
 
 
