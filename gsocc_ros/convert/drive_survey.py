@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from gsocc_core.errors import DataError
 from gsocc_ros.bags.bag_files import read_messages
+from gsocc_ros.convert.mounting import mounting_pose
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
 from gsocc_ros.pipeline.rig import Rig, RigCamera
@@ -23,6 +25,7 @@ from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 
 #: How far outside the recorded transforms the nearest pose still holds, nanoseconds.
 HOLD_POSE_NS = 200_000_000
+_log = logging.getLogger(__name__)
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
 
@@ -76,8 +79,8 @@ def survey(recording: AnyReader, bag: Path, rig: Rig, lidar: str | None) -> Surv
         What it holds.
 
     Raises:
-        DataError: a topic or calibration is missing, a calibration changes, time jumps back, no set is complete, or a
-            camera has a lens distortion.
+        DataError: a topic or calibration is missing, a calibration or frame changes, time jumps back, no set is
+            complete, or a camera has a lens distortion.
     """
     for topic in (*(camera.topic for camera in rig.cameras), *([] if lidar is None else [lidar])):
         if topic not in recording.topics:
@@ -127,7 +130,9 @@ class _Reader:
         if before and stamp <= before[-1]:
             raise DataError(self._found.bag, topic, f"stamps that grow; after {before[-1]} ns", f"{stamp} ns")
         before.append(stamp)
-        self._found.frames.setdefault(name, frame)
+        known = self._found.frames.setdefault(name, frame)
+        if known != frame:
+            raise DataError(self._found.bag, topic, f"one frame_id for the whole recording: {known}", frame)
         return stamp
 
     def _calibrate(self, camera: RigCamera, message: Any) -> None:
@@ -157,16 +162,32 @@ def _check(found: Survey, rig: Rig, synchronizer: Synchronizer[int]) -> None:
         raise DataError(found.bag, "pictures", f"sets of all cameras within {rig.tolerance_ms} ms", counters)
     if rig.fixed_frame is None:
         raise DataError(rig.path, "fixed_frame", "the frame in which the robot's motion is known (odom, map)", None)
+    _tell_losses(found, synchronizer)
+
+
+def _tell_losses(found: Survey, synchronizer: Synchronizer[int]) -> None:
+    """Cycles without a camera's picture become no key frames: a camera that fell silent costs its part of the drive."""
+    gaps = {name: c.missing for name, c in synchronizer.counters().items() if c.missing}
+    if gaps:
+        told = ", ".join(f"{name} {count}" for name, count in gaps.items())
+        _log.warning("%s: cycles without a picture, which become no key frames: %s", found.bag, told)
+    alone = found.truths_ns - {made.reference_stamp_ns for made in found.sets}
+    if alone:
+        _log.warning(
+            "%s: %d of %d ground truths are left out: no complete set of pictures has their stamp",
+            found.bag, len(alone), len(found.truths_ns),
+        )  # fmt: skip
 
 
 def mounting(found: Survey, rig: Rig, channel: str) -> np.ndarray:
     """(4, 4) pose of a sensor in the base frame.
 
     Raises:
-        DataError: its frame is not connected to the base frame.
+        DataError: its frame is not connected to the base frame, or moves on the robot.
     """
     try:
-        return found.transforms.lookup(rig.base_frame, found.frames[channel])
+        stamps = found.stamps_ns[channel]
+        return mounting_pose(found.transforms, rig.base_frame, found.frames[channel], stamps)
     except DataError as error:
         raise DataError(found.bag, f"{channel}, frame {error.key}", error.expected, error.received) from error
 

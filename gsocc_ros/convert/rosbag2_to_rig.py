@@ -21,6 +21,7 @@ from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.rigs.rig_file import camera_to_dict, looks_ahead, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.convert.mounting import mounting_pose
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
 from gsocc_ros.pipeline.rig import TRANSPORTS, Rig, RigCamera, Transport
@@ -59,7 +60,8 @@ def rosbag2_to_rig(
     Raises:
         OutputExistsError: ``out`` exists.
         ConfigError: a camera that is wanted does not exist.
-        DataError: there is no camera, a calibration or transform is missing, or a lens model is unknown.
+        DataError: there is no camera, a calibration or transform is missing, a calibration, frame or mounting changes,
+            or a lens model is unknown.
 
     Example:
         ``rosbag2_to_rig("monday", "my_rig.yaml")``
@@ -82,7 +84,7 @@ def rosbag2_to_rig(
 class _Heard:
     """What the recording says about each camera."""
 
-    transforms: TransformBuffer = field(default_factory=TransformBuffer)
+    transforms: TransformBuffer = field(default_factory=lambda: TransformBuffer(history_ns=1 << 62))
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     frames: dict[str, str] = field(default_factory=dict)
     stamps_ns: dict[str, list[int]] = field(default_factory=dict)
@@ -166,7 +168,10 @@ def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], secon
         else:
             camera = pictures[topic]
             heard.stamps_ns.setdefault(camera.name, []).append(stamp_ns(message.header))
-            heard.frames.setdefault(camera.name, camera.frame or message.header.frame_id)
+            frame = camera.frame or message.header.frame_id
+            known = heard.frames.setdefault(camera.name, frame)
+            if known != frame:
+                raise DataError(bag, topic, f"one frame_id for all pictures: {known}", frame)
     return heard
 
 
@@ -180,8 +185,10 @@ def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, 
             raise DataError(bag, camera.camera_info_topic, "a sensor_msgs/CameraInfo", "none")
         frame = heard.frames.get(camera.name) or camera.frame or calibration.frame
         try:
-            T_ego_cam = heard.transforms.lookup(base, frame)
+            T_ego_cam = mounting_pose(heard.transforms, base, frame, heard.stamps_ns.get(camera.name, ()))
         except DataError as error:
+            if heard.transforms.fault(base, frame) is None:
+                raise DataError(bag, camera.name, error.expected, error.received) from error
             expected = f"transforms from {base} to the camera's frame {frame} (see --base_frame)"
             received = f"{error.received}; frames: {', '.join(heard.transforms.frames) or 'none'}"
             raise DataError(bag, camera.name, expected, received) from error

@@ -92,7 +92,8 @@ class SceneEvents:
         """All messages, in no particular order.
 
         Raises:
-            DataError: a picture or point cloud is missing, or the LiDAR that ground truth refers to.
+            DataError: a picture or point cloud is missing, or the LiDAR that ground truth refers to; or a sensor's
+                calibration changes.
             ConfigError: the scene has ended when the recording should begin.
         """
         poses: dict[int, dict[str, Any]] = {}
@@ -101,7 +102,7 @@ class SceneEvents:
             pose = self.tables.get("ego_pose", data["ego_pose_token"])
             poses.setdefault(int(pose["timestamp"]) * 1000, pose)
             if channel.startswith(self.channels):
-                self.sensors[channel] = self.tables.get("calibrated_sensor", data["calibrated_sensor_token"])
+                self.sensors[channel] = self.tables.calibration(channel, data, self.sensors.get(channel))
                 if self.contents.sweeps or data["is_key_frame"]:
                     readings.append((channel, data))
         window = self._window(poses)

@@ -7,8 +7,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gsocc_core.errors import DataError
+
+#: Readings by the key frame that they belong to, of the data sets in use: one pass through millions of rows serves
+#: all of their scenes.
+_READINGS: WeakKeyDictionary[Any, dict[str, list[dict[str, Any]]]] = WeakKeyDictionary()
+
+
+def _rows_by_sample(nusc: Any) -> dict[str, list[dict[str, Any]]]:
+    if nusc not in _READINGS:
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for data in nusc.sample_data:
+            rows.setdefault(data["sample_token"], []).append(data)
+        _READINGS[nusc] = rows
+    return _READINGS[nusc]
 
 
 class SceneTables:
@@ -52,15 +66,36 @@ class SceneTables:
             token = record["next"]
 
     def readings(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(channel, sample_data) of every reading of the scene, whatever the sensor."""
-        tokens = {sample["token"] for sample in self.samples}
-        for channel, token in self.samples[0]["data"].items():
-            first = self.get("sample_data", token)
-            while first["prev"]:  # sweeps may begin before the first key frame
-                first = self.get("sample_data", first["prev"])
-            for data in self.chain("sample_data", first["token"]):
-                if data["sample_token"] in tokens:
-                    yield channel, data
+        """(channel, sample_data) of every reading that belongs to a key frame of the scene, whatever the sensor.
+
+        They are found by the key frame that they name: a sensor need not be there at the first one, nor at any, and its
+        chain of readings may be torn.
+        """
+        rows = _rows_by_sample(self.nusc)
+        for sample in self.samples:
+            for data in rows.get(sample["token"], ()):
+                yield str(data["channel"]), data
+
+    def calibration(self, channel: str, data: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+        """The calibrated_sensor of a reading, which has to be that of the whole drive.
+
+        Args:
+            channel: Its channel.
+            data: The reading.
+            known: That of an earlier reading of the channel; None = there was none.
+
+        Raises:
+            DataError: the sensor was mounted or calibrated otherwise before.
+        """
+        found = self.get("calibrated_sensor", data["calibrated_sensor_token"])
+        if known is None or found is known:
+            return found
+        for key in ("translation", "rotation", "camera_intrinsic"):
+            if found[key] != known[key]:
+                where = self.root / self.nusc.version / "calibrated_sensor.json"
+                expected = f"one {key} for the whole drive: {known[key]}"
+                raise DataError(where, f"{channel} of {self.name}", expected, f"{found[key]} in {found['token']}")
+        return known
 
     def lidar(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The key frame's reading of LIDAR_TOP, which ground truth refers to.

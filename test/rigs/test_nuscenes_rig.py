@@ -3,6 +3,7 @@
 """Cameras of a tree in nuScenes layout project as its tables say; the command writes them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -36,6 +37,45 @@ def test_projection_and_offsets_are_those_of_the_tables(tiny_tree):
     offsets = dict(zip(rig.names, rig.trigger_offsets_ms))
     assert offsets["CAM_FRONT_LEFT"] == 0
     assert offsets["CAM_BACK_LEFT"] == pytest.approx(42.6)
+
+
+def edited(tree, root, name, edit):
+    """A copy of the tables (the pictures are not opened) with one of them changed."""
+    root.mkdir()
+    shutil.copytree(tree / "v1.0-tiny", root / "v1.0-tiny")
+    for folder in ("samples", "maps"):
+        (root / folder).symlink_to(tree / folder)
+    path = root / "v1.0-tiny" / f"{name}.json"
+    path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+    return root
+
+
+def test_a_camera_that_the_first_key_frame_lacks_is_not_lost(tiny_tree, tmp_path):
+    def lose(rows):
+        return [row for row in rows if row["token"] != "scene-b-0-CAM_BACK"]
+
+    root = edited(tiny_tree, tmp_path / "tree", "sample_data", lose)
+    with pytest.raises(DataError, match="sample scene-b-0: expected a key frame of CAM_BACK"):
+        read_nuscenes(root, "v1.0-tiny", "scene-b")
+    others = tuple(f"CAM_{place}" for place in ("FRONT", "BACK_LEFT"))
+    assert read_nuscenes(root, "v1.0-tiny", "scene-b", others)[0].names == others
+
+
+def test_a_calibration_that_changes_is_refused(tiny_tree, tmp_path):
+    def move(rows):
+        moved = next(row for row in rows if row["token"] == "cal-scene-b-CAM_BACK")
+        return [*rows, {**moved, "token": "moved", "translation": [0.0, 0.0, 1.5]}]
+
+    def use(rows):
+        return [
+            {**row, "calibrated_sensor_token": "moved"} if row["token"] == "scene-b-2-CAM_BACK" else row for row in rows
+        ]
+
+    root = edited(tiny_tree, tmp_path / "tree", "calibrated_sensor", move)
+    path = root / "v1.0-tiny" / "sample_data.json"
+    path.write_text(json.dumps(use(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match="CAM_BACK of scene-b: expected one calibration for the whole drive"):
+        read_nuscenes(root, "v1.0-tiny", "scene-b")
 
 
 def test_the_command_writes_a_file_that_says_where_the_lidar_is(tiny_tree, tmp_path, capsys):

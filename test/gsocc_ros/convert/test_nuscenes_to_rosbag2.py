@@ -353,6 +353,28 @@ def test_ground_truth_may_lie_elsewhere_and_be_incomplete(tree, tmp_path):
     assert len(Recording(tmp_path / "bag").messages["/occupancy/ground_truth"]) == 2
 
 
+# --- incomplete drives ---------------------------------------------------------------------------------------------
+
+
+def test_a_camera_need_not_be_there_from_the_first_key_frame_on(tree, tmp_path):
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    late, never = of_scene(root, "CAM_BACK"), of_scene(root, "CAM_FRONT")
+    gone = {late[0]["token"]} | {row["token"] for row in never if row["is_key_frame"]}
+    rows = [row for row in read_table(root, "sample_data") if row["token"] not in gone]
+    for row in rows:
+        row["prev"], row["next"] = ("" if row[key] in gone else row[key] for key in ("prev", "next"))
+    write_table(root, "sample_data", rows)
+    assert main([str(root), str(tmp_path / "bag"), "--scene", SCENE, "--version", VERSION]) == 0
+    found = Recording(tmp_path / "bag")
+    for topic, left in (("cam_back", late[1:]), ("cam_front", [row for row in never if not row["is_key_frame"]])):
+        expected = [row["timestamp"] * 1000 for row in left]
+        assert [log for log, _ in found.messages[f"/{topic}/image/compressed"]] == expected
+        assert [log for log, _ in found.messages[f"/{topic}/camera_info"]] == expected
+    ((_, static),) = found.messages["/tf_static"]
+    assert len(static.transforms) == len(CAMERAS) + 2
+
+
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
@@ -370,7 +392,21 @@ def lose_pose(root):
     write_table(root, "ego_pose", [p for p in read_table(root, "ego_pose") if p["token"] != gone])
 
 
+def move_a_camera(root):
+    calibrations, rows = read_table(root, "calibrated_sensor"), read_table(root, "sample_data")
+    token = f"cal-{SCENE}-CAM_BACK"
+    moved = next(c for c in calibrations if c["token"] == token)
+    write_table(root, "calibrated_sensor", [*calibrations, {**moved, "token": "moved", "translation": [0, 0, 1.25]}])
+    last = [row for row in rows if row["calibrated_sensor_token"] == token][-1]
+    last["calibrated_sensor_token"] = "moved"
+    write_table(root, "sample_data", rows)
+
+
 FAULTS = {
+    "moved camera": (
+        move_a_camera,
+        r"calibrated_sensor\.json: CAM_BACK of scene-b: expected one translation for the whole drive: \[-1\.5.*moved",
+    ),
     "missing picture": (lambda root: some_picture(root).unlink(), r"CAM_BACK.*scene-b-2.*no such file"),
     "picture of text": (lambda root: some_picture(root).write_text("hello"), r"scene-b-2.*content: .*JPEG.*5 bytes"),
     "empty picture": (lambda root: some_picture(root).write_bytes(b""), r"scene-b-2.*content: .*JPEG.*0 bytes"),

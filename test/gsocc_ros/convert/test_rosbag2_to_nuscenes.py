@@ -176,7 +176,26 @@ def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
             event.message.d = np.array([0.1, 0.0, 0.0, 0.0, 0.0])
         return [event]
 
+    def renamed(event):
+        if event.topic == front.topic and event.stamp_ns > 1_700_000_000_500_000_000:
+            event.message.header.frame_id = "other_front"
+        return [event]
+
+    def panned(event):
+        """The camera's mount is told as moving, and moves."""
+        if event.topic == "/tf":
+            turn = copy.deepcopy(event.message.transforms[0])
+            turn.header.frame_id, turn.child_frame_id = "base_link", "cam_front"
+            turn.transform.translation.x *= 0.1  # at 1 m/s
+            event.message.transforms.append(turn)
+        return [event]
+
     cases = {
+        "frame": (renamed, "one frame_id for the whole recording: .*front.*, received other_front"),
+        "mount": (
+            panned,
+            "CAM_FRONT, frame cam_front: expected a place on base_link that stays.*received 0.[67]. m",
+        ),
         "picture": (without(front.topic), front.topic),
         "info": (without(front.camera_info_topic), "CameraInfo"),
         "tf": (without("/tf"), "map"),
@@ -202,6 +221,15 @@ def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
         rosbag2_to_nuscenes([bag], str(tmp_path / "out"), "nuscenes", val_bags=2)
     with pytest.raises(ConfigError, match="keyframe_rate"):
         rosbag2_to_nuscenes([bag], str(tmp_path / "out"), "nuscenes", keyframe_rate=0)
+
+
+def test_what_becomes_no_key_frame_is_told(robot, bag_of, tmp_path, caplog):
+    """A camera that falls silent costs the rest of the drive."""
+    front = RIG.camera("CAM_FRONT").topic
+    silent_from = robot(RIG, cycle_ms=100.0).cycle_start_ns(4)
+    events = [e for e in drive(robot, 8) if e.topic != front or e.stamp_ns < silent_from]
+    rosbag2_to_nuscenes([str(bag_of(tmp_path / "drive", events))], str(tmp_path / "tree"), "nuscenes")
+    assert "no key frames: CAM_FRONT 4" in caplog.text
 
 
 def test_without_a_lidar_an_empty_cloud_stands_in(robot, bag_of, tmp_path):

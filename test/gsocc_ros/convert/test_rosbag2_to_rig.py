@@ -40,6 +40,7 @@ def test_a_converted_scene_gives_the_calibration_of_its_tables(tiny_tree, tmp_pa
 
 
 def own(tmp_path, robot, bag_of, edit=lambda events: events, **changes):
+    tmp_path.mkdir(exist_ok=True)
     rig = tmp_path / "truth.yaml"
     rig.write_text(
         """
@@ -123,6 +124,34 @@ def test_faults_are_named(tmp_path, robot, bag_of, capsys):
     )
     with pytest.raises(DataError, match="CameraInfo topics with pictures beside them"):
         rosbag2_to_rig(str(empty), str(tmp_path / "rig.yaml"))
+
+
+def test_what_changes_along_the_recording_is_no_calibration(tmp_path, robot, bag_of):
+    def zoomed(events):
+        for event in events:
+            if event.topic == "/sensors/left/camera_info" and event.stamp_ns > 1_700_000_000_400_000_000:
+                event.message.k[[0, 4]] *= 2
+            yield event
+
+    def panned(events):
+        for event in events:
+            if event.topic == "/tf":
+                (motion,) = event.message.transforms
+                header = replace(motion.header, frame_id="chassis")
+                event.message.transforms.append(replace(motion, header=header, child_frame_id="left"))
+            yield event
+
+    for edit, expected in (
+        (zoomed, "/sensors/left/camera_info: expected one calibration for the whole recording"),
+        (
+            panned,
+            "left: expected a place on chassis that stays within 0.02 m and 0.5 degrees, received [67].* m",
+        ),
+    ):
+        bag = own(tmp_path / edit.__name__, robot, bag_of, edit)
+        with pytest.raises(DataError, match=expected):
+            rosbag2_to_rig(str(bag), str(tmp_path / "rig.yaml"), base_frame="chassis")
+    assert not (tmp_path / "rig.yaml").exists()
 
 
 def test_raw_sensor_pictures_go_before_rectified_ones_and_compressed_before_raw(caplog):
