@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys.store import Typestore
 
 from gsocc_core.errors import DataError, OutputExistsError
-from gsocc_ros.messages.message_host import Distro, ros_types
+from gsocc_ros.bags.recording import Recording
+from gsocc_ros.messages.message_host import Distro
 
 Storage = Literal["mcap", "sqlite3"]
 #: Newest rosbag2 format that the distribution reads.
@@ -26,15 +25,14 @@ _PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
 @contextmanager
-def open_bag(path: str | Path, types: Typestore | None = None) -> Iterator[AnyReader]:
+def open_bag(path: str | Path) -> Iterator[Recording]:
     """Open a rosbag2 folder (or a ROS 1 bag) for reading.
 
     Args:
         path: The recording.
-        types: Message types for recordings that hold no definitions of their own; None = those of Humble.
 
     Yields:
-        The open reader.
+        The open recording.
 
     Raises:
         DataError: there is no recording, or it cannot be read.
@@ -48,15 +46,12 @@ def open_bag(path: str | Path, types: Typestore | None = None) -> Iterator[AnyRe
         raise DataError(path, "bag", "a rosbag2 folder", "nothing")
     if path.is_dir() and not (path / "metadata.yaml").is_file():
         raise DataError(path, "metadata.yaml", "a rosbag2 folder with its metadata", "a folder without")
+    recording = Recording(path)
+    recording.open()
     try:
-        reader = AnyReader([path], default_typestore=types or ros_types("humble"))
-        reader.open()
-    except (AnyReaderError, OSError, AssertionError, KeyError, ValueError) as error:
-        raise DataError(path, "bag", "a readable recording", f"{type(error).__name__}: {error}") from error
-    try:
-        yield reader
+        yield recording
     finally:
-        reader.close()
+        recording.close()
 
 
 @contextmanager
@@ -115,7 +110,7 @@ def qos_profile(depth: int, latched: bool = False) -> Qos:
     )
 
 
-def read_messages(recording: AnyReader, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
+def read_messages(recording: Recording, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
     """Messages of some topics in the order of the recording.
 
     Args:
@@ -132,17 +127,4 @@ def read_messages(recording: AnyReader, topics: Iterable[str]) -> Iterator[tuple
     connections = [connection for connection in recording.connections if connection.topic in wanted]
     if connections:
         for connection, log_ns, raw in recording.messages(connections):
-            yield connection.topic, log_ns, decode(recording, connection, log_ns, raw)
-
-
-def decode(recording: AnyReader, connection: Connection, log_ns: int, raw: bytes) -> Any:
-    """One message from its bytes.
-
-    Raises:
-        DataError: the bytes are not a message of that type.
-    """
-    try:
-        return recording.deserialize(raw, connection.msgtype)
-    except Exception as error:  # whatever a damaged message makes the parser raise
-        where = f"{connection.topic} at log time {log_ns} ns"
-        raise DataError(where, "message", connection.msgtype, f"{len(raw)} bytes that do not parse: {error}") from error
+            yield connection.topic, log_ns, recording.decode(connection, log_ns, raw)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Writer
 from tqdm import tqdm
 
 from gsocc_core import ClassTable, OccupancyPredictor
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
-from gsocc_ros.bags.bag_files import Storage, decode, new_bag, open_bag, qos_profile
+from gsocc_ros.bags.bag_files import Storage, new_bag, open_bag, qos_profile
+from gsocc_ros.bags.recording import Recording
 from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
 from gsocc_ros.bags.replay_score import ReplayScore, read_track, truth_stamps_ns
 from gsocc_ros.messages.message_host import Distro, rosbags_host
@@ -157,11 +157,11 @@ def _losses(pipeline: OccupancyPipeline) -> str:
     return "none; " + ", ".join(f"{name}: {c.received} received, {c.missing} missing" for name, c in counts.items())
 
 
-def check_topics(recording: AnyReader, bag: str | Path, rig: Rig, only_keyframes: bool = False) -> None:
+def check_topics(recording: Recording, bag: str | Path, rig: Rig, only_keyframes: bool = False) -> None:
     """Check, before anything is predicted, that a recording has what a rig needs.
 
     Raises:
-        DataError: a topic is absent or has another type than the rig says.
+        DataError: a topic is absent, has another type than the rig says, or one whose definition cannot be read.
     """
     topics = recording.topics
     there = {name: info.msgtype for name, info in topics.items() if info.msgcount}
@@ -185,6 +185,10 @@ def check_topics(recording: AnyReader, bag: str | Path, rig: Rig, only_keyframes
             raise DataError(bag, camera.camera_info_topic, expected, "no message")
     if "/tf" not in there and "/tf_static" not in there:
         raise DataError(bag, "/tf_static", f"transforms from {rig.base_frame} to the cameras", "no message")
+    needed = {item.topic for item in rig_subscriptions(rig)}
+    for connection in recording.connections:
+        if connection.topic in needed:
+            recording.types_of(connection)
     if only_keyframes and GROUND_TRUTH_TOPIC not in there:
         raise DataError(bag, GROUND_TRUTH_TOPIC, "ground truth to choose key frames by", "no message")
 
@@ -198,7 +202,7 @@ class _Replay:
 
     def __init__(
         self,
-        recording: AnyReader,
+        recording: Recording,
         pipeline: OccupancyPipeline,
         writer: Writer,
         score: ReplayScore,
@@ -228,12 +232,12 @@ class _Replay:
                 if self._options.pass_through and topic not in OUTPUTS:
                     self._copy(connection, log_ns, raw)
                 if topic in wanted:
-                    self._pipeline.feed(topic, decode(recording, connection, log_ns, raw))
+                    self._pipeline.feed(topic, recording.decode(connection, log_ns, raw))
                     self._predict_ready(log_ns)
                 elif topic == GROUND_TRUTH_TOPIC:
-                    self._add_truth(decode(recording, connection, log_ns, raw))
+                    self._add_truth(recording.decode(connection, log_ns, raw))
                 elif topic == TRUTH_CLASSES_TOPIC:
-                    message = decode(recording, connection, log_ns, raw)
+                    message = recording.decode(connection, log_ns, raw)
                     self._tables[message.id] = read_class_table(message)
                 progress.update()
                 if self._done and not self._score.waiting:
@@ -269,11 +273,9 @@ class _Replay:
         if key not in self._connections:
             extra = connection.ext
             profiles = extra.offered_qos_profiles if isinstance(extra, ConnectionExtRosbag2) else []
+            text, digest = self._recording.copied(connection)
             self._connections[key] = self._writer.add_connection(
-                connection.topic,
-                connection.msgtype,
-                typestore=self._recording.typestore,
-                offered_qos_profiles=profiles,
+                connection.topic, connection.msgtype, msgdef=text, rihs01=digest, offered_qos_profiles=profiles
             )
         self._writer.write(self._connections[key], log_ns, raw)
 

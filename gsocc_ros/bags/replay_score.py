@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 
 from gsocc_core import SemanticGrid, VoxelGrid
 from gsocc_core.errors import DataError
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.metrics.rayiou import RayIoU, ray_origins
 from gsocc_ros.bags.bag_files import read_messages
+from gsocc_ros.bags.recording import Recording
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.transform_buffer import TransformBuffer
@@ -46,7 +46,7 @@ class Scores:
     class_iou: dict[str, float] = field(default_factory=dict)
 
 
-def truth_stamps_ns(recording: AnyReader, topic: str) -> list[int]:
+def truth_stamps_ns(recording: Recording, topic: str) -> list[int]:
     """Header stamps of the ground truths in a recording, sorted, nanoseconds."""
     return sorted({stamp_ns(message.header) for _, _, message in read_messages(recording, [topic])})
 
@@ -79,7 +79,7 @@ class Track:
         return (ray_origins(ego) - T_ego_grid[:3, 3]) @ T_ego_grid[:3, :3]
 
 
-def read_track(recording: AnyReader, rig: Rig, stamps_ns: Sequence[int]) -> Track:
+def read_track(recording: Recording, rig: Rig, stamps_ns: Sequence[int]) -> Track:
     """Read the transforms of a recording, and the frame of the rig's reference topic as that of the LiDAR.
 
     Args:

@@ -23,7 +23,7 @@ from gsocc_core.errors import DataError, GsoccError
 from gsocc_core.viewer import CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.frames import THUMBNAIL_PX
 from gsocc_core.viewer.open_source import check_view, show
-from gsocc_ros.bags.bag_files import decode, open_bag, read_messages
+from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import (
     CLASSES_TOPIC,
@@ -135,7 +135,7 @@ class BagSource:
             return None
         connections = [connection for connection in self._reader.connections if connection.topic == topic]
         for connection, found_ns, raw in self._reader.messages(connections, start=log_ns, stop=log_ns + 1):
-            message = decode(self._reader, connection, found_ns, raw)
+            message = self._reader.decode(connection, found_ns, raw)
             if stamp_ns(message.header) == stamp:
                 return message
         return None

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from gsocc_core.errors import DataError
 from gsocc_ros.bags.bag_files import read_messages
+from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.mounting import mounting_pose
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
@@ -66,7 +66,7 @@ def wanted_topics(rig: Rig, lidar: str | None) -> list[str]:
     return ["/tf", "/tf_static", *cameras, *reference, *([] if lidar is None else [lidar]), GROUND_TRUTH_TOPIC]
 
 
-def survey(recording: AnyReader, bag: Path, rig: Rig, lidar: str | None) -> Survey:
+def survey(recording: Recording, bag: Path, rig: Rig, lidar: str | None) -> Survey:
     """Read a recording once without keeping pictures.
 
     Args:

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from gsocc_core import OCC3D_NUSCENES
@@ -28,8 +27,8 @@ from gsocc_core.data.nuscenes_index import TABLES
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.drive_survey import Survey, ego_pose, key_sets, lidar_topic, mounting, survey
-from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.messages.occupancy_messages import read_occupancy
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 from gsocc_ros.pipeline.camera_input import read_picture, stamp_ns
@@ -95,7 +94,7 @@ def rosbag2_to_nuscenes(
         tables: dict[str, list[Row]] = {name: [] for name in TABLES}
         _shared_rows(tables, scratch, robot, names)
         for bag in bags:
-            with open_bag(bag, rosbags_host()[1]) as recording:
+            with open_bag(bag) as recording:
                 topic = lidar_topic(robot, lidar)
                 found = survey(recording, Path(bag), robot, topic)
                 scene = _Scene(found, robot, keyframe_rate, sweeps, location)
@@ -223,7 +222,7 @@ class _Scene:
                 "prev": tokens[n - 1] if n else "", "next": tokens[n + 1] if n + 1 < len(tokens) else "",
             })  # fmt: skip
 
-    def write_files(self, recording: AnyReader, root: Path, lidar: str | None) -> None:
+    def write_files(self, recording: Recording, root: Path, lidar: str | None) -> None:
         """Pictures, clouds and labels, in the second reading."""
         for name in {Path(file).parent for file in self.files.values()}:
             (root / name).mkdir(parents=True, exist_ok=True)

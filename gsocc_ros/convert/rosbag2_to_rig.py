@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from gsocc_core import Camera
@@ -21,8 +20,8 @@ from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.rigs.rig_file import camera_to_dict, looks_ahead, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.mounting import mounting_pose
-from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
 from gsocc_ros.pipeline.rig import TRANSPORTS, Rig, RigCamera, Transport
 from gsocc_ros.pipeline.subscriptions import CAMERA_INFO_TYPE, PICTURE_TYPES
@@ -70,7 +69,7 @@ def rosbag2_to_rig(
         raise OutputExistsError(out, "out", "a file that does not exist", "an existing one")
     known = None if rig is None else Rig.load(rig)
     base = base_frame if known is None else known.base_frame
-    with open_bag(bag, rosbags_host()[1]) as recording:
+    with open_bag(bag) as recording:
         found = list(known.cameras) if known is not None else find_cameras(recording, Path(bag))
         if cameras is not None:
             found = [_named(bag, found, name) for name in cameras]
@@ -90,7 +89,7 @@ class _Heard:
     stamps_ns: dict[str, list[int]] = field(default_factory=dict)
 
 
-def find_cameras(recording: AnyReader, bag: Path) -> list[RigCamera]:
+def find_cameras(recording: Recording, bag: Path) -> list[RigCamera]:
     """Cameras of a recording: each CameraInfo topic with the pictures beside it.
 
     Compressed pictures are preferred, and raw sensor pictures to rectified ones, because CameraInfo's K and distortion
@@ -147,7 +146,7 @@ def _named(bag: str, found: Sequence[RigCamera], name: str) -> RigCamera:
     raise ConfigError(bag, "cameras", f"names among {', '.join(camera.name for camera in found)}", name)
 
 
-def _listen(recording: AnyReader, bag: Path, cameras: Sequence[RigCamera], seconds: float) -> _Heard:
+def _listen(recording: Recording, bag: Path, cameras: Sequence[RigCamera], seconds: float) -> _Heard:
     heard = _Heard()
     pictures = {camera.topic: camera for camera in cameras}
     infos = {camera.camera_info_topic: camera for camera in cameras}

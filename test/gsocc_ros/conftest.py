@@ -3,7 +3,9 @@
 """Recordings of a made-up robot: messages of cameras, transforms and a LiDAR, and bags of them."""
 
 import io
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,16 +147,54 @@ class Robot:
         return kind_and_message[0], stamp, kind_and_message[1]
 
 
-def write_bag(path, events, types=TYPES, storage="mcap"):
+@dataclass(frozen=True)
+class Foreign:
+    """A topic whose type no Python library knows: one message, and a schema as the recorder wrote it."""
+
+    topic: str
+    message_type: str
+    definition: str
+    encoding: str = "ros2msg"
+    raw: bytes = b"\x00\x01\x00\x00foreign!"
+    hash: str = "RIHS01_" + "5a" * 32
+
+
+def write_bag(path, events, types=TYPES, storage="mcap", foreign=()):
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
     with Writer(path, version=9, storage_plugin=plugin) as writer:
         connections = {}
+        for item in foreign:
+            made = writer.add_connection(item.topic, item.message_type, msgdef=item.definition or " ", rihs01=item.hash)
+            writer.write(made, events[0].stamp_ns, item.raw)
         for event in events:
             if event.topic not in connections:
                 connections[event.topic] = writer.add_connection(event.topic, event.message_type, typestore=types)
             data = types.serialize_cdr(event.message, event.message_type)
             writer.write(connections[event.topic], event.stamp_ns, data)
+    for item in foreign:
+        _encode(path, item, storage)
     return path
+
+
+def _encode(path, item, storage):
+    """The writer knows two encodings; recorders write others, too."""
+    if storage == "mcap":
+        file = path / f"{path.name}.mcap"
+        kind, old, new = (
+            len(text).to_bytes(4, "little") + text.encode() for text in (item.message_type, "ros2msg", item.encoding)
+        )
+        assert len(old) == len(new), "encodings of seven letters keep the file's offsets"
+        file.write_bytes(file.read_bytes().replace(kind + old, kind + new))
+    else:
+        with closing(sqlite3.connect(path / f"{path.name}.db3")) as file, file:
+            change = "UPDATE message_definitions SET encoding = ? WHERE topic_type = ?"
+            assert file.execute(change, (item.encoding, item.message_type)).rowcount == 1
+
+
+@pytest.fixture(scope="session")
+def foreign_topic():
+    """The Foreign class, for tests of what stands beside a robot's own topics."""
+    return Foreign
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ class Recording:
             for connection in bag.connections:
                 (self.qos[connection.topic],) = connection.ext.offered_qos_profiles
             for connection, log, raw in bag.messages():
-                message = bag.deserialize(raw, connection.msgtype)
+                message = bag.decode(connection, log, raw)
                 self.messages.setdefault(connection.topic, []).append((log, message))
                 self.log_ns.append(log)
         self.metadata = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]

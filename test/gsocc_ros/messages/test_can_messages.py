@@ -75,7 +75,7 @@ def read(path):
             if c.ext.offered_qos_profiles[0].durability == QosDurability.TRANSIENT_LOCAL
         }  # fmt: skip
         for connection, log, raw in bag.messages():
-            found.setdefault(connection.topic, []).append((log, bag.deserialize(raw, connection.msgtype)))
+            found.setdefault(connection.topic, []).append((log, bag.decode(connection, log, raw)))
     custom = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]["custom_data"]
     return found, types, latched, custom
 

@@ -80,7 +80,7 @@ def read(path):
     found = {}
     with open_bag(path) as bag:
         for connection, log, raw in bag.messages():
-            found.setdefault(connection.topic, []).append((log, bag.deserialize(raw, connection.msgtype)))
+            found.setdefault(connection.topic, []).append((log, bag.decode(connection, log, raw)))
     return found
 
 

@@ -8,7 +8,6 @@ import time
 
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.highlevel import AnyReader
 
 from gsocc_ros.bags.bag_files import open_bag
 from gsocc_ros.messages.message_host import rclpy_host
@@ -45,7 +44,6 @@ def main():
     rclpy.init()
     node, host = rclpy.create_node("player"), rclpy_host()
     with open_bag(options.bag) as bag:
-        assert isinstance(bag, AnyReader)
         publishers = {}
         for topic, info in bag.topics.items():
             latched = topic.endswith(("tf_static", "classes"))
