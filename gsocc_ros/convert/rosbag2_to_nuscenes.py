@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from gsocc_core import OCC3D_NUSCENES
+from gsocc_core import OCC3D_NUSCENES, ClassTable, VoxelGrid
 from gsocc_core.data.nuscenes_index import TABLES
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
+from gsocc_ros.bags.replay_score import same_grid
 from gsocc_ros.convert.drive_survey import Survey, ego_pose, key_sets, lidar_topic, mounting, survey
-from gsocc_ros.messages.occupancy_messages import read_occupancy
-from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
+from gsocc_ros.messages.occupancy_messages import class_table_id, read_class_table, read_occupancy
+from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
 from gsocc_ros.pipeline.camera_input import read_picture, stamp_ns
 from gsocc_ros.pipeline.rig import Rig
 
@@ -228,16 +229,19 @@ class _Scene:
             (root / name).mkdir(parents=True, exist_ok=True)
         channels = {camera.topic: camera for camera in self.rig.cameras}
         truths = {key.reference_stamp_ns: token for key, token in zip(self.keys, self.samples, strict=True)}
-        topics = [*channels, GROUND_TRUTH_TOPIC, *([] if lidar is None else [lidar])]
+        tables = {class_table_id(OCC3D_NUSCENES): OCC3D_NUSCENES}
+        topics = [*channels, GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC, *([] if lidar is None else [lidar])]
         for topic, _, message in tqdm(read_messages(recording, topics), desc=f"{self.name}: write", unit="msg"):
             stamp = stamp_ns(message.header)
-            if topic in channels and (channels[topic].name, stamp) in self.files:
+            if topic == TRUTH_CLASSES_TOPIC:
+                tables[message.id] = read_class_table(message)
+            elif topic in channels and (channels[topic].name, stamp) in self.files:
                 camera = channels[topic]
                 (root / self.files[camera.name, stamp]).write_bytes(self._jpeg(message, camera.name))
             elif topic == lidar and ("LIDAR_TOP", stamp) in self.files:
                 _cloud(message, topic).tofile(root / self.files["LIDAR_TOP", stamp])
             elif topic == GROUND_TRUTH_TOPIC and stamp in truths:
-                _write_labels(root / "gts" / self.name / truths[stamp] / "labels.npz", message)
+                _write_labels(root / "gts" / self.name / truths[stamp] / "labels.npz", message, tables)
         if lidar is None:
             for stamp, _, _ in self.readings["LIDAR_TOP"]:
                 np.zeros((0, len(_COLUMNS)), np.float32).tofile(root / self.files["LIDAR_TOP", stamp])
@@ -283,11 +287,15 @@ def _cloud(message: Any, topic: str) -> np.ndarray:
     return points
 
 
-def _write_labels(path: Path, message: Any) -> None:
+def _write_labels(path: Path, message: Any, tables: Mapping[str, ClassTable]) -> None:
     """A SemanticOccupancy as Occ3D labels; what the recording does not tell, mask_lidar, is zero."""
-    grid = read_occupancy(message, OCC3D_NUSCENES, GROUND_TRUTH_TOPIC)
-    if tuple(grid.labels.shape) != (200, 200, 16):
-        raise DataError(GROUND_TRUTH_TOPIC, "size", "Occ3D's 200 x 200 x 16 voxels", tuple(grid.labels.shape))
+    classes = tables.get(message.class_table_id)
+    if classes is None or classes.names != OCC3D_NUSCENES.names:
+        received = repr(message.class_table_id) if classes is None else classes.names
+        raise DataError(GROUND_TRUTH_TOPIC, "classes", f"Occ3D's classes {OCC3D_NUSCENES.names}", received)
+    grid = read_occupancy(message, classes, GROUND_TRUTH_TOPIC)
+    if not same_grid(grid.grid, VoxelGrid.occ3d()):
+        raise DataError(GROUND_TRUTH_TOPIC, "grid", f"Occ3D's {VoxelGrid.occ3d()}", grid.grid)
     labels = grid.labels.numpy()
     observed = np.ones_like(labels) if grid.observed is None else grid.observed.numpy().astype(np.uint8)
     path.parent.mkdir(parents=True)

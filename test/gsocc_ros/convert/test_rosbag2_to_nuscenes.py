@@ -4,6 +4,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
@@ -21,6 +23,8 @@ from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros.convert.drive_survey import choose_key_frames
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
+from gsocc_ros.messages import occupancy_messages as messages
+from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.rig import Rig
 
 CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
@@ -164,8 +168,6 @@ def faulty(robot, bag_of, path, change):
 
 
 def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
-    from dataclasses import replace
-
     front = RIG.camera("CAM_FRONT")
 
     def without(topic):
@@ -230,6 +232,26 @@ def test_what_becomes_no_key_frame_is_told(robot, bag_of, tmp_path, caplog):
     events = [e for e in drive(robot, 8) if e.topic != front or e.stamp_ns < silent_from]
     rosbag2_to_nuscenes([str(bag_of(tmp_path / "drive", events))], str(tmp_path / "tree"), "nuscenes")
     assert "no key frames: CAM_FRONT 4" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["classes", "grid"])
+def test_ground_truth_that_is_not_occ3ds_is_refused(robot, bag_of, tmp_path, fault):
+    """The same free and unknown labels, and the same shape, are not enough."""
+    host, types = rosbags_host()
+    events, stamp = drive(robot, 2), robot(RIG, cycle_ms=100.0).reference_ns(0)
+    classes, grid = OCC3D_NUSCENES, VoxelGrid.occ3d()
+    if fault == "classes":
+        classes = replace(classes, names=(*classes.names[:4], "tram", *classes.names[5:]))
+    else:
+        grid = VoxelGrid((-20.0, -40.0, -1.0), (60.0, 40.0, 5.4), 0.4)
+    truth = SemanticGrid(torch.full(grid.shape, 17, dtype=torch.uint8), grid, classes)
+    made = (messages.class_table(host, classes, stamp), messages.occupancy(host, truth, stamp, "base_link", "t"))
+    for k, (message, kind) in enumerate(zip(made, ("ClassTable", "Occupancy"))):
+        topic = "/occupancy/ground_truth" + ("" if k else "/classes")
+        events.insert(k, type(events[0])(topic, f"gsocc_ros/msg/Semantic{kind}", events[0].stamp_ns, message))
+    bag = bag_of(tmp_path / "bag", events, types)
+    with pytest.raises(DataError, match=f"/occupancy/ground_truth: {fault}: expected Occ3D's"):
+        rosbag2_to_nuscenes([str(bag)], str(tmp_path / "out"), "nuscenes")
 
 
 def test_without_a_lidar_an_empty_cloud_stands_in(robot, bag_of, tmp_path):
