@@ -80,7 +80,8 @@ def read_protocol(folder: str | Path) -> Protocol | None:
         title: str, grid: VoxelGrid, ground: _Ground | None = None, boxes: dict[str, str] | None = None
     ) -> Protocol:
         place = None if ground is None else (ground.label, ground.height_m)
-        return Protocol(title, classes, grid, "camera", True, place, "occ3d_dir", True, boxes or {})
+        cubes = len(set(grid.size_m)) == 1  # RayIoU is defined for nothing else
+        return Protocol(title, classes, grid, "camera", cubes, place, "occ3d_dir", True, boxes or {})
 
     protocol = make(**keyword_arguments(make, content, path))
     named = {"ground.label": [] if protocol.ground is None else [protocol.ground[0]]}

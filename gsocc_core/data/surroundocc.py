@@ -143,6 +143,12 @@ class SurroundOccNuScenes(NuScenesOccupancy):
         labels_field="surroundocc_dir",
     )
 
+    @classmethod
+    def protocol_for(cls, args: DataArgs) -> Protocol:
+        """SurroundOcc's, whatever lies beside the tree's Occ3D labels."""
+        del args
+        return cls.protocol
+
     def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:
         return [[at_nominal_lidar(frame) for frame in frames] for frames in super()._read_scenes(args)]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
-from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core import SemanticGrid
+from gsocc_core.data.occ3d import OCC3D_PROTOCOL, read_occ3d
+from gsocc_core.data.protocol import read_protocol
 from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES, label_file, read_surroundocc
 from gsocc_core.errors import DataError
 from gsocc_ros.convert.contents import OCC3D_FOLDER, Contents
@@ -45,12 +46,15 @@ class GroundTruth:
         contents: What is wanted.
 
     Raises:
+        ConfigError: the files that say grid and classes of the labels are wrong.
         DataError: a folder of labels that is asked for by name is missing.
     """
 
     def __init__(self, tables: SceneTables, host: MessageHost, contents: Contents) -> None:
         self._tables, self._host, self._contents = tables, host, contents
         self._occ3d_folder = self._folder("occupancy", contents.occupancy)
+        own = None if self._occ3d_folder is None else read_protocol(self._occ3d_folder)
+        self._protocol = OCC3D_PROTOCOL if own is None else own
         self._surroundocc_folder = self._folder("surroundocc", contents.surroundocc)
 
     def _folder(self, key: str, name: str | None) -> Path | None:
@@ -102,7 +106,7 @@ class GroundTruth:
         """Labels of the key frames that have label files, and their class tables."""
         kind, kind_of_table = "gsocc_ros/msg/SemanticOccupancy", "gsocc_ros/msg/SemanticClassTable"
         for folder, topic, classes in (
-            (self._occ3d_folder, GROUND_TRUTH_TOPIC, OCC3D_NUSCENES),
+            (self._occ3d_folder, GROUND_TRUTH_TOPIC, self._protocol.classes),
             (self._surroundocc_folder, SURROUNDOCC_TOPIC, SURROUNDOCC_NUSCENES),
         ):
             labelled = list(self._files(samples, folder, topic)) if folder is not None else []
@@ -122,9 +126,10 @@ class GroundTruth:
                 yield path, int(self._tables.lidar(sample)["timestamp"]) * 1000
 
     def _occ3d(self, path: Path, stamp: int) -> Any:
-        labels = read_occ3d(path)
+        protocol = self._protocol
+        labels = read_occ3d(path, protocol)
         observed = torch.from_numpy(labels.mask_camera)
-        truth = SemanticGrid(torch.from_numpy(labels.semantics), VoxelGrid.occ3d(), OCC3D_NUSCENES, observed=observed)
+        truth = SemanticGrid(torch.from_numpy(labels.semantics), protocol.grid, protocol.classes, observed=observed)
         return occupancy(self._host, truth, stamp, BASE_FRAME, "ground_truth")
 
     def _surroundocc(self, path: Path, stamp: int) -> Any:

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,13 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from gsocc_core import OCC3D_NUSCENES, ClassTable, VoxelGrid
 from gsocc_core.data.nuscenes_index import TABLES
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
-from gsocc_ros.bags.replay_score import same_grid
 from gsocc_ros.convert.drive_survey import Survey, ego_pose, key_sets, lidar_topic, mounting, survey
-from gsocc_ros.messages.occupancy_messages import class_table_id, read_class_table, read_occupancy
+from gsocc_ros.convert.truth_labels import TruthLabels
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
 from gsocc_ros.pipeline.camera_input import read_picture, stamp_ns
 from gsocc_ros.pipeline.rig import Rig
@@ -57,8 +55,9 @@ def rosbag2_to_nuscenes(
     Pictures that are JPEGs already are copied byte for byte. Sets are grouped by the rig's synchroniser, so no key
     frame mixes cycles. Ego poses come from the transforms between the rig's fixed and base frame, at each sensor's own
     stamp. Where the recording holds ``/occupancy/ground_truth``, key frames are the sets with ground truth, which
-    becomes Occ3D labels; else they are taken at a rate. Without a point cloud topic an empty LIDAR_TOP stands in,
-    because nuScenes gives every key frame its LiDAR's time.
+    becomes labels in Occ3D's files, with a grid and classes of their own where those are not Occ3D's; else they are
+    taken at a rate. Without a point cloud topic an empty LIDAR_TOP stands in, because nuScenes gives every key frame
+    its LiDAR's time.
 
     Args:
         bags: Recording folders; each becomes a scene of that name.
@@ -94,13 +93,14 @@ def rosbag2_to_nuscenes(
     try:
         tables: dict[str, list[Row]] = {name: [] for name in TABLES}
         _shared_rows(tables, scratch, robot, names)
+        truths = TruthLabels(scratch)
         for bag in bags:
             with open_bag(bag) as recording:
                 topic = lidar_topic(robot, lidar)
                 found = survey(recording, Path(bag), robot, topic)
                 scene = _Scene(found, robot, keyframe_rate, sweeps, location)
                 scene.add_rows(tables)
-                scene.write_files(recording, scratch, topic)
+                scene.write_files(recording, scratch, topic, truths)
         folder = scratch / version
         folder.mkdir()
         for name, rows in tables.items():
@@ -223,25 +223,24 @@ class _Scene:
                 "prev": tokens[n - 1] if n else "", "next": tokens[n + 1] if n + 1 < len(tokens) else "",
             })  # fmt: skip
 
-    def write_files(self, recording: Recording, root: Path, lidar: str | None) -> None:
+    def write_files(self, recording: Recording, root: Path, lidar: str | None, labels: TruthLabels) -> None:
         """Pictures, clouds and labels, in the second reading."""
         for name in {Path(file).parent for file in self.files.values()}:
             (root / name).mkdir(parents=True, exist_ok=True)
         channels = {camera.topic: camera for camera in self.rig.cameras}
         truths = {key.reference_stamp_ns: token for key, token in zip(self.keys, self.samples, strict=True)}
-        tables = {class_table_id(OCC3D_NUSCENES): OCC3D_NUSCENES}
         topics = [*channels, GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC, *([] if lidar is None else [lidar])]
         for topic, _, message in tqdm(read_messages(recording, topics), desc=f"{self.name}: write", unit="msg"):
             stamp = stamp_ns(message.header)
             if topic == TRUTH_CLASSES_TOPIC:
-                tables[message.id] = read_class_table(message)
+                labels.add_table(message)
             elif topic in channels and (channels[topic].name, stamp) in self.files:
                 camera = channels[topic]
                 (root / self.files[camera.name, stamp]).write_bytes(self._jpeg(message, camera.name))
             elif topic == lidar and ("LIDAR_TOP", stamp) in self.files:
                 _cloud(message, topic).tofile(root / self.files["LIDAR_TOP", stamp])
             elif topic == GROUND_TRUTH_TOPIC and stamp in truths:
-                _write_labels(root / "gts" / self.name / truths[stamp] / "labels.npz", message, tables)
+                labels.write(self.name, truths[stamp], message)
         if lidar is None:
             for stamp, _, _ in self.readings["LIDAR_TOP"]:
                 np.zeros((0, len(_COLUMNS)), np.float32).tofile(root / self.files["LIDAR_TOP", stamp])
@@ -285,21 +284,6 @@ def _cloud(message: Any, topic: str) -> np.ndarray:
         if name in fields:
             points[:, k] = read[name]
     return points
-
-
-def _write_labels(path: Path, message: Any, tables: Mapping[str, ClassTable]) -> None:
-    """A SemanticOccupancy as Occ3D labels; what the recording does not tell, mask_lidar, is zero."""
-    classes = tables.get(message.class_table_id)
-    if classes is None or classes.names != OCC3D_NUSCENES.names:
-        received = repr(message.class_table_id) if classes is None else classes.names
-        raise DataError(GROUND_TRUTH_TOPIC, "classes", f"Occ3D's classes {OCC3D_NUSCENES.names}", received)
-    grid = read_occupancy(message, classes, GROUND_TRUTH_TOPIC)
-    if not same_grid(grid.grid, VoxelGrid.occ3d()):
-        raise DataError(GROUND_TRUTH_TOPIC, "grid", f"Occ3D's {VoxelGrid.occ3d()}", grid.grid)
-    labels = grid.labels.numpy()
-    observed = np.ones_like(labels) if grid.observed is None else grid.observed.numpy().astype(np.uint8)
-    path.parent.mkdir(parents=True)
-    np.savez_compressed(path, semantics=labels, mask_camera=observed, mask_lidar=np.zeros_like(labels))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

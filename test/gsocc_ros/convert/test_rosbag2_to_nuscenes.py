@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
+from gsocc_ros.bags.replay_score import same_grid
 from gsocc_ros.convert.drive_survey import choose_key_frames
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
@@ -234,24 +237,37 @@ def test_what_becomes_no_key_frame_is_told(robot, bag_of, tmp_path, caplog):
     assert "no key frames: CAM_FRONT 4" in caplog.text
 
 
-@pytest.mark.parametrize("fault", ["classes", "grid"])
-def test_ground_truth_that_is_not_occ3ds_is_refused(robot, bag_of, tmp_path, fault):
-    """The same free and unknown labels, and the same shape, are not enough."""
+def with_truth(robot, bag_of, path, classes, grid, label):
+    """A recording with one key frame of ground truth."""
     host, types = rosbags_host()
     events, stamp = drive(robot, 2), robot(RIG, cycle_ms=100.0).reference_ns(0)
-    classes, grid = OCC3D_NUSCENES, VoxelGrid.occ3d()
-    if fault == "classes":
-        classes = replace(classes, names=(*classes.names[:4], "tram", *classes.names[5:]))
-    else:
-        grid = VoxelGrid((-20.0, -40.0, -1.0), (60.0, 40.0, 5.4), 0.4)
-    truth = SemanticGrid(torch.full(grid.shape, 17, dtype=torch.uint8), grid, classes)
+    truth = SemanticGrid(torch.full(grid.shape, label, dtype=torch.uint8), grid, classes)
     made = (messages.class_table(host, classes, stamp), messages.occupancy(host, truth, stamp, "base_link", "t"))
     for k, (message, kind) in enumerate(zip(made, ("ClassTable", "Occupancy"))):
         topic = "/occupancy/ground_truth" + ("" if k else "/classes")
         events.insert(k, type(events[0])(topic, f"gsocc_ros/msg/Semantic{kind}", events[0].stamp_ns, message))
-    bag = bag_of(tmp_path / "bag", events, types)
-    with pytest.raises(DataError, match=f"/occupancy/ground_truth: {fault}: expected Occ3D's"):
-        rosbag2_to_nuscenes([str(bag)], str(tmp_path / "out"), "nuscenes")
+    return str(bag_of(path, events, types))
+
+
+TRAMS = replace(OCC3D_NUSCENES, names=(*OCC3D_NUSCENES.names[:4], "tram", *OCC3D_NUSCENES.names[5:]))
+AHEAD = VoxelGrid((-20.0, -40.0, -1.0), (60.0, 40.0, 5.4), 0.4)
+
+
+@pytest.mark.parametrize(("classes", "grid"), [(TRAMS, VoxelGrid.occ3d()), (OCC3D_NUSCENES, AHEAD)])
+def test_ground_truth_that_is_not_occ3ds_brings_its_grid_and_classes(robot, bag_of, tmp_path, classes, grid):
+    """The same free and unknown labels, and the same shape, do not make it Occ3D's."""
+    bag = with_truth(robot, bag_of, tmp_path / "bag", classes, grid, 4)
+    rosbag2_to_nuscenes([bag], str(tmp_path / "tree"), "nuscenes")
+    data = DataArgs(str(tmp_path / "tree"), "v1.0-own", views=1, depth_dir=None, semantics_dir=None)
+    dataset = build_dataset(data, (16, 28))
+    assert dataset.protocol.classes.names == classes.names
+    assert same_grid(dataset.protocol.grid, grid)
+    assert (dataset.voxel_labels(0).semantics == 4).all()
+    other = with_truth(robot, bag_of, tmp_path / "other", OCC3D_NUSCENES, VoxelGrid.occ3d(), 4)
+    fault = "classes" if classes is TRAMS else "grid"
+    with pytest.raises(DataError, match=f"/occupancy/ground_truth: {fault}: expected .* in all recordings"):
+        rosbag2_to_nuscenes([bag, other], str(tmp_path / "both"), "nuscenes")
+    assert not (tmp_path / "both").exists()
 
 
 def test_without_a_lidar_an_empty_cloud_stands_in(robot, bag_of, tmp_path):
