@@ -30,6 +30,8 @@ from gsocc_ros.pipeline.trigger_offsets import estimate_offset_ns
 
 #: Frames in which a robot's motion is usually known, the smoothest first.
 FIXED_FRAMES = ("odom", "map", "world")
+#: How sensor_msgs/Image calls distances in millimetres and in metres; compressed ones begin with the same.
+DEPTH_ENCODINGS = ("16UC1", "32FC1")
 #: Fewer pictures of a camera tell nothing about its trigger.
 _ENOUGH = 5
 _log = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ def rosbag2_to_rig(
     """Write the calibration of a recording's cameras as a rig file, for the library and for the node.
 
     Cameras are the CameraInfo topics that have pictures beside them (``/front/camera_info`` and ``/front/...``); a
-    camera is called like its namespace. Where it sits comes from the transforms, when it fires from the stamps.
+    camera is called like its namespace. Where it sits comes from the transforms, when it fires from the stamps. Depth
+    streams are left out.
 
     Args:
         bag: The recording.
@@ -74,6 +77,7 @@ def rosbag2_to_rig(
         if cameras is not None:
             found = [_named(bag, found, name) for name in cameras]
         heard = _listen(recording, Path(bag), found, seconds)
+    found = _without_depth(bag, found, heard, named=known is not None or cameras is not None)
     content = _content(Path(bag), found, heard, base, known)
     comment = f"Cameras of the recording {Path(bag).name}: CameraInfo, transforms to {base}, stamps of the pictures."
     write_rig(out, content, comment)
@@ -87,6 +91,7 @@ class _Heard:
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     frames: dict[str, str] = field(default_factory=dict)
     stamps_ns: dict[str, list[int]] = field(default_factory=dict)
+    depths: dict[str, str] = field(default_factory=dict)  # encodings of pictures that hold distances
 
 
 def find_cameras(recording: Recording, bag: Path) -> list[RigCamera]:
@@ -166,12 +171,28 @@ def _listen(recording: Recording, bag: Path, cameras: Sequence[RigCamera], secon
                 _log.warning("%s: the calibration changes within the recording; the first one is written", topic)
         else:
             camera = pictures[topic]
+            encoding = str(message.format if camera.transport == "compressed" else message.encoding)
+            if encoding.startswith(DEPTH_ENCODINGS):
+                heard.depths.setdefault(camera.name, encoding)
             heard.stamps_ns.setdefault(camera.name, []).append(stamp_ns(message.header))
             frame = camera.frame or message.header.frame_id
             known = heard.frames.setdefault(camera.name, frame)
             if known != frame:
                 raise DataError(bag, topic, f"one frame_id for all pictures: {known}", frame)
     return heard
+
+
+def _without_depth(bag: str, cameras: Sequence[RigCamera], heard: _Heard, named: bool) -> list[RigCamera]:
+    """Cameras that take pictures; depth streams, which a calibration has as well, only when nobody asked for them."""
+    for camera in cameras:
+        if encoding := heard.depths.get(camera.name):
+            if named:
+                raise DataError(camera.topic, "encoding", "pictures, 8 bits per channel", f"depths ({encoding})")
+            _log.warning("%s: holds depths (%s), no pictures; the camera is left out", camera.topic, encoding)
+    kept = [camera for camera in cameras if camera.name not in heard.depths]
+    if not kept:
+        raise DataError(bag, "cameras", "cameras with pictures", f"depths only: {', '.join(heard.depths)}")
+    return kept
 
 
 def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, known: Rig | None) -> dict[str, Any]:

@@ -109,6 +109,25 @@ def test_what_a_recording_states_twice_is_compared(tmp_path, robot, bag_of, capl
     assert len(caplog.records) == 2
 
 
+def test_depth_streams_are_no_cameras(tmp_path, robot, bag_of, caplog, capsys):
+    """As RealSense drivers publish them, with a CameraInfo of their own; named, they are an error."""
+
+    def depth(events):
+        for event in events:
+            message = event.message
+            if event.topic == "/sensors/left/image_raw":
+                message = replace(message, encoding="16UC1")
+            yield replace(event, message=message)
+
+    bag = own(tmp_path, robot, bag_of, depth)
+    rosbag2_to_rig(str(bag), str(tmp_path / "rig.yaml"), base_frame="chassis")
+    assert CameraRig.load(tmp_path / "rig.yaml").names == ("front",)
+    assert "/sensors/left/image_raw: holds depths (16UC1), no pictures; the camera is left out" in caplog.text
+    words = [str(bag), "--out", str(tmp_path / "two.yaml"), "--base_frame", "chassis", "--cameras", "[front,left]"]
+    assert main(words) == 2
+    assert "/sensors/left/image_raw: encoding: expected pictures, 8 bits per channel" in capsys.readouterr().err
+
+
 def test_faults_are_named(tmp_path, robot, bag_of, capsys):
     bag = own(tmp_path, robot, bag_of)
     for words, expected in (
