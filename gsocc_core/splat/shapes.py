@@ -13,10 +13,15 @@ from torch import Tensor
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import quat_to_rotmat
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.splat.options import Support
 
 #: Smallest standard deviation that the operators work with, metres; smaller (also zero or negative) ones are raised
 #: to it and get no gradient.
 MIN_SCALE_M = 1e-6
+#: The kernels count weights and densities below this as zero: beyond it float32 has no numbers to go on with.
+MIN_WEIGHT = 1e-36
+#: Squared Mahalanobis distance at which a weight falls to :data:`MIN_WEIGHT`.
+MAX_DISTANCE2 = 165.0
 
 
 class VoxelScenes(NamedTuple):
@@ -39,6 +44,20 @@ class VoxelScenes(NamedTuple):
     def scene(self, index: int) -> VoxelScenes:
         """One scene, without the batch dimension."""
         return VoxelScenes(*(value[index] for value in self))
+
+
+def squared_reach(cutoff: float, support: Support) -> float:
+    """Squared Mahalanobis distance beyond which the kernels count a weight as zero, whatever the cutoff.
+
+    Args:
+        cutoff: Standard deviations.
+        support: See :func:`gsocc_core.splat_to_voxels`; a box holds what its edges do not cut off.
+
+    Example:
+        >>> squared_reach(3.0, "ellipsoid"), squared_reach(3.0, "box"), squared_reach(1e200, "ellipsoid")
+        (9.0, 165.0, 165.0)
+    """
+    return MAX_DISTANCE2 if support == "box" else min(cutoff * cutoff, MAX_DISTANCE2)
 
 
 def flat_scenes(gaussians: Gaussians) -> Gaussians:

@@ -57,10 +57,11 @@ def splat_to_voxels(
         composition: See above.
         cutoff: Size of the support in standard deviations.
         support: ``ellipsoid``: Mahalanobis distance <= cutoff; ``box``: inside mean +- cutoff * sqrt(diag Sigma), along
-            the grid's axes (weights below 1e-36 count as zero).
+            the grid's axes.
         backend: ``auto`` picks ``cpu`` (numba) or ``cuda`` (Triton) by the device of the means; both compute in
-            float32. ``reference`` is plain PyTorch in the dtype given. ``cuda`` never waits for the GPU, so that a
-            CUDA graph can hold it; therefore it leaves out Gaussians that hold NaN or infinity instead of raising.
+            float32 and count values phi and densities below 1e-36 as zero. ``reference`` is plain PyTorch in the dtype
+            given. ``cuda`` never waits for the GPU, so that a CUDA graph can hold it; therefore it leaves out Gaussians
+            that hold NaN or infinity instead of raising.
         out: Field whose tensors receive the result, for inference: no gradient flows through it. Same grid,
             contiguous, float32 for ``cpu`` and ``cuda``.
 

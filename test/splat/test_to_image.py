@@ -103,6 +103,15 @@ def test_hostile_shapes_equal_the_float64_reference(kind, monkeypatch):
     compare_with_the_reference(scene, cameras(), monkeypatch, value_error=2e-4, grad_error=3e-3)
 
 
+def test_a_gaussian_larger_than_integers_count_covers_the_picture():
+    wall = Gaussians(
+        torch.tensor([[0.0, 0.0, 5.0]]), torch.full((1, 3), 1e17), torch.eye(4)[:1], torch.full((1,), 0.5),
+        torch.ones(1, 1),
+    )  # fmt: skip
+    picture = splat_to_image(wall, cameras(dtype=torch.float32))
+    torch.testing.assert_close(picture.alpha, torch.full_like(picture.alpha, 0.5))
+
+
 def test_zero_scales_and_more_gaussians_in_a_tile_than_any_buffer():
     scene = random_scene(1, 2).map(lambda t: t.float())
     dot = splat_to_image(scene.replace(scales=torch.zeros(1, 3)), cameras(dtype=torch.float32))

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """splat_to_labels: the fused path gives what the volume's argmax gives."""
 
+import math
+
 import pytest
 import torch
 
@@ -40,6 +42,17 @@ def test_fused_labels_equal_the_volume(composition, support):
     torch.testing.assert_close(got.confidence[clear], confidence[clear], rtol=1e-4, atol=1e-5)
     reference = splat_to_labels(scene, GRID, CLASSES, threshold=0.4, backend="reference", **options)
     assert (reference.labels == got.labels).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
+def test_a_wide_support_labels_what_the_gaussian_fills(composition):
+    car = torch.nn.functional.one_hot(torch.tensor([3]), 16).float()  # channel 3 stands for class 4
+    one = Gaussians(torch.tensor([[0.25, 0.25, 4.25]]), torch.full((1, 3), 0.2), torch.eye(4)[:1], torch.ones(1), car)
+    column = VoxelGrid((0.0, 0.0, 0.0), (0.5, 0.5, 8.5), 0.5)
+    got = splat_to_labels(one, column, CLASSES, composition=composition, threshold=0.3, cutoff=16.0)
+    assert got.labels.flatten().tolist() == [17] * 8 + [4] + [17] * 8
+    expected = 1 - math.exp(-1) if composition == "hazard" else 1.0
+    assert got.confidence[0, 0, 8].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_batches_and_out_buffers():

@@ -79,6 +79,48 @@ def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_
         assert (grads[1][name] - grads[0][name]).abs().max() / scale < 1e-2, name
 
 
+@pytest.mark.parametrize("cutoff", [12.9, 13.3, 16.0, 40.0, 1e200])
+@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, cutoff, support):
+    column = VoxelGrid((0.0, 0.0, 0.0), (0.5, 0.5, 8.5), 0.5)
+    one = Gaussians(
+        torch.tensor([[0.25, 0.25, 4.25]]), torch.full((1, 3), 0.2), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
+        torch.ones(1, 1),
+    )  # fmt: skip
+    density = splat_to_voxels(one, column, cutoff=cutoff, support=support).density.flatten()
+    assert density[7:10].tolist() == pytest.approx([0.043937, 1.0, 0.043937], rel=1e-4)  # exp(-0.5 (0.5 / 0.2)^2)
+    assert density.sum().item() == pytest.approx(1.087881, rel=1e-4)
+
+    scene = random_scene(20, 3, seed=8, sigma=(0.05, 0.5))
+    fields, grads = {}, {}
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
+        field = splat_to_voxels(leaf, GRID, cutoff=cutoff, support=support, backend=backend)
+        solid = (field.density.detach() > 1e-2)[..., None]
+        (field.density.sum() + (field.features * solid).sum()).backward()
+        fields[backend] = field
+        grads[backend] = {name: getattr(leaf, name).grad.double() for name in FIELDS}
+    torch.testing.assert_close(fields["cpu"].density.double(), fields["reference"].density, rtol=1e-4, atol=1e-30)
+    reached = fields["reference"].density > 1e-30
+    torch.testing.assert_close(
+        fields["cpu"].features.double()[reached], fields["reference"].features[reached], rtol=2e-3, atol=2e-4
+    )
+    for name in FIELDS:
+        scale = grads["reference"][name].abs().max()
+        assert (grads["cpu"][name] - grads["reference"][name]).abs().max() < 2e-4 * scale, name
+
+
+def test_densities_that_float32_cannot_divide_by_have_no_vote():
+    one = Gaussians(
+        torch.tensor([[0.2, 0.2, 0.0]]), torch.full((1, 3), 0.5), torch.eye(4)[:1], torch.full((1,), 1e-40),
+        torch.ones(1, 2),
+    ).map(lambda t: t.clone().requires_grad_())  # fmt: skip
+    field = splat_to_voxels(one, GRID)
+    (field.density.sum() + field.features.sum()).backward()
+    assert torch.isfinite(field.features).all()
+    assert all(torch.isfinite(getattr(one, name).grad).all() for name in FIELDS)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000), n=st.integers(1, 12), cutoff=st.floats(0.5, 6.0), split=st.integers(0, 12),

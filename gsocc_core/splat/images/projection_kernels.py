@@ -131,8 +131,8 @@ def _project(
     # Beyond this radius the Gaussian is fainter than MIN_ALPHA, so the rectangle decides nothing.
     radius = math.sqrt(2.0 * math.log(opacity / MIN_ALPHA)) + 1e-3
     ru, rv = radius * math.sqrt(c00), radius * math.sqrt(c11)
-    left, right = max(math.ceil(u - ru - 0.5), 0.0), min(math.floor(u + ru - 0.5), size[1] - 1.0)
-    top, bottom = max(math.ceil(v - rv - 0.5), 0.0), min(math.floor(v + rv - 0.5), size[0] - 1.0)
+    left, right = max(np.ceil(u - ru - 0.5), 0.0), min(np.floor(u + ru - 0.5), size[1] - 1.0)
+    top, bottom = max(np.ceil(v - rv - 0.5), 0.0), min(np.floor(v + rv - 0.5), size[0] - 1.0)
     if not (left <= right and top <= bottom):
         return False
     rect[0], rect[1], rect[2], rect[3] = int(left), int(right), int(top), int(bottom)

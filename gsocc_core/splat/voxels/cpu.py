@@ -15,7 +15,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid
+from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid, squared_reach
 from gsocc_core.splat.simd import LANES
 from gsocc_core.splat.threads import balanced_order, parallel_kernels
 from gsocc_core.splat.voxels import kernels
@@ -46,7 +46,7 @@ class _Arrays:
             as_float32(scene.means), self.whitening, as_float32(scene.half_extents), np.asarray(grid.lower), self.size,
             self.shape, support == "box",
         )  # fmt: skip
-        self.limit = kernels.BOX_LIMIT if support == "box" else float(cutoff) ** 2
+        self.limit = squared_reach(float(cutoff), support)
         self.normalise = composition != "sum_unweighted"
         count, self.channels = scene.features.shape
         self.rows = np.zeros((count, -(-(self.channels + 1) // LANES) * LANES), np.float32)

@@ -18,7 +18,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import MIN_SCALE_M, scenes_in_grid
+from gsocc_core.splat.shapes import MIN_SCALE_M, MIN_WEIGHT, scenes_in_grid, squared_reach
 from gsocc_core.splat.voxels import triton_list_kernels as lister
 from gsocc_core.splat.voxels import triton_sum_kernels as adder
 
@@ -34,8 +34,6 @@ MAX_CHANNELS, WIDE_WARPS, USUAL_WARPS = 64, 8, 4
 HELD_GRADIENTS = 2048
 #: Room for (tile, Gaussian) pairs: at least so many, and so many per Gaussian. What does not fit is still computed.
 MIN_PAIRS, PAIRS_PER_GAUSSIAN = 1 << 23, 32
-#: Weights below exp(-165 / 2) = 1e-36 count as zero: beyond it float32 has no numbers.
-BOX_LIMIT = 165.0
 #: Programs that the backward pass wants at least, so that few Gaussians still fill a GPU.
 BACKWARD_PROGRAMS = 16384
 
@@ -60,7 +58,7 @@ class SplatOptions(NamedTuple):
     @property
     def limit(self) -> float:
         """Squared Mahalanobis distance beyond which a weight is zero."""
-        return BOX_LIMIT if self.support == "box" else self.cutoff**2
+        return squared_reach(self.cutoff, self.support)
 
 
 @functools.lru_cache(maxsize=16)
@@ -249,7 +247,8 @@ class _SplatToVoxels(torch.autograd.Function):
         by_density, by_features = grads
         normalise = lists.options.composition != "sum_unweighted"
         if normalise:  # d (num / den) = (d num - feature d den) / den
-            inverse = torch.where(density > 0, 1 / torch.where(density > 0, density, 1.0), 0.0)
+            solid = density > MIN_WEIGHT
+            inverse = torch.where(solid, 1 / torch.where(solid, density, 1.0), 0.0)
             by_density = by_density - (by_features * features).sum(-1) * inverse
             by_features = by_features * inverse[..., None]
         with _on(density.device):

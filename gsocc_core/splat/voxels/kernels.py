@@ -18,12 +18,12 @@ import math
 import numba
 import numpy as np
 
+from gsocc_core.splat.shapes import MIN_WEIGHT
 from gsocc_core.splat.simd import LANES, add_scaled, dot, exp32
 
 #: Columns along x and y of one tile.
 TILE = 8
-#: Weights below exp(-165 / 2) = 1e-36 count as zero: beyond it float32 has no numbers.
-BOX_LIMIT = 165.0
+_SMALLEST = np.float32(MIN_WEIGHT)
 
 #: Columns of ``forms``, from |A d|^2 = |R d|^2 with R triangular: q_min = (UX x + UY y)^2 + (VX x)^2,
 #: z_min = EX x + EY y, curvature a; then the half edges of the box support (infinite for an ellipsoid).
@@ -99,7 +99,7 @@ def _column_box(center, half_extent, size, shape, box):
     for k in range(3):
         # A hair wider, so that rounding never leaves out a voxel that the exact test accepts.
         half = half_extent[k] / size[k] + 1e-4
-        low, high = max(math.ceil(center[k] - half), 0.0), min(math.floor(center[k] + half), shape[k] - 1.0)
+        low, high = max(np.ceil(center[k] - half), 0.0), min(np.floor(center[k] + half), shape[k] - 1.0)
         hit = hit and low <= high
         if k < 2 and hit:
             box[2 * k], box[2 * k + 1] = int(low), int(high)
@@ -198,7 +198,7 @@ def splat_tiles(order, centers, forms, boxes, starts, entries, amplitudes, rows,
                     density[x0 + x, y0 + y, z] = value
                     scale = np.float32(1.0)
                     if normalise:
-                        scale = np.float32(1.0) / value if value > 0.0 else np.float32(0.0)
+                        scale = np.float32(1.0) / value if value > _SMALLEST else np.float32(0.0)
                     for c in range(channels):
                         target[c] = source[c] * scale
 
@@ -250,7 +250,7 @@ def gradient_rows(density, features, grad_density, grad_features, normalise, out
                 scale, dot_product = np.float32(1.0), np.float32(0.0)
                 if normalise:
                     value = density[x, y, z]
-                    scale = np.float32(1.0) / value if value > 0.0 else np.float32(0.0)
+                    scale = np.float32(1.0) / value if value > _SMALLEST else np.float32(0.0)
                     for c in range(channels):
                         dot_product += grad[c] * feature[c]
                 for c in range(channels):

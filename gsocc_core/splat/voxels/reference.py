@@ -55,7 +55,7 @@ def _evaluate(
     """Density (P,) and features (P, C) of one scene at points (P, 3)."""
     offset = points[:, None] - scene.means  # (P, N, 3)
     distance2 = torch.einsum("nij,pnj->pni", scene.whitening, offset).square().sum(-1)
-    inside = (distance2 <= cutoff**2) if support == "ellipsoid" else (offset.abs() <= scene.half_extents).all(-1)
+    inside = (distance2 <= cutoff * cutoff) if support == "ellipsoid" else (offset.abs() <= scene.half_extents).all(-1)
     phi = torch.where(inside.detach(), torch.exp(-0.5 * distance2), 0.0)
     weight = phi * scene.opacities
     density = weight.sum(-1)

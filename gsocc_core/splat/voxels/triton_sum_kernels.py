@@ -9,7 +9,11 @@ Weights times features is a matrix product on the tensor cores. The lists and th
 import triton
 import triton.language as tl
 
+from gsocc_core.splat.shapes import MIN_WEIGHT
 from gsocc_core.splat.voxels.triton_list_kernels import AMPLITUDE, HALF, RECORD, SHARE, SIDE, SUMS, three, tile_origin
+
+#: Densities below it have no class vote: float32 could not divide by them.
+SMALLEST = tl.constexpr(MIN_WEIGHT)
 
 
 @triton.jit
@@ -120,7 +124,8 @@ def splat_tiles(
     )  # fmt: skip
     target, exists = _targets(tile, scene, shape_x, shape_y, shape_z, tiles_y, tiles_z, TX, TY, TZ)
     if NORMALISE:
-        votes = tl.where(density[:, None] > 0.0, votes / tl.where(density > 0.0, density, 1.0)[:, None], 0.0)
+        solid = density > SMALLEST
+        votes = tl.where(solid[:, None], votes / tl.where(solid, density, 1.0)[:, None], 0.0)
     column = first_channel + tl.arange(0, CHANNELS)
     tl.store(
         out_features + target[:, None] * channels + column[None, :],

@@ -110,6 +110,15 @@ def test_grids_whose_edges_no_tile_divides(random_scene, away_from_the_cutoff, s
     torch.testing.assert_close(features[0].cpu().double()[solid], expected.features[solid], rtol=2e-3, atol=3e-4)
 
 
+@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, support):
+    scene = random_scene(6, 2, seed=8, sigma=(0.05, 0.3))
+    compare(scene, GRID, SplatOptions(GRID, "sum", 40.0, support), torch.ones(GRID.shape, dtype=torch.bool))
+    faint = scene.replace(opacities=torch.full((6,), 1e-40, dtype=torch.float64))
+    _, features = voxels_cuda(on_device(faint), SplatOptions(GRID, "sum", 40.0, support))
+    assert torch.isfinite(features).all()
+
+
 HOSTILE = {"flat": [2.0, 2.0, 0.01], "needles": [3.0, 0.02, 0.02], "huge": [50.0] * 3, "tiny": [1e-4] * 3}
 
 
