@@ -89,9 +89,19 @@ def check_numba() -> Finding:
         warm_up()
     except Exception as error:  # noqa: BLE001 - whatever it is, the table has a line for it
         return Finding("CPU kernels (numba)", "broken", f"{type(error).__name__}: {error}", "pip install -U numba")
-    seconds = time.perf_counter() - start
     hidden = f"; coverage {HIDDEN_COVERAGE}, too old for it, is hidden from it" if HIDDEN_COVERAGE else ""
-    return Finding("CPU kernels (numba)", "ok", f"numba {version_of('numba')}, ready in {seconds:.1f} s{hidden}")
+    found = f"numba {version_of('numba')}, ready in {time.perf_counter() - start:.1f} s{hidden}"
+    if kept_on_disk():
+        return Finding("CPU kernels (numba)", "ok", found)
+    mend = "export NUMBA_CACHE_DIR=FOLDER, one that can be written"
+    return Finding("CPU kernels (numba)", "missing", f"{found}, anew in every process: no folder to keep them in", mend)
+
+
+def kept_on_disk() -> bool:
+    """Whether compiled kernels are found again by the next process."""
+    from gsocc_core.splat.simd import exp32
+
+    return exp32.stats.cache_path is not None
 
 
 def check_triton() -> Finding:

@@ -9,8 +9,10 @@ import math
 import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 
-@numba.njit(cache=True, parallel=True)
+
+@kernel(parallel=True)
 def march(labels, free_id, origins, directions, distances, hits):
     """First occupied voxel of every ray, in voxel units (Amanatides & Woo 1987); the far side of that voxel counts.
 

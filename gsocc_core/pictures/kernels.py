@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from gsocc_core.compiling import kernel
 
 #: How bright the faces across x, y and z are.
 SHADES = (0.74, 0.86, 1.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def cast_voxels(labels, eye, forward, right, down, focal, palette, free_id, picture):
     """March every pixel's ray through the grid (Amanatides & Woo 1987), in voxel units."""
     height, width = picture.shape[:2]

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from gsocc_core.compiling import kernel
 
 #: Floats in one block.
 LANES = 8
@@ -87,7 +88,7 @@ def dot(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any
     return types.float32(y, types.intp, x, types.intp, types.intp), codegen
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kernel(fastmath={"reassoc", "contract", "nsz", "arcp"})
 def exp32(x: Any) -> Any:
     """exp(x) of a float32 in -87 ... 87 to 1e-7; unlike the library's, a loop over it runs in eight lanes."""
     n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))

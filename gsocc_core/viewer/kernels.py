@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel(nogil=True)
 def merge_faces(groups, nothing, rectangles):
     """List the faces between a voxel and a neighbour of another group as rectangles of one plane and one group.
 

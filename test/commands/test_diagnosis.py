@@ -70,6 +70,13 @@ def test_a_devkit_that_cannot_be_imported_is_missing(monkeypatch):
     assert "numpy<2" in finding.mend
 
 
+def test_kernels_that_no_folder_keeps_name_the_variable(monkeypatch):
+    monkeypatch.setattr(diagnosis, "kept_on_disk", lambda: False)
+    finding = diagnosis.check_numba()
+    assert finding.state == "missing"
+    assert "NUMBA_CACHE_DIR" in finding.mend
+
+
 def test_numpy_2_says_what_it_excludes(monkeypatch):
     monkeypatch.setattr(diagnosis, "version_of", lambda package: "2.4.1")
     assert "nuscenes-devkit" in diagnosis.check_numpy().found

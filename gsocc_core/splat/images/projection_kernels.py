@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.splat.images.rules import JACOBIAN_MARGIN, LOW_PASS_PX2, MIN_ALPHA
 
 #: Edge of a picture tile, pixels.
@@ -66,7 +67,7 @@ class Pairs(NamedTuple):
     of_gaussian: np.ndarray
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _slope(value: float, focal: float, center: float, length: int) -> tuple[float, bool]:
     """Ratio x / z, held within the picture and a margin; and whether it was held."""
     margin = JACOBIAN_MARGIN * length
@@ -78,7 +79,7 @@ def _slope(value: float, focal: float, center: float, length: int) -> tuple[floa
     return value, False
 
 
-@numba.njit(cache=True)
+@kernel()
 def _jacobian(
     x: float, y: float, z: float, intrinsics: np.ndarray, size: tuple[int, int], ortho: bool
 ) -> tuple[float, float, float, float, bool, bool]:
@@ -91,7 +92,7 @@ def _jacobian(
     return fx / z, -fx * a / z, fy / z, -fy * b / z, held_x, held_y
 
 
-@numba.njit(cache=True)
+@kernel()
 def _project(
     mean: np.ndarray,
     covariance: np.ndarray,
@@ -142,7 +143,7 @@ def _project(
     return True
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def count_visible(
     means: np.ndarray, covariances: np.ndarray, opacities: np.ndarray, views: Views, of_gaussian: np.ndarray
 ) -> np.ndarray:
@@ -167,7 +168,7 @@ def count_visible(
     return counts
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def fill_pairs(
     means: np.ndarray, covariances: np.ndarray, opacities: np.ndarray, views: Views, pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +209,7 @@ def fill_pairs(
     return per_tile, per_pair
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def fill_tiles(
     pairs: Pairs, tile_starts: np.ndarray, pair_starts: np.ndarray, columns: int, tiles: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +230,7 @@ def fill_tiles(
     return entry_pair, entry_row
 
 
-@numba.njit(cache=True)
+@kernel()
 def _project_backward(
     m: np.ndarray,
     covariance: np.ndarray,
@@ -294,7 +295,7 @@ def _project_backward(
         g_mean[k] += R[0, k] * g_x + R[1, k] * g_y + R[2, k] * g_z
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def collect_gradients(
     means: np.ndarray,
     covariances: np.ndarray,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.splat.images.projection_kernels import (
     DEPTH,
     L00,
@@ -39,7 +40,7 @@ _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 _FAR = np.float32(20.0)
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@kernel(fastmath=_FAST)
 def _opacities(
     geometry: np.ndarray, opacity: float, x0: int, y0: int, alphas: np.ndarray, us: np.ndarray, vs: np.ndarray
 ) -> None:
@@ -56,7 +57,7 @@ def _opacities(
         us[k], vs[k] = u, v
 
 
-@numba.njit(cache=True)
+@kernel()
 def _open_pixels(x0: int, y0: int, height: int, width: int, transmittance: np.ndarray) -> int:
     """Start a tile: transmittance 1 inside the picture, 0 (closed) outside. Returns the number of open pixels."""
     count = 0
@@ -67,7 +68,7 @@ def _open_pixels(x0: int, y0: int, height: int, width: int, transmittance: np.nd
     return count
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def render_tiles(
     order: np.ndarray,
     tile_starts: np.ndarray,
@@ -122,7 +123,7 @@ def render_tiles(
                     out_features[w, y, x, c] = volume[k, c]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _record(
     first_entry: int,
     last_entry: int,
@@ -180,7 +181,7 @@ def _record(
     return walked
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def gradients_of_tiles(
     order: np.ndarray,
     tile_starts: np.ndarray,

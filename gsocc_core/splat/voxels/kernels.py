@@ -18,6 +18,7 @@ import math
 import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.splat.shapes import MIN_WEIGHT
 from gsocc_core.splat.simd import LANES, add_scaled, dot, exp32
 
@@ -32,7 +33,7 @@ UX, UY, VX, EX, EY, CURVATURE, HALF_X, HALF_Y, HALF_Z = range(9)
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@numba.njit(cache=True)
+@kernel()
 def prepare(means, whitening, half_extents, lower, size, shape, box):
     """Gaussians in voxel units and their tile lists.
 
@@ -74,7 +75,7 @@ def prepare(means, whitening, half_extents, lower, size, shape, box):
     return centers, forms, boxes, starts, entries
 
 
-@numba.njit(cache=True)
+@kernel()
 def _triangular_form(whitening, size, form):
     """Orthogonalise the columns z, y, x of A (Gram-Schmidt): sums of squares without cancellation."""
     ax, ay, az = whitening[:, 0] * size[0], whitening[:, 1] * size[1], whitening[:, 2] * size[2]
@@ -92,7 +93,7 @@ def _triangular_form(whitening, size, form):
     form[EX], form[EY], form[CURVATURE] = -zx / r_z, -zy / r_z, r_z * r_z
 
 
-@numba.njit(cache=True)
+@kernel()
 def _column_box(center, half_extent, size, shape, box):
     """First and last column inside the tight box, x then y; (0, -1, 0, -1) when it misses the grid."""
     hit = True
@@ -107,7 +108,7 @@ def _column_box(center, half_extent, size, shape, box):
         box[0], box[1], box[2], box[3] = 0, -1, 0, -1
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@kernel(fastmath=_FAST)
 def _columns(center, form, x0, y0, levels, limit, first, last, phi, ratio):
     """Walk plans of one Gaussian for the TILE rows of columns x0 + k // TILE, y0 + k % TILE of a tile.
 
@@ -135,7 +136,7 @@ def _columns(center, form, x0, y0, levels, limit, first, last, phi, ratio):
         ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
 
 
-@numba.njit(cache=True)
+@kernel()
 def count_voxels(centers, forms, boxes, levels, limit):
     """Number of (voxel, Gaussian) pairs inside the support: the work of a splat."""
     first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
@@ -151,7 +152,7 @@ def count_voxels(centers, forms, boxes, levels, limit):
     return total
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@kernel(fastmath=_FAST)
 def _add_tile(volume, x0, y0, x1, y1, levels, entries, centers, forms, boxes, amplitudes, rows, limit):
     """Add all listed Gaussians to one tile; volume (TILE * TILE * Z, R) starts at zero."""
     first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
@@ -173,7 +174,7 @@ def _add_tile(volume, x0, y0, x1, y1, levels, entries, centers, forms, boxes, am
                     ratio *= growth
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def splat_tiles(order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, normalise, density, votes):
     """Fill density (X, Y, Z) and votes (X, Y, Z, C) tile by tile, in the given order of tiles."""
     levels, channels = density.shape[2], votes.shape[3]
@@ -203,7 +204,7 @@ def splat_tiles(order, centers, forms, boxes, starts, entries, amplitudes, rows,
                         target[c] = source[c] * scale
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def label_tiles(
     order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, hazard, threshold, ids, free_id, labels,
     confidence,
@@ -239,7 +240,7 @@ def label_tiles(
                         confidence[x0 + x, y0 + y, z] = 1.0 - occupied
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def gradient_rows(density, features, grad_density, grad_features, normalise, out):
     """Gradients by the unnormalised sums, as rows: out (X, Y, Z, R). d (num / den) = (d num - feature d den) / den."""
     channels, width = features.shape[3], out.shape[3]
@@ -260,7 +261,7 @@ def gradient_rows(density, features, grad_density, grad_features, normalise, out
                     row[c] = 0.0
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@kernel(fastmath=_FAST)
 def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit, g_rows, moments):
     """Walk over the voxels of Gaussian i: g_rows[i] += phi amplitude grad, moments (10,) of phi <grad, row>."""
     first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
@@ -300,7 +301,7 @@ def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit,
                     moments[9] += sum2
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def gather_gradients(
     order, cuts, centers, forms, boxes, whitening, size, shape, amplitudes, rows, limit, grads, g_means, g_whitening,
     g_amplitudes, g_rows,

@@ -8,14 +8,15 @@ nodes child and child + 1.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from gsocc_core.compiling import kernel
 
 _LEAF = 4
 _BINS = 12
 
 
-@numba.njit(cache=True)
+@kernel()
 def _area(lower: np.ndarray, upper: np.ndarray) -> float:
     x, y, z = upper[0] - lower[0], upper[1] - lower[1], upper[2] - lower[2]
     if x < 0.0:
@@ -23,7 +24,7 @@ def _area(lower: np.ndarray, upper: np.ndarray) -> float:
     return x * y + y * z + z * x
 
 
-@numba.njit(cache=True)
+@kernel()
 def _split(
     centers: np.ndarray, boxes: np.ndarray, order: np.ndarray, start: int, stop: int, low: np.ndarray, high: np.ndarray
 ) -> int:
@@ -74,7 +75,7 @@ def _split(
     return i if start < i < stop else (start + stop) // 2
 
 
-@numba.njit(cache=True)
+@kernel()
 def build_bvh(corners: np.ndarray) -> tuple:
     """Build a hierarchy.
 
@@ -119,7 +120,7 @@ def build_bvh(corners: np.ndarray) -> tuple:
     return order, lower[:nodes].copy(), upper[:nodes].copy(), child[:nodes].copy(), count[:nodes].copy()
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _enter(lower: np.ndarray, upper: np.ndarray, node: int, o: np.ndarray, inverse: np.ndarray, far: float) -> float:
     """Distance at which the ray enters a node's box, inf if it does not before ``far``."""
     near = 0.0
@@ -129,7 +130,7 @@ def _enter(lower: np.ndarray, upper: np.ndarray, node: int, o: np.ndarray, inver
     return near if near <= far * (1.0 + 1e-12) else np.inf
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _meet(corners: np.ndarray, t: int, o: np.ndarray, d: np.ndarray) -> float:
     """Distance along the ray to a triangle, inf if it misses (Moeller and Trumbore 1997)."""
     ax, ay, az = corners[t, 0, 0], corners[t, 0, 1], corners[t, 0, 2]
@@ -152,7 +153,7 @@ def _meet(corners: np.ndarray, t: int, o: np.ndarray, d: np.ndarray) -> float:
     return distance if distance > 1e-6 else np.inf
 
 
-@numba.njit(cache=True)
+@kernel()
 def _follow(
     corners: np.ndarray, lower: np.ndarray, upper: np.ndarray, child: np.ndarray, count: np.ndarray,
     root: int, first: int, o: np.ndarray, d: np.ndarray, inverse: np.ndarray, far: float, stack: np.ndarray,
@@ -193,13 +194,13 @@ def _follow(
     return far, best
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _invert(d: np.ndarray, inverse: np.ndarray) -> None:
     for k in range(3):
         inverse[k] = 1.0 / d[k] if abs(d[k]) > 1e-15 else 1e15
 
 
-@numba.njit(cache=True)
+@kernel()
 def trace_static(
     corners: np.ndarray, lower: np.ndarray, upper: np.ndarray, child: np.ndarray, count: np.ndarray,
     origins: np.ndarray, directions: np.ndarray, distance: np.ndarray, triangle: np.ndarray,
@@ -227,7 +228,7 @@ def trace_static(
             distance[i], triangle[i] = far, best
 
 
-@numba.njit(cache=True)
+@kernel()
 def trace_actors(
     corners: np.ndarray, lower: np.ndarray, upper: np.ndarray, child: np.ndarray, count: np.ndarray,
     first_nodes: np.ndarray, first_triangles: np.ndarray, radii: np.ndarray, poses: np.ndarray,

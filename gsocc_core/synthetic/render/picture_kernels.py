@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.synthetic.render.raster_kernels import pixel_weights
 from gsocc_core.synthetic.render.shading_kernels import hash01, noise, surface
 
@@ -64,7 +64,7 @@ class Lens(NamedTuple):
     seed: int
 
 
-@numba.njit(cache=True)
+@kernel()
 def _sunlit(sun: np.ndarray, moving: np.ndarray, frame: np.ndarray, x: float, y: float, z: float) -> float:
     """Share of the sun's disc that a point sees, from the four nearest texels of the shadow maps."""
     column = (x - frame[3] * z - frame[0]) * frame[2] - 0.5
@@ -83,7 +83,7 @@ def _sunlit(sun: np.ndarray, moving: np.ndarray, frame: np.ndarray, x: float, y:
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def _ambient(
     ground: np.ndarray, contact: np.ndarray, openness: np.ndarray, frame: np.ndarray, x: float, y: float, z: float
 ) -> float:
@@ -105,7 +105,7 @@ def _ambient(
     return (1.0 - 0.85 / 255.0 * covered * near_ground) * (1.0 - (1.0 - opened) / (1.0 + 0.15 * above))
 
 
-@numba.njit(cache=True)
+@kernel()
 def sky(d: np.ndarray, light: np.ndarray, tile: np.ndarray, clouds: bool, out: np.ndarray) -> None:
     """Radiance of the sky in a direction.
 
@@ -130,7 +130,7 @@ def sky(d: np.ndarray, light: np.ndarray, tile: np.ndarray, clouds: bool, out: n
         out[k] = base * (1.0 - cover) + cloud * cover + 0.25 * glow * light[3 + k] * (1.0 - 0.7 * cover)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _shade_point(
     normal: np.ndarray, view: np.ndarray, distance: float, albedo: np.ndarray, light: np.ndarray,
     sun: float, open_sky: float, scratch: np.ndarray, out: np.ndarray,
@@ -159,7 +159,7 @@ def _shade_point(
         out[k] = out[k] * clear + light[9 + k] * (1.0 - clear)
 
 
-@numba.njit(cache=True)
+@kernel()
 def shade(
     lens: Lens,
     factor: int,
@@ -283,7 +283,7 @@ def shade(
                 radiance[row, column, k] = out[k]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _take(
     all_corners: np.ndarray, all_normals: np.ndarray, all_uv: np.ndarray, t: int,
     corners: np.ndarray, normals: np.ndarray, uv: np.ndarray,
@@ -296,7 +296,7 @@ def _take(
         uv[i, 0], uv[i, 1] = all_uv[t, i, 0], all_uv[t, i, 1]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _face_normal(c: np.ndarray, out: np.ndarray) -> None:
     """Unit normal of the triangle with corners ``c``."""
     for k in range(3):
@@ -312,7 +312,7 @@ _CURVE = 4096
 _CURVE_END = 3.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def _tone_curve() -> np.ndarray:
     """Display value of exposed light x at index sqrt(x) / _CURVE_END * _CURVE."""
     curve = np.empty(_CURVE + 1)
@@ -323,7 +323,7 @@ def _tone_curve() -> np.ndarray:
     return curve
 
 
-@numba.njit(cache=True)
+@kernel()
 def develop(
     radiance: np.ndarray, factor: int, triangle_of: np.ndarray, light: np.ndarray, seed: int, rgb: np.ndarray
 ) -> None:
@@ -369,7 +369,7 @@ def develop(
                 rgb[row, column, k] = int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)
 
 
-@numba.njit(cache=True)
+@kernel()
 def pose_triangles(
     corners: np.ndarray,
     normals: np.ndarray,

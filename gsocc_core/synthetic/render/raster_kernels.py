@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from gsocc_core.compiling import kernel
 
 #: Nearest visible depth, metres.
 NEAR_M = 0.05
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _edge_rows(p: np.ndarray, inverse_det: float, rows: np.ndarray) -> None:
     """Write M = (P1 x P2, P2 x P0, P0 x P1) / det for the corners in the rows of ``p``."""
     for i in range(3):
@@ -29,7 +30,7 @@ def _edge_rows(p: np.ndarray, inverse_det: float, rows: np.ndarray) -> None:
         rows[i, 2] = (p[j, 0] * p[k, 1] - p[j, 1] * p[k, 0]) * inverse_det
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _determinant(p: np.ndarray) -> float:
     return (
         p[0, 0] * (p[1, 1] * p[2, 2] - p[1, 2] * p[2, 1])
@@ -38,7 +39,7 @@ def _determinant(p: np.ndarray) -> float:
     )
 
 
-@numba.njit(cache=True)
+@kernel()
 def pixel_weights(
     corners: np.ndarray, R_cam_world: np.ndarray, origin: np.ndarray, K_inv: np.ndarray, p: np.ndarray, out: np.ndarray
 ) -> bool:
@@ -70,7 +71,7 @@ def pixel_weights(
     return True
 
 
-@numba.njit(cache=True)
+@kernel()
 def _bounds(p: np.ndarray, K: np.ndarray, box: np.ndarray) -> None:
     """Smallest rectangle (u0, v0, u1, v1) around the part of the triangle in front of the near plane."""
     box[0] = box[1] = 1e30
@@ -85,7 +86,7 @@ def _bounds(p: np.ndarray, K: np.ndarray, box: np.ndarray) -> None:
             _grow(x, y, NEAR_M, K, box)
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _grow(x: float, y: float, z: float, K: np.ndarray, box: np.ndarray) -> None:
     u = (K[0, 0] * x + K[0, 1] * y) / z + K[0, 2]
     v = K[1, 1] * y / z + K[1, 2]
@@ -93,7 +94,7 @@ def _grow(x: float, y: float, z: float, K: np.ndarray, box: np.ndarray) -> None:
     box[2], box[3] = max(box[2], u), max(box[3], v)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _fill(q: np.ndarray, box: np.ndarray, triangle: int, inverse_depth: np.ndarray, triangle_of: np.ndarray) -> None:
     """Visit the pixels whose centres lie in the triangle with weight coefficients ``q``."""
     height, width = inverse_depth.shape
@@ -123,7 +124,7 @@ def _fill(q: np.ndarray, box: np.ndarray, triangle: int, inverse_depth: np.ndarr
                     triangle_of[row, column] = triangle
 
 
-@numba.njit(cache=True)
+@kernel()
 def rasterize(
     corners: np.ndarray,
     start: int,
@@ -181,7 +182,7 @@ def rasterize(
         _fill(q, box, first_id + t, inverse_depth, triangle_of)
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _outside(p: np.ndarray, low: float, high: float, axis: int) -> bool:
     """Whether all corners lie beyond the same side plane of the view."""
     below = p[0, axis] < low * p[0, 2] and p[1, axis] < low * p[1, 2] and p[2, axis] < low * p[2, 2]
@@ -189,7 +190,7 @@ def _outside(p: np.ndarray, low: float, high: float, axis: int) -> bool:
     return below or above
 
 
-@numba.njit(cache=True)
+@kernel()
 def visible_chunks(
     lower: np.ndarray, upper: np.ndarray, planes: np.ndarray, origin: np.ndarray, far: float
 ) -> np.ndarray:
@@ -223,7 +224,7 @@ def visible_chunks(
     return visible
 
 
-@numba.njit(cache=True)
+@kernel()
 def fill_from_above(corners: np.ndarray, raster: np.ndarray) -> None:
     """Set the pixels whose centres lie in triangles seen from above to 255.
 
@@ -250,7 +251,7 @@ def fill_from_above(corners: np.ndarray, raster: np.ndarray) -> None:
                     raster[row, column] = 255
 
 
-@numba.njit(cache=True)
+@kernel()
 def draw_heights(corners: np.ndarray, start: int, stop: int, heights: np.ndarray, offset: float) -> None:
     """Keep the greatest height over each pixel, seen along the projection that was applied to columns and rows.
 
@@ -282,7 +283,7 @@ def draw_heights(corners: np.ndarray, start: int, stop: int, heights: np.ndarray
                     heights[row, column] = max(heights[row, column], z)
 
 
-@numba.njit(cache=True)
+@kernel()
 def cover_ground(poses: np.ndarray, sizes: np.ndarray, frame: np.ndarray, cover: np.ndarray) -> None:
     """Darken the ground under and beside boxes.
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.synthetic.world import materials as m
 from gsocc_core.synthetic.world.paint import PAINT_PER_M_D, PAINT_PER_M_S
 
@@ -17,7 +17,7 @@ _GLASS, _LAMP, _STRIPES, _CORRUGATED, _SIGN, _SLATS = m.GLASS, m.LAMP, m.STRIPES
 _MASK = m.TILE - 1
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def noise(tile: np.ndarray, x: float, y: float) -> float:
     """Periodic noise at (x, y) texels, bilinear."""
     fx, fy = math.floor(x), math.floor(y)
@@ -30,7 +30,7 @@ def noise(tile: np.ndarray, x: float, y: float) -> float:
     return low + wy * (high - low)
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def hash01(i: int, j: int, k: int) -> float:
     """A number in [0, 1) that looks random, from three integers."""
     h = (i * 374761393 + j * 668265263 + k * 2147483647 + 12345) & 0xFFFFFFFF
@@ -39,24 +39,24 @@ def hash01(i: int, j: int, k: int) -> float:
     return (h ^ (h >> 16)) / 4294967296.0
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _clamp(x: float) -> float:
     return min(max(x, 0.0), 1.0)
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _line(x: float, half_width: float, blur: float) -> float:
     """Coverage of a line |x| < half_width seen through a footprint of size blur."""
     return _clamp((half_width + 0.5 * blur - abs(x)) / max(blur, 1e-4)) * min(1.0, 2.0 * half_width / max(blur, 1e-4))
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _wrap(x: float, period: float) -> float:
     """Distance to the nearest multiple of the period, signed."""
     return x - period * math.floor(x / period + 0.5)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _paint_at(paint: np.ndarray, row: float, column: float, channel: int) -> float:
     """Paint atlas at texel (row, column), bilinear, clamped."""
     row, column = min(max(row - 0.5, 0.0), paint.shape[0] - 1.001), min(max(column - 0.5, 0.0), paint.shape[1] - 1.001)
@@ -67,7 +67,7 @@ def _paint_at(paint: np.ndarray, row: float, column: float, channel: int) -> flo
     return (low * (1.0 - wi) + high * wi) / 255.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def _road(
     p: np.ndarray, paint: np.ndarray, tile: np.ndarray, u: float, v: float, wide: float, spot: float, out: np.ndarray
 ) -> None:
@@ -86,7 +86,7 @@ def _road(
         out[k] = out[k] * tone * (1.0 - cover) + white * cover
 
 
-@numba.njit(cache=True)
+@kernel()
 def _facade(p: np.ndarray, c: np.ndarray, u: float, v: float, blur: float, out: np.ndarray) -> float:
     """Windows of a house front over the wall in ``out``; returns how much of the point is glass."""
     spacing, storey = p[2], p[3]
@@ -121,7 +121,7 @@ def _facade(p: np.ndarray, c: np.ndarray, u: float, v: float, blur: float, out: 
     return glass
 
 
-@numba.njit(cache=True)
+@kernel()
 def surface(
     pattern: int,
     c: np.ndarray,

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from gsocc_core.compiling import kernel
 
 #: Label of voxels without a surface, and name of those without one, while votes are counted.
 NOTHING = 255
 
 
-@numba.njit(cache=True)
+@kernel()
 def sample_triangles(
     corners: np.ndarray,
     labels: np.ndarray,
@@ -71,7 +72,7 @@ def sample_triangles(
     return count
 
 
-@numba.njit(cache=True)
+@kernel()
 def _dot(origin: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     """Scalar product of a and b, both measured from an origin."""
     return (
@@ -81,7 +82,7 @@ def _dot(origin: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     )
 
 
-@numba.njit(cache=True)
+@kernel()
 def _longest_edge(corners: np.ndarray) -> int:
     """Index of the corner where the longest edge begins."""
     best, length = 0, -1.0
@@ -92,7 +93,7 @@ def _longest_edge(corners: np.ndarray) -> int:
     return best
 
 
-@numba.njit(cache=True)
+@kernel()
 def _touches(a: np.ndarray, b: np.ndarray, c: np.ndarray, T: np.ndarray, shape: np.ndarray) -> bool:
     """The bounding box of the triangle, in voxel units of some grid, overlaps that grid."""
     for g in range(T.shape[0]):
@@ -109,7 +110,7 @@ def _touches(a: np.ndarray, b: np.ndarray, c: np.ndarray, T: np.ndarray, shape: 
     return False
 
 
-@numba.njit(cache=True)
+@kernel()
 def _grid_around(p: np.ndarray, T: np.ndarray, shape: np.ndarray, first: int) -> int:
     """Index of a grid that holds the point, tried from ``first`` on, or -1."""
     for i in range(T.shape[0]):
@@ -125,7 +126,7 @@ def _grid_around(p: np.ndarray, T: np.ndarray, shape: np.ndarray, first: int) ->
     return -1
 
 
-@numba.njit(cache=True)
+@kernel()
 def mark_seen_by_camera(
     points: np.ndarray,
     visible: np.ndarray,
@@ -181,7 +182,7 @@ def mark_seen_by_camera(
                 visible[i] = 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def mark_cells(
     points: np.ndarray,
     bodies: np.ndarray,
@@ -221,7 +222,7 @@ def mark_cells(
             cells[starts[b] + flat] = 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def mark_seen_in_cells(
     points: np.ndarray,
     seen: np.ndarray,
@@ -245,7 +246,7 @@ def mark_seen_in_cells(
                 seen[i] = 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def vote(
     points: np.ndarray,
     classes: np.ndarray,
@@ -311,7 +312,7 @@ def vote(
             cell[c] = 0
 
 
-@numba.njit(cache=True)
+@kernel()
 def name_voxels(
     points: np.ndarray,
     classes: np.ndarray,
@@ -362,7 +363,7 @@ def name_voxels(
                 margins[ix, iy, iz] -= 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def mark_voxels(
     points: np.ndarray,
     flags: np.ndarray,
@@ -395,7 +396,7 @@ def mark_voxels(
                 mask[ix, iy, iz] = 1
 
 
-@numba.njit(cache=True)
+@kernel()
 def trace_rays(origins: np.ndarray, ends: np.ndarray, hits: np.ndarray, mask: np.ndarray) -> None:
     """Mark the voxels that rays pass through, by the traversal of Amanatides and Woo (1987).
 
@@ -437,7 +438,7 @@ def trace_rays(origins: np.ndarray, ends: np.ndarray, hits: np.ndarray, mask: np
                 next_z += delta_z
 
 
-@numba.njit(cache=True)
+@kernel()
 def _inside_slab(origin: float, way: float, count: int) -> tuple[float, float]:
     """Ray parameters at which origin + t * way enters and leaves [0, count]."""
     if abs(way) < 1e-12:
@@ -446,7 +447,7 @@ def _inside_slab(origin: float, way: float, count: int) -> tuple[float, float]:
     return min(first, second), max(first, second)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _axis(origin: float, way: float, enter: float, count: int) -> tuple[int, int, float, float]:
     """First voxel along one axis, step, ray parameter of the next voxel border, and of every further one."""
     cell = min(max(int(math.floor(origin + enter * way)), 0), count - 1)
