@@ -23,12 +23,13 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.arguments import keyword_arguments, read_yaml
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.methods.build import build_method
 from gsocc_core.training.initial_weights import start_from
+from gsocc_core.yaml_files import read_yaml
 
 
 def host_step(

@@ -19,8 +19,8 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from gsocc_core import OCC3D_NUSCENES, Cameras, FrameSet, Targets
-from gsocc_core.arguments import read_yaml
 from gsocc_core.methods.build import build_method
+from gsocc_core.yaml_files import read_yaml
 
 MB = 1e-6
 

@@ -23,7 +23,7 @@ MODEL = {
     "grid": {"lower": [-40.0, -40.0, -1.0], "upper": [40.0, 40.0, 5.4], "voxel_size": 0.4},  # m, ego frame
     "image_size": [32, 88],  # height, width of the network's pictures
     "backbone": {
-        "model_type": "resnet",  # any of transformers' backbones, random or from the hub
+        "model_type": "resnet",  # or another of gsocc_core/networks/backbones.py, random or from the hub
         "model_args": {"embedding_size": 16, "hidden_sizes": [16, 24, 32, 32], "depths": [1, 1, 1, 1],
                        "layer_type": "basic"},
         "out_indices": [1, 2],

@@ -16,34 +16,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from gsocc_core.errors import ConfigError, GsoccError
+from gsocc_core.yaml_files import parse_yaml
 
 # YAML 1.1 reads 1e-3 as a word, since it lacks the point; people mean a number.
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
-
-
-def read_yaml(path: Any, expected: str) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Args:
-        path: The file.
-        expected: What it should be, for errors.
-
-    Returns:
-        The mapping.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or holds something else.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - path may be any path-like
-            if not file.readline().startswith("%YAML:"):  # OpenCV's own spelling, which YAML does not know
-                file.seek(0)
-            content = yaml.safe_load(file)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "file", expected, " ".join(str(error).split())) from error
-    if not isinstance(content, dict):
-        raise ConfigError(path, "file", f"{expected}: a mapping", _shown(content))
-    return content
 
 
 def keyword_arguments(
@@ -189,7 +165,7 @@ def _is_list(annotation: Any) -> bool:
 def _typed(function: Callable[..., Any], name: str, text: str) -> Any:
     """The plain value of a word: what YAML reads in it, or the text itself where the signature wants text."""
     try:
-        parsed = yaml.safe_load(text)
+        parsed = parse_yaml(text)
     except yaml.YAMLError:
         parsed = text
     errors = []

@@ -28,7 +28,8 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from gsocc_core.arguments import keyword_arguments, read_yaml
+from gsocc_core.arguments import keyword_arguments
+from gsocc_core.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)

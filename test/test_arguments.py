@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsocc_core.arguments import keyword_arguments, put, read_words, read_yaml
+from gsocc_core.arguments import keyword_arguments, put, read_words
 from gsocc_core.errors import ConfigError
 from gsocc_core.training.args import OptimizerArgs
 
@@ -151,14 +151,3 @@ def test_put_keeps_what_stands_beside():
     put(content, "e", 5)
     put(content, "g.h", 6)
     assert content == {"a": {"b": 1, "c": {"d": 2, "f": 4}}, "e": 5, "g": {"h": 6}}
-
-
-def test_files_that_are_no_mapping(tmp_path):
-    path = tmp_path / "x.yaml"
-    for content in ("a: [", "- 1", "", "\xff"):
-        path.write_bytes(content.encode("latin1"))
-        with pytest.raises(ConfigError, match="x.yaml: file: expected a recipe") as caught:
-            read_yaml(path, "a recipe")
-        assert "\n" not in str(caught.value)
-    with pytest.raises(ConfigError, match="nowhere.yaml"):
-        read_yaml(tmp_path / "nowhere.yaml", "a recipe")

@@ -72,7 +72,8 @@ def _run(words: list[str]) -> None:
 
 def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:
     """Arguments of a command from its words and, for ``train``, from the file that the first one names."""
-    from gsocc_core.arguments import keyword_arguments, put, read_words, read_yaml
+    from gsocc_core.arguments import keyword_arguments, put, read_words
+    from gsocc_core.yaml_files import read_yaml
 
     positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
     if {"-h", "--help"} & set(words):

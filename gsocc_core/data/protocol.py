@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from gsocc_core.arguments import keyword_arguments, read_yaml
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.data.boxes import NUSCENES_BOX_CLASSES
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import MaskPolicy
+from gsocc_core.yaml_files import read_yaml
 
 #: The two files beside voxel labels that have their own grid and classes.
 PROTOCOL_FILE, CLASSES_FILE = "protocol.yaml", "classes.yaml"

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import ConfigError
+from gsocc_core.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -96,27 +98,9 @@ class ClassTable:
         """Read a table written by :meth:`to_yaml`.
 
         Raises:
-            ConfigError: the file is missing, is not YAML, or has wrong or unknown keys.
+            ConfigError: the file is missing, is not YAML, or has wrong, missing or unknown keys.
         """
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(path, "file", "a readable YAML class table", error) from error
-        known = set(cls.__dataclass_fields__)
-        if not isinstance(content, dict):
-            raise ConfigError(path, "file", f"a mapping with keys {sorted(known)}", type(content).__name__)
-        if unknown := set(content) - known:
-            raise ConfigError(path, sorted(unknown)[0], f"one of {sorted(known)}", "an unknown key")
-        if missing := {"names", "colors", "free_id"} - set(content):
-            raise ConfigError(path, sorted(missing)[0], "a value", "nothing")
-        try:
-            return cls(**{key: _as_tuples(value) for key, value in content.items()})
-        except TypeError as error:
-            raise ConfigError(path, "file", "lists of names, colours and ids", error) from error
-
-
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+        return cls(**keyword_arguments(cls, read_yaml(path, "a YAML class table"), path))
 
 
 #: The 17 semantic classes of Occ3D-nuScenes and free space.

@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gsocc_core.arguments import read_yaml
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.methods.build import build_method
 from gsocc_core.methods.method import Method
+from gsocc_core.yaml_files import read_yaml
 
 WEIGHTS, CONFIG, CLASSES, CARD = "model.safetensors", "config.yaml", "classes.yaml", "README.md"
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gsocc_core.arguments import read_yaml
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.yaml_files import read_yaml
 
 #: Name in the file for what is recognised in order to stay unlabelled.
 NONE = "none"

@@ -92,6 +92,6 @@ def build_method(
         return method_class(name, where)(classes=classes, pretrained=pretrained, **parsed)
     except GsoccError as error:
         raise ConfigError(where, f"{prefix}{error.key}", error.expected, error.received) from error
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
         # Layers that cannot be made: negative widths, strides that leave no pixel, ...
         raise ConfigError(where, key or "arguments", f"sizes that {name} can be built with", error) from error

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,18 +19,69 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
+_EVERY = "num_channels hidden_act"
+_NORM = "initializer_range layer_norm_eps drop_path_rate"
+_CONVNEXT = f"{_NORM} patch_size num_stages hidden_sizes depths image_size"
+_DINOV2 = (
+    f"{_NORM} hidden_size num_hidden_layers num_attention_heads mlp_ratio hidden_dropout_prob image_size patch_size "
+    "attention_probs_dropout_prob qkv_bias layerscale_value use_swiglu_ffn apply_layernorm reshape_hidden_states"
+)
+_SWIN = (
+    f"{_NORM} image_size patch_size embed_dim depths num_heads window_size mlp_ratio qkv_bias hidden_dropout_prob "
+    "attention_probs_dropout_prob use_absolute_embeddings encoder_stride"
+)
+_KEYS = {
+    "bit": "embedding_size hidden_sizes depths layer_type global_padding num_groups embedding_dynamic_padding "
+    "output_stride width_factor drop_path_rate",
+    "convnext": f"{_CONVNEXT} layer_scale_init_value",
+    "convnextv2": _CONVNEXT,
+    "dinov2": f"{_DINOV2} use_mask_token",
+    "dinov2_with_registers": f"{_DINOV2} num_register_tokens",
+    "dinov3_convnext": f"{_NORM} hidden_sizes depths layer_scale_init_value image_size",
+    "dinov3_vit": f"{_NORM} patch_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
+    "attention_dropout rope_theta image_size query_bias key_bias value_bias proj_bias mlp_bias layerscale_value "
+    "use_gated_mlp num_register_tokens pos_embed_shift pos_embed_jitter pos_embed_rescale apply_layernorm "
+    "reshape_hidden_states",
+    "focalnet": f"{_NORM} image_size patch_size embed_dim use_conv_embed hidden_sizes depths focal_levels "
+    "focal_windows mlp_ratio hidden_dropout_prob use_layerscale layerscale_value use_post_layernorm "
+    "use_post_layernorm_in_modulation normalize_modulator encoder_stride",
+    "hiera": f"{_NORM} embed_dim image_size patch_size patch_stride patch_padding mlp_ratio depths num_heads "
+    "embed_dim_multiplier num_query_pool query_stride masked_unit_size masked_unit_attention layer_norm_init",
+    "pvt_v2": f"{_NORM} image_size num_encoder_blocks depths sr_ratios hidden_sizes patch_sizes strides "
+    "num_attention_heads mlp_ratios hidden_dropout_prob attention_probs_dropout_prob qkv_bias linear_attention",
+    "resnet": "embedding_size hidden_sizes depths layer_type downsample_in_first_stage downsample_in_bottleneck",
+    "swin": _SWIN,
+    "swinv2": f"{_SWIN} pretrained_window_sizes",
+}
+#: transformers' model type -> arguments of its configuration that may be given: sizes and shapes. Others of
+#: transformers choose code and where it comes from, the hub included, which no file of a stranger may.
+BACKBONES: Mapping[str, frozenset[str]] = {name: frozenset(f"{_EVERY} {keys}".split()) for name, keys in _KEYS.items()}
+
+
 @dataclass(frozen=True)
 class BackboneArgs:
     """Which image backbone to build.
 
     Attributes:
         hub_id: Hugging Face id or local folder of pretrained weights; None = random weights.
-        model_type: transformers' model type (resnet, convnext, swin, dinov2, ...). With ``hub_id`` it must describe the
-            same architecture: a trained bundle is rebuilt from it alone, without the hub.
-        model_args: Arguments of that model's configuration, for instance hidden_sizes and depths; transformers'
-            defaults for resnet are ResNet-50.
+        model_type: transformers' model type, a key of :data:`BACKBONES` (resnet, convnext, swin, dinov2, ...). With
+            ``hub_id`` it must describe the same architecture: a trained bundle is rebuilt from it alone, without the
+            hub.
+        model_args: Sizes of that model, for instance hidden_sizes and depths, as its configuration in transformers
+            names them; the defaults for resnet are ResNet-50.
         out_indices: Stages whose maps are returned, finest first.
         checkpointing: Recompute activations in the backward pass to save memory.
+
+    Raises:
+        ConfigError: an unknown model type, or an argument that is none of its sizes.
+
+    Example:
+        >>> BackboneArgs(model_type="resnet", model_args={"attn_implementation": "owner/kernel"})
+        Traceback (most recent call last):
+        ...
+        gsocc_core.errors.ConfigError: backbone: model_args.attn_implementation: expected one of depths, \
+downsample_in_bottleneck, downsample_in_first_stage, drop_path_rate, embedding_size, hidden_act, hidden_sizes, \
+layer_type, num_channels, received an unknown key
     """
 
     hub_id: str | None = None
@@ -38,6 +89,19 @@ class BackboneArgs:
     model_args: dict[str, Any] = field(default_factory=dict)
     out_indices: tuple[int, ...] = (2, 3, 4)
     checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.model_type not in BACKBONES:
+            raise ConfigError("backbone", "model_type", f"one of {', '.join(BACKBONES)}", repr(self.model_type))
+        known = BACKBONES[self.model_type]
+        for key, value in self.model_args.items():
+            if key not in known:
+                expected = f"one of {', '.join(sorted(known))}"
+                raise ConfigError("backbone", f"model_args.{key}", expected, "an unknown key")
+            parts = value if isinstance(value, list | tuple) else (value,)
+            if not all(part is None or isinstance(part, bool | int | float | str) for part in parts):
+                expected = "a number, true or false, text, or a list of these"
+                raise ConfigError("backbone", f"model_args.{key}", expected, type(value).__name__)
 
 
 def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
@@ -52,7 +116,7 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
         A module whose output has ``feature_maps``, one (B, C_l, H_l, W_l) per entry of ``out_indices``.
 
     Raises:
-        ConfigError: unknown model type, hub id or argument.
+        ConfigError: unknown hub id, or sizes that make no model.
     """
     from transformers import AutoBackbone, AutoConfig
 
@@ -61,10 +125,9 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
             return AutoBackbone.from_pretrained(args.hub_id, out_indices=list(args.out_indices))
         config = AutoConfig.for_model(args.model_type, out_indices=list(args.out_indices), **args.model_args)
         return AutoBackbone.from_config(config)
-    except (ValueError, KeyError, OSError, TypeError) as error:
-        raise ConfigError(
-            "backbone", "hub_id / model_type / model_args", "an AutoBackbone of transformers", error
-        ) from error
+    except Exception as error:
+        key = "hub_id" if args.hub_id is not None and pretrained else "model_args"
+        raise ConfigError("backbone", key, "an AutoBackbone of transformers", error) from error
 
 
 class FeaturePyramid(nn.Module):

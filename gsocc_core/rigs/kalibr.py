@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gsocc_core.arguments import read_yaml
 from gsocc_core.data.stated_poses import check_same_pose
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, CameraModel
 from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.yaml_files import read_yaml
 
 #: Kalibr's distortion models and the lens models of gsocc that are the same formula.
 LENSES: dict[str, CameraModel] = {"radtan": "pinhole", "equidistant": "fisheye", "equi": "fisheye", "none": "pinhole"}

@@ -17,6 +17,7 @@ from gsocc_core.errors import ConfigError, GsoccError, OutputExistsError
 from gsocc_core.geometry.cameras import COEFFICIENTS, Camera, CameraModel
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_core.rigs.section import Section
+from gsocc_core.yaml_files import load_yaml
 
 #: Keys that only gsocc_ros reads.
 ROS_KEYS = ("fixed_frame", "reference", "policy", "min_cameras", "max_spread_ms", "max_wait_ms", "reset_threshold_ms",
@@ -173,13 +174,9 @@ def open_rig(path: Path) -> Section:
     Raises:
         ConfigError: the file is missing, is not YAML, or holds no mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(path, "file", "a rig file", "no such file") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(path, "file", "a readable YAML rig", error) from error
-    return Section(path, "", content)
+    if not path.exists():
+        raise ConfigError(path, "file", "a rig file", "no such file")
+    return Section(path, "", load_yaml(path, "a YAML rig"))
 
 
 def write_rig(path: str | Path, content: Mapping[str, Any], comment: str = "") -> None:

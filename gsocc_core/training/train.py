@@ -19,7 +19,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
-from gsocc_core.arguments import read_yaml
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_grid
 from gsocc_core.data.drives import collate
@@ -35,6 +34,7 @@ from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
 from gsocc_core.training.initial_weights import start_from
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
+from gsocc_core.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
 #: Sections of a run's configuration that dataclasses check.

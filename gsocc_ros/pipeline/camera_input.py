@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image, ImageDraw
 
 from gsocc_core import Camera
 from gsocc_core.data.images import decode_image, decoding_scale, read_header
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
+from gsocc_core.yaml_files import load_yaml
 from gsocc_ros.pipeline.rig import RigCamera
 
 #: How CameraInfo names the lens models, and what they are called here.
@@ -130,12 +130,12 @@ def read_mask(camera: RigCamera) -> tuple[tuple[float, float], ...] | None:
     """
     if camera.mask is None:
         return None
+    content = load_yaml(camera.mask, "a list of [u, v] pixels")
     try:
-        content = yaml.safe_load(camera.mask.read_text(encoding="utf-8"))
         polygon = tuple((float(u), float(v)) for u, v in content)
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(camera.mask, "polygon", "a list of [u, v] pixels", error) from error
-    if len(polygon) < 3:
+    if len(polygon) < 3 or not np.isfinite(polygon).all():
         raise ConfigError(camera.mask, "polygon", "three or more [u, v] pixels", len(polygon))
     return polygon
 

@@ -79,11 +79,14 @@ def test_bad_tables_are_named(change, key):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("names: [a", "readable YAML"), ("[1, 2]", "list"), ("names: [a]\ncolors: [[0, 0, 0]]\n", "free_id"),
+        ("names: [a", "classes.yaml: file: expected a YAML"), ("[1, 2]", "a mapping"),
+        ("names: [a]\ncolors: [[0, 0, 0]]\n", "free_id"),
         ("names: [a]\ncolors: [[0, 0, 0]]\nfree_id: 0\ncolours: 1\n", "colours"),
-        ("names: 3\ncolors: [[0, 0, 0]]\nfree_id: 0\n", "lists of names"),
-        ("names: [a]\ncolors: [[0, 0, 0]]\nfree_id: x\n", "lists of names"),
-        ("names: [a]\ncolors: [red]\nfree_id: 0\n", "classes.yaml|colors"),
+        ("names: 3\ncolors: [[0, 0, 0]]\nfree_id: 0\n", "classes.yaml: names"),
+        ("names: [no]\ncolors: [[0, 0, 0]]\nfree_id: 0\n", r"classes.yaml: names\[0\]"),
+        ("names: [a]\ncolors: [[0, 0, 0]]\nfree_id: x\n", "classes.yaml: free_id"),
+        ("names: [a]\ncolors: [red]\nfree_id: 0\n", r"classes.yaml: colors\[0\]"),
+        ("1: 2\nx: 3\n", "classes.yaml: 1: expected one of"),
     ],
 )  # fmt: skip
 def test_bad_files_are_named(tmp_path, text, match):

@@ -4,6 +4,7 @@
 
 import pickle
 import shutil
+import socket
 
 import pytest
 import torch
@@ -12,6 +13,15 @@ import yaml
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
 from gsocc_core.inference.bundle import load_bundle, save_bundle
+
+HOSTILE_YAML = {
+    "deep": "[" * 10_000,
+    "aliases": "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)),
+    "endless": "a: &a [*a]",
+    "long": "# " + "x" * 2_000_000,
+    "date": "a: 2026-99-99",
+}
 
 
 @pytest.fixture
@@ -112,6 +122,43 @@ def test_unknown_and_wrongly_typed_arguments(copy):
     (copy / "config.yaml").write_text("method: [\n")
     with pytest.raises(ConfigError, match="YAML"):
         load_bundle(copy)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whoever wants to speak to another machine fails the test."""
+
+    def refused(self, address):
+        pytest.fail(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"model_type": "timm_backbone"}, "model_type"),
+        ({"model_args": {"attn_implementation": "owner/kernel"}}, "model_args.attn_implementation"),
+        ({"model_args": {"torch_dtype": 3}}, "model_args.torch_dtype"),
+        ({"model_args": {"auto_map": {"AutoBackbone": "owner/code--file.Class"}}}, "model_args.auto_map"),
+    ],
+)
+def test_a_backbone_that_chooses_code_is_refused_without_the_hub(copy, no_network, change, key):
+    backbone = yaml.safe_load((copy / "config.yaml").read_text())["arguments"]["backbone"]
+    change_config(copy, backbone={**backbone, "hub_id": "owner/model"})
+    load_bundle(copy)  # where pretrained weights came from says nothing about where a bundle's do
+    change_config(copy, backbone={**backbone, "hub_id": "owner/model", **change})
+    with pytest.raises(ConfigError, match=rf"config.yaml: arguments.backbone.{key}: expected one of"):
+        load_bundle(copy)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "classes.yaml"])
+@pytest.mark.parametrize("kind", ["deep", "aliases", "endless", "long", "date"])
+def test_hostile_yaml_is_one_clear_line(copy, name, kind):
+    (copy / name).write_text(HOSTILE_YAML[kind])
+    with pytest.raises(ConfigError, match=f"{name}: file: expected") as caught:
+        load_bundle(copy)
+    assert len(str(caught.value)) < 1000
 
 
 def test_missing_and_extra_tensors(copy):

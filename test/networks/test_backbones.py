@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gsocc_core.errors import ConfigError
-from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder, build_backbone
+from gsocc_core.networks.backbones import BACKBONES, BackboneArgs, ImageEncoder, build_backbone
 
 TINY = {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 
@@ -45,5 +45,35 @@ def test_checkpointing_changes_memory_not_gradients():
 
 
 def test_unknown_backbone_is_a_clear_error():
-    with pytest.raises(ConfigError, match="AutoBackbone"):
-        build_backbone(BackboneArgs(model_type="no_such_model"))
+    for name in ("no_such_model", "timm_backbone"):
+        with pytest.raises(ConfigError, match=f"backbone: model_type: expected one of bit, .*'{name}'"):
+            BackboneArgs(model_type=name)
+
+
+def test_sizes_that_make_no_model_are_a_clear_error():
+    for wrong in ({"hidden_act": "no_such"}, {"depths": ["x"] * 4}):
+        with pytest.raises(ConfigError, match="backbone: model_args"):
+            build_backbone(BackboneArgs(model_args={**TINY, **wrong}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attn_implementation", "owner/kernel"), ("torch_dtype", "float16"), ("dtype", "float16"),
+        ("auto_map", {"AutoBackbone": "owner/code--file.Class"}), ("_name_or_path", "owner/model"),
+        ("quantization_config", {"load_in_8bit": True}), ("out_features", ["stage1"]), ("depths", {"a": 1}),
+        ("depths", [[1]]),
+    ],
+)  # fmt: skip
+def test_arguments_that_choose_code_are_refused(key, value):
+    with pytest.raises(ConfigError, match=rf"backbone: model_args.{key}: expected (one of depths|a number)"):
+        BackboneArgs(model_args={**TINY, key: value})
+
+
+@pytest.mark.parametrize("model_type", BACKBONES)
+def test_every_listed_argument_is_one_of_the_model(model_type):
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type not in CONFIG_MAPPING:
+        pytest.skip("this transformers does not know the model yet")
+    assert BACKBONES[model_type] - set(CONFIG_MAPPING[model_type]().to_dict()) == set()

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from gsocc_core.arguments import keyword_arguments, read_yaml
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.commands import train
 from gsocc_core.commands.cli import main
 from gsocc_core.data.build import check_fit, protocol_of, with_default_grid
@@ -21,6 +21,7 @@ from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import method_class, parse_arguments
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.synthetic.write.meanings import protocol_of_world
+from gsocc_core.yaml_files import read_yaml
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
