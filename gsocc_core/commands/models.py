@@ -201,7 +201,7 @@ def predict(
         snapshots: Make every set a snapshot too, pictures included, so that `view OUT` shows them (images).
         limit: Only the first so many key frames or sets.
         device: cpu, cuda or auto.
-        dataset: Layout of ``dataroot``; the labels lie on the bundle's grid.
+        dataset: Layout of ``dataroot``; the bundle must have its grid and classes.
     """
     from gsocc_core.errors import ConfigError
 
@@ -259,7 +259,8 @@ def export(
         features: Append class logits to the PLY; viewers pass over them.
         sh_degree: Fill spherical harmonics up with zeros to this degree; INRIA's viewer wants 3.
         device: cpu, cuda or auto.
-        dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes.
+        dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes, which must be the
+            data set's for occ3d.
     """
     from gsocc_core.errors import ConfigError
     from gsocc_core.export.formats import export_scene, export_tree

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gsocc_core.errors import ConfigError
+
 #: Data sets out of a fixed list; :mod:`gsocc_core.data.build` says where each lives.
 DatasetName = Literal["occ3d", "surroundocc", "kitti360"]
 
@@ -22,6 +24,12 @@ _OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "version": "SSCBench-KITTI360", "cameras": ("image_00",), "depth_dir": None, "semantics_dir": None,
     },
 }  # fmt: skip
+
+
+def check_limit(where: str, limit: int | None) -> None:
+    """Raise ConfigError unless a limit leaves something to do; None = all."""
+    if limit is not None and limit < 1:
+        raise ConfigError(where, "limit", "1 or more, or null for all", limit)
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ class DriveDataset(Dataset[FrameSet], ABC):
 
 
 def _check(args: DataArgs) -> None:
+    if not args.cameras or len(set(args.cameras)) != len(args.cameras):
+        raise ConfigError("data", "cameras", "one or more different camera names", args.cameras)
     if not 1 <= args.views <= 1 + len(args.view_offsets):
         raise ConfigError("data", "views", f"1 ... {1 + len(args.view_offsets)}", args.views)
     if 0 in args.view_offsets or len(set(args.view_offsets)) != len(args.view_offsets):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gsocc_core.data.args import DataArgs, DatasetName
+from gsocc_core.data.args import DataArgs, DatasetName, check_limit
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_voxel_labels
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
@@ -211,6 +211,7 @@ def score(
     Raises:
         DataError: the data set has no voxel labels.
     """
+    check_limit("evaluate", limit)
     protocol = dataset.protocol
     grid, classes = grid or protocol.grid, classes or protocol.classes
     rays = protocol.rays if rays is None else rays

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import build_dataset
+from gsocc_core.data.args import DataArgs, check_limit
+from gsocc_core.data.build import build_dataset, check_fit
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.gaussian_ply import write_gaussians_ply
 from gsocc_core.export.scene_npz import read_scene, write_scene
@@ -129,13 +129,18 @@ def export_tree(
 
     Raises:
         OutputExistsError: ``out`` exists.
+        ConfigError: voxel labels are asked for (``occ3d``), and the bundle's classes or grid are not the data set's;
+            the other formats say themselves what they hold.
         BundleError: the bundle is damaged.
         DataError: the data set is incomplete.
     """
+    check_limit("export", limit)
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     predictor = OccupancyPredictor.load(bundle, device)
+    if "occ3d" in formats:
+        check_fit(data.dataset, predictor.classes, predictor.grid, bundle)
     dataset = build_dataset(data, predictor.image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

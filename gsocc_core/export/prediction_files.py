@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import build_dataset
+from gsocc_core.data.args import DataArgs, check_limit
+from gsocc_core.data.build import build_dataset, check_fit
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.evaluation.label_sources import model_source
 
@@ -39,13 +39,16 @@ def write_predictions(
 
     Raises:
         OutputExistsError: ``out`` exists.
+        ConfigError: the bundle's classes or grid are not the data set's: its readers would take one for the other.
         BundleError: the bundle is damaged.
         DataError: the data set is incomplete.
     """
+    check_limit("predict", limit)
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
-    source, image_size, _, _ = model_source(bundle, device)
+    source, image_size, classes, grid = model_source(bundle, device)
+    check_fit(data.dataset, classes, grid, bundle)
     dataset = build_dataset(data, image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from gsocc_core.data.args import check_limit
 from gsocc_core.data.images import decode_image, read_header
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.formats import write_prediction
@@ -55,10 +56,11 @@ def predict_pictures(
 
     Raises:
         OutputExistsError: ``out`` exists.
-        ConfigError: a rotation of the rig is none.
+        ConfigError: a rotation of the rig is none, or ``limit`` leaves no set.
         DataError: the folder does not fit the rig, or a picture cannot be read or has another size.
         BundleError: the bundle is damaged.
     """
+    check_limit("predict", limit)
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -118,7 +117,8 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
         The bundle with its model in evaluation mode, on the CPU, in float32.
 
     Raises:
-        BundleError: a file is missing or damaged, is a pickle, or the weights do not fit configuration and classes.
+        BundleError: a file is missing or damaged, is a pickle, or the weights do not fit configuration and classes, are
+            of another type or not finite.
         ConfigError: the configuration or class table is wrong.
     """
     path = _locate(path_or_hub_id)
@@ -135,7 +135,7 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     )
     try:
         weights = load_file(path / WEIGHTS)
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:
         raise BundleError(path / WEIGHTS, "content", "a complete safetensors file", error) from error
     _load_weights(method, weights, path, classes)
     return Bundle(path, config["method"], config["arguments"], classes, method.eval())
@@ -210,4 +210,17 @@ def _load_weights(method: Method, weights: dict[str, Tensor], path: Path, classe
                 f"{tuple(expected[name].shape)} from {CONFIG} and the {len(classes.channel_ids)} channels of {CLASSES}"
             )
             raise BundleError(path / WEIGHTS, name, hint, tuple(value.shape))
-    method.load_state_dict({name: value.to(expected[name].dtype) for name, value in weights.items()})
+        weights[name] = _of_type(value, expected[name].dtype, path, name)
+    method.load_state_dict(weights)
+
+
+def _of_type(value: Tensor, dtype: torch.dtype, path: Path, name: str) -> Tensor:
+    """A tensor in the model's type; only floating-point numbers are stored in several."""
+    if value.dtype != dtype and not (value.is_floating_point() and dtype.is_floating_point):
+        expected = "floating-point numbers" if dtype.is_floating_point else dtype
+        raise BundleError(path / WEIGHTS, name, expected, value.dtype)
+    value = value.to(dtype)
+    if dtype.is_floating_point and not bool(value.isfinite().all()):
+        count = int((~value.isfinite()).sum())
+        raise BundleError(path / WEIGHTS, name, "finite numbers", f"{count} NaN or infinite of {value.numel()}")
+    return value

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from gsocc_core.data.images import fit_camera, fit_image
-from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.errors import ConfigError, DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.inference.bundle import Bundle, load_bundle
+from gsocc_core.methods.method import check_scene
 from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel
 from gsocc_core.splat import warm_up
 
@@ -149,8 +150,8 @@ class OccupancyPredictor:
             Labels in the ego frame at the reference time.
 
         Raises:
-            ShapeError: lengths differ, or cameras do not fit each other.
-            DataError: a picture does not fit its camera.
+            ShapeError: lengths differ, cameras do not fit each other, or the network's numbers are not finite.
+            DataError: a picture does not fit its camera, or there is none at all.
         """
         started = time.perf_counter()
         stamps = list(camera_stamps_ns) if camera_stamps_ns is not None else [reference_stamp_ns or 0] * len(cameras)
@@ -175,12 +176,16 @@ class OccupancyPredictor:
             Labels in the ego frame at the reference time.
 
         Raises:
-            ShapeError: the frame set holds several samples or pictures of another size.
+            ShapeError: the frame set holds several samples or pictures of another size, or the network's numbers are
+                not finite.
+            DataError: no camera has a picture.
         """
         started = time.perf_counter() if started is None else started
         if frames.images.shape[0] != 1 or tuple(frames.images.shape[-2:]) != self.image_size:
             expected = f"(1, T, V, 3, {self.image_size[0]}, {self.image_size[1]})"
             raise ShapeError("predict_frames", "images", expected, tuple(frames.images.shape))
+        if not bool(frames.valid[:, 0].any()):
+            raise DataError("predict", "images", "a picture of at least one camera", "none: nothing would be seen")
         now = (int(frames.reference_stamp_ns[0, 0]), frames.scene_names)
         if self._last is not None and (now[0] <= self._last[0] or now[1] != self._last[1]):
             self.reset()
@@ -190,6 +195,7 @@ class OccupancyPredictor:
         output = self.method(frames, self._memory)
         self._synchronize()
         inferred = time.perf_counter()
+        check_scene(f"{self.bundle.method_name} of {self.bundle.id}", output.scene)
         grid = self.method.occupancy(output, self.grid)
         self._synchronize()
         splatted = time.perf_counter()

@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
@@ -78,3 +80,24 @@ class Method(nn.Module, ABC):
         Args:
             surfaces: Gives N points (N, 3) on the training data's surfaces, metres, ego frame.
         """
+
+
+def check_scene(where: object, scene: Gaussians | VoxelField) -> None:
+    """Raise unless all numbers of a scene are finite: labels made of NaN look like any others.
+
+    Call it between :meth:`Method.forward` and :meth:`Method.occupancy`.
+
+    Args:
+        where: What made the scene, for the error.
+        scene: Of any batch.
+
+    Raises:
+        ShapeError: a number is NaN or infinite; it names the field.
+    """
+    fields = {name: value for name, value in vars(scene).items() if isinstance(value, Tensor)}
+    # A sum is finite where all its terms are, unless large ones overflow: one pass, and one wait for a GPU.
+    if bool(torch.stack([value.sum(dtype=torch.float32) for value in fields.values()]).isfinite().all()):
+        return
+    for name, value in fields.items():
+        if count := int((~value.isfinite()).sum()):
+            raise ShapeError(where, f"scene.{name}", "finite numbers", f"{count} NaN or infinite of {value.numel()}")

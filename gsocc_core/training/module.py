@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
-from gsocc_core.methods.method import Method
+from gsocc_core.methods.method import Method, check_scene
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.training.args import OptimizerArgs
 
@@ -106,7 +106,9 @@ class MethodTraining(lightning.LightningModule):
 
     def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
         """Count voxels of one key frame."""
-        grid = self.method.occupancy(self.method(batch), self.method.grid)
+        output = self.method(batch)
+        check_scene(f"{type(self.method).__name__} in validation, step {self.global_step}", output.scene)
+        grid = self.method.occupancy(output, self.method.grid)
         if self.confusion is None or batch.targets is None or batch.targets.labels is None:
             return
         arrays = (batch.targets.labels, grid.labels, batch.targets.mask_camera, batch.targets.mask_lidar)

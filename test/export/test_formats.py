@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gsocc_core import OccupancyPredictor
+from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.commands.cli import main
 from gsocc_core.data.build import DATASETS, with_default_grid
 from gsocc_core.data.nuscenes import NuScenesOccupancy
@@ -99,6 +99,37 @@ def test_other_data_sets_keep_their_grid_and_classes(name, tiny_surroundocc, tin
     assert stored.classes.names == protocol.classes.names
     with np.load(path.with_name("labels.npz")) as labels:
         assert np.array_equal(labels["semantics"], stored.grid.labels.numpy())
+
+
+def test_labels_of_another_grid_are_not_written_as_a_data_set_s(tiny_kitti360, tiny_bundle, tmp_path, capsys):
+    words = ["--dataroot", str(tiny_kitti360), "--dataset", "kitti360", "--device", "cpu", "--limit", "1"]
+    for command in (["predict"], ["export", "--formats", "npz,occ3d"]):
+        with pytest.raises(SystemExit) as stop:
+            main([command[0], str(tiny_bundle), "--out", str(tmp_path / "out"), *words, *command[1:]])
+        assert stop.value.code == 2
+        assert "classes: expected 19 classes of SSCBench-KITTI360, 0 = free" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_grid_that_differs_is_named_by_predict(tiny_tree, tmp_path, capsys):
+    model = {**TINY_MODEL, "grid": {**TINY_MODEL["grid"], "voxel_size": 0.8}}
+    method = build_method("gaussianflowocc", model, OCC3D_NUSCENES.with_channels(range(1, 17)), pretrained=False)
+    save_bundle(tmp_path / "bundle", "gaussianflowocc", model, method, "# tiny\n")
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path / "bundle"), "--out", str(tmp_path / "out"), *data(tiny_tree)])
+    assert "bundle: grid: expected the grid of Occ3D-nuScenes" in capsys.readouterr().err
+    main(["export", str(tmp_path / "bundle"), "--out", str(tmp_path / "out"), *data(tiny_tree), "--limit", "1"])
+    assert read_scene(tmp_path / "out" / "scene-b" / "scene-b-0" / "scene.npz").grid.labels.shape == (100, 100, 8)
+
+
+@pytest.mark.parametrize("command", ["predict", "export", "evaluate"])
+def test_a_limit_that_leaves_nothing_is_an_error(command, tiny_tree, tiny_bundle, tmp_path, capsys):
+    out = [] if command == "evaluate" else ["--out", str(tmp_path / "out")]
+    for limit in ("0", "-1"):
+        with pytest.raises(SystemExit):
+            main([command, str(tiny_bundle), *out, *data(tiny_tree), f"--limit={limit}"])
+        assert f"limit: expected 1 or more, or null for all, received {limit}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_predictions_in_both_layouts_of_occ3d(tiny_tree, tiny_bundle, tmp_path):

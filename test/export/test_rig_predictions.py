@@ -165,6 +165,21 @@ def test_turned_pictures_are_predicted_upright(own, tiny_bundle, capsys):
     assert expected in capsys.readouterr().err
 
 
+def test_folders_without_any_picture_are_an_error(own, tiny_bundle, capsys):
+    folder, rig = own
+    for path in (folder / "pictures").rglob("*.jpg"):
+        path.unlink()
+    for expected in ("received none", "named CAM_FRONT_LEFT"):
+        with pytest.raises(SystemExit):
+            predict(tiny_bundle, folder)
+        assert f"{folder / 'pictures'}: images: expected" in (error := capsys.readouterr().err)
+        assert expected in error
+        for name in rig.names:
+            if (folder / "pictures" / name).is_dir():
+                (folder / "pictures" / name).rmdir()
+    assert not (folder / "out").exists()
+
+
 def test_faults_come_before_the_model_and_leave_nothing(own, capsys):
     folder, _ = own
     wrong = folder / "pictures" / "CAM_BACK" / "0002.jpg"

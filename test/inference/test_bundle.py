@@ -9,6 +9,7 @@ import socket
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
@@ -162,8 +163,6 @@ def test_hostile_yaml_is_one_clear_line(copy, name, kind):
 
 
 def test_missing_and_extra_tensors(copy):
-    from safetensors.torch import load_file, save_file
-
     weights = load_file(copy / "model.safetensors")
     save_file({**weights, "extra": torch.zeros(1)}, copy / "model.safetensors")
     with pytest.raises(BundleError, match="extra"):
@@ -171,6 +170,36 @@ def test_missing_and_extra_tensors(copy):
     save_file({k: v for k, v in weights.items() if k != "means"}, copy / "model.safetensors")
     with pytest.raises(BundleError, match="means"):
         load_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda t: t.index_fill(0, torch.tensor([1, 3]), torch.nan),
+            "finite numbers, received 6 NaN or infinite of 150",
+        ),
+        (lambda t: t.double().index_fill(0, torch.tensor([2]), 1e300), "finite numbers, received 3 NaN or infinite"),
+        (lambda t: t.long(), "floating-point numbers, received torch.int64"),
+        (lambda t: t > 0, "floating-point numbers, received torch.bool"),
+    ],
+)
+def test_tensors_that_are_no_finite_numbers_are_named(copy, change, expected):
+    weights = load_file(copy / "model.safetensors")
+    save_file({**weights, "means": change(weights["means"].float())}, copy / "model.safetensors")
+    with pytest.raises(BundleError, match=rf"model.safetensors: means: expected {expected}"):
+        load_bundle(copy)
+
+
+def test_counters_are_whole_numbers_and_numbers_come_in_any_precision(copy):
+    weights = load_file(copy / "model.safetensors")
+    counter = next(name for name in weights if name.endswith("num_batches_tracked"))
+    save_file({**weights, counter: weights[counter].float()}, copy / "model.safetensors")
+    with pytest.raises(BundleError, match=f"{counter}: expected torch.int64, received torch.float32"):
+        load_bundle(copy)
+    for dtype in (torch.bfloat16, torch.float64):
+        save_file({**weights, "means": weights["means"].to(dtype)}, copy / "model.safetensors")
+        assert load_bundle(copy).method.means.dtype == torch.float32
 
 
 def test_a_name_that_is_neither_folder_nor_hub_id():

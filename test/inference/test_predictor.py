@@ -11,7 +11,7 @@ import torch
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy, camera_at
-from gsocc_core.errors import ShapeError
+from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
 
@@ -124,6 +124,26 @@ def test_bad_input_is_named(predictor, dataset):
         predictor.predict(images[:3], cameras)
     with pytest.raises(ShapeError, match="at least one"):
         predictor.predict([], [])
+
+
+def test_no_picture_at_all_is_an_error_and_no_scene(predictor, dataset):
+    images, cameras, _ = pictures(dataset, 0)
+    with pytest.raises(DataError, match="predict: images: expected a picture of at least one camera, received none"):
+        predictor.predict([None] * len(images), cameras)
+    frames = dataset[0]
+    with pytest.raises(DataError, match="at least one camera"):
+        predictor.predict_frames(replace(frames, valid=torch.zeros_like(frames.valid)))
+    assert predictor._memory is None
+    assert predictor.predict([None] * 5 + images[5:], cameras).grid.labels.shape == (200, 200, 16)
+
+
+def test_numbers_that_are_not_finite_become_no_labels(predictor, dataset):
+    with torch.no_grad():
+        predictor.method.heads["logits"][-1].bias[2] = torch.nan
+    expected = rf"gaussianflowocc of {predictor.bundle.id}: scene.features: expected finite numbers, received 50 NaN"
+    with pytest.raises(ShapeError, match=expected):
+        predictor.predict_frames(dataset[0])
+    assert predictor._memory is None, "what is not finite is not remembered"
 
 
 def test_warm_up_leaves_no_memory(predictor):

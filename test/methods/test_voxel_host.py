@@ -13,10 +13,11 @@ from tiny_frames import GRID, frames
 from tiny_hosts import METHODS, RENDER, arguments, build
 
 from gsocc_core import OCC3D_NUSCENES, Camera, ClassTable, OccupancyPredictor, VoxelGrid
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import METHODS as METHOD_NAMES
 from gsocc_core.methods.build import build_method, method_class
+from gsocc_core.methods.method import check_scene
 from gsocc_core.training.initial_weights import channel_names, start_from
 
 every_host = pytest.mark.parametrize("name", METHODS)
@@ -53,6 +54,16 @@ def test_any_number_of_cameras_and_missing_ones(name):
     blind = replace(batch, valid=torch.zeros_like(batch.valid))
     assert model(blind).scene.features.isfinite().all()
     assert torch.equal(model(blind).scene.features, model(replace(blind, images=255 - batch.images)).scene.features)
+
+
+@every_host
+def test_weights_that_are_not_finite_become_no_labels(name):
+    model = build(name).eval()
+    check_scene(name, model(frames()).scene)
+    with torch.no_grad():
+        next(module for module in model.head.modules() if isinstance(module, torch.nn.Linear)).bias[0] = torch.nan
+    with pytest.raises(ShapeError, match=f"{name}: scene.density: expected finite numbers, received .* NaN"):
+        check_scene(name, model(frames()).scene)
 
 
 @every_host

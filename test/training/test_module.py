@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the optimiser does with which weights."""
 
+import copy
+
 import pytest
 import torch
 
 from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.methods.build import build_method
 from gsocc_core.training.args import OptimizerArgs
 
@@ -76,6 +78,20 @@ def test_a_factor_moves_the_backbone_by_that_much_less(method):
         parameter.grad = None
     assert moved[0.1] == pytest.approx(0.1 * moved[1.0], rel=1e-3)
     assert moved[1.0] > 0
+
+
+def test_a_validation_without_numbers_is_no_score(method, tiny_tree):
+    from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+    from gsocc_core.training.module import MethodTraining
+
+    args = DataArgs(str(tiny_tree), version="v1.0-tiny", depth_dir=None, semantics_dir=None)
+    frames = NuScenesOccupancy(args, method.image_size)[0]
+    broken = copy.deepcopy(method).eval()
+    with torch.no_grad():
+        broken.heads["opacity"][-1].bias.fill_(torch.inf).neg_()
+        broken.heads["scale"][-1].weight[0, 0] = torch.nan
+    with pytest.raises(ShapeError, match="GaussianFlowOcc in validation, step 0: scene.scales: expected finite"):
+        MethodTraining(broken, OptimizerArgs(), 10, 0).validation_step(frames, 0)
 
 
 def test_a_factor_is_a_positive_number():
