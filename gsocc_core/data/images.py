@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.cameras import Camera
 
@@ -48,12 +49,12 @@ def read_header(source: str | Path | bytes, where: str | None = None) -> ImageHe
         DataError: the file is missing or is not a picture.
     """
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            orientation = _orientation(image)
-            width, height = image.size if orientation < 5 else image.size[::-1]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(name, "content", "a JPEG or PNG", error) from error
+    with (
+        reading(name, "a JPEG or PNG"),
+        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
+    ):
+        orientation = _orientation(image)
+        width, height = image.size if orientation < 5 else image.size[::-1]
     return ImageHeader(width, height, orientation)
 
 
@@ -83,22 +84,18 @@ def decode_image(
         (23, 40, 3)
     """
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            turn = _UPRIGHT.get(_orientation(image))
-            # A reduced picture hangs over its last row and column, which turning would make the first.
-            if min_width is not None and min_height is not None and turn is None:
-                image.draft("RGB", (min_width, min_height))
-            if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
-                raise DataError(name, "content", "8 bits per channel", f"mode {image.mode}")
-            picture = image.convert("RGB")
-            return np.asarray(picture if turn is None else picture.transpose(turn))
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(name, "file", "a picture", "no such file") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(name, "content", "a JPEG or PNG that decodes", error) from error
+    with (
+        reading(name, "a JPEG or PNG that decodes"),
+        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
+    ):
+        turn = _UPRIGHT.get(_orientation(image))
+        # A reduced picture hangs over its last row and column, which turning would make the first.
+        if min_width is not None and min_height is not None and turn is None:
+            image.draft("RGB", (min_width, min_height))
+        if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
+            raise DataError(name, "content", "8 bits per channel", f"mode {image.mode}")
+        picture = image.convert("RGB")
+        return np.asarray(picture if turn is None else picture.transpose(turn))
 
 
 def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str) -> float:

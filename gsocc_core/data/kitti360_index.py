@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.kitti_text import affine, pose, projection, read_matrix, read_table, rotation, take
 from gsocc_core.data.stated_poses import check_same_pose
+from gsocc_core.data.stored import read_splits, reading
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 
@@ -58,12 +58,13 @@ def read_kitti360_calibration(folder: str | Path) -> Kitti360Calibration:
     """
     folder = Path(folder)
     where = folder / "calib_cam_to_pose.txt"
-    T_imu_cam0 = pose(where, read_table(where), "image_00")
-    T_imu_velo = T_imu_cam0 @ np.linalg.inv(read_matrix(folder / "calib_cam_to_velo.txt"))
-    cameras = {
-        camera.name: replace(camera, T_ego_cam=np.linalg.inv(T_imu_velo) @ camera.T_ego_cam)
-        for camera in read_perspective_cameras(folder, CAMERA_NAMES)
-    }
+    with reading(folder, "calibration with poses that can be inverted"):
+        T_imu_cam0 = pose(where, read_table(where), "image_00")
+        T_imu_velo = T_imu_cam0 @ np.linalg.inv(read_matrix(folder / "calib_cam_to_velo.txt"))
+        cameras = {
+            camera.name: replace(camera, T_ego_cam=np.linalg.inv(T_imu_velo) @ camera.T_ego_cam)
+            for camera in read_perspective_cameras(folder, CAMERA_NAMES)
+        }
     return Kitti360Calibration(cameras, T_imu_velo)
 
 
@@ -142,13 +143,7 @@ def _splits(root: Path) -> Mapping[str, Sequence[str]]:
     own = root / "splits.json"
     if not own.is_file():
         return SPLITS
-    try:
-        splits = json.loads(own.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(own, "file", "JSON: {split: [drives]}", error) from error
-    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
-        raise DataError(own, "content", "{split: [drives]}", type(splits).__name__)
-    return splits
+    return read_splits(own)
 
 
 def frame_names(root: Path, drive: str, labels: Path | None) -> list[str]:
@@ -230,7 +225,7 @@ def _read_poses(root: Path, drive: str) -> tuple[Path, dict[int, np.ndarray]]:
         try:
             values = np.array([float(word) for word in words[1:]])
             frame = int(float(words[0]))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise DataError(path, f"line {number}", "a frame number and 12 numbers", line[:40]) from error
         if values.size != 12 or not np.isfinite(values).all():
             raise DataError(path, f"line {number}", "a frame number and 12 numbers", f"{len(words)} words")
@@ -242,11 +237,9 @@ def _read_stamps(path: Path) -> list[int] | None:
     """Stamps of all frames of the recording, nanoseconds; None = there is no such file."""
     if not path.is_file():
         return None
-    try:
+    with reading(path, "a date and time a line"):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         return [int(np.datetime64(line.replace(" ", "T"), "ns").astype(np.int64)) for line in lines] or None
-    except (OSError, ValueError) as error:
-        raise DataError(path, "content", "a date and time a line", error) from error
 
 
 def _picture(folder: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.stored import read_json, read_npz, reading
 from gsocc_core.errors import ConfigError, DataError
 
 NAMES_FOLDER = "names"
@@ -75,11 +76,9 @@ class NameTable:
         Raises:
             DataError: the file is missing or holds something else.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path, "a list of {name, class_id}")
+        with reading(path, "a list of {name, class_id}"):
             return cls(tuple(str(row["name"]) for row in content), tuple(int(row["class_id"]) for row in content))
-        except (OSError, ValueError, TypeError, KeyError, ConfigError) as error:
-            raise DataError(path, "names", "a list of {name, class_id}", error) from error
 
 
 @dataclass(frozen=True)
@@ -114,15 +113,8 @@ def read_names(folder: str | Path, scene_name: str, token: str) -> KeyFrameNames
         DataError: the file is missing, damaged or holds other arrays.
     """
     path = Path(folder) / scene_name / f"{token}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            found = KeyFrameNames(content["voxels"], content["pictures"])
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "names of a key frame", "no such file") from error
-    except Exception as error:  # numpy, zipfile and zlib have errors of their own for damaged files
-        raise DataError(path, "content", "an .npz file with voxels and pictures", error) from error
-    for key in ("voxels", "pictures"):
-        array = getattr(found, key)
+    arrays = read_npz(path, "names of a key frame", ("voxels", "pictures"))
+    for key, array in arrays.items():
         if array.dtype != np.uint8 or array.ndim != 3:
             raise DataError(path, key, "uint8 with three axes", f"{array.dtype} {array.shape}")
-    return found
+    return KeyFrameNames(**arrays)

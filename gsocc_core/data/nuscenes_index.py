@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from gsocc_core.data.args import SURROUND_CAMERAS
 from gsocc_core.data.boxes import read_boxes
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.protocol import Protocol
+from gsocc_core.data.stored import read_splits, reading
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.rigid import rigid_from_quat
@@ -63,10 +63,8 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
     for table in TABLES:
         if not (folder / f"{table}.json").is_file():
             raise DataError(folder, f"{table}.json", f"all {len(TABLES)} nuScenes tables", "no such file")
-    try:
+    with reading(folder, "tables that nuscenes-devkit can read"):
         nusc = NuScenes(version=version, dataroot=str(root), verbose=False)
-    except (KeyError, ValueError, AssertionError, OSError) as error:
-        raise DataError(folder, "tables", "tables that nuscenes-devkit can read", repr(error)) from error
     for table, columns in COLUMNS.items():
         for column in columns:
             if lacking := next((row for row in getattr(nusc, table) if column not in row), None):
@@ -90,8 +88,9 @@ def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) ->
     Raises:
         DataError: a name or split does not exist, or nothing is left.
     """
-    known = [scene["name"] for scene in nusc.scene]
     where = Path(nusc.dataroot) / nusc.version
+    with reading(where, "scenes with names"):
+        known = [str(scene["name"]) for scene in nusc.scene]
     if scenes is not None:
         missing = [name for name in scenes if name not in known]
         if missing:
@@ -119,13 +118,7 @@ def _splits(where: Path) -> dict[str, list[str]]:
 
         official: dict[str, list[str]] = create_splits_scenes()
         return official
-    try:
-        splits = json.loads(own.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(own, "file", "JSON: {split: [scene names]}", error) from error
-    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
-        raise DataError(own, "content", "{split: [scene names]}", type(splits).__name__)
-    return splits
+    return read_splits(own)
 
 
 def read_key_frames(
@@ -145,20 +138,21 @@ def read_key_frames(
     Raises:
         DataError: a sample lacks one of the sensors, or a picture is missing on disk.
     """
-    by_name = {scene["name"]: scene for scene in nusc.scene}
+    by_name = {str(scene["name"]): scene for scene in nusc.scene}
     cameras_by_key: dict[tuple[str, int, int], Camera] = {}
     result = []
     for name in scene_names:
         frames: list[KeyFrame] = []
-        token = by_name[name]["first_sample_token"]
-        while token:
-            sample = nusc.get("sample", token)
-            frame = _read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key)
-            if boxes is not None:
-                found = read_boxes(nusc, frame.token, frame.T_ego_world, boxes.classes, boxes.box_classes)
-                frame = replace(frame, boxes=found)
-            frames.append(frame)
-            token = sample["next"]
+        with reading(Path(nusc.dataroot) / nusc.version, f"tables whose rows of {name} fit each other"):
+            token = by_name[name]["first_sample_token"]
+            while token:
+                sample = nusc.get("sample", token)
+                frame = _read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key)
+                if boxes is not None:
+                    found = read_boxes(nusc, frame.token, frame.T_ego_world, boxes.classes, boxes.box_classes)
+                    frame = replace(frame, boxes=found)
+                frames.append(frame)
+                token = sample["next"]
         result.append(frames)
     return result
 

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
-import numpy as np
-
 from gsocc_core.data.protocol import Protocol
-from gsocc_core.data.voxel_labels import VoxelLabels, check_ids
+from gsocc_core.data.stored import class_ids, flags, read_npz
+from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -36,20 +34,12 @@ def read_occ3d(path: str | Path, protocol: Protocol = OCC3D_PROTOCOL) -> VoxelLa
         protocol: Says grid and classes, in the ego frame at LIDAR_TOP's stamp.
 
     Raises:
-        DataError: the file is missing, damaged, or holds other arrays, shapes or ids.
+        DataError: the file is missing, damaged, or holds other arrays, shapes, types or ids.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in ("semantics", "mask_camera", "mask_lidar")}
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "Occ3D labels", "no such file") from error
-    except KeyError as error:
-        raise DataError(path, "arrays", "semantics, mask_camera and mask_lidar", error) from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(path, "content", "an .npz file", error) from error
+    arrays = read_npz(path, "Occ3D labels", ("semantics", "mask_camera", "mask_lidar"))
     for key, value in arrays.items():
         if value.shape != protocol.grid.shape:
             raise DataError(path, key, f"{protocol.grid.shape}, the grid of {protocol.title}", value.shape)
-    semantics = arrays["semantics"].astype(np.uint8, copy=False)
-    check_ids(path, semantics, protocol.classes)
-    return VoxelLabels(semantics, arrays["mask_camera"].astype(bool), arrays["mask_lidar"].astype(bool))
+    masks = (flags(arrays[key], path, key) for key in ("mask_camera", "mask_lidar"))
+    classes = protocol.classes
+    return VoxelLabels(class_ids(arrays["semantics"], path, "semantics", len(classes.names), classes.ignore_id), *masks)

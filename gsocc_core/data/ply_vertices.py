@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError, OutputExistsError
 
 _TYPES = {
@@ -62,7 +63,8 @@ def read_ply(path: str | Path) -> dict[str, np.ndarray]:
         One (N,) array per property of the element vertex, in the order of the file and of its own type.
 
     Raises:
-        DataError: it is not a PLY file, is cut short, or its vertices have lists.
+        DataError: it is not a PLY file, is cut short, or its vertices have lists, or numbers that their
+            type does not hold.
 
     Example:
         >>> import tempfile
@@ -71,11 +73,12 @@ def read_ply(path: str | Path) -> dict[str, np.ndarray]:
         >>> read_ply(file)["x"].tolist()
         [1.0, 2.0]
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(path, "file", "a PLY file", error) from error
+    with reading(path, "a PLY file"):
+        return _read_ply(Path(path))
+
+
+def _read_ply(path: Path) -> dict[str, np.ndarray]:
+    content = path.read_bytes()
     end = content.find(b"end_header")
     body = content.find(b"\n", end) + 1
     if not content.startswith(b"ply") or end < 0 or not body:
@@ -95,7 +98,11 @@ def read_ply(path: str | Path) -> dict[str, np.ndarray]:
             raise DataError(path, "vertex", f"rows of {len(properties)} numbers", error) from error
         if numbers.shape != (count, len(properties)):
             raise DataError(path, "vertex", f"{count} rows of {len(properties)} numbers", numbers.shape)
-        return {name: numbers[:, i].astype(code) for i, (name, code) in enumerate(properties)}
+        columns = {name: numbers[:, i].astype(code) for i, (name, code) in enumerate(properties)}
+        for i, (name, code) in enumerate(properties):
+            if code[0] in "iu" and not np.array_equal(columns[name], numbers[:, i]):
+                raise DataError(path, name, f"whole numbers of type {code}", "others")
+        return columns
     if len(content) - body < count * dtype.itemsize:
         raise DataError(path, "vertex", f"{count} x {dtype.itemsize} bytes", f"{len(content) - body} bytes")
     table = np.frombuffer(content, dtype, count, body)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.stored import class_ids, read_npy, read_records
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -55,19 +56,10 @@ def read_sscbench(path: str | Path) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "labels of SSCBench-KITTI360", "no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(path, "content", "a .npy file", error) from error
-    if labels.shape != SSCBENCH_GRID.shape or not np.issubdtype(labels.dtype, np.number):
+    labels = read_npy(path, "labels of SSCBench-KITTI360")
+    if labels.shape != SSCBENCH_GRID.shape:
         raise DataError(path, "shape", f"{SSCBENCH_GRID.shape} numbers", (labels.shape, str(labels.dtype)))
-    count, ignore_id = len(SSCBENCH_KITTI360.names), SSCBENCH_KITTI360.ignore_id
-    wrong = ((labels < 0) | (labels >= count)) & (labels != ignore_id)
-    if wrong.any():
-        raise DataError(path, "class ids", f"0 ... {count - 1} and {ignore_id}", int(labels[wrong][0]))
-    return labels.astype(np.uint8)
+    return class_ids(labels, path, "class ids", len(SSCBENCH_KITTI360.names), SSCBENCH_KITTI360.ignore_id)
 
 
 def _read_raw(path: Path) -> np.ndarray:
@@ -82,14 +74,9 @@ def _read_raw(path: Path) -> np.ndarray:
 
 
 def _read_numbers(path: Path, dtype: np.dtype, count: int) -> np.ndarray:
-    try:
-        numbers = np.fromfile(path, dtype)
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "voxels of SSCBench-KITTI360", "no such file") from error
-    except OSError as error:
-        raise DataError(path, "content", f"{count} numbers of type {dtype}", error) from error
-    if numbers.size != count or path.stat().st_size != count * dtype.itemsize:
-        raise DataError(path, "size", f"{count * dtype.itemsize} bytes", path.stat().st_size)
+    numbers = read_records(path, dtype, f"voxels of SSCBench-KITTI360, {count * dtype.itemsize} bytes")
+    if numbers.size != count:
+        raise DataError(path, "size", f"{count * dtype.itemsize} bytes", numbers.nbytes)
     return numbers
 
 

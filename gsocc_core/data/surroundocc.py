@@ -14,6 +14,7 @@ from gsocc_core.data.args import DataArgs
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.data.protocol import Protocol
+from gsocc_core.data.stored import read_npy
 from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.boxes import Boxes
@@ -67,16 +68,11 @@ def read_surroundocc(path: str | Path) -> np.ndarray:
     Raises:
         DataError: the file is missing or damaged, or an index or class is out of range.
     """
-    try:
-        cells = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "SurroundOcc labels", "no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(path, "content", "a .npy file", error) from error
-    if cells.ndim != 2 or cells.shape[1] != 4 or not np.issubdtype(cells.dtype, np.number):
+    cells = read_npy(path, "SurroundOcc labels")
+    if cells.ndim != 2 or cells.shape[1] != 4 or cells.dtype.kind not in "iuf":
         raise DataError(path, "shape", "(N, 4): x, y, z index and class", (cells.shape, str(cells.dtype)))
     upper = (*SURROUNDOCC_GRID.shape, len(SURROUNDOCC_NUSCENES.names))
-    if ((cells < 0) | (cells >= upper) | (cells != np.floor(cells))).any():
+    if not ((cells >= 0) & (cells < upper) & (cells == np.floor(cells))).all():  # NaN compares false
         raise DataError(path, "values", f"whole numbers below {upper}", (cells.min(0).tolist(), cells.max(0).tolist()))
     index = cells.astype(np.int64)
     labels = np.full(SURROUNDOCC_GRID.shape, SURROUNDOCC_NUSCENES.free_id, np.uint8)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 
@@ -129,17 +130,13 @@ class ViewLabelFile:
     """
 
     def __init__(self, source: str | Path | bytes, kind: Kind, where: object = None) -> None:
-        self.where = where if where is not None else source
-        try:
+        self.where = where if where is not None else "view labels" if isinstance(source, bytes) else source
+        with reading(self.where, "labels per picture, a zip of pictures"):
             stored = source if isinstance(source, bytes) else Path(source).read_bytes()
             self._file = zipfile.ZipFile(io.BytesIO(stored))
             content = json.loads(self._file.read(_CONTENT))
             found = content["kind"]
             self._table = _metres(content) if found == "depth" else None
-        except FileNotFoundError as error:
-            raise DataError(self.where, "file", "labels per picture", "no such file") from error
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(self.where, "content", "a zip of label pictures", error) from error
         if found != kind:
             raise DataError(self.where, "kind", kind, found)
 
@@ -154,13 +151,18 @@ class ViewLabelFile:
         Raises:
             DataError: there is no such camera, or its picture is damaged.
         """
-        try:
-            with Image.open(io.BytesIO(self._file.read(f"{camera}.png"))) as picture:
-                return np.asarray(picture)
-        except KeyError as error:
-            raise DataError(self.where, camera, f"one of {self.cameras}", "no labels for this camera") from error
-        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
-            raise DataError(self.where, camera, "a PNG that decodes", error) from error
+        if camera not in self.cameras:
+            raise DataError(self.where, camera, f"one of {self.cameras}", "no labels for this camera")
+        with (
+            reading(f"{self.where}: {camera}", "a PNG that decodes"),
+            Image.open(io.BytesIO(self._file.read(f"{camera}.png"))) as picture,
+        ):
+            codes = np.asarray(picture)
+        limit = 255 if self._table is None else 65535
+        if codes.ndim != 2 or codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() > limit:
+            received = f"{codes.shape} {codes.dtype}, up to {codes.max()}"
+            raise DataError(self.where, camera, f"(H, W) whole numbers 0 ... {limit}", received)
+        return codes
 
     def values(self, codes: np.ndarray) -> np.ndarray:
         """Metres (float32) or class ids (uint8) of stored numbers."""
@@ -192,12 +194,9 @@ def read_folder_content(folder: str | Path) -> dict[str, Any] | None:
         DataError: it is unreadable.
     """
     path = Path(folder) / _CONTENT
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(path, "file", "JSON that gsocc_core label wrote", error) from error
+    content = read_json(path, "JSON that gsocc_core label wrote")
     if not isinstance(content, dict) or not _are_names(content.get("cameras")):
         raise DataError(path, "cameras", "a list of camera names", content)
     return content

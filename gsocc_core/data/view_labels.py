@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from gsocc_core.data.images import cover
+from gsocc_core.data.stored import read_json, read_npy
 from gsocc_core.data.view_label_files import Kind, ViewLabelFile, read_folder_content
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.cameras import Camera
@@ -44,10 +44,7 @@ def camera_order(folder: str | Path) -> tuple[str, ...]:
         raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")
     listed = folder / "cameras.json"
     if listed.is_file():
-        try:
-            names = json.loads(listed.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(listed, "file", "a JSON list of camera names", error) from error
+        names = read_json(listed, "a JSON list of camera names")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DataError(listed, "content", "a list of camera names", names)
         return tuple(names)
@@ -82,13 +79,8 @@ def sample_view_labels(
         file = ViewLabelFile(path, kind)
         picked = [_nearest(file.codes(camera.name), camera, width, height) for camera in cameras]
         return file.values(np.stack(picked))
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(path, "file", "labels per picture", "no such file") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, "content", "an .npy file", error) from error
-    if stored.ndim != 3 or stored.shape[0] != len(order):
+    stored = read_npy(path, "labels per picture", mapped=True)
+    if not stored.size or stored.ndim != 3 or stored.shape[0] != len(order):
         raise DataError(path, "shape", f"({len(order)}, H, W)", stored.shape)
     if stored.dtype.kind not in ("f" if kind == "depth" else "iu"):
         raise DataError(path, "kind", kind, f"numbers of type {stored.dtype}")

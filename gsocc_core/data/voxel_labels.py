@@ -5,12 +5,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-from gsocc_core.errors import DataError
-from gsocc_core.geometry.classes import ClassTable
 
 
 @dataclass(frozen=True)
@@ -41,22 +37,3 @@ class VoxelLabels:
         """
         labelled = semantics != ignore_id
         return cls(semantics, labelled, labelled)
-
-
-def check_ids(path: str | Path, semantics: np.ndarray, classes: ClassTable) -> None:
-    """Check that labels are ids of a class table, or its ``ignore_id``.
-
-    Args:
-        path: Where they come from, for the error.
-        semantics: Labels of any shape, uint8.
-        classes: The table.
-
-    Raises:
-        DataError: a label is neither.
-    """
-    found = np.bincount(semantics.reshape(-1), minlength=256)
-    found[: len(classes.names)] = 0
-    found[classes.ignore_id] = 0
-    if found.any():
-        expected = f"below {len(classes.names)}, the number of classes, or {classes.ignore_id} = no label"
-        raise DataError(path, "class ids", expected, int(np.flatnonzero(found)[0]))

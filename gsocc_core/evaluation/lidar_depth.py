@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gsocc_core.data.key_frames import KeyFrame
-from gsocc_core.errors import DataError
+from gsocc_core.data.stored import read_records
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.metrics.depth import DepthErrors
@@ -44,12 +44,7 @@ def add_lidar_depth(errors: DepthErrors, scene: Gaussians, frames: FrameSet, fra
 
 
 def _lidar_points_ego(frame: KeyFrame) -> np.ndarray:
-    try:
-        values = np.fromfile(frame.lidar_path, np.float32)
-    except OSError as error:
-        raise DataError(frame.lidar_path, "file", "a point cloud of nuScenes", error) from error
-    if values.size % 5:
-        raise DataError(frame.lidar_path, "size", "float32 x, y, z, intensity, ring per point", f"{values.size} values")
-    points = values.reshape(-1, 5)[:, :3].astype(np.float64)
+    values = read_records(frame.lidar_path, np.dtype(("<f4", 5)), "float32 x, y, z, intensity, ring per point")
+    points = values[:, :3].astype(np.float64)
     T = frame.T_ego_lidar
     return (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)

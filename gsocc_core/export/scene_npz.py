@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gsocc_core.errors import DataError, GsoccError, OutputExistsError, ShapeError
+from gsocc_core.data.stored import class_ids, read_npz, reading, real_numbers
+from gsocc_core.errors import DataError, OutputExistsError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
@@ -119,32 +119,26 @@ def read_scene(path: str | Path) -> StoredScene:
     Raises:
         DataError: it is missing, damaged or something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(path, "file", "a scene in .npz", error) from error
+    arrays = read_npz(path, "a scene")
     layout = arrays.get("layout")
     if layout is None or layout.tolist() != LAYOUT or "classes_json" not in arrays:
         received = f"layout {layout}" if layout is not None else f"arrays {sorted(arrays)}"
         raise DataError(path, "layout", f"a scene file of layout {LAYOUT}", received)
-    try:
+    with reading(path, "arrays as README describes them"):
         classes = ClassTable(**_tuples(json.loads(str(arrays["classes_json"]))))
         gaussians = grid = None
         if "means" in arrays:
-            parts = {k: torch.from_numpy(arrays[k]) for k in _GAUSSIANS if k in arrays}
+            parts = {k: torch.from_numpy(real_numbers(arrays[k], path, k)) for k in _GAUSSIANS if k in arrays}
             gaussians = Gaussians(**parts)
         if "labels" in arrays:
-            T = arrays["T_ego_grid"]
+            T = real_numbers(arrays["T_ego_grid"], path, "T_ego_grid")
             lower, upper, size = (tuple(arrays[k].tolist()) for k in ("lower_m", "upper_m", "voxel_size_m"))
             matrix = None if np.array_equal(T, np.eye(4)) else tuple(map(tuple, T.tolist()))
             box = VoxelGrid(lower, upper, size, matrix)
             values = {name: torch.from_numpy(arrays[key]) for name, key in _VOXELS.items() if key in arrays}
-            grid = SemanticGrid(torch.from_numpy(arrays["labels"]), box, classes, **values)
-        stamp = int(arrays["reference_stamp_ns"])
-    except (GsoccError, KeyError, TypeError, ValueError) as error:
-        raise DataError(path, "content", "arrays as README describes them", error) from error
-    return StoredScene(gaussians, grid, classes, stamp)
+            labels = class_ids(arrays["labels"], path, "labels", len(classes.names), classes.ignore_id)
+            grid = SemanticGrid(torch.from_numpy(labels), box, classes, **values)
+        return StoredScene(gaussians, grid, classes, int(arrays["reference_stamp_ns"]))
 
 
 def _classes(classes: ClassTable) -> dict[str, Any]:

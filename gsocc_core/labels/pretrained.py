@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError
 
 _PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
@@ -93,6 +93,9 @@ def preprocessing(source: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same keys.
+
+    Raises:
+        DataError: its file is damaged.
     """
     from transformers.utils import cached_file
 
@@ -104,9 +107,10 @@ def preprocessing(source: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
             continue  # a model without the file is used with the published values
         if path is None:
             continue
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        content = content.get("image_processor", content)
-        result.update({key: content[key] for key in defaults if content.get(key) is not None})
+        with reading(path, "how pictures are prepared, as JSON"):
+            content = read_json(path, "how pictures are prepared, as JSON")
+            content = content.get("image_processor", content)
+            result.update({key: content[key] for key in defaults if content.get(key) is not None})
         return result
     return result
 

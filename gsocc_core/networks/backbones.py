@@ -80,7 +80,7 @@ class BackboneArgs:
         Traceback (most recent call last):
         ...
         gsocc_core.errors.ConfigError: backbone: model_args.attn_implementation: expected one of depths, \
-downsample_in_bottleneck, downsample_in_first_stage, drop_path_rate, embedding_size, hidden_act, hidden_sizes, \
+downsample_in_bottleneck, downsample_in_first_stage, embedding_size, hidden_act, hidden_sizes, \
 layer_type, num_channels, received an unknown key
     """
 

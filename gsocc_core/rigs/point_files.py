@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gsocc_core.data.ply_vertices import read_ply
+from gsocc_core.data.stored import read_npy, read_records, reading
 from gsocc_core.errors import DataError
 
 #: Columns of float32 per point: x, y, z, intensity, and nuScenes' ring.
@@ -38,38 +39,35 @@ def read_points(path: str | Path) -> np.ndarray:
         array([[1., 2., 3.]])
     """
     path = Path(path)
-    name = path.name.lower()
     if not path.is_file():
         raise DataError(path, "file", "a point cloud", "no such file")
-    if name.endswith(".npy"):
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(path, "content", "an array", error) from error
-        if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
-            raise DataError(path, "content", "(N, 3 or more) numbers", f"{array.shape} {array.dtype}")
-        points = array[:, :3]
-    elif name.endswith(".bin"):
-        points = _bin(path, _BIN_COLUMNS[".pcd.bin" if name.endswith(".pcd.bin") else ".bin"])
-    elif name.endswith(".pcd"):
-        points = _pcd(path)
-    elif name.endswith(".ply"):
-        table = read_ply(path)
-        if not {"x", "y", "z"} <= set(table):
-            raise DataError(path, "property", "x, y and z", sorted(table))
-        points = np.stack([table[axis] for axis in "xyz"], axis=-1)
-    else:
-        raise DataError(path, "name", "an ending among .npy, .pcd.bin, .bin, .pcd, .ply", path.name)
-    points = points.astype(np.float64)
+    with reading(path, "a point cloud"):
+        points = _points(path, path.name.lower()).astype(np.float64)
     return points[np.isfinite(points).all(-1)]
 
 
+def _points(path: Path, name: str) -> np.ndarray:
+    """(N, 3) as they are stored."""
+    if name.endswith(".npy"):
+        array = read_npy(path, "a point cloud")
+        if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
+            raise DataError(path, "content", "(N, 3 or more) numbers", f"{array.shape} {array.dtype}")
+        return array[:, :3]
+    if name.endswith(".bin"):
+        return _bin(path, _BIN_COLUMNS[".pcd.bin" if name.endswith(".pcd.bin") else ".bin"])
+    if name.endswith(".pcd"):
+        return _pcd(path)
+    if name.endswith(".ply"):
+        table = read_ply(path)
+        if not {"x", "y", "z"} <= set(table):
+            raise DataError(path, "property", "x, y and z", sorted(table))
+        return np.stack([table[axis] for axis in "xyz"], axis=-1)
+    raise DataError(path, "name", "an ending among .npy, .pcd.bin, .bin, .pcd, .ply", path.name)
+
+
 def _bin(path: Path, columns: int) -> np.ndarray:
-    size = path.stat().st_size
-    if size % (4 * columns):
-        expected = f"whole points of {columns} float32 (.pcd.bin: 5, .bin: 4)"
-        raise DataError(path, "content", expected, f"{size} bytes")
-    return np.fromfile(path, "<f4").reshape(-1, columns)[:, :3]
+    whole = f"whole points of {columns} float32 (.pcd.bin: 5, .bin: 4)"
+    return read_records(path, np.dtype(("<f4", columns)), whole)[:, :3]
 
 
 def _pcd(path: Path) -> np.ndarray:

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gsocc_core.data.args import DataArgs
@@ -18,6 +16,7 @@ from gsocc_core.data.drives import camera_at
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.protocol import Protocol
+from gsocc_core.data.stored import class_ids, read_npz
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
@@ -140,17 +139,14 @@ def read_prediction(path: str | Path, protocol: Protocol) -> SemanticGrid:
         Labels (X, Y, Z) on the data set's grid.
 
     Raises:
-        DataError: the file is missing, damaged or holds another array.
+        DataError: the file is missing, damaged or holds another array or other ids.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            semantics = content["semantics"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(path, "semantics", "an .npz file with predicted labels", error) from error
+    semantics = read_npz(path, "predicted labels", ("semantics",))["semantics"]
     if semantics.shape != protocol.grid.shape:
         expected = f"{protocol.grid.shape}, the voxels of {protocol.title}"
         raise DataError(path, "semantics", expected, semantics.shape)
-    return SemanticGrid(torch.from_numpy(semantics.astype(np.uint8)), protocol.grid, protocol.classes)
+    labels = class_ids(semantics, path, "semantics", len(protocol.classes.names), protocol.classes.ignore_id)
+    return SemanticGrid(torch.from_numpy(labels), protocol.grid, protocol.classes)
 
 
 def _view(record: KeyFrame, index: int) -> CameraView:

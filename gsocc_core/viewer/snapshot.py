@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import colorsys
-import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ import numpy as np
 import torch
 
 from gsocc_core.data.images import decode_image
-from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.data.stored import class_ids, read_json, read_npz, reading, real_numbers
+from gsocc_core.errors import DataError
 from gsocc_core.export.snapshots import ABOUT
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
@@ -73,7 +72,7 @@ class SnapshotSource:
         folder, about = self._shots[index]
         grid = read_grid(folder / "occupancy.npz")
         gaussians, motion = None, Motion.of(grid)
-        if (folder / "gaussians.npz").is_file():
+        if (folder / "gaussians.npz").exists():
             gaussians, motion = _gaussians(folder / "gaussians.npz", grid)
         return ViewFrame(
             title=f"{folder.name}, snapshot {index + 1} of {len(self)}, model {about.get('bundle', 'unknown')}",
@@ -98,19 +97,19 @@ def read_grid(path: str | Path) -> SemanticGrid:
         DataError: it is missing, damaged or lacks an array.
     """
     arrays = _load(path, ("labels", "names", "lower_m", "voxel_size_m", "T_ego_grid"))
-    try:
-        labels = torch.from_numpy(arrays["labels"].astype(np.uint8))
-        lower, size = arrays["lower_m"], arrays["voxel_size_m"]
+    with reading(path, "a labelled voxel grid"):
+        classes = _classes(path, arrays)
+        labels = torch.from_numpy(class_ids(arrays["labels"], path, "labels", len(classes.names), classes.ignore_id))
+        lower, size, T = (real_numbers(arrays[key], path, key) for key in ("lower_m", "voxel_size_m", "T_ego_grid"))
         upper = lower + np.array(labels.shape) * size
-        T = arrays["T_ego_grid"]
         pose = None if np.array_equal(T, np.eye(4)) else tuple(map(tuple, T.tolist()))
         grid = VoxelGrid(tuple(lower.tolist()), tuple(upper.tolist()), tuple(size.tolist()), pose)
-        velocity = torch.from_numpy(arrays["velocity"]).float() if "velocity" in arrays else None
-        return SemanticGrid(labels, grid, _classes(path, arrays), velocity=velocity)
-    except (GsoccError, ValueError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(path, "arrays", "a labelled voxel grid", error) from error
+        velocity = (
+            torch.from_numpy(real_numbers(arrays["velocity"], path, "velocity")).float()
+            if "velocity" in arrays
+            else None
+        )
+        return SemanticGrid(labels, grid, classes, velocity=velocity)
 
 
 def _classes(path: object, arrays: dict[str, np.ndarray]) -> ClassTable:
@@ -130,14 +129,15 @@ def _classes(path: object, arrays: dict[str, np.ndarray]) -> ClassTable:
 
 def _gaussians(path: Path, grid: SemanticGrid) -> tuple[LabelledGaussians, Motion | None]:
     arrays = _load(path, ("means", "scales", "quats", "opacities", "features"))
-    tensors = {key: torch.from_numpy(value).float() for key, value in arrays.items() if key != "labels"}
-    try:
+    with reading(path, "Gaussians"):
+        numbers = {key: real_numbers(value, path, key) for key, value in arrays.items() if key != "labels"}
+        tensors = {key: torch.from_numpy(value).float() for key, value in numbers.items()}
         scene = Gaussians(
             tensors["means"], tensors["scales"], tensors["quats"], tensors["opacities"], tensors["features"],
             tensors.get("velocities"),
         )  # fmt: skip
         if "labels" in arrays:
-            labels = arrays["labels"].astype(np.uint8)
+            labels = class_ids(arrays["labels"], path, "labels", len(grid.classes.names), grid.classes.ignore_id)
         elif scene.features.shape[-1] == len(grid.classes.names):
             labels = scene.features.argmax(-1).numpy().astype(np.uint8)
         else:  # nobody knows what the channels mean; the voxel around the centre does
@@ -147,13 +147,11 @@ def _gaussians(path: Path, grid: SemanticGrid) -> tuple[LabelledGaussians, Motio
         labelled = LabelledGaussians(
             scene.means.numpy(), scene.covariances().numpy(), scene.opacities.numpy(), labels
         )  # fmt: skip
-    except GsoccError as error:
-        raise DataError(path, "arrays", "Gaussians", error) from error
-    return labelled, Motion.of(grid, scene)
+        return labelled, Motion.of(grid, scene)
 
 
 def _view(folder: Path, about: dict[str, Any]) -> CameraView:
-    try:
+    with reading(folder / ABOUT, "cameras with calibration, as the node writes them"):
         motion, distortion = about["T_ref_ego"], about["distortion"]
         camera = Camera(
             about["name"],
@@ -166,8 +164,6 @@ def _view(folder: Path, about: dict[str, Any]) -> CameraView:
             None if motion is None else np.asarray(motion, np.float64),
         )
         picture = about["picture"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(folder / ABOUT, "cameras", "calibration as the node writes it", repr(error)) from error
     if picture is None:
         return CameraView(camera, None)
     path = (folder / str(picture)).resolve()
@@ -177,22 +173,16 @@ def _view(folder: Path, about: dict[str, Any]) -> CameraView:
 
 
 def _about(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "layout, reference_stamp_ns and cameras, as JSON"):
+        content = read_json(path, "a snapshot's JSON")
         layout, _, cameras = content["layout"], int(content["reference_stamp_ns"]), content["cameras"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(path, "file", "layout, reference_stamp_ns and cameras, as JSON", repr(error)) from error
     if layout not in LAYOUTS or not isinstance(cameras, list):
         raise DataError(path, "layout", f"one of {LAYOUTS} with a list of cameras", layout)
     return content
 
 
 def _load(path: str | Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(path, "file", "an .npz file", error) from error
+    arrays = read_npz(path, "a snapshot's arrays")
     if missing := [key for key in needed if key not in arrays]:
         raise DataError(path, missing[0], f"arrays {', '.join(needed)}", sorted(arrays))
     return arrays

@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
+from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.processes import worker_context
 from gsocc_ros.bags.bag_files import Storage
@@ -203,11 +204,9 @@ def _read_manifest(folder: Path, version: str) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         return {"dataset": "nuScenes", "version": version, "scenes": {}, "failed": {}}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "a manifest of nuscenes_to_rosbag2"):
+        content: dict[str, Any] = read_json(path, "a manifest of nuscenes_to_rosbag2")
         known, scenes = content["version"], dict(content["scenes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(path, "content", "a manifest of nuscenes_to_rosbag2", error) from error
     if known != version:
         raise DataError(path, "version", version, known)
     return {**content, "scenes": scenes, "failed": dict(content.get("failed", {}))}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gsocc_core import Camera
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.events import (
@@ -188,7 +189,8 @@ class SceneEvents:
         return replace(self.infos[channel, size], header=self.host.header(stamp, frame_of(channel)))
 
     def _picture(self, path: Path, stamp: int, frame: str) -> Any:
-        data = path.read_bytes()
+        with reading(path, "a JPEG or PNG picture"):
+            data = path.read_bytes()
         encoding = next((name for start, name in _ENCODINGS.items() if data.startswith(start)), None)
         if encoding is None:
             raise DataError(path, "content", "a JPEG or PNG picture", f"{len(data)} bytes that begin with {data[:6]!r}")

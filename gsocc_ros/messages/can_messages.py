@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError
 from gsocc_ros.messages.message_host import MessageHost
 
@@ -83,13 +84,11 @@ def read_can_bus(dataroot: Path, scene: str) -> CanBus:
     records, notes = {}, []
     for name in [topic.name for topic in CAN_TOPICS]:
         path = _file(dataroot, scene, name)
-        if not path.is_file():
+        if not path.exists():
             notes.append(f"CAN bus: {path.name} is not there")
             continue
-        try:
+        with reading(path, "JSON: a list of CAN messages"):
             content = api.get_messages(scene, name, print_warnings=False)
-        except (ValueError, AssertionError, OSError) as error:
-            raise DataError(path, "content", "JSON: a list of CAN messages", error) from error
         if not isinstance(content, list):
             raise DataError(path, "content", "a list of CAN messages", type(content).__name__)
         records[name] = content

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gsocc_core import ClassTable
+from gsocc_core.data.stored import read_npz, read_records
 from gsocc_core.errors import DataError
 
 #: What nuScenes-panoptic multiplies a point's class with before it adds the instance.
@@ -27,15 +27,15 @@ def read_point_labels(path: Path) -> np.ndarray:
         (N,) structured array with ``label`` (uint8) and, from panoptic, ``instance`` (uint16, 0 = none).
 
     Raises:
-        DataError: the file is missing or damaged.
+        DataError: the file is missing or damaged, or holds other numbers.
     """
-    try:
-        if path.suffix != ".npz":
-            return np.fromfile(path, np.uint8).view([("label", "u1")])
-        with np.load(path, allow_pickle=False) as content:
-            panoptic = np.asarray(content["data"]).reshape(-1)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(path, "content", "labels of points", error) from error
+    if path.suffix != ".npz":
+        return read_records(path, np.dtype([("label", "u1")]), "labels of points")
+    panoptic = read_npz(path, "labels of points", ("data",))["data"].reshape(-1)
+    limit = 256 * _PANOPTIC_STEP
+    if panoptic.dtype.kind not in "iu" or not ((panoptic >= 0) & (panoptic < limit)).all():
+        received = f"{panoptic.dtype}, up to {panoptic.max() if panoptic.dtype.kind in 'iu' else 'unknown'}"
+        raise DataError(path, "data", f"whole numbers 0 ... {limit - 1}: 1000 class + instance", received)
     labels = np.zeros(len(panoptic), [("label", "u1"), ("instance", "<u2")])
     labels["label"], labels["instance"] = panoptic // _PANOPTIC_STEP, panoptic % _PANOPTIC_STEP
     return labels

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gsocc_core.errors import DataError, ShapeError
+from gsocc_core.data.stored import reading
+from gsocc_core.errors import ShapeError
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.navigation import FREE, OCCUPIED
 from gsocc_ros.messages.occupancy_messages import pose_from_quat
@@ -53,11 +54,8 @@ def read_mask(path: Path) -> RoadMask:
     Raises:
         DataError: it is no picture.
     """
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(path, "content", "a map picture", error) from error
+    with reading(path, "a map picture"), Image.open(path) as picture:
+        pixels = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
     return RoadMask(np.packbits(pixels > 127, axis=1), pixels.shape[1])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError
 
 #: The 18 values of a radar return under nuScenes' names, each aligned to its size: position (m, x ahead, y left),
@@ -40,14 +41,18 @@ def read_radar(path: Path) -> np.ndarray:
         stands for no points at all, as in the devkit.
 
     Raises:
-        DataError: the header is no binary PCD header with these fields, or the file is too short.
+        DataError: the file is missing, the header is no binary PCD header with these fields, or the file is too short.
 
     Example:
         >>> from pathlib import Path
         >>> read_radar(Path("samples/RADAR_FRONT/1.pcd"))["vx_comp"]  # doctest: +SKIP
         array([ 0.1, -3.2], dtype=float32)
     """
-    data = path.read_bytes()
+    with reading(path, "a radar file of nuScenes"):
+        return _points(path, path.read_bytes())
+
+
+def _points(path: Path, data: bytes) -> np.ndarray:
     end = data.find(b"\nDATA ") + 1
     start = data.find(b"\n", end) + 1
     if not 0 < end < start or end > _LONGEST_HEADER:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from gsocc_core import Camera
-from gsocc_core.errors import DataError, ShapeError
+from gsocc_core.data.stored import read_records
+from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.messages.message_host import MessageHost
 
@@ -175,12 +176,9 @@ def read_lidar(path: Path) -> np.ndarray:
         (N,) structured x, y, z, intensity float32 and ring uint16, ready for :func:`point_cloud`.
 
     Raises:
-        DataError: the file's size does not fit.
+        DataError: the file is missing, or its size does not fit.
     """
-    raw = np.fromfile(path, np.uint8)
-    if raw.size % _CLOUD_POINT.itemsize:
-        raise DataError(path, "size", f"a multiple of {_CLOUD_POINT.itemsize} bytes", raw.size)
-    words = raw.view("<u4").reshape(-1, 5)
+    words = read_records(path, np.dtype(("<u4", 5)), "points of x, y, z, intensity, ring")
     # The ring goes into the lower half of its word, zeros into the upper one, which is padding: faster than by fields.
     words[:, 4] = words[:, 4].view("<f4").astype(np.uint16)
     return words.view(_CLOUD_POINT).reshape(-1)

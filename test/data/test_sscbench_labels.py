@@ -49,7 +49,7 @@ def test_damaged_files_are_named(tmp_path):
     path = tmp_path / "000000_1_1.npy"
     for content, expected in (
         (np.zeros((2, 2, 2), np.uint8), "shape: expected"),
-        (np.full(SHAPE, 19, np.uint8), "class ids: expected 0 ... 18 and 255, received 19"),
+        (np.full(SHAPE, 19, np.uint8), "class ids: expected whole numbers 0 ... 18 and 255, received 19"),
         (np.full(SHAPE, -1, np.int16), "class ids"),
     ):
         np.save(path, content)
