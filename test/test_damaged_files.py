@@ -31,6 +31,7 @@ from gsocc_core.export.scene_npz import read_scene, write_scene
 from gsocc_core.export.snapshots import SnapshotView, write_snapshot
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.inference.bundle import load_bundle
+from gsocc_core.inference.model_card import put_scores
 from gsocc_core.rigs.point_files import read_points
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_core.viewer.drive import read_prediction
@@ -397,6 +398,25 @@ def test_damaged_weights(tiny_bundle, tmp_path, monkeypatch):
     for content in slightly_damaged("model.safetensors", header):
         path.write_bytes(content + good[len(header) :])
         attempt("", read, path)
+
+
+def test_damaged_checkpoints_and_cards(tmp_path):
+    from gsocc_core.training.train import _step
+
+    path = tmp_path / "step=3.ckpt"
+    torch.save({"global_step": 3, "state_dict": {"a": torch.zeros(9)}}, path)
+    good = path.read_bytes()
+    assert _step(path) == 3
+    for _, content in damaged(good):
+        path.write_bytes(content)
+        assert not attempt("", _step, path)
+    for content in slightly_damaged("checkpoint", good):
+        path.write_bytes(content)
+        attempt("", _step, path)
+    card = text(tmp_path / "README.md", "# card")
+    for content in (b"\xff\xfe", b"", b"no place"):
+        card.write_bytes(content)
+        assert not attempt("", lambda p: put_scores(p.parent, "|"), card)
 
 
 @pytest.mark.filterwarnings("ignore")

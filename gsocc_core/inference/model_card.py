@@ -93,10 +93,13 @@ def put_scores(bundle: str | Path, scores: str) -> None:
         scores: Markdown.
 
     Raises:
-        BundleError: the folder has no card, or the card no place for scores.
+        BundleError: the folder has no card, or the card is no text or has no place for scores.
     """
     path = Path(bundle) / CARD
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(path, "file", "a model card in UTF-8", error) from error
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not end:

@@ -8,7 +8,6 @@ import os
 import sys
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning
@@ -152,7 +151,7 @@ def _checkpoint(folder: Path, resume: str | None) -> Path | None:
 def _step(checkpoint: Path) -> int:
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+    except Exception as error:  # whatever a damaged pickle makes the reader raise
         raise ConfigError(checkpoint, "resume", "a checkpoint of gsocc_core train", type(error).__name__) from error
 
 
