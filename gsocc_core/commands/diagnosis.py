@@ -101,7 +101,7 @@ def kept_on_disk() -> bool:
     """Whether compiled kernels are found again by the next process."""
     from gsocc_core.splat.simd import exp32
 
-    return exp32.stats.cache_path is not None
+    return not hasattr(exp32, "stats") or exp32.stats.cache_path is not None  # NUMBA_DISABLE_JIT compiles nothing
 
 
 def check_triton() -> Finding:
