@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gsocc_core.data.args import DataArgs, check_limit
-from gsocc_core.data.build import build_dataset, check_fit
+from gsocc_core.data.build import build_dataset, check_fit, protocol_of
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.gaussian_ply import write_gaussians_ply
 from gsocc_core.export.scene_npz import read_scene, write_scene
@@ -140,7 +140,7 @@ def export_tree(
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     predictor = OccupancyPredictor.load(bundle, device)
     if "occ3d" in formats:
-        check_fit(data.dataset, predictor.classes, predictor.grid, bundle)
+        check_fit(protocol_of(data), predictor.classes, predictor.grid, bundle)
     dataset = build_dataset(data, predictor.image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gsocc_core.data.args import DataArgs, check_limit
-from gsocc_core.data.build import build_dataset, check_fit
+from gsocc_core.data.build import build_dataset, check_fit, protocol_of
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.evaluation.label_sources import model_source
 
@@ -48,7 +48,7 @@ def write_predictions(
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     source, image_size, classes, grid = model_source(bundle, device)
-    check_fit(data.dataset, classes, grid, bundle)
+    check_fit(protocol_of(data), classes, grid, bundle)
     dataset = build_dataset(data, image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

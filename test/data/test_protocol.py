@@ -116,7 +116,7 @@ def test_labels_of_another_shape_are_told(copy):
 
 def test_labels_beyond_the_class_table_are_told(copy):
     write_labels(copy, high=5)
-    with pytest.raises(DataError, match=r"labels.npz: class ids: expected below 4, .* received 4"):
+    with pytest.raises(DataError, match=r"labels.npz: semantics: expected whole numbers 0 ... 3 and 255, received 4"):
         build_dataset(data(copy), (16, 28)).voxel_labels(0)
 
 
