@@ -8,7 +8,9 @@ neither the place in the picture nor the place in the grid tells a class or a mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -21,7 +23,6 @@ from gsocc_core.synthetic.world.plain_things import (
     MOVING,
     NAMES,
     PLAIN_WORLD,
-    STANDING,
     Look,
     make_looks,
     make_thing,
@@ -32,8 +33,11 @@ from gsocc_core.synthetic.world.vehicles import centered
 
 #: Things reach this far beyond the ego's path, and the ground a little farther, metres.
 _REACH_M, _GROUND_MARGIN_M = 45.0, 30.0
-#: Ground per thing that stands, per thing that could move but does not, and per thing that moves, square metres.
-_AREA_M2 = {"standing": 110.0, "parked": 260.0, "moving": 260.0}
+#: Ground per thing of each class that stands, per thing that could move but does not, and per thing that moves, in
+#: square metres.
+_AREA_M2 = {"standing": 230.0, "parked": 170.0, "moving": 200.0}
+#: Places that are tried for each.
+_TRIES = 12
 #: Edge of a patch of ground, and size of its random shapes, metres.
 _PATCH_M, _PATCH_SIZE_M = 1.6, 4.5
 #: Free space around the ego's path and between things, metres.
@@ -74,8 +78,10 @@ def build_plain(seed: int, duration_s: float) -> StreetScene:
     looks = make_looks(rngs[1], palette)
     place = _Place(rngs[2], ego, duration_s)
     _add_ground(rngs[3], builder, place, looks)
+    # What needs much room comes first, or it would find none.
+    _add_standing(place, looks, builder, ("building",))
     actors = [*_moving(place, looks), *_parked(place, looks)]
-    _add_standing(place, looks, builder)
+    _add_standing(place, looks, builder, ("tree", "container"))
     actors = [replace(actor, instance_index=i) for i, actor in enumerate(actors)]
     paint = np.zeros((2, 2, 2), np.uint8)  # no pattern of this world reads it
     return StreetScene(
@@ -108,22 +114,15 @@ def _path(
     return Trajectory(times_s, np.concatenate([place, flat], 1), np.concatenate([velocity, flat], 1), angles)
 
 
-@dataclass(frozen=True)
-class _Disc:
-    """Room that something needs: a radius around (K, 2) places at the common times, (1, 2) for what stands, metres."""
-
-    centers_m: np.ndarray
-    radius_m: float
-
-
 class _Place:
-    """Free room around the ego's way."""
+    """Free room around the ego's way; everything takes a disc that moves with it."""
 
     def __init__(self, rng: np.random.Generator, ego: Trajectory, duration_s: float) -> None:
         self.rng, self.times_s = rng, np.arange(-1.0, duration_s + 1.0 + _STEP_S, _STEP_S)
         way = np.stack([ego.pose(t)[:2, 3] for t in self.times_s])
         self.lower, self.upper = way.min(0) - _REACH_M, way.max(0) + _REACH_M
-        self._taken = [_Disc(way, _EGO_CLEAR_M)]
+        self._moving, self._moving_radii = [way], [_EGO_CLEAR_M]
+        self._standing, self._standing_radii = np.zeros((0, 2)), np.zeros(0)
 
     def count(self, kind: str) -> int:
         """How many things of a kind the area holds."""
@@ -133,14 +132,34 @@ class _Place:
         """(2,) a random place."""
         return self.rng.uniform(self.lower, self.upper)
 
-    def take(self, centers_m: np.ndarray, radius_m: float) -> bool:
-        """Take room, if it is free at all times."""
-        for other in self._taken:
-            gap = np.linalg.norm(centers_m - other.centers_m, axis=1).min()
-            if gap < radius_m + other.radius_m + _GAP_M:
-                return False
-        self._taken.append(_Disc(centers_m, radius_m))
-        return True
+    def take(self, radius_m: float, find: Callable[[], np.ndarray]) -> np.ndarray | None:
+        """Take room that is free at all times.
+
+        Args:
+            radius_m: Of the disc.
+            find: Draws its centres: (K, 2) at ``times_s``, or (1, 2) of what stands.
+
+        Returns:
+            The first centres that are free; None = none of some tries were.
+        """
+        for _ in range(_TRIES):
+            centers = find()
+            if self._free(centers, radius_m + _GAP_M):
+                if len(centers) > 1:
+                    self._moving.append(centers)
+                    self._moving_radii.append(radius_m)
+                else:
+                    self._standing = np.concatenate([self._standing, centers])
+                    self._standing_radii = np.append(self._standing_radii, radius_m)
+                return centers
+        return None
+
+    def _free(self, centers: np.ndarray, radius_m: float) -> bool:
+        gaps = np.linalg.norm(centers[:, None] - self._standing[None], axis=2) - self._standing_radii
+        if gaps.size and gaps.min() < radius_m:
+            return False
+        ways = np.linalg.norm(np.stack(self._moving) - centers, axis=2).min(1) - self._moving_radii
+        return bool(ways.min() >= radius_m)
 
 
 def _radius(mesh: Mesh) -> float:
@@ -157,19 +176,23 @@ def _choose(rng: np.random.Generator, looks: dict[str, Look], labels: tuple[str,
 def _moving(place: _Place, looks: dict[str, Look]) -> list[Actor]:
     """Things on straight and circular ways, at random places in random directions with random speeds."""
     rng, actors = place.rng, []
+    middle, same = len(place.times_s) // 2, np.ones(len(place.times_s))
     for _ in range(place.count("moving")):
         label, look = _choose(rng, looks, MOVING)
-        mesh = make_thing(rng, look)
-        speed = float(rng.uniform(1.0, 7.0))
-        turns = rng.uniform() < 0.5
-        rate = float(rng.choice([-1.0, 1.0]) * speed / rng.uniform(4.0, 14.0)) if turns else 0.0
-        start, yaw = place.anywhere(), float(rng.uniform(-np.pi, np.pi))
-        middle = len(place.times_s) // 2
-        same = np.ones(len(place.times_s))
-        way = _path(start, yaw, place.times_s, speed * same, rate * same, middle)
-        if place.take(way.positions_m[:, :2], _radius(mesh)):
-            actors.append(_actor(label, mesh, way, True))
+        mesh, turns = make_thing(rng, look), rng.uniform() < 0.6
+        speed = float(rng.uniform(1.0, 7.0 if turns else 4.5))
+        rate = float(rng.choice([-1.0, 1.0]) * speed / rng.uniform(3.0, 9.0)) if turns else 0.0
+        yaw = float(rng.uniform(-np.pi, np.pi))
+        shape = _path(np.zeros(2), yaw, place.times_s, speed * same, rate * same, middle)
+        found = place.take(_radius(mesh), partial(_somewhere, place, shape.positions_m[:, :2]))
+        if found is not None:
+            positions = np.concatenate([found, np.zeros((len(found), 1))], 1)
+            actors.append(_actor(label, mesh, replace(shape, positions_m=positions), True))
     return actors
+
+
+def _somewhere(place: _Place, way_m: np.ndarray) -> np.ndarray:
+    return way_m + place.anywhere()
 
 
 def _parked(place: _Place, looks: dict[str, Look]) -> list[Actor]:
@@ -177,10 +200,10 @@ def _parked(place: _Place, looks: dict[str, Look]) -> list[Actor]:
     rng, actors = place.rng, []
     for _ in range(place.count("parked")):
         label, look = _choose(rng, looks, MOVING)
-        mesh, where = make_thing(rng, look), place.anywhere()
-        yaw = float(rng.uniform(-np.pi, np.pi))
-        if place.take(where[None], _radius(mesh)):
-            actors.append(_actor(label, mesh, Trajectory.standing(np.array([*where, 0.0]), yaw), False))
+        mesh, yaw = make_thing(rng, look), float(rng.uniform(-np.pi, np.pi))
+        found = place.take(_radius(mesh), partial(_somewhere, place, np.zeros((1, 2))))
+        if found is not None:
+            actors.append(_actor(label, mesh, Trajectory.standing(np.array([*found[0], 0.0]), yaw), False))
     return actors
 
 
@@ -192,13 +215,14 @@ def _actor(label: str, mesh: Mesh, foot: Trajectory, moves: bool) -> Actor:
     return Actor(0, category, moving if moves else still, int(mesh.class_ids[0]), size, body, trajectory)
 
 
-def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder) -> None:
+def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder, labels: tuple[str, ...]) -> None:
     rng = place.rng
-    for _ in range(place.count("standing")):
-        _, look = _choose(rng, looks, STANDING)
-        mesh, where = make_thing(rng, look), place.anywhere()
-        if place.take(where[None], _radius(mesh)):
-            builder.place(mesh, np.array([*where, 0.0]), float(rng.uniform(-np.pi, np.pi)))
+    for _ in range(len(labels) * place.count("standing")):
+        _, look = _choose(rng, looks, labels)
+        mesh, yaw = make_thing(rng, look), float(rng.uniform(-np.pi, np.pi))
+        found = place.take(_radius(mesh), partial(_somewhere, place, np.zeros((1, 2))))
+        if found is not None:
+            builder.place(mesh, np.array([*found[0], 0.0]), yaw)
 
 
 def _add_ground(rng: np.random.Generator, builder: MeshBuilder, place: _Place, looks: dict[str, Look]) -> None:

@@ -29,7 +29,6 @@ _FAMILIES: dict[str, tuple[tuple[float, float, float], tuple[str, ...]]] = {
     "container": ((0.07, 0.95, 0.90), ("crate", "barrel", "pipe", "skip")),
 }
 GROUND = ("road", "grass", "sand")
-STANDING = ("building", "tree", "container")
 #: Classes whose things stand still or move, and look the same then.
 MOVING = ("vehicle", "animal")
 
@@ -131,8 +130,8 @@ def _box(b: MeshBuilder, look: Look, center: tuple[float, float, float], size: t
 
 
 def _house(b: MeshBuilder, look: Look, k: float) -> None:
-    _box(b, look, (0, 0, 1.5), (6.0 * k, 5.0 * k, 3.0))
-    b.box((0, 0, 3.9), (6.2 * k, 5.2 * k, 1.8), look.class_id, look.dark, taper=(1.0, 0.1))
+    _box(b, look, (0, 0, 1.5), (4.6 * k, 3.8 * k, 3.0))
+    b.box((0, 0, 3.9), (4.8 * k, 4.0 * k, 1.8), look.class_id, look.dark, taper=(1.0, 0.1))
 
 
 def _tower(b: MeshBuilder, look: Look, k: float) -> None:
@@ -141,12 +140,12 @@ def _tower(b: MeshBuilder, look: Look, k: float) -> None:
 
 
 def _wall(b: MeshBuilder, look: Look, k: float) -> None:
-    _box(b, look, (0, 0, 1.2), (9.0 * k, 0.9, 2.4))
+    _box(b, look, (0, 0, 1.2), (5.6 * k, 1.0, 2.4))
 
 
 def _barn(b: MeshBuilder, look: Look, k: float) -> None:
-    _box(b, look, (0, 0, 1.1), (8.0 * k, 4.5 * k, 2.2))
-    b.ellipsoid((0, 0, 2.2), (4.0 * k, 2.25 * k, 2.0), look.class_id, look.dark, 2)
+    _box(b, look, (0, 0, 1.1), (5.6 * k, 3.6 * k, 2.2))
+    b.ellipsoid((0, 0, 2.2), (2.8 * k, 1.8 * k, 1.9), look.class_id, look.dark, 2)
 
 
 def _fir(b: MeshBuilder, look: Look, k: float) -> None:
@@ -160,7 +159,7 @@ def _oak(b: MeshBuilder, look: Look, k: float) -> None:
 
 
 def _hedge(b: MeshBuilder, look: Look, k: float) -> None:
-    _box(b, look, (0, 0, 0.8), (5.0 * k, 1.3, 1.6))
+    _box(b, look, (0, 0, 0.8), (4.0 * k, 1.4, 1.7))
 
 
 def _wheels(b: MeshBuilder, look: Look, length: float, width: float, radius: float) -> None:
@@ -182,9 +181,9 @@ def _van(b: MeshBuilder, look: Look, k: float) -> None:
 
 
 def _bus(b: MeshBuilder, look: Look, k: float) -> None:
-    _box(b, look, (0, 0, 1.75), (9.0 * k, 2.4, 2.7))
-    b.box((0, 0, 2.1), (8.4 * k, 2.44, 0.8), look.class_id, look.dark)
-    _wheels(b, look, 9.0 * k, 2.4, 0.5)
+    _box(b, look, (0, 0, 1.75), (6.6 * k, 2.4, 2.7))
+    b.box((0, 0, 2.1), (6.2 * k, 2.44, 0.8), look.class_id, look.dark)
+    _wheels(b, look, 6.6 * k, 2.4, 0.5)
 
 
 def _tractor(b: MeshBuilder, look: Look, k: float) -> None:
