@@ -13,8 +13,8 @@ import numpy as np
 from jsonargparse import auto_cli
 from scipy.spatial import cKDTree
 
-from gsocc_core import OCC3D_NUSCENES
-from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import build_dataset, protocol_of
 
 _MOVING_MPS = 0.5
 #: Lanes are long and narrow: a metre across counts as four along.
@@ -26,12 +26,12 @@ def boxes_of(dataroot: str, version: str, split: str) -> tuple[np.ndarray, np.nd
     args = DataArgs(
         dataroot, version, split, occ3d_dir=None, depth_dir=None, semantics_dir=None, views=1, boxes=True
     )  # fmt: skip
-    dataset = NuScenesOccupancy(args, (16, 28))
+    dataset = build_dataset(args, (16, 28))
     found = [box for i in range(len(dataset)) if (box := dataset.key_frame(i).boxes) is not None]
     places = np.concatenate([np.c_[b.T_ego_box[:, :2, 3], b.class_ids] for b in found])
     velocities = np.concatenate([b.velocities_mps[:, :2] for b in found])
     used = np.isfinite(velocities).all(1) & (np.abs(places[:, :2]) < 40).all(1)
-    used &= np.isin(places[:, 2], OCC3D_NUSCENES.dynamic_ids)
+    used &= np.isin(places[:, 2], dataset.protocol.classes.dynamic_ids)
     return places[used], velocities[used]
 
 
@@ -47,13 +47,16 @@ def motion_prior(train: str, held_out: str, version: str = "v1.0-synthetic", nei
     places, velocities = boxes_of(train, version, "train")
     asked, true = boxes_of(held_out, version, "val")
     speed = np.linalg.norm(true, axis=1)
-    cars = asked[:, 2] == OCC3D_NUSCENES.names.index("car")
+    moves = speed > _MOVING_MPS
+    classes = protocol_of(DataArgs(held_out, version)).classes
+    frequent = np.bincount(asked[moves, 2].astype(int), minlength=len(classes.names)).argmax()
+    kinds = {"all": moves, classes.names[frequent]: moves & (asked[:, 2] == frequent)}
     print("| moving boxes | prior knows | error, m/s | no motion, m/s | lower by |\n|---|---|---|---|---|")
     for known, width in (("place", 2), ("place and class", 3)):
         tree = cKDTree((places * _SHRINK)[:, :width])
         near = tree.query((asked * _SHRINK)[:, :width], neighbours)[1]
         error = np.linalg.norm(np.median(velocities[near], axis=1) - true, axis=1)
-        for name, rows in (("all", speed > _MOVING_MPS), ("cars", (speed > _MOVING_MPS) & cars)):
+        for name, rows in kinds.items():
             mean, rest = error[rows].mean(), speed[rows].mean()
             print(f"| {name} | {known} | {mean:.2f} | {rest:.2f} | {100 * (1 - mean / rest):.0f} % |")
 
