@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,20 +96,16 @@ def read_track(recording: Recording, rig: Rig, stamps_ns: Sequence[int]) -> Trac
         for _, _, message in read_messages(recording, [rig.reference.topic]):
             lidar_frame = message.header.frame_id
             break
-    buffer = TransformBuffer(history_ns=_TRACK_HISTORY_NS)
+    # Whoever predicts reads the transforms again, and tells of the broken ones.
+    buffer = TransformBuffer(history_ns=_TRACK_HISTORY_NS, tell=lambda _: None)
     poses: dict[int, np.ndarray] = {}
-    waiting = list(stamps_ns) if rig.fixed_frame is not None else []
+    waiting = deque(stamps_ns if rig.fixed_frame is not None else ())
     for topic, _, message in read_messages(recording, ["/tf_static", "/tf"]):
         buffer.feed(message, static=topic == "/tf_static", topic=topic)
-        newest = max((stamp_ns(item.header) for item in message.transforms), default=0)
-        while topic == "/tf" and waiting and waiting[0] <= newest:
-            stamp = waiting[0]
-            try:
+        while waiting and waiting[0] <= buffer.known_until_ns(rig.fixed_frame or "", rig.base_frame):
+            stamp = waiting.popleft()
+            with suppress(DataError):  # before the first transform: it does not come any more
                 poses[stamp] = buffer.lookup(rig.fixed_frame or "", rig.base_frame, stamp)
-            except DataError:
-                if newest - stamp < _TRACK_HISTORY_NS:
-                    break  # another link of the chain may still come
-            waiting.pop(0)
     lidar = np.array([0.0, 0.0, RAY_HEIGHT_M])
     if lidar_frame:
         with suppress(DataError):

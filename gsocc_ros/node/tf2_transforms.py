@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,45 +15,67 @@ from rclpy.time import Time
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros.pipeline.transform_buffer import TransformRecord, read_transforms
-
-_FAULTS = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.InvalidArgumentException)
+from gsocc_ros.pipeline.transform_buffer import TransformReader, TransformRecord, ancestors
 
 
 class Tf2Transforms:
     """A :class:`tf2_ros.Buffer` that is told of /tf and /tf_static by the node's own subscriptions.
 
     tf2's listener would subscribe by itself, whatever the node's lifecycle state and without telling of QoS that does
-    not match. A moving link whose stamps jump back clears the buffer (bag loop); tf2 would drop the new transforms.
+    not match. When a link that somebody asks for jumps back in time (bag loop), the moving links are cleared; tf2 would
+    drop the new transforms or mix them with the old ones. A link that nobody asks for is left out until its time is
+    reached again: two publishers whose clocks differ cost what is asked for nothing.
 
     Args:
         history_ns: How long moving links are remembered.
-        jump_ns: A step back of more than this clears the moving links.
+        jump_ns: A step back of more than this is a jump.
+        tell: Told of broken transforms, see :class:`~gsocc_ros.pipeline.transform_buffer.TransformReader`.
     """
 
-    def __init__(self, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000) -> None:
+    def __init__(
+        self,
+        history_ns: int = 10_000_000_000,
+        jump_ns: int = 500_000_000,
+        tell: Callable[[DataError], None] | None = None,
+    ) -> None:
         self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns))
         self._jump_ns = jump_ns
+        self._reader = TransformReader(tell)
+        self._parents: dict[str, str] = {}
         self._newest_ns: dict[str, int] = {}
+        self._asked: set[tuple[str, str]] = set()  # pairs of frames that were looked up
+        self._left_out: dict[str, TransformRecord] = {}  # the last one of every link that jumped back unasked
 
     def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
-        """Take a tf2_msgs/TFMessage.
-
-        Raises:
-            DataError: a quaternion is zero or not finite, or a frame is its own parent.
-        """
-        for record in read_transforms(message, topic):
+        """Take a tf2_msgs/TFMessage; broken transforms in it are told and left out."""
+        for record in self._reader.read(message, topic):
+            self._parents[record.child] = record.parent
             if static:
                 self._buffer.set_transform_static(_as_message(record), "gsocc_ros")
                 continue
             newest = self._newest_ns.get(record.child)
             if newest is not None and record.stamp_ns < newest - self._jump_ns:
-                self._buffer.clear()
-                self._newest_ns.clear()
-                newest = None
-            if newest != record.stamp_ns:  # tf2 warns of every repetition
-                self._newest_ns[record.child] = max(newest or record.stamp_ns, record.stamp_ns)
-                self._buffer.set_transform(_as_message(record), "gsocc_ros")
+                self._left_out[record.child] = record
+                if self._is_asked(record.child):
+                    self._begin_anew()
+            elif newest != record.stamp_ns:  # tf2 warns of every repetition
+                self._put(record)
+
+    def _put(self, record: TransformRecord) -> None:
+        self._newest_ns[record.child] = max(self._newest_ns.get(record.child, record.stamp_ns), record.stamp_ns)
+        self._buffer.set_transform(_as_message(record), "gsocc_ros")
+
+    def _is_asked(self, frame: str) -> bool:
+        """Whether a pose that was looked up depends on the link from a frame to its parent."""
+        chains = ((set(ancestors(f, self._parents.get)) for f in pair) for pair in self._asked)
+        return any(frame in target ^ source for target, source in chains)  # what both are below cancels out
+
+    def _begin_anew(self) -> None:
+        self._buffer.clear()
+        self._newest_ns.clear()
+        for record in self._left_out.values():
+            self._put(record)
+        self._left_out.clear()
 
     def fault(self, target: str, source: str) -> str | None:
         """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
@@ -80,6 +103,10 @@ class Tf2Transforms:
         target, source = target.lstrip("/"), source.lstrip("/")
         if target == source:
             return np.eye(4)
+        if (target, source) not in self._asked:
+            self._asked.add((target, source))
+            if any(self._is_asked(frame) for frame in self._left_out):
+                self._begin_anew()
         try:
             try:
                 # To tf2, time zero means the newest; a simulation that begins there means zero.
@@ -90,7 +117,7 @@ class Tf2Transforms:
                 return self._at(target, source, self._nearest_ns(target, source, stamp_ns, tolerance_ns))
         except tf2_ros.ExtrapolationException as error:
             raise DataError("/tf", f"{target} -> {source}", f"a pose at {stamp_ns} ns", error) from error
-        except _FAULTS as error:
+        except tf2_ros.TransformException as error:
             raise DataError("/tf, /tf_static", source, f"a chain to {target}", error) from error
 
     def _at(self, target: str, source: str, stamp_ns: int) -> np.ndarray:

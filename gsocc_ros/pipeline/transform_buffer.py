@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gsocc_core.errors import DataError, GsoccError
 from gsocc_core.geometry.rigid import rigid_from_quat
+
+_log = logging.getLogger(__name__)
 
 
 def slerp(a_wxyz: np.ndarray, b_wxyz: np.ndarray, fraction: float) -> np.ndarray:
@@ -39,7 +44,7 @@ class Transforms(Protocol):
     """A tree of frames: :class:`TransformBuffer`, or tf2's behind ``gsocc_ros.node.tf2_transforms``."""
 
     def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
-        """Take a tf2_msgs/TFMessage; DataError when a transform is broken in itself."""
+        """Take a tf2_msgs/TFMessage without the transforms in it that are broken in themselves."""
 
     def fault(self, target: str, source: str) -> str | None:
         """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
@@ -72,11 +77,13 @@ def checked(
     """A transform whose names and numbers make sense.
 
     Raises:
-        DataError: the quaternion is zero or not finite, or the frame is its own parent.
+        DataError: the quaternion is zero, a number is not finite, or a frame has no name or is its own parent.
     """
     parent, child = parent.lstrip("/"), child.lstrip("/")
     if parent == child or not child:
-        raise DataError(topic, "child_frame_id", "a name other than the parent's", child)
+        raise DataError(topic, "child_frame_id", "a name other than the parent's", repr(child))
+    if not parent:
+        raise DataError(topic, f"frame_id of the transform to {child}", "the name of a frame", "an empty one")
     try:
         rigid_from_quat(quat_wxyz, translation_m)
     except GsoccError as error:
@@ -85,22 +92,58 @@ def checked(
     return TransformRecord(parent, child, quat / np.linalg.norm(quat), np.asarray(translation_m, np.float64), stamp_ns)
 
 
-def read_transforms(message: Any, topic: str) -> list[TransformRecord]:
-    """Those of a tf2_msgs/TFMessage of rosbags or rclpy.
+def _warn(error: DataError) -> None:
+    _log.warning("%s; this transform is left out", error)
 
-    Raises:
-        DataError: a quaternion is zero or not finite, or a frame is its own parent.
+
+class TransformReader:
+    """Reads the transforms of messages; one that is broken costs neither those beside it nor the message.
+
+    Args:
+        tell: Told of the first broken transform of every child frame; further ones of that frame are dropped silently.
+            None = a warning in Python's log.
     """
-    records = []
-    for item in message.transforms:
-        q, p, stamp = item.transform.rotation, item.transform.translation, item.header.stamp
-        records.append(
-            checked(
-                item.header.frame_id, item.child_frame_id, [q.w, q.x, q.y, q.z], [p.x, p.y, p.z],
-                stamp.sec * 1_000_000_000 + stamp.nanosec, topic,
-            )
-        )  # fmt: skip
-    return records
+
+    def __init__(self, tell: Callable[[DataError], None] | None = None) -> None:
+        self._tell = tell or _warn
+        self._told: set[str] = set()
+
+    def read(self, message: Any, topic: str) -> list[TransformRecord]:
+        """The sound transforms of a tf2_msgs/TFMessage of rosbags or rclpy.
+
+        Args:
+            message: Has ``transforms``, a list of geometry_msgs/TransformStamped.
+            topic: Where it came from, for errors.
+        """
+        records = []
+        for item in message.transforms:
+            q, p, stamp = item.transform.rotation, item.transform.translation, item.header.stamp
+            stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+            try:
+                records.append(
+                    checked(
+                        item.header.frame_id, item.child_frame_id, [q.w, q.x, q.y, q.z], [p.x, p.y, p.z], stamp_ns,
+                        topic,
+                    )
+                )  # fmt: skip
+            except DataError as error:
+                if item.child_frame_id not in self._told:
+                    self._told.add(item.child_frame_id)
+                    self._tell(error)
+        return records
+
+
+def ancestors(frame: str, parent_of: Callable[[str], str | None]) -> list[str]:
+    """A frame, its parent, the parent's parent and so on; a ring ends before it closes.
+
+    Args:
+        frame: Where to begin.
+        parent_of: Parent of a frame; None = it has none.
+    """
+    chain = [frame]
+    while (parent := parent_of(chain[-1])) is not None and parent not in chain:
+        chain.append(parent)
+    return chain
 
 
 class _Link:
@@ -152,7 +195,8 @@ class TransformBuffer:
 
     Args:
         history_ns: How long moving links are remembered.
-        jump_ns: A step back of more than this clears the link's history.
+        jump_ns: A step back of more than this clears the link's history, and no other one's.
+        tell: Told of broken transforms, see :class:`TransformReader`.
 
     Example:
         >>> buffer = TransformBuffer()
@@ -161,8 +205,14 @@ class TransformBuffer:
         array([1., 2., 3.])
     """
 
-    def __init__(self, history_ns: int = 10_000_000_000, jump_ns: int = 500_000_000) -> None:
+    def __init__(
+        self,
+        history_ns: int = 10_000_000_000,
+        jump_ns: int = 500_000_000,
+        tell: Callable[[DataError], None] | None = None,
+    ) -> None:
         self._history_ns, self._jump_ns = history_ns, jump_ns
+        self._reader = TransformReader(tell)
         self._links: dict[str, _Link] = {}
 
     @property
@@ -171,17 +221,14 @@ class TransformBuffer:
         return tuple(sorted(set(self._links) | {link.parent for link in self._links.values()}))
 
     def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
-        """Take a tf2_msgs/TFMessage of rosbags or rclpy.
+        """Take a tf2_msgs/TFMessage of rosbags or rclpy; broken transforms in it are told and left out.
 
         Args:
             message: Has ``transforms``, a list of geometry_msgs/TransformStamped.
             static: The message came from /tf_static.
             topic: Where it came from, for errors.
-
-        Raises:
-            DataError: a quaternion is zero or not finite, or a frame is its own parent.
         """
-        for record in read_transforms(message, topic):
+        for record in self._reader.read(message, topic):
             self._put(record, static)
 
     def set_transform(
@@ -206,7 +253,7 @@ class TransformBuffer:
             topic: Where it came from, for errors.
 
         Raises:
-            DataError: the quaternion is zero or not finite, or the frame is its own parent.
+            DataError: the quaternion is zero, a number is not finite, or a frame has no name or is its own parent.
         """
         self._put(checked(parent, child, quat_wxyz, translation_m, stamp_ns, topic), static)
 
@@ -247,8 +294,7 @@ class TransformBuffer:
         target, source = target.lstrip("/"), source.lstrip("/")
         if target == source:
             return np.eye(4)
-        up_source, up_target = self._ancestors(source), self._ancestors(target)
-        common = next((frame for frame in up_source if frame in up_target), None)
+        common = self._common(target, source)
         if common is None:
             known = self.frames
             for frame in (source, target):
@@ -259,11 +305,37 @@ class TransformBuffer:
             self._climb(target, common, stamp_ns, tolerance_ns), self._climb(source, common, stamp_ns, tolerance_ns)
         )
 
-    def _ancestors(self, frame: str) -> list[str]:
-        chain = [frame]
-        while (link := self._links.get(chain[-1])) is not None and link.parent not in chain:
-            chain.append(link.parent)
-        return chain
+    def known_until_ns(self, target: str, source: str) -> float:
+        """Newest stamp at which the pose of ``source`` in ``target`` is known.
+
+        Args:
+            target: Frame name.
+            source: Frame name.
+
+        Returns:
+            Nanoseconds; infinity where no link between the two moves, minus infinity where nothing connects them.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")
+        common = self._common(target, source)
+        if common is None:
+            return -math.inf
+        links = [link for frame in (target, source) for link in self._links_below(common, frame) if link.static is None]
+        return min((link.stamps[-1] for link in links), default=math.inf)
+
+    def _links_below(self, ancestor: str, frame: str) -> Iterator[_Link]:
+        while frame != ancestor:
+            link = self._links[frame]
+            yield link
+            frame = link.parent
+
+    def _common(self, target: str, source: str) -> str | None:
+        """The nearest frame above both; None = there is none."""
+        above = ancestors(target, self._parent_of)
+        return next((frame for frame in ancestors(source, self._parent_of) if frame in above), None)
+
+    def _parent_of(self, frame: str) -> str | None:
+        link = self._links.get(frame)
+        return None if link is None else link.parent
 
     def _climb(self, frame: str, ancestor: str, stamp_ns: int | None, tolerance_ns: int) -> np.ndarray:
         T = np.eye(4)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predictions meet the ground truth of their own stamp, and rays start where the LiDAR was."""
 
+import copy
 import json
 
 import numpy as np
@@ -109,6 +110,23 @@ def test_the_track_comes_from_the_recordings_transforms(robot, bag_of, tmp_path)
     origins = read.origins(stamps[1], GRID)
     np.testing.assert_allclose(origins, [[-3.0, 0, 1.8], [0, 0, 1.8]], atol=1e-6)  # 10 m/s, 0.3 s apart
     assert read.origins(stamps[2], GRID) is None
+
+
+def test_a_frame_beside_whose_clock_runs_ahead_costs_the_track_nothing(robot, bag_of, tmp_path):
+    drive = robot(RIG, cycles=8)
+    events = drive.events()
+    for event in events:
+        if event.topic == "/tf":
+            beside = copy.deepcopy(event.message.transforms[0])
+            beside.child_frame_id, beside.header.stamp.sec = "person", beside.header.stamp.sec + 3600
+            broken = copy.deepcopy(event.message.transforms[0])
+            broken.child_frame_id, broken.transform.rotation.w = "joint", 0.0
+            event.message.transforms[:] = [broken, beside, *event.message.transforms]
+    stamps = [drive.reference_ns(cycle) for cycle in range(8)]
+    with open_bag(bag_of(tmp_path / "bag", events)) as recording:
+        read = read_track(recording, RIG, stamps)
+    assert [stamp for stamp in stamps if read.origins(stamp, GRID) is None] == []
+    np.testing.assert_allclose(read.origins(stamps[0], GRID)[-1], [7.0, 0, 1.8], atol=1e-6)
 
 
 def test_latencies_give_medians_and_rate():

@@ -137,12 +137,71 @@ def test_a_ring_of_frames_does_not_hang():
         buffer.lookup("a", "c")
 
 
-@pytest.mark.parametrize("quat", [[0, 0, 0, 0], [float("nan"), 0, 0, 1]])
-def test_a_broken_rotation_names_topic_and_frames(quat):
-    w, x, y, z = quat
-    vector = SimpleNamespace(x=0.0, y=0.0, z=0.0)
-    transform = SimpleNamespace(translation=vector, rotation=SimpleNamespace(w=w, x=x, y=y, z=z))
-    header = SimpleNamespace(frame_id="base", stamp=SimpleNamespace(sec=1, nanosec=2))
-    message = SimpleNamespace(transforms=[SimpleNamespace(header=header, child_frame_id="camera", transform=transform)])
-    with pytest.raises(DataError, match="/tf_static: transform base -> camera: expected 4 finite numbers"):
-        TransformBuffer().feed(message, static=True, topic="/tf_static")
+def stamped(parent, child, stamp_ns, x=0.0, quat=(1, 0, 0, 0)):
+    w, qx, qy, qz = quat
+    pose = SimpleNamespace(
+        translation=SimpleNamespace(x=x, y=0.0, z=0.0), rotation=SimpleNamespace(w=w, x=qx, y=qy, z=qz)
+    )
+    sec, nanosec = divmod(stamp_ns, SECOND)
+    header = SimpleNamespace(frame_id=parent, stamp=SimpleNamespace(sec=sec, nanosec=nanosec))
+    return SimpleNamespace(header=header, child_frame_id=child, transform=pose)
+
+
+def told_buffer():
+    told = []
+    return TransformBuffer(tell=lambda error: told.append(str(error))), told
+
+
+@pytest.mark.parametrize(
+    ("broken", "text"),
+    [
+        (stamped("arm", "joint", SECOND, quat=(0, 0, 0, 0)), "/tf: transform arm -> joint: expected 4 finite numbers"),
+        (stamped("arm", "joint", SECOND, quat=(float("nan"), 0, 0, 1)), "/tf: transform arm -> joint: expected 4"),
+        (stamped("arm", "joint", SECOND, x=float("inf")), "/tf: transform arm -> joint: expected 3 finite numbers"),
+        (stamped("joint", "joint", SECOND), "/tf: child_frame_id: expected a name other than the parent's"),
+        (stamped("arm", "", SECOND), "/tf: child_frame_id: expected a name other than the parent's"),
+        (stamped("", "joint", SECOND), "/tf: frame_id of the transform to joint: expected the name of a frame"),
+    ],
+)
+def test_a_broken_transform_costs_nothing_but_itself(broken, text):
+    buffer, told = told_buffer()
+    for second in (1, 2, 3):
+        beside = [stamped("odom", "base", second * SECOND, float(second)), broken]
+        beside.append(stamped("base", "camera", second * SECOND, 5.0))
+        buffer.feed(SimpleNamespace(transforms=beside), static=False)
+    assert buffer.lookup("odom", "camera", 2 * SECOND)[0, 3] == 7.0
+    assert len(told) == 1, "once per child frame"
+    assert told[0].startswith(text)
+    assert "joint" not in buffer.frames
+
+
+def test_every_frame_with_broken_transforms_is_told(caplog):
+    broken = [stamped("arm", f"joint_{n}", SECOND, quat=(0, 0, 0, 0)) for n in (1, 2, 1)]
+    TransformBuffer().feed(SimpleNamespace(transforms=broken), static=True, topic="/tf_static")
+    assert [r.message.split(": expected")[0] for r in caplog.records] == [
+        "/tf_static: transform arm -> joint_1", "/tf_static: transform arm -> joint_2"
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="transform arm -> joint: expected 4 finite numbers"):
+        TransformBuffer().set_transform("arm", "joint", [0, 0, 0, 0], [0, 0, 0], 0)
+
+
+def test_two_clocks_on_one_frame_leave_the_others_alone():
+    buffer = TransformBuffer()
+    for step in range(100):
+        now = SECOND + step * 10_000_000
+        buffer.feed(SimpleNamespace(transforms=[stamped("odom", "base", now, step * 0.1)]), static=False)
+        for clock in (now, now + 5 * SECOND, now - 700_000_000):
+            buffer.feed(SimpleNamespace(transforms=[stamped("map", "person", clock)]), static=False)
+    assert buffer.lookup("odom", "base", SECOND + 105_000_000)[0, 3] == pytest.approx(1.05)
+
+
+def test_how_long_a_pose_is_known():
+    buffer = TransformBuffer()
+    assert buffer.known_until_ns("map", "camera") == -np.inf
+    buffer.set_transform("base", "camera", [1, 0, 0, 0], [0, 0, 1], 0, static=True)
+    assert buffer.known_until_ns("camera", "base") == np.inf
+    buffer.set_transform("map", "odom", [1, 0, 0, 0], [0, 0, 0], 4 * SECOND)
+    buffer.set_transform("odom", "base", [1, 0, 0, 0], [0, 0, 0], 9 * SECOND)
+    buffer.set_transform("map", "person", [1, 0, 0, 0], [0, 0, 0], 99 * SECOND)
+    assert buffer.known_until_ns("map", "camera") == 4 * SECOND
+    assert buffer.known_until_ns("odom", "camera") == 9 * SECOND
