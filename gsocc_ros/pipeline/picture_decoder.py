@@ -15,7 +15,10 @@ from gsocc_core import Camera
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.pipeline.camera_input import Calibration, read_mask, read_picture
 from gsocc_ros.pipeline.rig import Rig, RigCamera
-from gsocc_ros.pipeline.synchronizer import SyncedSet
+from gsocc_ros.pipeline.synchronizer import Frame, SyncedSet
+
+#: After so many pictures of a camera that were decoded ahead in vain, none is until a set has been decoded.
+IN_VAIN = 3
 
 #: (height, width) in pixels that a decoded picture must keep, by its camera's lens; None = full size.
 LeastSize = Callable[[CameraModel], "tuple[int, int] | None"]
@@ -52,6 +55,7 @@ class PictureDecoder:
         self._masks = {camera.name: read_mask(camera) for camera in rig.cameras}
         self._threads = ThreadPoolExecutor(max_workers=min(4, len(rig.cameras)), thread_name_prefix="decode")
         self._early: dict[str, _EarlyPicture] = {}  # the newest picture of each camera, decoded ahead
+        self._in_vain: dict[str, int] = {}  # per camera, how many were replaced since a set was decoded
         self._lock = threading.Lock()
         self._closed = False
 
@@ -59,21 +63,25 @@ class PictureDecoder:
         """Decode at another size from now on."""
         with self._lock:
             self._least_size = least_size
-            self._early.clear()
+            self._forget()
 
     def forget(self) -> None:
         """Drop what was decoded ahead."""
         with self._lock:
-            self._early.clear()
+            self._forget()
 
     def close(self) -> None:
-        """Stop the threads; from now on nothing is decoded ahead."""
+        """Stop the threads at once: what waits for one is not decoded any more."""
         with self._lock:
             self._closed = True
-        self._threads.shutdown()
+            self._forget()
+        self._threads.shutdown(cancel_futures=True)
 
     def begin(self, camera: RigCamera, stamp_ns: int, message: Any, calibration: Calibration) -> None:
         """Decode a picture while the others of its cycle are on their way.
+
+        One picture of a camera is held at most: an earlier one is dropped. While no set completes, decoding ahead ends
+        after :data:`IN_VAIN` pictures of each camera.
 
         Args:
             camera: Its camera.
@@ -82,9 +90,19 @@ class PictureDecoder:
             calibration: What its CameraInfo says.
         """
         with self._lock:
-            if not self._closed:
+            before = self._early.pop(camera.name, None)
+            if before is not None:
+                before.picture.cancel()
+                self._in_vain[camera.name] = self._in_vain.get(camera.name, 0) + 1
+            if not self._closed and self._in_vain.get(camera.name, 0) < IN_VAIN:
                 wanted = self._wanted(stamp_ns, calibration)
                 self._early[camera.name] = _EarlyPicture(wanted, self._submit(camera, message, wanted))
+
+    def _forget(self) -> None:
+        for early in self._early.values():
+            early.picture.cancel()
+        self._early.clear()
+        self._in_vain.clear()
 
     def decode(self, synced: SyncedSet[Any], cameras: Sequence[Camera]) -> list[np.ndarray | None]:
         """Pictures of a set.
@@ -101,17 +119,20 @@ class PictureDecoder:
             DataError: a picture does not decode or has the wrong size.
         """
         started: list[Future[np.ndarray] | None] = []
-        for camera in cameras:
-            frame, early = synced.frames.get(camera.name), self._early.get(camera.name)
-            if frame is None:
-                started.append(None)
-                continue
-            wanted = self._wanted(frame.stamp_ns, camera)
-            if early is not None and early.wanted == wanted:
-                started.append(early.picture)
-            else:
-                started.append(self._submit(self._rig.camera(camera.name), frame.payload, wanted))
+        with self._lock:
+            self._in_vain.clear()
+            for camera in cameras:
+                frame = synced.frames.get(camera.name)
+                started.append(None if frame is None else self._picture(camera, frame))
         return [None if one is None else one.result() for one in started]
+
+    def _picture(self, camera: Camera, frame: Frame[Any]) -> Future[np.ndarray]:
+        """The picture that was begun, which is the set's from now on, or one that begins now."""
+        wanted, early = self._wanted(frame.stamp_ns, camera), self._early.get(camera.name)
+        if early is not None and early.wanted == wanted:
+            del self._early[camera.name]
+            return early.picture
+        return self._submit(self._rig.camera(camera.name), frame.payload, wanted)
 
     def _wanted(self, stamp_ns: int, camera: Camera | Calibration) -> _Wanted:
         return _Wanted(stamp_ns, (camera.height, camera.width), self._least_size(camera.model))
