@@ -180,16 +180,18 @@ def _tell_losses(found: Survey, synchronizer: Synchronizer[int]) -> None:
 
 
 def mounting(found: Survey, rig: Rig, channel: str) -> np.ndarray:
-    """(4, 4) pose of a sensor in the base frame.
+    """(4, 4) pose of a sensor in the base frame; of a camera, that of its pictures.
 
     Raises:
         DataError: its frame is not connected to the base frame, or moves on the robot.
     """
     try:
         stamps = found.stamps_ns[channel]
-        return mounting_pose(found.transforms, rig.base_frame, found.frames[channel], stamps)
+        T_ego_frame = mounting_pose(found.transforms, rig.base_frame, found.frames[channel], stamps)
     except DataError as error:
         raise DataError(found.bag, f"{channel}, frame {error.key}", error.expected, error.received) from error
+    calibration = found.calibrations.get(channel)
+    return T_ego_frame if calibration is None else T_ego_frame @ calibration.T_frame_cam
 
 
 def ego_pose(found: Survey, rig: Rig, stamp: int) -> np.ndarray:

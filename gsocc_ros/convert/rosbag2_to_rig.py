@@ -205,7 +205,7 @@ def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, 
             raise DataError(bag, camera.camera_info_topic, "a sensor_msgs/CameraInfo", "none")
         frame = heard.frames.get(camera.name) or camera.frame or calibration.frame
         try:
-            T_ego_cam = mounting_pose(heard.transforms, base, frame, heard.stamps_ns.get(camera.name, ()))
+            T_ego_frame = mounting_pose(heard.transforms, base, frame, heard.stamps_ns.get(camera.name, ()))
         except DataError as error:
             if heard.transforms.fault(base, frame) is None:
                 raise DataError(bag, camera.name, error.expected, error.received) from error
@@ -213,8 +213,8 @@ def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, 
             received = f"{error.received}; frames: {', '.join(heard.transforms.frames) or 'none'}"
             raise DataError(bag, camera.name, expected, received) from error
         if camera.frame is None:
-            _compare_frames(camera, heard, base, (frame, T_ego_cam), calibration.frame)
-        placed.append(calibration.camera(camera.name, T_ego_cam, None))
+            _compare_frames(camera, heard, base, (frame, T_ego_frame), calibration.frame)
+        placed.append(calibration.camera(camera.name, T_ego_frame, None))
         entries[camera.name] = {
             **camera_to_dict(placed[-1]),
             "trigger_offset_ms": offsets[camera.name],
@@ -223,6 +223,7 @@ def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, 
             "frame": frame,
             "transport": camera.transport,
             "rectified": camera.rectified,
+            **({} if camera.rectified_frame is None else {"rectified_frame": camera.rectified_frame}),
         }
     fixed_frame = None if known is None else known.fixed_frame
     if fixed_frame is None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from gsocc_core.data.images import decode_image, decoding_scale, read_header
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_core.yaml_files import load_yaml
+from gsocc_ros.pipeline.rectification import rectified_pose
 from gsocc_ros.pipeline.rig import RigCamera
 
 #: How CameraInfo names the lens models, and what they are called here.
@@ -44,6 +45,8 @@ class Calibration:
         model: Projection.
         distortion: OpenCV coefficients, or None.
         frame: ``frame_id`` of the message.
+        T_frame_cam: (4, 4) float64 pose of the camera in the frame that the transform tree knows; other than the
+            identity only for rectified pictures.
     """
 
     intrinsics: np.ndarray
@@ -52,6 +55,7 @@ class Calibration:
     model: CameraModel
     distortion: tuple[float, ...] | None
     frame: str
+    T_frame_cam: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Calibration):
@@ -62,19 +66,21 @@ class Calibration:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self.intrinsics.tobytes(), self.width, self.height, self.model, self.distortion, self.frame
+        matrices = self.intrinsics.tobytes(), self.T_frame_cam.tobytes()
+        return *matrices, self.width, self.height, self.model, self.distortion, self.frame
 
-    def camera(self, name: str, T_ego_cam: np.ndarray, T_ref_ego: np.ndarray | None) -> Camera:
+    def camera(self, name: str, T_ego_frame: np.ndarray, T_ref_ego: np.ndarray | None) -> Camera:
         """The camera of one picture.
 
         Args:
             name: Name in the rig.
-            T_ego_cam: (4, 4) float64 pose of the optical frame in the ego frame.
+            T_ego_frame: (4, 4) float64 pose in the ego frame of the camera's frame in the transform tree.
             T_ref_ego: (4, 4) float64 ego pose at the picture's stamp in the ego frame at the reference stamp, or None.
 
         Returns:
             The camera at full picture size.
         """
+        T_ego_cam = T_ego_frame @ self.T_frame_cam
         return Camera(name, self.intrinsics, T_ego_cam, self.width, self.height, self.model, self.distortion, T_ref_ego)
 
 
@@ -89,7 +95,8 @@ def read_camera_info(message: Any, camera: RigCamera) -> Calibration:
         Its calibration.
 
     Raises:
-        DataError: the camera is not calibrated, or the lens model or the number of coefficients is unknown.
+        DataError: the camera is not calibrated, a number is not finite, the lens model or the number of coefficients is
+            unknown, or the rig does not say how rectified pictures are meant.
     """
     topic = camera.camera_info_topic
     K = np.asarray(message.p if camera.rectified else message.k, np.float64).reshape(3, -1)[:, :3].copy()
@@ -109,11 +116,14 @@ def read_camera_info(message: Any, camera: RigCamera) -> Calibration:
     if width < 1 or height < 1:
         raise DataError(topic, "width, height", "positive pixels", (int(message.width), int(message.height)))
     if camera.rectified:
-        return Calibration(K, width, height, "pinhole", None, message.header.frame_id)
+        T_frame_cam = rectified_pose(message, camera)
+        return Calibration(K, width, height, "pinhole", None, message.header.frame_id, T_frame_cam)
     model = LENS_MODELS.get(message.distortion_model)
     if model is None:
         raise DataError(topic, "distortion_model", f"one of {sorted(LENS_MODELS)}", message.distortion_model)
     distortion = tuple(float(value) for value in message.d)
+    if not np.isfinite(distortion).all():
+        raise DataError(topic, "d", "finite coefficients", distortion)
     if not any(distortion):
         return Calibration(K, width, height, model, None, message.header.frame_id)
     lengths = (4,) if model == "fisheye" else (4, 5, 8)

@@ -114,7 +114,7 @@ class CameraPoses:
             header_frame = "" if frame is None else frame.payload.header.frame_id
             optical = rig_camera.frame or header_frame or calibration.frame
             try:
-                T_ego_cam = self._transforms.lookup(self._rig.base_frame, optical, stamp, tolerance_ns)
+                T_ego_frame = self._transforms.lookup(self._rig.base_frame, optical, stamp, tolerance_ns)
             except DataError as error:
                 if frame is None:
                     continue
@@ -124,5 +124,5 @@ class CameraPoses:
             if T_world_ego is not None and self._rig.fixed_frame is not None:
                 then = self._transforms.lookup(self._rig.fixed_frame, self._rig.base_frame, stamp, tolerance_ns)
                 T_ref_ego = np.linalg.solve(T_world_ego, then)
-            cameras.append(calibration.camera(rig_camera.name, T_ego_cam, T_ref_ego))
+            cameras.append(calibration.camera(rig_camera.name, T_ego_frame, T_ref_ego))
         return tuple(cameras)

@@ -15,6 +15,8 @@ from gsocc_core.rigs.section import Section
 from gsocc_ros.pipeline.synchronizer import POLICIES, REFERENCE, Policy, SyncSettings
 from gsocc_ros.share_files import share_folders
 
+RectifiedFrame = Literal["camera", "rectified", "first"]
+RECTIFIED_FRAMES: tuple[RectifiedFrame, ...] = ("camera", "rectified", "first")
 Transport = Literal["compressed", "raw"]
 TRANSPORTS: tuple[Transport, ...] = ("compressed", "raw")
 
@@ -31,6 +33,9 @@ class RigCamera:
         transport: ``compressed`` (sensor_msgs/CompressedImage) or ``raw`` (sensor_msgs/Image).
         trigger_offset_ms: When it fires within a cycle; only differences between cameras count. None = estimated.
         rectified: Pictures are already rectified: use the projection matrix P and no distortion.
+        rectified_frame: What ``frame`` is to rectified pictures: that of the physical ``camera``, turned by R of
+            CameraInfo; the ``rectified`` camera's own; or the rectified one of the ``first`` camera of a stereo pair,
+            shifted by P's fourth column. None = R and that column must say nothing.
         mask: YAML file with one polygon of [u, v] pixels at full size that is painted over (ego hood), or None.
     """
 
@@ -41,6 +46,7 @@ class RigCamera:
     transport: Transport = "compressed"
     trigger_offset_ms: float | None = 0.0
     rectified: bool = False
+    rectified_frame: RectifiedFrame | None = None
     mask: Path | None = None
 
 
@@ -193,8 +199,13 @@ def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
         transport=section.choice("transport", TRANSPORTS, "compressed"),
         trigger_offset_ms=offset,
         rectified=section.flag("rectified", default=False),
+        rectified_frame=cast("RectifiedFrame | None", section.text("rectified_frame")),
         mask=None if mask is None else path.parent / mask,
     )
+    if camera.rectified_frame not in (None, *RECTIFIED_FRAMES):
+        raise section.fault("rectified_frame", f"one of {list(RECTIFIED_FRAMES)} or null", camera.rectified_frame)
+    if camera.rectified_frame is not None and not camera.rectified:
+        raise section.fault("rectified_frame", "null without rectified: true", camera.rectified_frame)
     if camera.mask is not None and not camera.mask.is_file():
         raise section.fault("mask", "an existing file, relative to the rig file", str(camera.mask))
     section.finish()

@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid, VoxelGrid
 from gsocc_core.data.args import DataArgs
@@ -23,12 +25,14 @@ from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros.bags.replay_score import same_grid
-from gsocc_ros.convert.drive_survey import choose_key_frames
+from gsocc_ros.convert.drive_survey import Survey, choose_key_frames, mounting
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import rosbags_host
+from gsocc_ros.pipeline.camera_input import read_camera_info
 from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 
 CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
 SCENES = ("scene-a", "scene-b")
@@ -268,6 +272,22 @@ def test_ground_truth_that_is_not_occ3ds_brings_its_grid_and_classes(robot, bag_
     with pytest.raises(DataError, match=f"/occupancy/ground_truth: {fault}: expected .* in all recordings"):
         rosbag2_to_nuscenes([bag, other], str(tmp_path / "both"), "nuscenes")
     assert not (tmp_path / "both").exists()
+
+
+def test_a_rectified_camera_is_mounted_where_its_calibration_says(robot):
+    """Turned by R of CameraInfo, 2 degrees about the vertical; the LiDAR beside it is not."""
+    events = drive(robot, 1)
+    turned = Rotation.from_euler("y", 2.0, degrees=True).as_matrix()
+    info = next(e.message for e in events if e.topic == RIG.camera("CAM_BACK").camera_info_topic)
+    info.r[:] = turned.ravel()
+    camera = replace(RIG.camera("CAM_BACK"), rectified=True, rectified_frame="camera")
+    found = Survey(Path("bag"), TransformBuffer(), {"CAM_BACK": read_camera_info(info, camera)})
+    found.transforms.feed(events[0].message, static=True)
+    found.frames = {"CAM_BACK": "cam_back", "LIDAR_TOP": "lidar"}
+    found.stamps_ns = dict.fromkeys(found.frames, [events[0].stamp_ns])
+    optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0.0]])
+    np.testing.assert_allclose(mounting(found, RIG, "CAM_BACK")[:3, :3], optical @ turned.T, atol=1e-12)
+    np.testing.assert_allclose(mounting(found, RIG, "LIDAR_TOP")[:3, :3], optical, atol=1e-12)
 
 
 def test_without_a_lidar_an_empty_cloud_stands_in(robot, bag_of, tmp_path):

@@ -178,3 +178,23 @@ def test_raw_sensor_pictures_go_before_rectified_ones_and_compressed_before_raw(
         "c": ("/c/direct", "raw", False),
     }
     assert "/d/camera_info: no pictures below /d/" in caplog.text
+
+
+def test_a_rectified_camera_stands_where_its_calibration_says(tmp_path, robot, bag_of, capsys):
+    """The second camera of a pair: its frame is the first one's, 0.2 m to the left of it."""
+
+    def second(events):
+        for event in events:
+            if event.topic == "/sensors/left/camera_info":
+                event.message.p[3] = -event.message.p[0] * 0.2
+            yield event
+
+    bag, out = own(tmp_path, robot, bag_of, second), str(tmp_path / "rig.yaml")
+    rig = tmp_path / "truth.yaml"
+    rig.write_text(rig.read_text().replace("transport: raw,", "transport: raw, rectified: true,"))
+    assert main([str(bag), "--out", out, "--rig", str(rig)]) == 2
+    assert "/sensors/left/camera_info: p: expected rectified_frame of left in the rig file" in capsys.readouterr().err
+    rig.write_text(rig.read_text().replace("rectified: true,", "rectified: true, rectified_frame: first,"))
+    assert main([str(bag), "--out", out, "--rig", str(rig)]) == 0
+    np.testing.assert_allclose(CameraRig.load(out).cameras[1].T_ego_cam[:3, 3], [1.0, -0.2, 1.5])
+    assert Rig.load(out).camera("left").rectified_frame == "first"

@@ -24,7 +24,7 @@ def info(width=64, height=36, model="plumb_bob", d=(), roi=(0, 0, 0, 0), binning
     return SimpleNamespace(
         header=HEADER, width=width, height=height, distortion_model=model, d=np.array(d, float),
         k=np.array(k or [50, 0, 32, 0, 60, 18, 0, 0, 1], float), binning_x=binning[0], binning_y=binning[1],
-        p=np.array(p or [40, 0, 31, 0, 0, 41, 17, 0, 0, 0, 1, 0], float),
+        p=np.array(p or [40, 0, 31, 0, 0, 41, 17, 0, 0, 0, 1, 0], float), r=np.eye(3).ravel(),
         roi=SimpleNamespace(x_offset=x, y_offset=y, width=w, height=h),
     )  # fmt: skip
 
@@ -89,6 +89,8 @@ def test_lens_models(model, d, expected):
         (info(width=0), "width, height"),
         (info(model="thin_prism", d=(0.1,) * 12), "distortion_model"),
         (info(model="equidistant", d=(0.1,) * 5), "d"),
+        (info(d=(0.1, float("nan"), 0, 0, 0)), "d"),
+        (info(model="equidistant", d=(0.1, 0, 0, float("inf"))), "d"),
     ],
 )
 def test_a_broken_calibration_names_topic_and_key(message, key):

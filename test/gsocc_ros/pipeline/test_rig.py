@@ -96,6 +96,11 @@ FRONT = minimal()["cameras"]["front"]
         (minimal(cameras={"front": {**FRONT, "transport": "h264"}}), "cameras.front.transport"),
         (minimal(cameras={"front": {**FRONT, "trigger_offset_ms": "soon"}}), "cameras.front.trigger_offset_ms"),
         (minimal(cameras={"front": {**FRONT, "rectified": 1}}), "cameras.front.rectified"),
+        (minimal(cameras={"front": {**FRONT, "rectified_frame": "first"}}), "cameras.front.rectified_frame"),
+        (
+            minimal(cameras={"front": {**FRONT, "rectified": True, "rectified_frame": "left"}}),
+            "cameras.front.rectified_frame",
+        ),
         (minimal(cameras={"front": FRONT, "rear": FRONT}), "cameras.rear.topic"),
         (minimal(reference="lidar"), "reference"),
         (minimal(reference={"topic": "/lidar"}), "reference.trigger_offset_ms"),
