@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,15 @@ from gsocc_ros.messages.outputs import (
     OutputMessages,
 )
 from gsocc_ros.pipeline.camera_input import stamp_ns
-from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline, Predictor
+from gsocc_ros.pipeline.faults import Faults
+from gsocc_ros.pipeline.occupancy_pipeline import Occupancy, OccupancyPipeline, Predictor
 from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
 #: A recording has no deadline, so sets wait longer for their transforms than on a robot.
 TRANSFORM_WAIT_MS = 2000.0
+#: When the first so many sets are all lost, the rest of the recording is not tried.
+HOPELESS = 100
 
 
 def replay_occupancy(
@@ -60,7 +63,9 @@ def replay_occupancy(
     """Predict occupancy for every set of pictures in a recording and write it into a new recording.
 
     The output holds the topics that the node publishes. Where the recording has ``/occupancy/ground_truth`` at a set's
-    reference stamp, the prediction is scored. Nothing is left behind when anything fails.
+    reference stamp, the prediction is scored. As in the node, a fault costs its set or message only: it is told once,
+    counted in the report, and the replay goes on. Nothing is left behind when no set can be predicted or anything else
+    fails.
 
     Args:
         bag: Recording to read: a rosbag2 folder.
@@ -82,7 +87,7 @@ def replay_occupancy(
 
     Raises:
         OutputExistsError: the output or the report is there already.
-        DataError: the recording cannot be read, lacks a topic that the rig names, or holds a broken message.
+        DataError: the recording cannot be read, lacks a topic that the rig names, or gives no set.
         ConfigError: the rig is wrong.
         BundleError: the model is.
 
@@ -130,6 +135,9 @@ def replay(
 
     Returns:
         Accuracy, speed and losses.
+
+    Raises:
+        Exception: no set could be predicted, or none of the first :data:`HOPELESS`; the first fault, whatever it was.
     """
     options = options or ReplayOptions()
     if options.limit is not None and options.limit < 1:
@@ -146,6 +154,7 @@ def replay(
         ):
             run = _Replay(recording, pipeline, writer, score, options)
             run.play()
+            run.give_up_after(lost=1)
             if run.sets == 0:
                 expected = f"at least one set (see trigger_offset_ms and tolerance_ms in {rig.path})"
                 raise DataError(bag, "pictures", expected, _losses(pipeline))
@@ -217,6 +226,7 @@ class _Replay:
         self._tables: dict[str, ClassTable] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
         self._latencies = Latencies()
+        self.faults = Faults("a set or message is left out")
         self.sets = self.truths = 0
 
     @property
@@ -232,7 +242,9 @@ class _Replay:
                 if self._options.pass_through and topic not in OUTPUTS:
                     self._copy(connection, log_ns, raw)
                 if topic in wanted:
-                    self._pipeline.feed(topic, recording.decode(connection, log_ns, raw))
+                    message = recording.decode(connection, log_ns, raw)
+                    with self._counting():
+                        self._pipeline.feed(topic, message)
                     self._predict_ready(log_ns)
                 elif topic == GROUND_TRUTH_TOPIC:
                     self._add_truth(recording.decode(connection, log_ns, raw))
@@ -246,17 +258,38 @@ class _Replay:
             self._predict_ready(log_ns)
 
     def _predict_ready(self, log_ns: int) -> None:
-        while not self._done and (ready := self._pipeline.take()) is not None:
-            occupancy = self._pipeline.predict(ready)
-            prediction, start = occupancy.prediction, time.perf_counter()
-            for topic, message in self._outputs.build(prediction):
-                self._write(topic, log_ns, message)
-            latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
-            for topic, message in self._outputs.latency(prediction, latency_ms):
-                self._write(topic, log_ns, message)
-            self._latencies.add(latency_ms)
-            self._score.add_prediction(ready.synced.reference_stamp_ns, prediction.grid)
-            self.sets += 1
+        while not self._done:
+            occupancy = None
+            with self._counting():
+                if (ready := self._pipeline.take()) is None:
+                    return
+                occupancy = self._pipeline.predict(ready)
+            if occupancy is not None:
+                self._keep(occupancy, log_ns)
+            self.give_up_after(HOPELESS)
+
+    def give_up_after(self, lost: int) -> None:
+        """Raise the first fault when so many sets were lost and none predicted."""
+        if self.sets == 0 and self.faults.first is not None and self._pipeline.counters().lost >= lost:
+            raise self.faults.first
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever a set does, the next one must be tried
+            self.faults.add(error)
+
+    def _keep(self, occupancy: Occupancy, log_ns: int) -> None:
+        prediction, start = occupancy.prediction, time.perf_counter()
+        for topic, message in self._outputs.build(prediction):
+            self._write(topic, log_ns, message)
+        latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
+        for topic, message in self._outputs.latency(prediction, latency_ms):
+            self._write(topic, log_ns, message)
+        self._latencies.add(latency_ms)
+        self._score.add_prediction(occupancy.ready.synced.reference_stamp_ns, prediction.grid)
+        self.sets += 1
 
     def _add_truth(self, message: Any) -> None:
         stamp = stamp_ns(message.header)
@@ -308,6 +341,7 @@ class _Replay:
             latency_p95_ms=self._latencies.percentile_ms(95),
             without_ego_motion=counters.without_ego_motion,
             cameras=camera_counts(counters),
+            faults=dict(self.faults.counts),
         )
 
 

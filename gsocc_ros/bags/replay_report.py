@@ -34,6 +34,8 @@ class ReplayReport:
         latency_p95_ms: 95th percentile likewise.
         without_ego_motion: Sets predicted as if the robot stood still.
         cameras: Counters per camera: received, used, late, stale, duplicate, unplaced, missing.
+        faults: Sets and messages that were left out because something was wrong with them, by place and key of the
+            fault; of an exception that gsocc does not raise on purpose, by type, file and line.
     """
 
     bag: str
@@ -49,6 +51,7 @@ class ReplayReport:
     latency_p95_ms: Mapping[str, float] = field(default_factory=dict)
     without_ego_motion: int = 0
     cameras: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self, path: str | Path) -> None:
         """Write the report; the file appears complete or not at all."""
@@ -71,6 +74,7 @@ class ReplayReport:
             lines.append(f"{name}: missing in {count['missing']} cycles, {count['late']} late")
         if self.without_ego_motion:
             lines.append(f"{self.without_ego_motion} sets without ego motion (no transform to the fixed frame)")
+        lines += [f"left out {count} times: {kind}" for kind, count in self.faults.items()]
         return "\n".join(lines)
 
 

@@ -33,6 +33,7 @@ from gsocc_ros.messages.outputs import (
     TRUTH_CLASSES_TOPIC,
 )
 from gsocc_ros.pipeline.camera_input import read_mask, read_picture, stamp_ns
+from gsocc_ros.pipeline.faults import Faults
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
 from gsocc_ros.pipeline.rig import Rig
 
@@ -153,6 +154,7 @@ class BagSource:
     def _match_pictures(self, rig: Rig) -> dict[int, _Pictures]:
         """The pictures of each stamp, grouped and placed as the node does it."""
         sets: dict[int, _Pictures] = {}
+        faults = Faults("voxels are shown without cameras")
         wants = frozenset(self._stamps).__contains__
         with closing(OccupancyPipeline(rig, _NoModel(), wants=wants)) as pipeline:
             pictures = {camera.topic for camera in rig.cameras}
@@ -162,10 +164,13 @@ class BagSource:
             for topic, log_ns, message in tqdm(messages, total=count, desc="cameras", unit="msg"):
                 if topic in pictures:
                     self._log_ns.setdefault(topic, {})[stamp_ns(message.header)] = log_ns
-                pipeline.feed(topic, message)
-                _take(pipeline, sets)
+                try:
+                    pipeline.feed(topic, message)
+                except DataError as error:  # a broken calibration: its camera's sets have none
+                    faults.add(error)
+                _take(pipeline, sets, faults)
             pipeline.finish()
-            _take(pipeline, sets)
+            _take(pipeline, sets, faults)
         return sets
 
     def _views(self, stamp: int) -> tuple[CameraView, ...]:
@@ -197,11 +202,12 @@ class _NoModel:
         """Nothing is decoded."""
 
 
-def _take(pipeline: OccupancyPipeline, sets: dict[int, _Pictures]) -> None:
+def _take(pipeline: OccupancyPipeline, sets: dict[int, _Pictures], faults: Faults) -> None:
     while True:
         try:
             ready = pipeline.take()
-        except DataError:  # this set has no calibration or no transform: its voxels are shown without cameras
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a set, the others are shown
+            faults.add(error)
             continue
         if ready is None:
             return

@@ -1,28 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Faults in the node's log, without flooding it, and exceptions that rclpy would swallow."""
+"""Faults in the node's log, without flooding it."""
 
 from __future__ import annotations
 
-import functools
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from gsocc_core.errors import GsoccError
+from gsocc_ros.pipeline.faults import fault_kind, fault_text
 
-#: The same fault is logged at most so often, seconds.
+#: The same kind of fault is logged at most so often, seconds.
 LOG_EVERY_S = 5.0
 #: So many different faults are remembered.
 _REMEMBERED = 100
 
-NodeT = TypeVar("NodeT", bound=LifecycleNode)
-Transition = Callable[[NodeT, LifecycleState], TransitionCallbackReturn]
-
 
 class FaultLog:
-    """Logs errors, each at most every :data:`LOG_EVERY_S` seconds.
+    """Logs exceptions, each kind of them at most every :data:`LOG_EVERY_S` seconds.
+
+    The first of a kind that gsocc does not raise on purpose is logged with its traceback.
 
     Args:
         logger: The node's logger.
@@ -32,25 +30,21 @@ class FaultLog:
         self._logger = logger
         self._logged: dict[str, float] = {}
 
-    def error(self, key: str, text: str) -> None:
-        """Log an error, unless one with the same key was logged a moment ago."""
-        now = time.monotonic()
-        if now - self._logged.get(key, -LOG_EVERY_S) >= LOG_EVERY_S:
-            if len(self._logged) > _REMEMBERED:
-                self._logged.clear()
-            self._logged[key] = now
-            self._logger.error(text)
+    def error(self, error: Exception, consequence: str) -> None:
+        """Log an exception, unless one of its kind was logged a moment ago.
 
-
-def told(transition: Transition[NodeT]) -> Transition[NodeT]:
-    """Log what goes wrong in a lifecycle transition: rclpy swallows the exceptions of these callbacks."""
-
-    @functools.wraps(transition)
-    def wrapped(node: NodeT, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(node, state)
-        except Exception:  # noqa: BLE001 - whatever it is, the state machine has an answer to it
-            node.get_logger().error(f"{transition.__name__}:\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.ERROR
-
-    return wrapped
+        Args:
+            error: What was raised.
+            consequence: What it costs, the beginning of the line.
+        """
+        now, kind = time.monotonic(), fault_kind(error)
+        before = self._logged.get(kind)
+        if before is not None and now - before < LOG_EVERY_S:
+            return
+        if len(self._logged) > _REMEMBERED:
+            self._logged.clear()
+        self._logged[kind] = now
+        text = f"{consequence}: {fault_text(error)}"
+        if before is None and not isinstance(error, GsoccError):
+            text += "\n" + "".join(traceback.format_exception(error))
+        self._logger.error(text)

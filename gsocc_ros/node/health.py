@@ -207,6 +207,7 @@ class Health:
             "rate_hz": f"{self._outputs.rate_hz:.2f}",
             "sets": str(counters.sets),
             "superseded": str(counters.superseded),
+            "lost": str(counters.lost),
             "without_ego_motion": str(counters.without_ego_motion),
             "calibration_changes": str(counters.calibration_changes),
             "errors": str(self._errors),

@@ -19,15 +19,17 @@ from gsocc_ros.messages.message_host import rclpy_host
 from gsocc_ros.messages.navigation import ObstacleRule
 from gsocc_ros.node.declaration import declare
 from gsocc_ros.node.diagnostics import Diagnostics
-from gsocc_ros.node.fault_log import FaultLog, told
+from gsocc_ros.node.fault_log import FaultLog
 from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.occupancy_output import OccupancyOutput
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
 from gsocc_ros.node.pipeline_input import PipelineInput
 from gsocc_ros.node.services import OccupancyServices
 from gsocc_ros.node.tf2_transforms import Tf2Transforms
+from gsocc_ros.node.transitions import told
 from gsocc_ros.node.truth_input import TruthInput
 from gsocc_ros.node.worker import Worker
+from gsocc_ros.pipeline.faults import fault_text
 from gsocc_ros.pipeline.fusion import FusedMap, FusionArgs
 from gsocc_ros.pipeline.occupancy_pipeline import Occupancy, OccupancyPipeline
 from gsocc_ros.pipeline.rig import Rig
@@ -105,7 +107,7 @@ class OccupancyNode(LifecycleNode):
             ground = tuple(name.strip() for name in self.settings.ground_classes.split(","))
             rule = ObstacleRule(ground, self.settings.obstacle_low_m, self.settings.obstacle_high_m)
             predictor = self.load(self.settings.bundle, len(rig.cameras))
-            frames = Tf2Transforms(jump_ns=rig.sync_settings().reset_threshold_ns)
+            frames = Tf2Transforms(jump_ns=rig.sync_settings().reset_threshold_ns, tell=self._transform_lost)
             self.pipeline = OccupancyPipeline(
                 rig, predictor, newest_only=True, memory_gap_s=self.settings.memory_gap_s, transforms=frames
             )
@@ -262,9 +264,11 @@ class OccupancyNode(LifecycleNode):
 
     def _lost(self, error: Exception) -> None:
         if self.health is not None:
-            self.health.error(str(error), time.monotonic())
-        kind = "" if isinstance(error, GsoccError) else f"{type(error).__name__}: "
-        self._faults.error(str(error)[:60], f"a set or message is lost: {kind}{error}")
+            self.health.error(fault_text(error), time.monotonic())
+        self._faults.error(error, "a set or message is lost")
+
+    def _transform_lost(self, error: GsoccError) -> None:
+        self.get_logger().warning(f"a transform is left out, and further ones of this kind: {error}")
 
     # ---- health and evaluation ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -90,6 +90,7 @@ class PipelineCounters:
         cameras: The synchroniser's counters per camera.
         sets: Sets that left the synchroniser.
         superseded: Sets dropped because a newer one was ready or time jumped.
+        lost: Sets dropped because something was wrong with them.
         without_ego_motion: Sets predicted as if the robot stood still, because its motion was not known.
         calibration_changes: Changes of a camera's CameraInfo.
     """
@@ -97,6 +98,7 @@ class PipelineCounters:
     cameras: Mapping[str, CameraCounters]
     sets: int
     superseded: int
+    lost: int
     without_ego_motion: int
     calibration_changes: int
 
@@ -148,7 +150,7 @@ class OccupancyPipeline:
         self._finished = False
         self._feed_s = 0.0
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
-        self._sets = self._superseded = 0
+        self._sets = self._superseded = self._lost = 0
         self._predicting = False
         self._handlers = self._make_handlers()
 
@@ -175,6 +177,7 @@ class OccupancyPipeline:
             self._synchronizer.counters(),
             self._sets,
             self._superseded,
+            self._lost,
             self._poses.without_ego_motion,
             self._poses.calibration_changes,
         )
@@ -219,7 +222,7 @@ class OccupancyPipeline:
 
         Raises:
             ConfigError: the topic is not one of the subscriptions.
-            DataError: the message is broken in itself (calibration, transform).
+            DataError: the message is broken in itself (calibration).
         """
         handler = self._handlers.get(topic)
         if handler is None:
@@ -265,41 +268,51 @@ class OccupancyPipeline:
 
         Raises:
             DataError: a set waited ``transform_wait_ms`` in vain for a camera's CameraInfo or for its frame in the
-                transform tree. The set is dropped, so the next call goes on.
+                transform tree.
+            Exception: anything else that went wrong with a set. Whatever is raised, the set is dropped and counted,
+                and the next call goes on.
         """
         with self._lock:
             start = time.perf_counter()
-            found: tuple[SyncedSet[Any], tuple[Camera, ...], np.ndarray | None] | None = None
-            while self._pending:
+            found: ReadySet | None = None
+            while self._pending and (found is None or self._newest_only):
                 synced = self._pending[0]
                 waiting_ns = self._newest_ns - synced.reference_stamp_ns
                 waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
                 try:
-                    # Holding the last pose is the second-best answer: first wait for the exact one.
-                    tolerance_ns = HOLD_POSE_NS if waited else 0
-                    T_world_ego = self._poses.ego_motion(synced, tolerance_ns)
-                    found = (synced, self._poses.cameras(synced, T_world_ego, tolerance_ns), T_world_ego)
-                except DataError:
-                    if waited:
-                        self._pending.popleft()
-                        raise
-                    break
+                    placed = self._place(synced, waited)
+                except Exception as error:
+                    # What is not known yet may still come; and an older set that is ready goes first.
+                    if found is not None or (isinstance(error, DataError) and not waited):
+                        break
+                    self._pending.popleft()
+                    self._lost += 1
+                    raise
                 self._pending.popleft()
-                if not (self._newest_only and self._pending):
-                    break
-                self._superseded += 1
+                self._superseded += found is not None
+                found = placed
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
-        return None if found is None else ReadySet(*found, sync_ms=spent_s * 1e3)
+        return None if found is None else replace(found, sync_ms=spent_s * 1e3)
+
+    def _place(self, synced: SyncedSet[Any], waited: bool) -> ReadySet:
+        # Holding the last pose is the second-best answer: first wait for the exact one.
+        tolerance_ns = HOLD_POSE_NS if waited else 0
+        T_world_ego = self._poses.ego_motion(synced, tolerance_ns)
+        return ReadySet(synced, self._poses.cameras(synced, T_world_ego, tolerance_ns), T_world_ego, sync_ms=0.0)
 
     def predict(self, ready: ReadySet) -> Occupancy:
         """Decode the pictures of a set and run the model.
 
         Raises:
             DataError: a picture does not decode or has the wrong size.
+            Exception: whatever the model raises. The set is counted as lost, and the next one may be predicted.
         """
         self._predicting = True
         try:
             return self._predict(ready)
+        except Exception:
+            self._lost += 1
+            raise
         finally:
             self._predicting = False
 

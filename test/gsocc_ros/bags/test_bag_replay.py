@@ -204,14 +204,14 @@ def without(events, *topics):
 
 
 def test_wrong_recordings_are_named_and_leave_nothing(robot, bag_of, tmp_path):
-    events = robot(NUSCENES, cycles=30).events()
+    events = robot(NUSCENES, cycles=3).events()
     cases = {
         "/cam_front/camera_info: expected sensor_msgs/msg/CameraInfo of CAM_FRONT": without(
             events, "/cam_front/camera_info"
         ),
         "/tf_static: expected transforms from base_link": without(events, "/tf", "/tf_static"),
         "frame_id: expected a frame connected to base_link": without(events, "/tf_static"),
-        "'nowhere'": robot(NUSCENES, cycles=30, frames={"CAM_FRONT_LEFT": "nowhere"}).events(),
+        "'nowhere'": robot(NUSCENES, cycles=3, frames={"CAM_FRONT_LEFT": "nowhere"}).events(),
     }
     for index, (text, content) in enumerate(cases.items()):
         bag = bag_of(tmp_path / f"bag{index}", content)
@@ -231,12 +231,63 @@ def test_a_wrong_type_is_told_before_anything_is_predicted(robot, bag_of, tmp_pa
     assert model.sets == []
 
 
-def test_a_picture_that_does_not_decode_leaves_nothing(robot, bag_of, tmp_path):
-    events = robot(NUSCENES, cycles=4).events()
-    bad = [event for event in events if event.topic == "/cam_back_left/image/compressed"][2]
-    bad.message.data = np.arange(50, dtype=np.uint8)
+def test_a_picture_that_does_not_decode_costs_its_set_and_is_counted(robot, bag_of, tmp_path, caplog):
+    drive = robot(NUSCENES, cycles=6)
+    events = drive.events()
+    for bad in [event for event in events if event.topic == "/cam_back_left/image/compressed"][2:4]:
+        bad.message.data = np.arange(50, dtype=np.uint8)
+    model = StandIn()
+    report = replay(bag_of(tmp_path / "bag", events), tmp_path / "out", NUSCENES, model, QUIET)
+    assert [stamp for stamp, _, _ in model.sets] == [drive.reference_ns(cycle) for cycle in (0, 1, 4, 5)]
+    assert report.faults == {"/cam_back_left/image/compressed: content": 2}
+    assert "left out 2 times: /cam_back_left/image/compressed: content" in report.table()
+    (told,) = caplog.messages
+    assert told.startswith("a set or message is left out: /cam_back_left/image/compressed at ")
+
+
+class Stumbling(StandIn):
+    """A model with a programming error that some sets meet."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self._calls, self.asked = calls, 0
+
+    def predict(self, *args, **details):
+        self.asked += 1
+        if self.asked in self._calls:
+            raise RuntimeError("shapes differ")
+        return super().predict(*args, **details)
+
+
+def test_a_programming_error_is_counted_by_its_line_and_shown_once(recorded, tmp_path, caplog):
+    report = replay(recorded[1], tmp_path / "out", NUSCENES, Stumbling({1, 4}), QUIET)
+    assert (report.sets, list(report.faults.values())) == (4, [2])
+    assert next(iter(report.faults)).startswith("RuntimeError in test_bag_replay.py, line ")
+    (told,) = caplog.records
+    assert told.getMessage() == "a set or message is left out: RuntimeError: shapes differ"
+    assert told.exc_info is not None
+
+
+def test_a_replay_without_a_single_set_raises_the_first_fault_early(recorded, tmp_path, monkeypatch):
+    model = Stumbling(range(100))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        replay(recorded[1], tmp_path / "out", NUSCENES, model, QUIET)
+    assert model.asked == 6
+    monkeypatch.setattr(bag_replay, "HOPELESS", 2)
+    model = Stumbling(range(100))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        replay(recorded[1], tmp_path / "out", NUSCENES, model, QUIET)
+    assert model.asked == 2
+    assert leftovers(tmp_path) == []
+
+
+def test_a_calibration_without_sense_is_named(robot, bag_of, tmp_path):
+    events = robot(NUSCENES, cycles=3).events()
+    for event in events:
+        if event.topic == "/cam_back/camera_info":
+            event.message.d[1] = np.nan
     bag = bag_of(tmp_path / "bag", events)
-    with pytest.raises(DataError, match=f"/cam_back_left/image/compressed at {bad.stamp_ns} ns: content"):
+    with pytest.raises(DataError, match=r"/cam_back/camera_info: d: expected finite coefficients"):
         replay(bag, tmp_path / "out", NUSCENES, StandIn(), QUIET)
     assert leftovers(tmp_path) == ["bag"]
 

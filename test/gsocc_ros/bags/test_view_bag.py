@@ -17,6 +17,7 @@ from gsocc_ros.bags.view_bag import BagSource, main
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.node.snapshot import save_snapshot
+from gsocc_ros.pipeline.camera_poses import CameraPoses
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
 from gsocc_ros.pipeline.rig import Rig
 
@@ -86,6 +87,47 @@ def test_what_was_recorded_is_shown(recorded):
     without = BagSource(bag)
     assert without.frame(0).views == ()
     without.close()
+
+
+def test_a_set_that_cannot_be_placed_is_shown_without_cameras(recorded, bag_of, robot, tmp_path, monkeypatch, caplog):
+    drive, bag = recorded
+    place = CameraPoses.cameras
+
+    def stumbling(self, synced, *rest):
+        if synced.reference_stamp_ns == drive.reference_ns(1):
+            raise ZeroDivisionError("a fault of ours")
+        return place(self, synced, *rest)
+
+    monkeypatch.setattr(CameraPoses, "cameras", stumbling)
+    source = BagSource(bag, FOUR.path)
+    assert [len(source.frame(cycle).views) for cycle in range(4)] == [4, 0, 4, 4]
+    source.close()
+    (told,) = caplog.records
+    assert told.getMessage() == "voxels are shown without cameras: ZeroDivisionError: a fault of ours"
+    assert told.exc_info is not None
+
+
+def test_a_broken_calibration_leaves_the_voxels(robot, bag_of, tmp_path, caplog):
+    host, types = rosbags_host()
+    drive = robot(FOUR, cycles=3)
+    events = drive.events()
+    for item in events:
+        if item.topic == "/left/camera_info":
+            item.message.d[0] = np.nan
+    event, stamp = type(events[0]), drive.reference_ns(1)
+    table = messages.class_table(host, CLASSES, stamp)
+    grid = messages.occupancy(host, grid_at(2), stamp, FOUR.base_frame, "m")
+    events.append(event("/occupancy/classes", "gsocc_ros/msg/SemanticClassTable", stamp, table))
+    events.append(event("/occupancy/grid", "gsocc_ros/msg/SemanticOccupancy", stamp, grid))
+    source = BagSource(bag_of(tmp_path / "bag", events, types), FOUR.path)
+    frame = source.frame(0)
+    assert frame.views == ()
+    torch.testing.assert_close(frame.prediction.labels, grid_at(2).labels)
+    source.close()
+    assert [text.split(": expected")[0] for text in caplog.messages] == [
+        "voxels are shown without cameras: /left/camera_info: d",
+        "voxels are shown without cameras: /left/camera_info: CameraInfo",
+    ]
 
 
 def test_pictures_and_faults_of_the_command(recorded, bag_of, robot, tmp_path, capsys):

@@ -284,7 +284,7 @@ def test_a_rectified_camera_is_mounted_where_its_calibration_says(robot):
     found = Survey(Path("bag"), TransformBuffer(), {"CAM_BACK": read_camera_info(info, camera)})
     found.transforms.feed(events[0].message, static=True)
     found.frames = {"CAM_BACK": "cam_back", "LIDAR_TOP": "lidar"}
-    found.stamps_ns = dict.fromkeys(found.frames, [events[0].stamp_ns])
+    found.stamps_ns = {name: [events[0].stamp_ns] for name in found.frames}
     optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0.0]])
     np.testing.assert_allclose(mounting(found, RIG, "CAM_BACK")[:3, :3], optical @ turned.T, atol=1e-12)
     np.testing.assert_allclose(mounting(found, RIG, "LIDAR_TOP")[:3, :3], optical, atol=1e-12)

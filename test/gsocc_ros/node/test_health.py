@@ -13,7 +13,7 @@ LIMITS = Limits(stale_s=1.0, latency_budget_ms=100.0)
 
 
 def counters(**changes):
-    values = {"sets": 0, "superseded": 0, "without_ego_motion": 0, "calibration_changes": 0, **changes}
+    values = {"sets": 0, "superseded": 0, "lost": 0, "without_ego_motion": 0, "calibration_changes": 0, **changes}
     return PipelineCounters(cameras=dict.fromkeys(TOPICS, CameraCounters()), **values)
 
 

@@ -270,6 +270,42 @@ def test_a_picture_that_does_not_decode_costs_its_set_only(watch, robot, bag_of,
     assert FRONT in text or "no complete set" in text
 
 
+def test_a_calibration_that_is_not_finite_is_told_and_the_right_one_taken(watch, robot, bag_of, tmp_path):
+    events = robot(RIG, cycles=30, cycle_ms=100.0).events()
+    info = RIG.camera("CAM_BACK").camera_info_topic
+    for event in events:
+        if event.topic == info and event.stamp_ns < events[0].stamp_ns + 1_500_000_000:
+            event.message.d[1] = float("nan")
+    watcher = watch()
+    play(bag_of(tmp_path / "nan", events), "--rate", 0.5)
+    told = [s["output"][1] for s in watcher.statuses]
+    assert any(f"{info}: d: expected finite coefficients" in text for text in told)
+    watcher.wait(lambda: watcher.grids)
+
+
+def test_a_fault_of_ours_costs_its_set_and_is_shown_with_its_traceback(watch, bag, monkeypatch):
+    from gsocc_ros.pipeline.camera_poses import CameraPoses
+
+    place, calls, lines = CameraPoses.cameras, itertools.count(), []
+
+    def stumbling(self, *rest):
+        if next(calls) % 2 == 0:
+            raise ZeroDivisionError("no such number")
+        return place(self, *rest)
+
+    monkeypatch.setattr(CameraPoses, "cameras", stumbling)
+    watcher = watch()
+    monkeypatch.setattr(
+        watcher.node._faults, "_logger", type("Log", (), {"error": lambda _, text: lines.append(text)})()
+    )
+    play(bag)
+    watcher.wait(lambda: len(watcher.grids) > 3)
+    assert lines[0].startswith("a set or message is lost: ZeroDivisionError: no such number\nTraceback")
+    assert "in stumbling" in lines[0]
+    assert not any("Traceback" in line for line in lines[1:])
+    assert watcher.node.pipeline.counters().lost > 3
+
+
 def test_a_wrong_encoding_is_told_by_topic_and_name(watch, robot, bag_of, tmp_path):
     rig = Rig.load("example_four_cameras")
     raw = next(camera for camera in rig.cameras if camera.transport == "raw")
@@ -410,9 +446,7 @@ def test_a_whole_number_is_taken_for_a_double(watch):
     ],
 )
 def test_a_wrong_value_at_start_is_one_line(given, expected):
-    code = "import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
-    words = [sys.executable, "-c", code, "--ros-args", "-p", given]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(node_process(given), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2, done.stderr
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
@@ -457,10 +491,15 @@ def test_services(watch, bag, tmp_path, tiny_bundle):
     watcher.wait(lambda: len(watcher.grids) > before)
 
 
+def node_process(*parameters):
+    """Words that start the node in a process of its own."""
+    code = "import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", code, "--ros-args", *(word for p in parameters for word in ("-p", p))]
+
+
 @pytest.mark.parametrize("times", [1, 2, 1000])
 def test_a_clean_end_on_interrupts(tiny_bundle, times):
-    code = "import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
-    words = [sys.executable, "-c", code, "--ros-args", "-p", f"bundle:={tiny_bundle}"]
+    words = node_process(f"bundle:={tiny_bundle}")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     for line in process.stderr:
         if "active: waiting" in line:

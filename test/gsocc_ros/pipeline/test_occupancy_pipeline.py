@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline hands the predictor the right pictures, cameras, poses and times, and names what is wrong."""
 
+import copy
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
 from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 
 MS = 1_000_000
 NUSCENES = Rig.load("nuscenes")
@@ -173,6 +175,113 @@ def test_a_faulty_set_is_dropped_and_the_next_one_goes_on(robot):
     assert faults >= 1
     assert results >= 4
     pipeline.close()
+
+
+class Troubled(TransformBuffer):
+    """A transform tree that a programming error befell at some stamps."""
+
+    stamps: tuple[int, ...] = ()
+
+    def lookup(self, target, source, stamp_ns=None, tolerance_ns=0):
+        if stamp_ns in self.stamps:
+            raise IndexError(f"no answer for {source}")
+        return super().lookup(target, source, stamp_ns, tolerance_ns)
+
+
+@pytest.mark.parametrize("newest_only", [False, True])
+def test_whatever_a_set_raises_it_is_dropped_counted_and_the_next_one_comes(robot, newest_only):
+    drive, frames = robot(NUSCENES, cycles=6), Troubled()
+    frames.stamps = (drive.reference_ns(1), drive.reference_ns(4))
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=newest_only, transforms=frames)
+    topics, faults, found = {item.topic for item in pipeline.subscriptions}, [], []
+    for event in drive.events():
+        if event.topic in topics:
+            pipeline.feed(event.topic, event.message)
+        try:
+            if (ready := pipeline.take()) is not None:
+                found.append(ready.synced.reference_stamp_ns)
+        except IndexError as error:
+            faults.append(str(error))
+    assert found == [drive.reference_ns(cycle) for cycle in (0, 2, 3, 5)]
+    assert faults == ["no answer for base_link"] * 2
+    counters = pipeline.counters()
+    assert (counters.sets, counters.lost, counters.superseded) == (6, 2, 0)
+    assert not pipeline._pending, "no picture is held"
+    pipeline.close()
+
+
+def test_a_fault_of_the_newest_set_does_not_cost_the_one_before(robot):
+    drive, frames = robot(NUSCENES, cycles=6), Troubled()
+    frames.stamps = (drive.reference_ns(5),)
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=True, transforms=frames)
+    for event in drive.events():
+        pipeline.feed(event.topic, event.message)
+    assert pipeline.take().synced.reference_stamp_ns == drive.reference_ns(4)
+    with pytest.raises(IndexError):
+        pipeline.take()
+    assert pipeline.take() is None
+    counters = pipeline.counters()
+    assert (counters.sets, counters.superseded, counters.lost) == (6, 4, 1)
+    pipeline.close()
+
+
+def test_a_set_that_the_model_fails_on_is_counted_as_lost(robot):
+    class Failing(Recorder):
+        def predict(self, images, cameras, **details):
+            if details["reference_stamp_ns"] == drive.reference_ns(1):
+                raise RuntimeError("out of memory")
+            return super().predict(images, cameras, **details)
+
+    drive = robot(NUSCENES, cycles=3)
+    pipeline = OccupancyPipeline(NUSCENES, Failing())
+    for event in drive.events():
+        pipeline.feed(event.topic, event.message)
+    pipeline.predict(pipeline.take())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        pipeline.predict(pipeline.take())
+    assert pipeline.predict(pipeline.take()).prediction.reference_stamp_ns == drive.reference_ns(2)
+    assert pipeline.counters().lost == 1
+    pipeline.close()
+
+
+def test_a_calibration_that_is_not_finite_is_named_and_holds_no_set(robot):
+    pipeline, faults = OccupancyPipeline(NUSCENES, Recorder()), []
+
+    def attempt(call, *args):
+        try:
+            call(*args)
+        except DataError as error:
+            faults.append(f"{error.where}: {error.key}")
+
+    topics = {item.topic for item in pipeline.subscriptions}
+    for event in robot(NUSCENES, cycles=7).events():
+        if event.topic == "/cam_front/camera_info":
+            event.message.d[2] = np.nan
+        if event.topic in topics:
+            attempt(pipeline.feed, event.topic, event.message)
+        if event.topic == "/tf":
+            attempt(pipeline.take)
+    assert faults.count("/cam_front/camera_info: d") == 7
+    assert faults.count("/cam_front/camera_info: CameraInfo") == pipeline.counters().lost >= 3
+    assert len(pipeline._pending) <= 3, "those of the last 200 ms"
+    pipeline.close()
+
+
+def test_arms_and_people_beside_the_robot_cost_no_ego_motion(robot):
+    """A joint without a rotation in the odometry's own message, and a person seen by two clocks."""
+    events = robot(NUSCENES, cycles=8).events()
+    for event in events:
+        if event.topic == "/tf":
+            joint, person = copy.deepcopy(event.message.transforms * 2)
+            joint.child_frame_id, joint.transform.rotation.w = "joint", 0.0
+            person.child_frame_id = "person"
+            person.header.stamp.sec += 3 * (event.stamp_ns // MS % 2)
+            event.message.transforms[:] = [joint, person, *event.message.transforms]
+    run = play(events, NUSCENES)
+    assert (len(run.results), run.counters.without_ego_motion, run.counters.lost) == (8, 0, 0)
+    for call in run.predictor.calls:
+        for camera, stamp in zip(call.cameras, call.stamps, strict=True):
+            np.testing.assert_allclose(camera.T_ref_ego[0, 3], 10.0 * (stamp - call.reference) / 1e9, atol=1e-9)
 
 
 def test_missing_camera_info_names_its_topic(robot):
