@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from gsocc_core import OCC3D_NUSCENES, VoxelGrid
+from gsocc_core.data.names import NO_NAME, NameTable, read_names
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_core.synthetic import synthesize as module
@@ -21,6 +22,7 @@ from gsocc_core.synthetic.render.rays import cast_rays
 from gsocc_core.synthetic.sensors.rig import CAMERA_NAMES, LIDAR_NAME, lidar_directions, make_rig
 from gsocc_core.synthetic.sensors.schedule import make_schedule
 from gsocc_core.synthetic.synthesize import synthesize
+from gsocc_core.synthetic.world.detailed import DETAILED, name_id
 from gsocc_core.synthetic.world.street import build_street
 from gsocc_core.synthetic.write import write_drive as drive_module
 from gsocc_core.synthetic.write.nuscenes_tree import token
@@ -30,7 +32,7 @@ from gsocc_core.synthetic.write.write_drive import scene_name, scene_seed
 SEED, DURATION_S, SCALE = 3, 0.7, 0.1
 NAME = scene_name(SEED, 0)
 GRID = VoxelGrid.occ3d()
-SETTINGS = {"seed": SEED, "image_scale": SCALE, "duration_s": DURATION_S}
+SETTINGS = {"seed": SEED, "image_scale": SCALE, "duration_s": DURATION_S, "names": True}
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +241,10 @@ def test_labels_hold_the_surfaces_that_sensors_see(nusc, out, street):
 
 
 def test_rays_of_the_cameras_end_in_occupied_voxels(nusc, out, street):
-    rates, observed = [], []
+    rates, observed, same_name, same_zebra = [], [], [], []
     for index, sample in enumerate(nusc.sample):
         semantics, _, mask_camera = labels_of(out, nusc, index)
+        names = read_names(out / "names", NAME, sample["token"]).voxels
         T_ego_world = np.linalg.inv(street.T_world_ego(drive_time(nusc, sample["timestamp"])))
         for name in CAMERA_NAMES:
             reading = nusc.get("sample_data", sample["data"][name])
@@ -256,9 +259,17 @@ def test_rays_of_the_cameras_end_in_occupied_voxels(nusc, out, street):
             ends = tuple(cells[inside].numpy().T)
             rates.append((semantics[ends] != 17).mean())
             observed.append(mask_camera[ends].mean())
+            seen = view.name_ids[v, u][inside.numpy()]
+            agree = names[ends] == seen
+            same_name.append(agree.mean())
+            same_zebra += agree[seen == name_id("zebra crossing")].tolist()
     print(f"rays that end in an occupied voxel: {np.mean(rates):.4f}, in an observed one: {np.mean(observed):.4f}")
     assert np.mean(rates) > 0.97
     assert np.mean(observed) > 0.999
+    print(f"names that agree: {np.mean(same_name):.3f}, of {len(same_zebra)} on a crossing: {np.mean(same_zebra):.3f}")
+    assert np.mean(same_name) > 0.85
+    assert len(same_zebra) > 200
+    assert np.mean(same_zebra) > 0.85
 
 
 def test_pseudo_labels(out, nusc):
@@ -280,12 +291,29 @@ def test_pseudo_labels(out, nusc):
             assert (c[-10:] > 0).mean() > 0.9
 
 
+def test_names_of_voxels_and_pictures(out, nusc, street):
+    table = NameTable.load(out / "names" / "names.json")
+    assert table == DETAILED.names
+    assert json.loads((out / "names" / "cameras.json").read_text()) == list(CAMERA_NAMES)
+    class_of = table.class_of_name()
+    fine = []
+    for index, sample in enumerate(nusc.sample):
+        names = read_names(out / "names", NAME, sample["token"])
+        semantics, _, _ = labels_of(out, nusc, index)
+        np.testing.assert_array_equal(np.where(names.voxels == NO_NAME, 17, class_of[names.voxels]), semantics)
+        fine.append((names.voxels[semantics != 17] > 16).mean())
+        classes = np.load(out / SEMANTIC_FOLDER / NAME / f"{sample['token']}.npy")
+        order = [SEMANTIC_CAMERAS.index(name) for name in CAMERA_NAMES]
+        np.testing.assert_array_equal(np.where(names.pictures == NO_NAME, 0, class_of[names.pictures]), classes[order])
+    assert min(fine) > 0.85
+
+
 def test_same_bytes_for_any_number_of_processes_and_drives_and_with_or_without_sweeps(out, tmp_path):
     synthesize(tmp_path / "two", scenes=2, jobs=2, val_scenes=1, sweeps=False, **SETTINGS)
     one, two = digest(out), digest(tmp_path / "two")
     table = "v1.0-synthetic/"
     shared = {name for name in one if not name.startswith((table, "sweeps/"))}
-    assert {name.split("/")[0] for name in shared} == {"samples", "gts", "maps", DEPTH_FOLDER, SEMANTIC_FOLDER}
+    assert {name.split("/")[0] for name in shared} == {"samples", "gts", "maps", "names", DEPTH_FOLDER, SEMANTIC_FOLDER}
     for name in shared:
         assert two[name] == one[name], name
     second = {name: value for name, value in two.items() if scene_name(SEED, 1) in name}

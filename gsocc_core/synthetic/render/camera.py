@@ -15,6 +15,7 @@ from gsocc_core.synthetic.render.picture_kernels import Lens, Look, Shades, Surf
 from gsocc_core.synthetic.render.raster_kernels import rasterize, visible_chunks
 from gsocc_core.synthetic.render.shadows import GroundMaps, SunMap, contact_map, moving_sun_map
 from gsocc_core.synthetic.world.materials import noise_tile
+from gsocc_core.synthetic.world.paint import PaintedNames
 from gsocc_core.synthetic.world.scene import SKY, Light, Mesh, StreetScene
 
 #: Farthest thing that is drawn, metres.
@@ -93,9 +94,18 @@ def render_camera(
     develop(radiance, factor, samples, light, seed, rgb)
     sky = triangle_of < 0
     depth = np.where(sky, 0.0, 1.0 / np.where(sky, 1.0, inverse_depth)).astype(np.float32)
-    return RenderedView(
-        rgb, depth, stage.class_ids[triangle_of], stage.name_ids[triangle_of], stage.instance_ids[triangle_of]
-    )
+    names = _names(stage, triangle_of, depth, _lens(K, pose, seed))
+    return RenderedView(rgb, depth, stage.class_ids[triangle_of], names, stage.instance_ids[triangle_of])
+
+
+def _names(stage: Stage, triangle_of: np.ndarray, depth: np.ndarray, lens: Lens) -> np.ndarray:
+    """(H, W) uint8 name of every pixel: that of its triangle, or of what is painted there."""
+    names = stage.name_ids[triangle_of]
+    M = lens.R_cam_world.T @ lens.K_inv
+    u, v = np.arange(names.shape[1]) + 0.5, np.arange(names.shape[0])[:, None] + 0.5
+    x, y = (lens.origin[k] + depth * (M[k, 0] * u + (M[k, 1] * v + M[k, 2])) for k in range(2))
+    stage.painted.rename(stage.roads[triangle_of], x, y, names)
+    return names
 
 
 def light_vector(light: Light) -> np.ndarray:
@@ -124,6 +134,8 @@ class Stage:
     class_ids: np.ndarray
     name_ids: np.ndarray
     instance_ids: np.ndarray
+    roads: np.ndarray
+    painted: PaintedNames
     look: Look
     ground: GroundMaps
     sun: SunMap
@@ -178,10 +190,12 @@ def _build_stage(scene: StreetScene) -> Stage:
     instances = np.concatenate([np.full(len(order), -1), owner, [-1]])
     table = scene.materials
     look = Look(table.patterns, table.colors, table.params, scene.paint, noise_tile())
+    painted = PaintedNames(scene.static, table, scene.paint)
+    roads = np.append(painted.road_of[order], np.full(len(classes) - len(order), -1))
     ground = GroundMaps.of(surfaces.corners, np.isin(scene.static.class_ids[order], scene.kind.flat_ids))
     return Stage(
         surfaces, np.append(starts, len(order)), lower, upper, rest, np.cumsum(counts),
-        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), look, ground,
+        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), roads, painted, look, ground,
         SunMap.of(surfaces.corners, scene.light.sun_direction),
     )  # fmt: skip
 

@@ -142,7 +142,7 @@ def surface(
         pattern: Pattern id.
         c: (2, 3) colours.
         p: (8,) parameters.
-        paint: (P, Q, 2) uint8 road paint.
+        paint: (P, Q, 3) uint8 road paint.
         tile: Noise.
         position: (3,) point, metres, for patterns without surface coordinates.
         u: First surface coordinate, metres.

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial import cKDTree
 
+from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.roads import CrossSection, Road, straight_road
 from gsocc_core.synthetic.world.shapes import MeshBuilder
 
@@ -143,7 +144,7 @@ def _strip(
     road: Road,
     lines: tuple[np.ndarray, np.ndarray],
     base: np.ndarray,
-    kinds: np.ndarray,
+    cells: tuple[np.ndarray, np.ndarray],
     rows: np.ndarray,
     kerb_row: int,
 ) -> None:
@@ -154,26 +155,32 @@ def _strip(
         road: Maps (s, d) into the world.
         lines: (S,) and (D,) grid lines along s and d.
         base: (S, D) height of the corners without kerbs.
-        kinds: (S - 1, D - 1) what each cell is.
+        cells: (S - 1, D - 1) what each cell is, and (S - 1, D - 1) its name.
         rows: (4,) material row of each kind.
         kerb_row: Material row of the upright faces.
     """
     grid_s, grid_d = np.meshgrid(*lines, indexing="ij")
     xy = road.point(grid_s, grid_d)
+    kinds, names = cells
     rise = _RISE_M[kinds]
     low, high = slice(0, -1), slice(1, None)
-    cells = [(low, low), (high, low), (high, high), (low, high)]
-    quads = np.stack([np.concatenate([xy[c], (base[c] + rise)[..., None]], axis=-1) for c in cells], axis=2)
-    uv = np.stack([np.stack([grid_s[c], grid_d[c]], -1) for c in cells], axis=2)
-    builder.quads(quads.reshape(-1, 4, 3), _CLASS[kinds].ravel(), rows[kinds].ravel(), uv.reshape(-1, 4, 2))
+    corners = [(low, low), (high, low), (high, high), (low, high)]
+    quads = np.stack([np.concatenate([xy[c], (base[c] + rise)[..., None]], axis=-1) for c in corners], axis=2)
+    uv = np.stack([np.stack([grid_s[c], grid_d[c]], -1) for c in corners], axis=2)
+    builder.quads(
+        quads.reshape(-1, 4, 3), _CLASS[kinds].ravel(), rows[kinds].ravel(), uv.reshape(-1, 4, 2), names.ravel()
+    )
     for axis in (0, 1):
-        a, b = (kinds[:-1], kinds[1:]) if axis == 0 else (kinds[:, :-1], kinds[:, 1:])
+        (a, b), (name_a, name_b) = (
+            (cell[:-1], cell[1:]) if axis == 0 else (cell[:, :-1], cell[:, 1:]) for cell in (kinds, names)
+        )
         i, j = np.nonzero(np.abs(_RISE_M[a] - _RISE_M[b]) > 0.005)
         if len(i) == 0:
             continue
         first, second = ((i + 1, j) if axis == 0 else (i, j + 1)), (i + 1, j + 1)
         rises = _RISE_M[np.stack([a[i, j], b[i, j]])]
         higher = np.where(rises[0] > rises[1], a[i, j], b[i, j])
+        name = np.where(rises[0] > rises[1], name_a[i, j], name_b[i, j])
         faces = [
             np.concatenate([xy[p], (base[p] + level)[:, None]], axis=1)
             for p, level in (
@@ -183,7 +190,9 @@ def _strip(
                 (first, rises.max(0)),
             )
         ]
-        builder.quads(np.stack(faces, axis=1), _CLASS[higher], np.where(higher == SOIL, rows[SOIL], kerb_row))
+        name = np.where(higher == WALK, name_id("kerb"), name)
+        row = np.where(higher == SOIL, rows[SOIL], kerb_row)
+        builder.quads(np.stack(faces, axis=1), _CLASS[higher], row, name_id=name)
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,7 @@ class GroundMaterials:
         walk: Pavements.
         kerb: Kerb stones.
         side_roads: Carriageway of each side street.
+        terrain_name: What the natural ground is called.
     """
 
     terrain: int
@@ -205,6 +215,13 @@ class GroundMaterials:
     walk: int
     kerb: int
     side_roads: tuple[int, ...]
+    terrain_name: str
+
+    @property
+    def name_ids(self) -> np.ndarray:
+        """(4,) uint8 name of each kind of cell."""
+        names = ("road", "traffic island", "pavement", self.terrain_name)
+        return np.array([name_id(name) for name in names], np.uint8)
 
 
 def add_ground(builder: MeshBuilder, ground: Ground, rows: GroundMaterials) -> None:
@@ -230,10 +247,13 @@ def add_ground(builder: MeshBuilder, ground: Ground, rows: GroundMaterials) -> N
     middle_s, middle_d = np.meshgrid(0.5 * (s[1:] + s[:-1]), 0.5 * (d[1:] + d[:-1]), indexing="ij")
     by_kind = np.array([rows.road, rows.island, rows.walk, rows.terrain])
     base = ground.height(*np.meshgrid(s, d, indexing="ij"))
-    _strip(builder, road, (s, d), base, ground.kind(middle_s, middle_d), by_kind, rows.kerb)
+    kinds = ground.kind(middle_s, middle_d)
+    median = (kinds == ISLAND) & (np.abs(middle_d) < 0.5 * section.median_m)
+    names = np.where(median, name_id("median strip"), rows.name_ids[kinds])
+    _strip(builder, road, (s, d), base, (kinds, names), by_kind, rows.kerb)
     for street, row in zip(ground.side_streets, rows.side_roads):
         _add_side_street(builder, ground, street, rows, row)
-    _add_terrain(builder, ground, rows.terrain)
+    _add_terrain(builder, ground, rows)
 
 
 def _add_side_street(
@@ -247,10 +267,10 @@ def _add_side_street(
     kinds = np.broadcast_to(line, (len(s) - 1, len(line)))
     by_kind = np.array([road_row, rows.island, rows.walk, rows.terrain])
     base = ground.terrain_height(street.road.point(*np.meshgrid(s, d, indexing="ij")))
-    _strip(builder, street.road, (s, d), base, kinds, by_kind, rows.kerb)
+    _strip(builder, street.road, (s, d), base, (kinds, rows.name_ids[kinds]), by_kind, rows.kerb)
 
 
-def _add_terrain(builder: MeshBuilder, ground: Ground, row: int) -> None:
+def _add_terrain(builder: MeshBuilder, ground: Ground, rows: GroundMaterials) -> None:
     """A height field around the strips; cells that lie wholly under a strip are left out."""
     line = ground.road.point(np.arange(ground.road.start_m, ground.road.end_m, 1.0), 0.0)
     low, high = line.min(0) - 170.0, line.max(0) + 170.0
@@ -274,7 +294,9 @@ def _add_terrain(builder: MeshBuilder, ground: Ground, row: int) -> None:
     used = np.unique(triangles)
     renumber = np.zeros(len(vertices), np.int64)
     renumber[used] = np.arange(len(used))
-    builder.add(vertices[used], renumber[triangles], 14, row, None, vertices[used, :2])
+    builder.add(
+        vertices[used], renumber[triangles], _CLASS[SOIL], rows.terrain, None, vertices[used, :2], rows.name_ids[SOIL]
+    )
 
 
 def street_coordinates(road: Road, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from gsocc_core.synthetic.world import materials as m
+from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.materials import Palette
 from gsocc_core.synthetic.world.scene import Mesh
 from gsocc_core.synthetic.world.shapes import MeshBuilder
@@ -74,28 +75,27 @@ def _cargo(rng: np.random.Generator, palette: Palette) -> int:
     )
 
 
-def truck(rng: np.random.Generator, palette: Palette, parts: Parts, tractor: bool = False) -> Mesh:
-    """A box, tipper or tank lorry, a pickup, or a short tractor for a trailer."""
+def truck(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
+    """A box, tipper or tank lorry, or a pickup."""
     b, paint = MeshBuilder(), palette.car_paint()
-    if not tractor and rng.uniform() < 0.25:
+    if rng.uniform() < 0.25:
         return _pickup(rng, palette, parts)
-    length = rng.uniform(5.6, 6.4) if tractor else rng.uniform(6.2, 9.5)
+    length = rng.uniform(6.2, 9.5)
     w, half = rng.uniform(1.1, 1.25), length / 2
     cab_height, depth = rng.uniform(2.4, 3.1), rng.uniform(1.7, 2.1)
     _cab(b, parts, paint, half - depth, depth, w, cab_height)
     b.box((-0.1, 0.0, 0.75), (length - 0.3, 1.0, 0.3), TRUCK, parts.dark)
     radius = rng.uniform(0.42, 0.5)
-    axles = [-half + 0.9, half - 1.3] + ([-half + 1.95] if length > 8 or tractor else [])
+    axles = [-half + 0.9, half - 1.3] + ([-half + 1.95] if length > 8 else [])
     wheels(b, parts, axles, w * 0.98, radius, 0.3, TRUCK)
     bed = length - depth - 0.25
     middle = -half + bed / 2
     kind = rng.uniform()
-    if tractor:
-        b.prism((-half + 1.3, 0.0, 0.9), (-half + 1.3, 0.0, 1.1), 0.5, TRUCK, parts.dark)
-    elif kind < 0.6:
-        height = rng.uniform(2.0, 2.7)
+    if kind < 0.6:
+        name, height = "box truck", rng.uniform(2.0, 2.7)
         b.box((middle, 0.0, 0.95 + height / 2), (bed, 2 * w, height), TRUCK, _cargo(rng, palette))
     elif kind < 0.8:
+        name = "dump truck"
         b.box((middle, 0.0, 1.6), (bed, 2 * w, 1.3), TRUCK, palette.metal(), 0.0, (1.0, 1.04))
         b.ellipsoid(
             (middle, 0.0, 2.2),
@@ -105,11 +105,12 @@ def truck(rng: np.random.Generator, palette: Palette, parts: Parts, tractor: boo
             1,
         )
     else:
+        name = "tank truck"
         b.prism((-half, 0.0, 1.95), (-half + bed, 0.0, 1.95), 0.95, TRUCK, palette.car_paint(), 12)
         b.box((middle, 0.0, 1.0), (bed, 1.2, 0.3), TRUCK, parts.dark)
     for side in (-1.0, 1.0):
         b.box((-half + 0.03, side * 0.75 * w, 0.8), (0.05, 0.3, 0.15), TRUCK, parts.rear)
-    return b.mesh()
+    return b.mesh(name_id(name))
 
 
 def _pickup(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
@@ -151,7 +152,7 @@ def _pickup(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
     for side in (-1.0, 1.0):
         b.box((half - 0.06, side * 0.7 * w, 0.8), (0.2, 0.3, 0.16), TRUCK, parts.front)
         b.box((-half + 0.02, side * 0.85 * w, 0.85), (0.06, 0.14, 0.3), TRUCK, parts.rear)
-    return b.mesh()
+    return b.mesh(name_id("pickup"))
 
 
 def trailer(rng: np.random.Generator, palette: Palette, parts: Parts, large: bool) -> Mesh:
@@ -166,14 +167,16 @@ def trailer(rng: np.random.Generator, palette: Palette, parts: Parts, large: boo
     b.box((0.0, 0.0, floor - 0.1), (2 * half, 2 * w * 0.9, 0.22), TRAILER, parts.dark)
     kind = rng.uniform()
     if kind < 0.65:
+        name = "box trailer"
         height = rng.uniform(2.3, 2.8) if large else rng.uniform(0.9, 1.8)
         b.box((0.0, 0.0, floor + height / 2), (2 * half, 2 * w, height), TRAILER, _cargo(rng, palette))
     elif kind < 0.82:
-        cargo = _cargo(rng, palette)
+        name, cargo = "flatbed trailer", _cargo(rng, palette)
         for x in np.arange(-half + 0.6, half - 0.8, 1.5):
             if rng.uniform() < 0.75:
                 b.box((float(x), 0.0, floor + 0.45), (1.1, 1.5 * w, 0.9 * rng.uniform(0.6, 1.3)), TRAILER, cargo)
     else:
+        name = "tank trailer"
         b.prism(
             (-half, 0.0, floor + 0.85), (half, 0.0, floor + 0.85), min(0.95, w * 0.85), TRAILER, palette.car_paint(), 12
         )
@@ -183,7 +186,7 @@ def trailer(rng: np.random.Generator, palette: Palette, parts: Parts, large: boo
         b.box((half + 0.55, 0.0, 0.5), (1.2, 0.1, 0.1), TRAILER, parts.dark)
     for side in (-1.0, 1.0):
         b.box((-half - 0.01, side * 0.8 * w, floor - 0.05), (0.04, 0.25, 0.14), TRAILER, parts.rear)
-    return b.mesh()
+    return b.mesh(name_id(name))
 
 
 def construction_vehicle(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
@@ -192,6 +195,7 @@ def construction_vehicle(rng: np.random.Generator, palette: Palette, parts: Part
     colors = np.array([[0.9, 0.62, 0.08], [0.85, 0.45, 0.1], [0.8, 0.75, 0.2], [0.55, 0.6, 0.5], [0.7, 0.7, 0.68]])
     paint = palette.add(m.PLAIN, rng.choice(colors) * rng.uniform(0.7, 1.05), palette.earth() * 0.6, 0.25, 0.8, (), 0.2)
     kind = int(rng.integers(3))
+    name = ("excavator", "wheel loader", "road roller")[kind]
     if kind == 0:
         for side in (-1.0, 1.0):
             b.box((0.0, side * 1.05, 0.42), (3.4, 0.5, 0.8), CONSTRUCTION, parts.dark, 0.0, (0.85, 1.0))
@@ -219,4 +223,4 @@ def construction_vehicle(rng: np.random.Generator, palette: Palette, parts: Part
             for y in (-0.8, 0.8):
                 b.prism((x, y, 1.5), (x, y, 2.7), 0.05, CONSTRUCTION, parts.dark, 5)
         b.box((0.0, 0.0, 2.75), (1.9, 1.9, 0.12), CONSTRUCTION, paint)
-    return b.mesh()
+    return b.mesh(name_id(name))

@@ -155,16 +155,17 @@ class Palette:
             return self.add(STRIPES, (0.78, 0.78, 0.75), second, 0.15, 1.0, (1.6, 1.0, 0.0, 0.5))
         return self.add(PAVING, self.grey(0.4, 0.75), None, 0.12, 1.0, (1.0, 5.0, 0.35, 0.08))
 
-    def terrain(self) -> int:
-        """Natural ground: grass, dry grass, soil, sand, gravel."""
+    def terrain(self) -> tuple[int, str]:
+        """Natural ground, and what it is called: grass, dry grass or bare soil."""
         kind = self._rng.uniform()
+        name = "grass" if kind < 0.5 else "dry grass" if kind < 0.75 else "bare soil"
         if kind < 0.5:
             first, second = self.green(), self.green() * 0.6 + self.earth() * 0.35
         elif kind < 0.75:
             first, second = self.green() * 0.5 + self.earth() * 0.5, self.earth()
         else:
             first, second = self.earth(), self.grey(0.35, 0.6)
-        return self.add(GROUND, first, second, self._rng.uniform(0.25, 0.5), self._rng.uniform(3, 14))
+        return self.add(GROUND, first, second, self._rng.uniform(0.25, 0.5), self._rng.uniform(3, 14)), name
 
     def foliage(self) -> int:
         """Leaves of a tree, bush or hedge; sometimes autumn colours."""

@@ -4,14 +4,29 @@
 
 from __future__ import annotations
 
+import math
+
+import numba
 import numpy as np
 
+from gsocc_core.data.names import NO_NAME
+from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.ground import Ground
+from gsocc_core.synthetic.world.materials import ROAD
+from gsocc_core.synthetic.world.scene import Materials, Mesh
 
 #: Texels of the atlas per metre along the road and across it.
 PAINT_PER_M_S, PAINT_PER_M_D = 10.0, 20.0
+#: Channels of the atlas: paint, darker and lighter asphalt, names of what is painted (NO_NAME: that of the triangle).
+_PAINT, _PATCH, _NAME = range(3)
 #: Value of the second channel where the asphalt is neither darker nor lighter.
 _NEUTRAL = 128
+
+
+def _blank(rows: int, columns: int) -> np.ndarray:
+    texels = np.zeros((rows, columns, 3), np.uint8)
+    texels[..., _PATCH], texels[..., _NAME] = _NEUTRAL, NO_NAME
+    return texels
 
 
 class PaintBlock:
@@ -26,14 +41,27 @@ class PaintBlock:
     def __init__(self, s0: float, s1: float, half_width_m: float) -> None:
         self.s0, self.d0 = s0, -half_width_m
         rows, columns = int((s1 - s0) * PAINT_PER_M_S) + 2, int(2 * half_width_m * PAINT_PER_M_D) + 2
-        self.texels = np.zeros((rows, columns, 2), np.uint8)
-        self.texels[..., 1] = _NEUTRAL
+        self.texels = _blank(rows, columns)
 
-    def rectangle(self, s0: float, s1: float, d0: float, d1: float, value: int, channel: int = 0) -> None:
+    def rectangle(self, s0: float, s1: float, d0: float, d1: float, value: int, channel: int = _PAINT) -> None:
         """Fill s0 ... s1, d0 ... d1."""
         i = np.clip(np.round((np.array([s0, s1]) - self.s0) * PAINT_PER_M_S).astype(int), 0, self.texels.shape[0])
         j = np.clip(np.round((np.array([d0, d1]) - self.d0) * PAINT_PER_M_D).astype(int), 0, self.texels.shape[1])
         self.texels[i[0] : max(i[1], i[0] + 1), j[0] : max(j[1], j[0] + 1), channel] = value
+
+    def clear(self, s0: float, s1: float, d0: float, d1: float) -> None:
+        """Take the paint and its names away from s0 ... s1, d0 ... d1."""
+        self.rectangle(s0, s1, d0, d1, 0)
+        self.rectangle(s0, s1, d0, d1, NO_NAME, _NAME)
+
+    def lane(self, d0: float, d1: float, name: str) -> None:
+        """Name everything between d0 and d1, whichever is greater."""
+        self.rectangle(-1e4, 1e4, min(d0, d1), max(d0, d1), name_id(name), _NAME)
+
+    def name_lines(self) -> None:
+        """Name the paint that is no part of a zebra crossing."""
+        paint, names = self.texels[..., _PAINT], self.texels[..., _NAME]
+        names[(paint > 0) & (names != name_id("zebra crossing"))] = name_id("lane marking")
 
     def line(self, d: float, width: float, value: int, dash: tuple[float, float] | None = None) -> None:
         """A line along the whole block at d; ``dash`` = (painted, free) lengths."""
@@ -48,6 +76,7 @@ class PaintBlock:
         """A crosswalk of stripes along the road, from s over a length."""
         for d in np.arange(d0 + 0.3, d1 - 0.4, 1.0):
             self.rectangle(s, s + length, float(d), float(d) + 0.5, value)
+        self.rectangle(s, s + length, d0, d1, name_id("zebra crossing"), _NAME)
 
     def arrow(self, s: float, d: float, direction: float, value: int) -> None:
         """A straight arrow at (s, d) that points along s (+1) or against it (-1)."""
@@ -55,6 +84,58 @@ class PaintBlock:
             half = 0.08 if step < 2.6 else 0.42 * (4.0 - step) / 1.4
             at = s + direction * float(step)
             self.rectangle(at, at + 0.1, d - half, d + half, value)
+
+
+class PaintedNames:
+    """Finds the names of points on roads by what is painted there, which is finer than the triangles.
+
+    Args:
+        mesh: Roads and other things.
+        materials: What the mesh's material ids index.
+        paint: (P, Q, 3) atlas.
+
+    Attributes:
+        road_of: (T,) int64 number of each triangle among those of roads, -1 = of something else.
+    """
+
+    def __init__(self, mesh: Mesh, materials: Materials, paint: np.ndarray) -> None:
+        on_road = materials.patterns[mesh.material_ids] == ROAD
+        self.road_of = np.where(on_road, np.cumsum(on_road) - 1, -1)
+        corners = mesh.triangles[on_road]
+        ground, uv = mesh.vertices_m[corners][..., :2].astype(np.float64), mesh.uv_m[corners].astype(np.float64)
+        origin = materials.params[mesh.material_ids[on_road], 2:6].astype(np.float64)[:, None]
+        texels = (uv - origin[..., :2]) * (PAINT_PER_M_S, PAINT_PER_M_D) + origin[..., 2:]
+        # Over a triangle the texel is an affine function of the ground position: (R, 3, 2).
+        change = np.linalg.solve(ground[:, 1:] - ground[:, :1], texels[:, 1:] - texels[:, :1])
+        offset = texels[:, :1] - ground[:, :1] @ change
+        self._texel_of, self._paint = np.concatenate([change, offset], axis=1), paint
+
+    def rename(self, roads: np.ndarray, x_m: np.ndarray, y_m: np.ndarray, names: np.ndarray) -> None:
+        """Overwrite the names of points where something is painted.
+
+        Args:
+            roads: (...) int64 ``road_of`` of each point's triangle.
+            x_m: (...) float64 place of each point in the mesh's frame.
+            y_m: (...) float64.
+            names: (...) uint8 name ids of the triangles, contiguous; updated.
+        """
+        _read_names(roads.ravel(), x_m.ravel(), y_m.ravel(), self._texel_of, self._paint, names.reshape(-1))
+
+
+@numba.njit(cache=True)
+def _read_names(
+    roads: np.ndarray, x: np.ndarray, y: np.ndarray, texel_of: np.ndarray, paint: np.ndarray, names: np.ndarray
+) -> None:
+    """``PaintedNames.rename`` of flat arrays."""
+    for n in range(len(roads)):
+        if roads[n] < 0:
+            continue
+        T = texel_of[roads[n]]
+        row = math.floor(x[n] * T[0, 0] + y[n] * T[1, 0] + T[2, 0])
+        column = math.floor(x[n] * T[0, 1] + y[n] * T[1, 1] + T[2, 1])
+        name = paint[min(max(row, 0), paint.shape[0] - 1), min(max(column, 0), paint.shape[1] - 1), _NAME]
+        if name != NO_NAME:
+            names[n] = name
 
 
 def paint_streets(
@@ -68,7 +149,8 @@ def paint_streets(
         crosswalks: s of the crosswalks' beginnings.
 
     Returns:
-        (P, Q, 2) uint8 atlas (paint, patches), and per street (s0, d0, row, column) of its block: main street first.
+        (P, Q, 3) uint8 atlas (paint, patches, names of what is painted), and per street (s0, d0, row, column) of its
+        block: main street first.
     """
     road, section = ground.road, ground.section
     main = PaintBlock(road.start_m, road.end_m, max(section.kerb(0), section.kerb(1)) + 0.2)
@@ -76,7 +158,7 @@ def paint_streets(
     _mark_main(rng, main, ground)
     value = int(rng.integers(150, 256))
     for s in crosswalks:
-        main.rectangle(s - 1.6, s + 6.0, -section.kerb(0), section.kerb(1), 0)
+        main.clear(s - 1.6, s + 6.0, -section.kerb(0), section.kerb(1))
         main.zebra(s, 3.6, -section.kerb(0), section.kerb(1), value)
         main.rectangle(s - 1.5, s - 1.1, -section.lanes_end, -0.5 * section.median_m, value)
         main.rectangle(s + 4.7, s + 5.1, 0.5 * section.median_m, section.lanes_end, value)
@@ -86,14 +168,12 @@ def paint_streets(
         _wear(rng, block, [0.5 * street.half_width_m, -0.5 * street.half_width_m])
         block.line(0.0, 0.12, int(rng.choice([0, 200])), (3.0, 3.0))
         blocks.append(block)
-        main.rectangle(
-            street.s - street.half_width_m, street.s + street.half_width_m, -99.0, 0.0, 0
-        ) if street.side == 0 else (
-            main.rectangle(street.s - street.half_width_m, street.s + street.half_width_m, 0.0, 99.0, 0)
-        )
+        to_side = (-99.0, 0.0) if street.side == 0 else (0.0, 99.0)
+        main.clear(street.s - street.half_width_m, street.s + street.half_width_m, *to_side)
+    for block in blocks:
+        block.name_lines()
     rows = np.cumsum([0, *(block.texels.shape[0] for block in blocks)])
-    atlas = np.zeros((int(rows[-1]), max(block.texels.shape[1] for block in blocks), 2), np.uint8)
-    atlas[..., 1] = _NEUTRAL
+    atlas = _blank(int(rows[-1]), max(block.texels.shape[1] for block in blocks))
     origins = []
     for row, block in zip(rows, blocks):
         atlas[row : row + block.texels.shape[0], : block.texels.shape[1]] = block.texels
@@ -131,7 +211,9 @@ def _mark_edge(
     """Cycle lane, edge line and parking bays of one side (sign -1 = right)."""
     section = ground.section
     side = 0 if sign < 0 else 1
+    inner = section.lanes_end + section.bike_m
     if section.bike_m > 0:
+        block.lane(sign * section.lanes_end, sign * inner, "cycle lane")
         block.line(sign * section.lanes_end, 0.2, value)
         for s in np.arange(block.s0, ground.road.end_m, 30.0):
             d = sign * section.bike_center
@@ -139,7 +221,7 @@ def _mark_edge(
     elif rng.uniform() < 0.5:
         block.line(sign * section.lanes_end, width, value)
     if section.parking_m[side] > 0 and rng.uniform() < 0.6:
-        inner = section.lanes_end + section.bike_m
+        block.lane(sign * inner, sign * (inner + section.parking_m[side]), "parking bay")
         for s in np.arange(block.s0, ground.road.end_m, 6.2):
             d0, d1 = sorted((sign * inner, sign * (inner + section.parking_m[side])))
             block.rectangle(float(s), float(s) + 0.12, d0, d1, value)
@@ -153,14 +235,14 @@ def _wear(rng: np.random.Generator, block: PaintBlock, lanes: list[float]) -> No
         for offset in (-0.8, 0.8):
             for spread, share in ((0.45, 0.5), (0.22, 1.0)):
                 tone = _NEUTRAL + int(track * share)
-                block.rectangle(-1e3, 1e4, d + offset - spread, d + offset + spread, tone, 1)
+                block.rectangle(-1e3, 1e4, d + offset - spread, d + offset + spread, tone, _PATCH)
     for _ in range(int(length * rng.uniform(0.02, 0.18))):
         s, d = block.s0 + rng.uniform(0, length), rng.uniform(-half, half)
         size_s, size_d = rng.uniform(0.6, 9.0), rng.uniform(0.4, 2.5)
-        block.rectangle(s, s + size_s, d, d + size_d, int(np.clip(rng.normal(_NEUTRAL - 10, 28), 20, 210)), 1)
+        block.rectangle(s, s + size_s, d, d + size_d, int(np.clip(rng.normal(_NEUTRAL - 10, 28), 20, 210)), _PATCH)
     if rng.uniform() < 0.5:
         for s in np.arange(block.s0, block.s0 + length, rng.uniform(4, 15)):
-            block.rectangle(float(s), float(s) + 0.1, -half, half, 85, 1)
+            block.rectangle(float(s), float(s) + 0.1, -half, half, 85, _PATCH)
     for _ in range(int(length / 18)):
         s, d = block.s0 + rng.uniform(0, length), rng.uniform(-half, half)
-        block.rectangle(s, s + 0.65, d, d + 0.65, int(rng.integers(25, 90)), 1)
+        block.rectangle(s, s + 0.65, d, d + 0.65, int(rng.integers(25, 90)), _PATCH)

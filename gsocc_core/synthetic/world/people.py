@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from gsocc_core.synthetic.world import materials as m
+from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.materials import Palette
 from gsocc_core.synthetic.world.scene import Mesh
 from gsocc_core.synthetic.world.shapes import MeshBuilder
@@ -56,7 +57,7 @@ def pedestrian(rng: np.random.Generator, palette: Palette, walking: bool, child:
         b.box((-0.18, 0.0, 1.22 * k), (0.16, 0.28, 0.42), PEDESTRIAN, palette.cloth())
     elif rng.uniform() < 0.3:
         b.box((0.0, 0.34 * girth, 0.68 * k), (0.3, 0.1, 0.28), PEDESTRIAN, palette.cloth())
-    return b.mesh()
+    return b.mesh(name_id("child" if child else "adult"))
 
 
 def _rider(b: MeshBuilder, palette: Palette, seat: float, cls: int, lean: float) -> None:
@@ -126,7 +127,7 @@ def bicycle(rng: np.random.Generator, palette: Palette, parts: Parts, rider: boo
         b.box((0.55, 0.0, 0.92), (0.3, 0.34, 0.24), BICYCLE, palette.bark())
     if rider:
         _rider(b, palette, 0.97, BICYCLE, rng.uniform(0.1, 0.25))
-    return b.mesh()
+    return b.mesh(name_id("cyclist" if rider else "bicycle"))
 
 
 def motorcycle(rng: np.random.Generator, palette: Palette, parts: Parts, rider: bool) -> Mesh:
@@ -135,7 +136,8 @@ def motorcycle(rng: np.random.Generator, palette: Palette, parts: Parts, rider: 
     for x in (-0.68, 0.68):
         b.prism((x, -0.07, 0.31), (x, 0.07, 0.31), 0.31, MOTORCYCLE, parts.tyre, 12)
         b.prism((x, -0.08, 0.31), (x, 0.08, 0.31), 0.17, MOTORCYCLE, parts.hub, 8)
-    if rng.uniform() < 0.45:
+    scooter = rng.uniform() < 0.45
+    if scooter:
         b.box((0.48, 0.0, 0.72), (0.16, 0.44, 0.75), MOTORCYCLE, paint, 0.0, (0.7, 0.7), -0.1)
         b.box((0.05, 0.0, 0.34), (0.8, 0.34, 0.12), MOTORCYCLE, paint)
         b.box((-0.5, 0.0, 0.56), (0.8, 0.36, 0.42), MOTORCYCLE, paint, 0.0, (0.9, 0.8))
@@ -154,7 +156,7 @@ def motorcycle(rng: np.random.Generator, palette: Palette, parts: Parts, rider: 
         b.box((-0.85, 0.0, 0.98), (0.38, 0.4, 0.32), MOTORCYCLE, paint)
     if rider:
         _rider(b, palette, 0.86, MOTORCYCLE, rng.uniform(0.0, 0.15))
-    return b.mesh()
+    return b.mesh(name_id("motorcyclist" if rider else "scooter" if scooter else "motorcycle"))
 
 
 def barrier(rng: np.random.Generator, palette: Palette, kind: int) -> Mesh:
@@ -196,7 +198,7 @@ def barrier(rng: np.random.Generator, palette: Palette, kind: int) -> Mesh:
             b.prism((float(x), 0.0, 0.15), (float(x), 0.0, 1.05), 0.016, BARRIER, row, 4)
         for x in (-0.4 * length, 0.4 * length):
             b.box((x, 0.0, 0.03), (0.06, 0.5, 0.06), BARRIER, row)
-    return b.mesh()
+    return b.mesh(name_id(("concrete barrier", "plastic barrier", "barrier board", "steel fence")[kind]))
 
 
 def cone(rng: np.random.Generator, palette: Palette) -> Mesh:
@@ -209,9 +211,9 @@ def cone(rng: np.random.Generator, palette: Palette) -> Mesh:
     )
     if rng.uniform() < 0.75:
         b.prism((0.0, 0.0, 0.05), (0.0, 0.0, height), 0.17, CONE, row, 10, 0.035)
-    else:
-        b.prism((0.0, 0.0, 0.05), (0.0, 0.0, 1.05), 0.16, CONE, row, 10, 0.13)
-    return b.mesh()
+        return b.mesh(name_id("traffic cone"))
+    b.prism((0.0, 0.0, 0.05), (0.0, 0.0, 1.05), 0.16, CONE, row, 10, 0.13)
+    return b.mesh(name_id("bollard"))
 
 
 def oddment(rng: np.random.Generator, palette: Palette, parts: Parts) -> tuple[str, Mesh]:
@@ -222,7 +224,7 @@ def oddment(rng: np.random.Generator, palette: Palette, parts: Parts) -> tuple[s
         scale = rng.uniform(0.8, 1.9)
         b.box((0.0, 0.0, 0.55), (0.6, 0.55 * scale, 0.95), OTHERS, row, 0.0, (1.1, 1.1))
         b.box((0.0, 0.0, 1.07), (0.72, 0.62 * scale, 0.1), OTHERS, parts.dark)
-        return "movable_object.pushable_pullable", b.mesh()
+        return "movable_object.pushable_pullable", b.mesh(name_id("waste bin"))
     if kind == 1:
         fur, k = palette.bark(), rng.uniform(0.7, 1.4)
         b.ellipsoid((0.0, 0.0, 0.42 * k), (0.34 * k, 0.13 * k, 0.15 * k), OTHERS, fur, 1)
@@ -231,7 +233,7 @@ def oddment(rng: np.random.Generator, palette: Palette, parts: Parts) -> tuple[s
             for y in (-0.07, 0.07):
                 b.prism((x * k, y * k, 0.0), (x * k, y * k, 0.38 * k), 0.035 * k, OTHERS, fur, 5)
         b.prism((-0.32 * k, 0.0, 0.48 * k), (-0.5 * k, 0.0, 0.62 * k), 0.025, OTHERS, fur, 5)
-        return "animal", b.mesh()
+        return "animal", b.mesh(name_id("dog"))
     if kind == 2:
         cloth = palette.cloth(1.4)
         b.box((0.0, 0.0, 0.62), (0.75, 0.42, 0.35), OTHERS, cloth, 0.0, (1.2, 1.1))
@@ -241,11 +243,11 @@ def oddment(rng: np.random.Generator, palette: Palette, parts: Parts) -> tuple[s
                 b.prism((x, side * 0.2, 0.13), (x, side * 0.25, 0.13), 0.13, OTHERS, parts.tyre, 8)
         b.prism((-0.3, -0.2, 0.7), (-0.7, -0.2, 1.02), 0.02, OTHERS, parts.chrome, 4)
         b.prism((-0.3, 0.2, 0.7), (-0.7, 0.2, 1.02), 0.02, OTHERS, parts.chrome, 4)
-        return "human.pedestrian.stroller", b.mesh()
+        return "human.pedestrian.stroller", b.mesh(name_id("pram"))
     row = palette.add(m.PLAIN, palette.earth(), None, 0.25, 0.6) if rng.uniform() < 0.6 else palette.cloth()
     z = 0.0
     for _ in range(int(rng.integers(1, 4))):
         size = (rng.uniform(0.4, 1.0), rng.uniform(0.4, 0.9), rng.uniform(0.25, 0.6))
         b.box((rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1), z + size[2] / 2), size, OTHERS, row, rng.uniform(0, 1.5))
         z += size[2]
-    return "movable_object.debris", b.mesh()
+    return "movable_object.debris", b.mesh(name_id("box"))

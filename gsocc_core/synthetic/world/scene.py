@@ -287,7 +287,8 @@ class StreetScene:
         static: Everything without a box, world frame.
         actors: Everything with a box; ``actors[i].instance_index == i``.
         materials: Table that the meshes' material ids index.
-        paint: (P, Q, 2) uint8 road paint and patches over the streets' surface coordinates, see ``paint.py``.
+        paint: (P, Q, 3) uint8 road paint, patches and names of what is painted, over the streets' surface coordinates,
+            see ``paint.py``.
         light: Sun, sky, lens.
         ego: Motion of the ego frame (rear axle's projection on the road).
         description: A few words for people.

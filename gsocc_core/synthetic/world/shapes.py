@@ -21,8 +21,8 @@ class MeshBuilder:
     """Collects triangles; every method appends one shape with one class and one material.
 
     Shapes are given in the builder's frame; ``place`` moves what other builders collected. What is appended within
-    ``named`` has that name; what is appended without one is named as its class: the first names of a world's table are
-    its classes' names.
+    ``named`` has that name; the rest is called as ``mesh`` says, or as its class: the first names of a world's table
+    are its classes' names.
 
     Example:
         >>> builder = MeshBuilder()
@@ -37,7 +37,7 @@ class MeshBuilder:
         self._uv: list[np.ndarray] = []
         self._triangles: list[np.ndarray] = []
         self._classes: list[np.ndarray] = []
-        self._names: list[np.ndarray] = []
+        self._names: list[np.ndarray | None] = []
         self._name: int | None = None
         self._materials: list[np.ndarray] = []
         self._count = 0
@@ -70,7 +70,7 @@ class MeshBuilder:
             material: Row of the material table, one or (T,).
             normals: (V, 3); None = computed from the triangles around each vertex (smooth).
             uv: (V, 2) metres; None = along the wall and up, from the position.
-            name_id: One or (T,); None = that of ``named``, else the class.
+            name_id: One or (T,); None = without one. That of ``named`` wins.
         """
         vertices = np.asarray(vertices, np.float64)
         triangles = np.asarray(triangles, np.int64)
@@ -85,9 +85,7 @@ class MeshBuilder:
         if self._name is not None:
             name_id = self._name
         self._classes.append(np.broadcast_to(np.asarray(class_id, np.uint8), len(triangles)))
-        self._names.append(
-            np.broadcast_to(np.asarray(class_id if name_id is None else name_id, np.uint8), len(triangles))
-        )
+        self._names.append(None if name_id is None else np.broadcast_to(np.asarray(name_id, np.uint8), len(triangles)))
         self._materials.append(np.broadcast_to(np.asarray(material, np.int32), len(triangles)))
         self._count += len(vertices)
 
@@ -280,8 +278,12 @@ class MeshBuilder:
         normals = other.normals @ R.T
         self.add(vertices, other.triangles, other.class_ids, other.material_ids, normals, other.uv_m, other.name_ids)
 
-    def mesh(self) -> Mesh:
-        """Everything collected so far, as one mesh."""
+    def mesh(self, name_id: int | None = None) -> Mesh:
+        """Everything collected so far, as one mesh.
+
+        Args:
+            name_id: Name of what was appended without one; None = its class.
+        """
         if not self._vertices:
             none = np.zeros((0, 3), np.float32)
             empty = np.zeros(0, np.int32)
@@ -291,11 +293,18 @@ class MeshBuilder:
             np.concatenate(self._vertices).astype(np.float32),
             np.concatenate(self._triangles).astype(np.int32),
             np.concatenate(self._classes).astype(np.uint8),
-            np.concatenate(self._names).astype(np.uint8),
+            np.concatenate([self._own_names(i, name_id) for i in range(len(self._names))]),
             np.concatenate(self._materials).astype(np.int32),
             np.concatenate(self._normals).astype(np.float32),
             np.concatenate(self._uv).astype(np.float32),
         )
+
+    def _own_names(self, i: int, name_id: int | None) -> np.ndarray:
+        """Names of the triangles of the i-th shape."""
+        names, classes = self._names[i], self._classes[i]
+        if names is not None:
+            return names
+        return classes if name_id is None else np.full_like(classes, name_id)
 
 
 def smooth_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -131,13 +131,14 @@ def _lay_out(
 
 
 def _ground_materials(palette: Palette, origins: list[tuple[float, float, float, float]]) -> GroundMaterials:
-    terrain = palette.terrain()
+    terrain, terrain_name = palette.terrain()
     road = palette.asphalt(origins[0])
     island = palette.add(PAVING, palette.grey(0.35, 0.7), None, 0.15, 2.0, (0.4, 0.2, 0.3, 0.1))
     if palette.grey(0.0, 1.0)[0] < 0.35:
-        island = palette.terrain()
+        island, _ = palette.terrain()
     walk, kerb = palette.paving(), palette.kerb()
-    return GroundMaterials(terrain, road, island, walk, kerb, tuple(palette.asphalt(origin) for origin in origins[1:]))
+    side_roads = tuple(palette.asphalt(origin) for origin in origins[1:])
+    return GroundMaterials(terrain, road, island, walk, kerb, side_roads, terrain_name)
 
 
 def random_light(rng: np.random.Generator) -> Light:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from gsocc_core.synthetic.world import materials as m
+from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.materials import Palette
 from gsocc_core.synthetic.world.scene import Mesh
 from gsocc_core.synthetic.world.shapes import MeshBuilder
@@ -172,7 +173,7 @@ def car(rng: np.random.Generator, palette: Palette, parts: Parts) -> Mesh:
     b.box((-half + 0.02, 0.0, 0.55), (0.05, 0.5, 0.12), CAR, parts.plate)
     if rng.uniform() < 0.15:
         b.box((0.5 * (roof0 + roof1), 0.0, height + 0.1), (0.4, 0.7, 0.16), CAR, palette.car_paint())
-    return b.mesh()
+    return b.mesh(name_id("van" if kind == "van" else "car"))
 
 
 def _windscreen(x0: float, x1: float, z1: float, z0: float, w: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from scipy.ndimage import maximum_filter
 
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.synthetic.world.paint import PaintedNames
 from gsocc_core.synthetic.world.scene import Mesh, StreetScene
 from gsocc_core.synthetic.write import occupancy_kernels as kernels
 
@@ -75,18 +76,17 @@ def sample_mesh(
         shape: Voxels of those grids along each axis.
 
     Returns:
-        (N, 3) float32 points in the mesh's frame, metres, and (N, 2) uint8 class and name ids.
+        (N, 3) float32 points in the mesh's frame, metres, and (N,) int32 triangle of each.
     """
     corners = mesh.vertices_m.astype(np.float64)[mesh.triangles]
-    labels = np.stack([mesh.class_ids, mesh.name_ids], 1)
     grids = np.zeros((0, 4, 4)) if T_voxel_world is None else np.ascontiguousarray(T_voxel_world)
     limits = np.asarray(shape, np.int64)
-    points, point_labels = np.zeros((0, 3), np.float32), np.zeros((0, 2), np.uint8)
-    count = kernels.sample_triangles(corners, labels, spacing_m, grids, limits, points, point_labels)
+    points, triangles = np.zeros((0, 3), np.float32), np.zeros(0, np.int32)
+    count = kernels.sample_triangles(corners, spacing_m, grids, limits, points, triangles)
     if count:
-        points, point_labels = np.empty((count, 3), np.float32), np.empty((count, 2), np.uint8)
-        kernels.sample_triangles(corners, labels, spacing_m, grids, limits, points, point_labels)
-    return points, point_labels
+        points, triangles = np.empty((count, 3), np.float32), np.empty(count, np.int32)
+        kernels.sample_triangles(corners, spacing_m, grids, limits, points, triangles)
+    return points, triangles
 
 
 class SurfaceMemory:
@@ -113,8 +113,16 @@ class SurfaceMemory:
         self.scene, self.grid = scene, scene.kind.grid if grid is None else grid
         spacing_m = min(self.grid.size_m) / 4 if spacing_m is None else spacing_m
         T_voxel_world = T_voxel_ego(self.grid) @ np.linalg.inv(np.asarray(T_world_ego, np.float64))
-        static = sample_mesh(scene.static, spacing_m, T_voxel_world, self.grid.shape)
-        self.samples = _collect([static, *(sample_mesh(actor.mesh, spacing_m) for actor in scene.actors)])
+        points, triangles = sample_mesh(scene.static, spacing_m, T_voxel_world, self.grid.shape)
+        labels = _labels(scene.static, triangles)
+        painted = PaintedNames(scene.static, scene.materials, scene.paint)
+        x, y = points[:, :2].astype(np.float64).T
+        painted.rename(painted.road_of[triangles], x, y, labels[1])
+        bodies = [(points, labels)]
+        for actor in scene.actors:
+            points, triangles = sample_mesh(actor.mesh, spacing_m)
+            bodies.append((points, _labels(actor.mesh, triangles)))
+        self.samples = _collect(bodies)
         self.seen = np.zeros(len(self.samples.points_m), np.uint8)
         self._visible = np.zeros_like(self.seen)
         self._layout_cells()
@@ -305,6 +313,11 @@ def write_occ3d(folder: Path, semantics: np.ndarray, mask_lidar: np.ndarray, mas
     np.savez_compressed(folder / "labels.npz", semantics=semantics, mask_lidar=mask_lidar, mask_camera=mask_camera)
 
 
+def _labels(mesh: Mesh, triangles: np.ndarray) -> np.ndarray:
+    """(2, N) uint8 classes and names of triangles."""
+    return np.stack([mesh.class_ids[triangles], mesh.name_ids[triangles]])
+
+
 def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
     """Sort each body's samples into square tiles, so that whole tiles can be skipped."""
     points, labels, sizes, tile_bodies, centers, radii = [], [], [], [], [], []
@@ -318,7 +331,7 @@ def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
         starts = np.concatenate([[0], np.flatnonzero(np.diff(keys[order])) + 1])
         low, high = np.minimum.reduceat(body_points, starts), np.maximum.reduceat(body_points, starts)
         points.append(body_points)
-        labels.append(unsorted_labels[order])
+        labels.append(unsorted_labels[:, order])
         sizes.append(np.diff(starts, append=len(body_points)))
         tile_bodies.append(np.full(len(starts), body, np.int64))
         centers.append((low.astype(np.float64) + high) / 2)
@@ -329,7 +342,7 @@ def _collect(bodies: list[tuple[np.ndarray, np.ndarray]]) -> SurfaceSamples:
             np.zeros((0, 3), np.float32), np.zeros(0, np.uint8), np.zeros(0, np.uint8), np.zeros(1, np.int64), empty,
             np.zeros((0, 3)), np.zeros(0),
         )  # fmt: skip
-    class_ids, name_ids = np.ascontiguousarray(np.concatenate(labels).T)
+    class_ids, name_ids = np.concatenate(labels, axis=1)
     return SurfaceSamples(
         points_m=np.concatenate(points),
         class_ids=class_ids,

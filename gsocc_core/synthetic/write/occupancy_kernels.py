@@ -20,23 +20,21 @@ NOTHING = 255
 @kernel()
 def sample_triangles(
     corners: np.ndarray,
-    labels: np.ndarray,
     spacing: float,
     T_grid_world: np.ndarray,
     shape: np.ndarray,
     points: np.ndarray,
-    point_labels: np.ndarray,
+    triangles: np.ndarray,
 ) -> int:
     """Put points on triangles, in rows parallel to the longest edge, at most ``spacing`` apart.
 
     Args:
         corners: (T, 3, 3) float64 corners.
-        labels: (T, L) uint8 of each triangle.
         spacing: Distance of neighbouring points, in the unit of the corners.
         T_grid_world: (K, 4, 4) float64 into voxel units; points outside all K grids are dropped. K = 0 keeps all.
         shape: (3,) voxels along each axis.
         points: (N, 3) float32 to fill, or (0, 3) to count only.
-        point_labels: (N, L) uint8 to fill, or (0, L).
+        triangles: (N,) int32 to fill with the triangle of each point, or (0,).
 
     Returns:
         Number of points.
@@ -66,8 +64,7 @@ def sample_triangles(
                         continue
                 if fill:
                     points[count, 0], points[count, 1], points[count, 2] = p[0], p[1], p[2]
-                    for k in range(labels.shape[1]):
-                        point_labels[count, k] = labels[t, k]
+                    triangles[count] = t
                 count += 1
     return count
 

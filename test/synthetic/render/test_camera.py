@@ -11,6 +11,7 @@ from gsocc_core.errors import ShapeError
 from gsocc_core.synthetic.render.camera import render_camera
 from gsocc_core.synthetic.render.raster_kernels import NEAR_M, fill_from_above, rasterize
 from gsocc_core.synthetic.sensors.rig import make_rig
+from gsocc_core.synthetic.world.detailed import DETAILED
 from gsocc_core.synthetic.world.scene import SKY
 from gsocc_core.synthetic.world.street import build_street
 
@@ -110,6 +111,21 @@ def test_instances_carry_their_actor_s_class(scene, views):
     view = views[1.0]
     for instance in np.unique(view.instance_ids[view.instance_ids >= 0]):
         assert (view.class_ids[view.instance_ids == instance] == scene.actors[instance].class_id).all()
+
+
+def test_names_agree_with_classes_and_lane_markings_are_brighter_than_the_road(views):
+    table = DETAILED.names
+    for view in views.values():
+        np.testing.assert_array_equal(table.class_of_name()[view.name_ids], view.class_ids)
+        assert len(np.unique(view.name_ids)) > 20
+    view = views[1.0]
+    light = view.rgb.mean(2)
+    marking, road = (view.name_ids == table.id_of(name) for name in ("lane marking", "road"))
+    near = view.depth_m < 25.0  # farther away lines are as wide as pixels
+    bright = light > np.median(light[road & near]) + 25
+    assert (marking & near).sum() > 5000
+    assert bright[marking & near].mean() > 0.8  # the rest is worn or at a line's edge
+    assert bright[road & near].mean() < 0.002
 
 
 def test_a_small_picture_resembles_the_large_one_made_small(views):

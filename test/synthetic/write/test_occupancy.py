@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Occupancy labels of scenes made by hand: what is seen is labelled, what is hidden is not, rays mark their voxels."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsocc_core.geometry.voxels import VoxelGrid
-from gsocc_core.synthetic.world.detailed import DETAILED
+from gsocc_core.synthetic.world.detailed import DETAILED, name_id
 from gsocc_core.synthetic.world.scene import Actor, Light, Materials, Mesh, StreetScene, Trajectory
 from gsocc_core.synthetic.write.occupancy import SurfaceMemory, sample_mesh, trace, write_occ3d
 
@@ -46,7 +48,7 @@ def scene_of(quads, actors=()):
     materials = Materials(np.zeros(1, np.int32), np.zeros((1, 2, 3), np.float32), np.zeros((1, 8), np.float32))
     ego = Trajectory.standing(np.zeros(3), 0.0)
     return StreetScene(
-        0, DETAILED, 10.0, mesh_of(quads), tuple(actors), materials, np.zeros((2, 2), np.uint8), light, ego
+        0, DETAILED, 10.0, mesh_of(quads), tuple(actors), materials, np.zeros((2, 2, 3), np.uint8), light, ego
     )
 
 
@@ -69,9 +71,8 @@ def test_samples_cover_a_triangle_and_stay_on_it():
         corners = rng.uniform(-3, 3, (4, 3))
         corners[3] = corners[2]
         mesh = mesh_of([(corners, 4)])
-        points, labels = sample_mesh(mesh, 0.1)
-        classes = labels[:, 0]
-        assert (classes == 4).all()
+        points, triangles = sample_mesh(mesh, 0.1)
+        assert (triangles < 2).all()
         a, b, c = mesh.vertices_m[:3].astype(float)
         probes = rng.dirichlet(np.ones(3), 200) @ np.stack([a, b, c])
         gaps = np.linalg.norm(probes[:, None] - points[None], axis=-1).min(1)
@@ -158,6 +159,29 @@ def test_visible_voxels_are_those_of_one_moment():
     assert set(np.argwhere(second)[:, 0]) == {voxel((-4.1, 0, 0))[0]}
     np.testing.assert_array_equal(memory.labels(np.eye(4), 0.0) == 15, (first | second) == 1)
     assert not memory.visible_voxels(memory.end_moment(), np.eye(4), 0.0).any()
+
+
+def test_a_voxel_has_the_name_of_most_of_what_was_seen_in_it_and_has_its_class():
+    bench, lamp, dog = (name_id(name) for name in ("bench", "street lamp", "dog"))
+
+    def stripe(y, z0, z1):
+        return (np.array([[4.1, y, z0], [4.1, y + 3, z0], [4.1, y + 3, z1], [4.1, y, z1]]), 15)
+
+    # In the voxels between 0.2 m and 0.6 m the upper stripe has three quarters, and is met first or last.
+    stripes = [stripe(-3.0, 0.3, 0.6), stripe(-3.0, 0.0, 0.3), stripe(0.0, 0.0, 0.3), stripe(0.0, 0.3, 0.6)]
+    scene = scene_of([*stripes, wall(4.1, 0, -7.0, -5.0), wall(6.1, 16)])
+    names = np.repeat([bench, lamp, bench, lamp, dog, 16], 2).astype(np.uint8)
+    scene = replace(scene, static=replace(scene.static, name_ids=names))
+    memory = SurfaceMemory(scene, np.eye(4)[None], GRID)
+    K, T, depth = forward_camera(4.1)
+    memory.see_camera(K, T, 0.0, depth)
+    labels = memory.labels(np.eye(4), 0.0)
+    names = memory.names(labels, np.eye(4), 0.0)
+    assert names[voxel((4.1, -1.0, 0.4))] == bench
+    assert names[voxel((4.1, 1.0, 0.4))] == lamp
+    np.testing.assert_array_equal(names == 255, labels == DETAILED.classes.free_id)
+    assert (DETAILED.names.class_of_name()[names] == labels)[names != 255].all()
+    assert set(np.unique(names)) == {bench, lamp, 255}, "the others were not seen"
 
 
 def test_labels_follow_the_ego():
