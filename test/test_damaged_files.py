@@ -16,9 +16,9 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, Camera, Gaussians, SemanticGrid, VoxelGrid
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import build_dataset, protocol_of
+from gsocc_core.data.build import build_dataset
 from gsocc_core.data.images import decode_image
-from gsocc_core.data.occ3d import read_occ3d
+from gsocc_core.data.occ3d import OCC3D_PROTOCOL, read_occ3d
 from gsocc_core.data.ply_vertices import read_ply, write_ply
 from gsocc_core.data.sscbench_labels import read_sscbench
 from gsocc_core.data.stored import read_splits
@@ -168,7 +168,7 @@ READERS = {
     "cameras.json": (lambda p: text(p, ["CAM_FRONT", "CAM_BACK"]), lambda p: camera_order(p.parent)),
     "labels.json": (lambda p: text(p, {"cameras": ["front"]}), lambda p: read_folder_content(p.parent)),
     "splits.json": (lambda p: text(p, {"train": ["a"], "val": ["b"]}), read_splits),
-    "prediction.npz": (prediction, lambda p: read_prediction(p, protocol_of("occ3d"))),
+    "prediction.npz": (prediction, lambda p: read_prediction(p, OCC3D_PROTOCOL)),
     "occupancy.npz": (lambda p: snapshot(p.parent / "s", p.name), lambda p: SnapshotSource(p.parent).frame(0)),
     "gaussians.npz": (lambda p: snapshot(p.parent / "s", p.name), lambda p: SnapshotSource(p.parent).frame(0)),
     "snapshot.json": (lambda p: snapshot(p.parent / "s", p.name), lambda p: SnapshotSource(p.parent).frame(0)),
@@ -339,7 +339,7 @@ def test_ids_beyond_the_classes_are_told_where_the_classes_are_known(tmp_path):
     path = prediction(tmp_path / "prediction.npz")
     for value, good in ((17, True), (18, False), (255, True)):
         np.savez(path, semantics=np.full((200, 200, 16), value, np.uint8))
-        assert attempt("", lambda p: read_prediction(p, protocol_of("occ3d")), path) == good
+        assert attempt("", lambda p: read_prediction(p, OCC3D_PROTOCOL), path) == good
 
 
 def test_pictures_of_labels_hold_what_their_kind_can(tmp_path):

@@ -46,6 +46,9 @@ class Nothing:
     def reset(self):
         pass
 
+    def least_size(self, model):
+        return None
+
 
 @pytest.fixture
 def strangers(foreign_topic):
