@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from gsocc_core.compiling import kernel
 from gsocc_core.data.names import NO_NAME
 from gsocc_core.synthetic.world.detailed import name_id
 from gsocc_core.synthetic.world.ground import Ground
@@ -122,7 +122,7 @@ class PaintedNames:
         _read_names(roads.ravel(), x_m.ravel(), y_m.ravel(), self._texel_of, self._paint, names.reshape(-1))
 
 
-@numba.njit(cache=True)
+@kernel()
 def _read_names(
     roads: np.ndarray, x: np.ndarray, y: np.ndarray, texel_of: np.ndarray, paint: np.ndarray, names: np.ndarray
 ) -> None:
