@@ -5,6 +5,7 @@
 ros2 launch gsocc_ros occupancy.launch.py                        # nuScenes rig, demo bundle, waits for cameras
 ros2 launch gsocc_ros occupancy.launch.py rig:=my_rig.yaml bundle:=my_bundle
 ros2 launch gsocc_ros occupancy.launch.py bag:=drive evaluate:=true visualization:=rviz
+ros2 launch gsocc_ros occupancy.launch.py auto_activate:=false   # where a lifecycle manager starts the nodes
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ARGUMENTS = {
     "rig": ("", "rig file, or the name of a shipped rig; empty = params_file's, or nuscenes"),
     "bundle": ("", "bundle folder or Hugging Face hub id; empty = params_file's, or the demo bundle"),
     "device": ("", "auto, cpu, cuda or cuda:N; empty = params_file's, or auto"),
+    "auto_activate": ("", "false = a lifecycle manager configures and activates; empty = params_file's, or true"),
     "bag": ("", "recording to play once the node is active; empty = live cameras"),
     "rate": ("1.0", "speed of the recording"),
     "loop": ("false", "play the recording again and again"),
@@ -74,8 +76,7 @@ def set_up(context: LaunchContext) -> list:
     # The file first: of two values for a parameter, the node takes the later one.
     parameters: list = [text("params_file")] if text("params_file") else []
     parameters += [Parameter(name, text(name), value_type=str) for name in ("rig", "bundle", "device") if text(name)]
-    if text("evaluate"):
-        parameters.append(Parameter("evaluate", evaluate))
+    parameters += [Parameter(name, flag(context, name)) for name in ("auto_activate", "evaluate") if text(name)]
     if bag or text("use_sim_time"):
         parameters.append(Parameter("use_sim_time", use_sim_time))
     node = LifecycleNode(

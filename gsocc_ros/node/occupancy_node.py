@@ -26,7 +26,7 @@ from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_
 from gsocc_ros.node.pipeline_input import PipelineInput
 from gsocc_ros.node.services import OccupancyServices
 from gsocc_ros.node.tf2_transforms import Tf2Transforms
-from gsocc_ros.node.transitions import told
+from gsocc_ros.node.transitions import refuse_out_of_order, told
 from gsocc_ros.node.truth_input import TruthInput
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.pipeline.faults import fault_text
@@ -67,6 +67,7 @@ class OccupancyNode(LifecycleNode):
         self._timer: Any = None
         self._faults = FaultLog(self.get_logger())
         self.worker = Worker(self._work, self._lost)
+        refuse_out_of_order(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self._start: Any = None
         if self.settings.auto_activate:
@@ -93,8 +94,11 @@ class OccupancyNode(LifecycleNode):
 
     def _start_alone(self) -> None:
         self._start.cancel()
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
+        try:
+            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+        except RuntimeError as error:  # rclpy's: the state has no such transition
+            self.get_logger().warning(f"auto_activate: someone else has changed the node's state ({error})")
 
     @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's signature
@@ -144,7 +148,7 @@ class OccupancyNode(LifecycleNode):
         if self._truth is not None:
             self._truth_inputs = self._truth.subscribe()
         period = self.settings.diagnostics_period_s
-        self._timer = self.create_timer(period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = self.create_timer(period, self._look_after, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if is_demo:
             self.get_logger().warning("the demo bundle is in use: it was trained on synthetic drives")
         self.get_logger().info("active: waiting for pictures of " + ", ".join(topics.values()))
@@ -271,6 +275,12 @@ class OccupancyNode(LifecycleNode):
         self.get_logger().warning(f"a transform is left out, and further ones of this kind: {error}")
 
     # ---- health and evaluation ---------------------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        try:
+            self._tick()
+        except Exception as error:  # noqa: BLE001 - rclpy would end the process
+            self._faults.error(error, "no diagnostics")
 
     def _tick(self) -> None:
         pipeline, health, now = self.pipeline, self.health, time.monotonic()

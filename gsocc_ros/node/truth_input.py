@@ -53,12 +53,11 @@ class TruthInput:
     def _receive(self, message: Any) -> None:
         try:
             grid = self.evaluation.add_truth(message, time.monotonic())
+            if self._voxels.get_subscription_count() > 0:
+                header = message.header
+                self._voxels.publish(voxel_cloud(self._host, grid, stamp_ns(header), header.frame_id))
         except Exception as error:  # noqa: BLE001 - one broken message must not end the node
             self._lost(error)
-            return
-        if self._voxels.get_subscription_count() > 0:
-            header = message.header
-            self._voxels.publish(voxel_cloud(self._host, grid, stamp_ns(header), header.frame_id))
 
     def destroy(self) -> None:
         """Take the publisher down."""

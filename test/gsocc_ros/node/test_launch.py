@@ -66,10 +66,12 @@ def test_arguments_that_are_given_win_over_a_parameter_file(tmp_path, node_name)
     second = "/**:\n  ros__parameters:\n    bundle: theirs\n    use_sim_time: false\n"
     file.write_text(text if node_name == "/**" else text + second)
     mine = {"rig": "my_rig.yaml", "bundle": "123", "device": "cpu"}
-    values = parameters_of_node(params_file=str(file), evaluate="true", bag=str(tmp_path), **mine)
+    flags = {"evaluate": "true", "auto_activate": "false"}
+    values = parameters_of_node(params_file=str(file), bag=str(tmp_path), **flags, **mine)
     assert values["stale_s"] == 7.0
     assert {name: values[name] for name in mine} == mine
     assert values["evaluate"] is values["use_sim_time"] is True
+    assert values["auto_activate"] is False
 
 
 def test_what_is_not_given_is_the_parameter_files(tmp_path):
@@ -78,7 +80,7 @@ def test_what_is_not_given_is_the_parameter_files(tmp_path):
     values = parameters_of_node(params_file=str(file), device="cpu")
     assert (values["rig"], values["device"], values["evaluate"]) == ("theirs.yaml", "cpu", True)
     assert values["use_sim_time"] is True
-    assert "bundle" not in values
+    assert not {"bundle", "auto_activate"} & set(values)
 
 
 @pytest.mark.parametrize("name", ["params_file", "bag"])
