@@ -26,8 +26,8 @@ base_frame: base_link
 fixed_frame: null
 anchor: front
 cameras:
-  front: {topic: /front/compressed, camera_info_topic: /front/camera_info, frame: front}
-  side: {topic: /side/compressed, camera_info_topic: /side/camera_info, frame: side}
+  front: {topic: /front/image/compressed, camera_info_topic: /front/camera_info, frame: front}
+  side: {topic: /side/image/compressed, camera_info_topic: /side/camera_info, frame: side}
 """
 #: Both round up at 1/8. A picture of the second size is wider at 1/8 than a pixel's tolerance allows.
 SIZES = {"front": (1600, 900), "side": (1640, 922)}
@@ -45,11 +45,11 @@ def encoded(width, height, seed):
 
 @pytest.fixture(params=["pinholes", "with a fisheye"])
 def rig(request, robot, tmp_path):
-    """Rig file, events of one set, its pictures and its cameras."""
+    """Rig file, events of three sets of the same pictures, the pictures and their cameras."""
     (tmp_path / "rig.yaml").write_text(RIG)
     rig = Rig.load(tmp_path / "rig.yaml")
     pictures = {name: encoded(*size, seed) for seed, (name, size) in enumerate(SIZES.items())}
-    events = robot(rig, sizes=SIZES, cycles=1).events()
+    events = robot(rig, sizes=SIZES, cycles=3).events()
     models = {"front": "pinhole", "side": "fisheye" if request.param == "with a fisheye" else "pinhole"}
     for i, event in enumerate(events):
         name = event.topic.split("/")[1]
@@ -101,7 +101,7 @@ def through_the_pipeline(bundle, events, rig):
 def through_replay(bundle, events, rig, bag_of, folder):
     replay_occupancy(str(bag_of(folder / "bag", events)), f"{folder}/replayed", str(bundle), rig=str(rig.path))
     with open_bag(folder / "replayed") as bag:
-        ((_, _, message),) = read_messages(bag, [GRID_TOPIC])
+        _, _, message = next(iter(read_messages(bag, [GRID_TOPIC])))
     return read_occupancy(message, OCC3D_NUSCENES, GRID_TOPIC).labels.numpy()
 
 

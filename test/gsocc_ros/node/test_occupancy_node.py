@@ -192,7 +192,8 @@ def test_every_output_and_the_fused_map_arrive(watch, bag, moving_bundle):
     play(bag)
     watcher.wait(lambda: set(heard) == {*OUTPUTS, *FUSED_OUTPUTS}, 30)
     assert heard["/occupancy/fused/grid"].header.frame_id == RIG.base_frame
-    assert {"fusion"} <= set(watcher.stages[-1].stages)
+    # Not of every set: one whose motion did not come in time is not fused.
+    assert any("fusion" in latency.stages for latency in watcher.stages)
     # Nav2's static layer comes when it comes, and wants the last map at once.
     late, qos = [], QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     watcher.ear.create_subscription(type(heard["/occupancy/cost_map"]), "/occupancy/cost_map", late.append, qos)
