@@ -15,8 +15,8 @@ import sys
 from types import ModuleType
 
 
-def import_numba() -> str | None:
-    """Import numba; a coverage that is too old for it is hidden meanwhile.
+def hide_old_coverage() -> str | None:
+    """Import numba with coverage hidden, if the coverage here is too old for it.
 
     Returns:
         Version of the coverage that was hidden, or None.
@@ -41,4 +41,4 @@ def import_numba() -> str | None:
 
 
 #: Version of the coverage that numba does not see because it is too old, or None.
-HIDDEN_COVERAGE = import_numba()
+HIDDEN_COVERAGE = hide_old_coverage()

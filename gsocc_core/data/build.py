@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.kitti360 import Kitti360Occupancy
@@ -102,15 +100,7 @@ def check_fit(protocol: Protocol, classes: ClassTable, grid: VoxelGrid, where: o
     if (len(classes.names), classes.free_id) != (len(wanted.names), wanted.free_id):
         expected = f"{len(wanted.names)} classes of {protocol.title}, {wanted.free_id} = free"
         raise ConfigError(where, "classes", expected, f"{len(classes.names)}, {classes.free_id} = free")
-    same = grid.shape == protocol.grid.shape and all(
-        np.allclose(a, b, atol=1e-4)
-        for a, b in (
-            (grid.lower, protocol.grid.lower),
-            (grid.size_m, protocol.grid.size_m),
-            (grid.T_ego_grid_matrix, protocol.grid.T_ego_grid_matrix),
-        )
-    )
-    if not same:
+    if not grid.same_as(protocol.grid):
         raise ConfigError(where, "grid", f"the grid of {protocol.title}: {protocol.grid}", grid)
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.stored import class_ids, flags, read_npz
 from gsocc_core.data.voxel_labels import VoxelLabels
@@ -43,3 +45,16 @@ def read_occ3d(path: str | Path, protocol: Protocol = OCC3D_PROTOCOL) -> VoxelLa
     masks = (flags(arrays[key], path, key) for key in ("mask_camera", "mask_lidar"))
     classes = protocol.classes
     return VoxelLabels(class_ids(arrays["semantics"], path, "semantics", len(classes.names), classes.ignore_id), *masks)
+
+
+def write_occ3d(folder: Path, semantics: np.ndarray, mask_lidar: np.ndarray, mask_camera: np.ndarray) -> None:
+    """Write ``labels.npz`` as Occ3D does.
+
+    Args:
+        folder: ``gts/<scene>/<token>``; made if it is not there.
+        semantics: (X, Y, Z) uint8 ids of the tree's class table.
+        mask_lidar: (X, Y, Z) uint8, 1 = observed by the LiDAR.
+        mask_camera: (X, Y, Z) uint8, 1 = observed by a camera.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "labels.npz", semantics=semantics, mask_lidar=mask_lidar, mask_camera=mask_camera)

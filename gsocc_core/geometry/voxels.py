@@ -66,6 +66,16 @@ class VoxelGrid:
         """Occ3D-nuScenes: 200 x 200 x 16 voxels of 0.4 m, ego frame, z from -1 m."""
         return cls((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), 0.4)
 
+    def same_as(self, other: VoxelGrid, tolerance_m: float = 1e-4) -> bool:
+        """Whether two grids have the same voxels, up to rounding: a message's way through float32, say.
+
+        Example:
+            >>> VoxelGrid.occ3d().same_as(VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), 0.4000001))
+            True
+        """
+        one, two = ([*g.lower, *g.size_m, *g.T_ego_grid_matrix.ravel()] for g in (self, other))
+        return self.shape == other.shape and bool(np.allclose(one, two, rtol=0, atol=tolerance_m))
+
     @property
     def size_m(self) -> tuple[float, float, float]:
         """Edge lengths of one voxel, metres."""

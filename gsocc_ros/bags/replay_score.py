@@ -166,7 +166,7 @@ class ReplayScore:
         where = f"{self._topic} at {stamp} ns"
         if truth.classes.names != found.classes.names:
             raise DataError(where, "classes", f"the model's classes {found.classes.names}", truth.classes.names)
-        if not same_grid(truth.grid, found.grid):
+        if not truth.grid.same_as(found.grid):
             raise DataError(where, "grid", f"the model's grid {found.grid}", truth.grid)
         if self._voxels is None or self._rays is None:
             self._voxels = VoxelConfusion(found.classes, "camera")
@@ -192,12 +192,6 @@ class ReplayScore:
             rayiou=_number(self._rays.scores().rayiou) if self._rays_scored else None,
             class_iou={name: value for name, value in per_class.items() if value is not None},
         )
-
-
-def same_grid(a: VoxelGrid, b: VoxelGrid) -> bool:
-    """Whether two grids are equal up to the rounding of a message's way through metres."""
-    one, two = ([*g.lower, *g.size_m, *g.T_ego_grid_matrix.ravel()] for g in (a, b))
-    return a.shape == b.shape and np.allclose(one, two, rtol=0, atol=1e-6)
 
 
 def _number(value: float) -> float | None:

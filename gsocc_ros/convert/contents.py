@@ -7,10 +7,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.errors import ConfigError
-
-#: Where Occ3D keeps its labels.
-OCC3D_FOLDER = "gts"
 
 
 @dataclass(frozen=True)

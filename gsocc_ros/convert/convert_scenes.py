@@ -18,11 +18,12 @@ from typing import Any
 from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
+from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
 from gsocc_core.processes import worker_context
 from gsocc_ros.bags.bag_files import Storage
-from gsocc_ros.convert.contents import OCC3D_FOLDER, Contents
+from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.write_scene import write_scene
 from gsocc_ros.messages.message_host import Distro
 

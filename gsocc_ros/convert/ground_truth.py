@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from gsocc_core import SemanticGrid
-from gsocc_core.data.occ3d import OCC3D_PROTOCOL, read_occ3d
+from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL, read_occ3d
 from gsocc_core.data.protocol import read_protocol
 from gsocc_core.data.surroundocc import SURROUNDOCC_GRID, SURROUNDOCC_NUSCENES, label_file, read_surroundocc
 from gsocc_core.errors import DataError
-from gsocc_ros.convert.contents import OCC3D_FOLDER, Contents
+from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.events import (
     BASE_FRAME,
     LATCHED,

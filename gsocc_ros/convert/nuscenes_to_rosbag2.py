@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
+from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.errors import GsoccError, OutputExistsError
 from gsocc_ros.bags.bag_files import Storage
-from gsocc_ros.convert.contents import OCC3D_FOLDER, Contents
+from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.convert_scenes import convert_scenes
 from gsocc_ros.convert.write_scene import write_scene
 from gsocc_ros.messages.message_host import Distro

@@ -62,8 +62,8 @@ def rosbag2_to_rig(
     Raises:
         OutputExistsError: ``out`` exists.
         ConfigError: a camera that is wanted does not exist.
-        DataError: there is no camera, a calibration or transform is missing, a calibration, frame or mounting changes,
-            or a lens model is unknown.
+        DataError: there is no camera, a calibration or transform is missing, a frame or mounting changes, or a lens
+            model is unknown. A calibration that changes is told, and the first one is written.
 
     Example:
         ``rosbag2_to_rig("monday", "my_rig.yaml")``

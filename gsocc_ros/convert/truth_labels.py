@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gsocc_core import OCC3D_NUSCENES, ClassTable
-from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL
+from gsocc_core import OCC3D_NUSCENES, ClassTable, VoxelGrid
+from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL, write_occ3d
 from gsocc_core.data.protocol import Protocol, write_protocol
 from gsocc_core.errors import DataError
-from gsocc_ros.bags.replay_score import same_grid
 from gsocc_ros.messages.occupancy_messages import class_table_id, read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 
@@ -58,16 +57,14 @@ class TruthLabels:
         if classes.names != protocol.classes.names:
             expected = f"{protocol.classes.names} in all recordings"
             raise DataError(GROUND_TRUTH_TOPIC, "classes", expected, classes.names)
-        if not same_grid(grid.grid, protocol.grid):
+        if not grid.grid.same_as(protocol.grid):
             raise DataError(GROUND_TRUTH_TOPIC, "grid", f"{protocol.grid} in all recordings", grid.grid)
         labels = grid.labels.numpy()
         observed = np.ones_like(labels) if grid.observed is None else grid.observed.numpy().astype(np.uint8)
-        path = self._folder / scene_name / token / "labels.npz"
-        path.parent.mkdir(parents=True)
-        np.savez_compressed(path, semantics=labels, mask_camera=observed, mask_lidar=np.zeros_like(labels))
+        write_occ3d(self._folder / scene_name / token, labels, np.zeros_like(labels), observed)
 
-    def _begin(self, classes: ClassTable, grid: Any) -> None:
-        if classes.names == OCC3D_NUSCENES.names and same_grid(grid, OCC3D_PROTOCOL.grid):
+    def _begin(self, classes: ClassTable, grid: VoxelGrid) -> None:
+        if classes.names == OCC3D_NUSCENES.names and grid.same_as(OCC3D_PROTOCOL.grid):
             self._protocol = OCC3D_PROTOCOL
             return
         title = "ground truth of recordings"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Occ3D labels of a synthetic drive: visible surfaces accumulated over the whole drive, at every key frame.
+"""Voxel labels of a synthetic drive: visible surfaces accumulated over the whole drive, at every key frame.
 
 The surfaces of the street and of every actor are sampled once. Each sensor reading marks the samples that it sees; at a
 key frame the marked samples vote for the class of their voxel, actors at their pose of that moment. What no sensor sees
@@ -10,7 +10,6 @@ during the drive (interiors, the far side of buildings) therefore stays free, as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter
@@ -93,7 +92,7 @@ class SurfaceMemory:
     """Which surfaces the sensors of one drive have seen so far, and the voxel labels that follow from it.
 
     Args:
-        scene: The street.
+        scene: The street or plain world.
         T_world_ego: (K, 4, 4) float64 ego poses at the key frames; only surfaces inside one of their grids are kept.
         grid: Label grid in the ego frame; None = that of the scene's world.
         spacing_m: Distance of the surface samples; None = a quarter of a voxel, which is safe.
@@ -298,19 +297,6 @@ def trace(origins_ego_m: np.ndarray, ends_ego_m: np.ndarray, hits: np.ndarray, g
     origins, ends = (points @ T[:3, :3].T + T[:3, 3] for points in (origins_ego_m, ends_ego_m))
     kernels.trace_rays(origins, ends, hits, mask)
     return mask
-
-
-def write_occ3d(folder: Path, semantics: np.ndarray, mask_lidar: np.ndarray, mask_camera: np.ndarray) -> None:
-    """Write ``labels.npz`` as Occ3D does.
-
-    Args:
-        folder: ``gts/<scene>/<token>``; made if it is not there.
-        semantics: (200, 200, 16) uint8 class ids, 17 = free.
-        mask_lidar: (200, 200, 16) uint8, 1 = observed by the LiDAR.
-        mask_camera: (200, 200, 16) uint8, 1 = observed by a camera.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "labels.npz", semantics=semantics, mask_lidar=mask_lidar, mask_camera=mask_camera)
 
 
 def _labels(mesh: Mesh, triangles: np.ndarray) -> np.ndarray:

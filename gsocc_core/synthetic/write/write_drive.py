@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gsocc_core.data.names import NAMES_FOLDER, KeyFrameNames, write_names
-from gsocc_core.data.occ3d import OCC3D_FOLDER
+from gsocc_core.data.occ3d import OCC3D_FOLDER, write_occ3d
 from gsocc_core.data.surroundocc import label_file, surroundocc_grid, write_surroundocc
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.synthetic.render.camera import render_camera
@@ -33,7 +33,7 @@ from gsocc_core.synthetic.write.nuscenes_tree import (
     scene_tables,
     shot_filename,
 )
-from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory, trace, write_occ3d
+from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory, trace
 from gsocc_core.synthetic.write.pseudo_labels import write_pseudo_labels
 from gsocc_core.synthetic.write.surroundocc_labels import SURROUNDOCC_FOLDER, surroundocc_labels
 

@@ -24,7 +24,6 @@ from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_ke
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros.bags.replay_score import same_grid
 from gsocc_ros.convert.drive_survey import Survey, choose_key_frames, mounting
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
@@ -265,7 +264,7 @@ def test_ground_truth_that_is_not_occ3ds_brings_its_grid_and_classes(robot, bag_
     data = DataArgs(str(tmp_path / "tree"), "v1.0-own", views=1, depth_dir=None, semantics_dir=None)
     dataset = build_dataset(data, (16, 28))
     assert dataset.protocol.classes.names == classes.names
-    assert same_grid(dataset.protocol.grid, grid)
+    assert dataset.protocol.grid.same_as(grid)
     assert (dataset.voxel_labels(0).semantics == 4).all()
     other = with_truth(robot, bag_of, tmp_path / "other", OCC3D_NUSCENES, VoxelGrid.occ3d(), 4)
     fault = "classes" if classes is TRAMS else "grid"

@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gsocc_core.data.occ3d import write_occ3d
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.synthetic.world.detailed import DETAILED, name_id
 from gsocc_core.synthetic.world.scene import Actor, Light, Materials, Mesh, StreetScene, Trajectory
-from gsocc_core.synthetic.write.occupancy import SurfaceMemory, sample_mesh, trace, write_occ3d
+from gsocc_core.synthetic.write.occupancy import SurfaceMemory, sample_mesh, trace
 
 GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 3.0), 0.4)
 GRAY = (1.0, 1.0, 1.0)
