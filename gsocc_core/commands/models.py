@@ -201,7 +201,7 @@ def predict(
         snapshots: Make every set a snapshot too, pictures included, so that `view OUT` shows them (images).
         limit: Only the first so many key frames or sets.
         device: cpu, cuda or auto.
-        dataset: Layout of ``dataroot``; the bundle must have its grid and classes.
+        dataset: Layout of ``dataroot``; the bundle must have its grid and as many classes.
     """
     from gsocc_core.errors import ConfigError
 

@@ -120,7 +120,8 @@ def score_bundle(
 
     Raises:
         BundleError: the bundle is damaged.
-        ConfigError: the bundle's classes or grid are not the data set's, or it has no LiDAR points to score depth at.
+        ConfigError: the bundle's grid or number of classes is not the data set's, or that has no LiDAR points to score
+            depth at.
         DataError: the data set is incomplete, or has a single scene to swap pictures with.
     """
     source, image_size, classes, grid = model_source(bundle, device)

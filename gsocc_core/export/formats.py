@@ -129,8 +129,8 @@ def export_tree(
 
     Raises:
         OutputExistsError: ``out`` exists.
-        ConfigError: voxel labels are asked for (``occ3d``), and the bundle's classes or grid are not the data set's;
-            the other formats say themselves what they hold.
+        ConfigError: voxel labels are asked for (``occ3d``), and the bundle's grid or number of classes is not the data
+            set's; the other formats say themselves what they hold.
         BundleError: the bundle is damaged.
         DataError: the data set is incomplete.
     """

@@ -39,7 +39,8 @@ def write_predictions(
 
     Raises:
         OutputExistsError: ``out`` exists.
-        ConfigError: the bundle's classes or grid are not the data set's: its readers would take one for the other.
+        ConfigError: the bundle's grid or number of classes is not the data set's: its readers would take one for the
+            other.
         BundleError: the bundle is damaged.
         DataError: the data set is incomplete.
     """

@@ -244,6 +244,17 @@ def mark_seen_in_cells(
 
 
 @kernel()
+def _voxel_of(T: np.ndarray, point: np.ndarray) -> tuple[int, int, int]:
+    """Index of the voxel that holds a point, whether the grid has it or not."""
+    x, y, z = point[0], point[1], point[2]
+    return (
+        int(math.floor(T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3])),
+        int(math.floor(T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3])),
+        int(math.floor(T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3])),
+    )
+
+
+@kernel()
 def vote(
     points: np.ndarray,
     classes: np.ndarray,
@@ -285,10 +296,7 @@ def vote(
         for i in range(tile_starts[tile], tile_starts[tile + 1]):
             if not seen[i]:
                 continue
-            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-            ix = int(math.floor(T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]))
-            iy = int(math.floor(T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]))
-            iz = int(math.floor(T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]))
+            ix, iy, iz = _voxel_of(T, points[i])
             if ix < 0 or ix >= nx or iy < 0 or iy >= ny or iz < 0 or iz >= nz:
                 continue
             c = classes[i]
@@ -344,10 +352,7 @@ def name_voxels(
         for i in range(tile_starts[tile], tile_starts[tile + 1]):
             if not seen[i]:
                 continue
-            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-            ix = int(math.floor(T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]))
-            iy = int(math.floor(T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]))
-            iz = int(math.floor(T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]))
+            ix, iy, iz = _voxel_of(T, points[i])
             if ix < 0 or ix >= nx or iy < 0 or iy >= ny or iz < 0 or iz >= nz:
                 continue
             if labels[ix, iy, iz] != classes[i]:
@@ -385,10 +390,7 @@ def mark_voxels(
         for i in range(tile_starts[tile], tile_starts[tile + 1]):
             if not flags[i]:
                 continue
-            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-            ix = int(math.floor(T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]))
-            iy = int(math.floor(T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]))
-            iz = int(math.floor(T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]))
+            ix, iy, iz = _voxel_of(T, points[i])
             if 0 <= ix < nx and 0 <= iy < ny and 0 <= iz < nz:
                 mask[ix, iy, iz] = 1
 
