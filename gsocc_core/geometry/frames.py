@@ -44,6 +44,8 @@ class Targets:
         view_depth_m: (B, S, V, H, W) float32 metres along the optical axis; 0 = no label.
         view_valid: (B, S, V) bool: the view exists and its pose is known.
         view_time_s: (B, S) float32 seconds from the present reference stamp.
+        view_features: (B, S, V, D, h, w) features of the views' pictures from a foundation model, at any size; a vector
+            of zeros = no label.
     """
 
     labels: Tensor | None = None
@@ -54,6 +56,7 @@ class Targets:
     view_depth_m: Tensor | None = None
     view_valid: Tensor | None = None
     view_time_s: Tensor | None = None
+    view_features: Tensor | None = None
 
     def map(self, function: Any) -> Targets:
         """Apply a tensor function to every tensor."""
@@ -79,6 +82,9 @@ class FrameSet:
         scene_names: B scene names; streaming memory resets where they change.
         T_world_ego: (B, 4, 4) float64 ego pose at the present reference stamp, in a world that stays the same along a
             drive, so that a method can move its memory to the present; None = unknown.
+        depth_m: (B, T, V, h, w) float32 metres along the optical axis of the same camera, at the size of the pictures
+            or a whole fraction of it; 0 = unknown. None = no depth is given.
+        features: (B, T, V, D, h, w) features of the pictures from a foundation model, at any size; None = not given.
     """
 
     images: Tensor
@@ -93,6 +99,8 @@ class FrameSet:
     sample_tokens: tuple[str, ...] = ()
     scene_names: tuple[str, ...] = ()
     T_world_ego: Tensor | None = None
+    depth_m: Tensor | None = None
+    features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 6 or self.images.shape[3] != 3:
@@ -109,8 +117,19 @@ class FrameSet:
             raise ShapeError("FrameSet", "cameras", (b, t, v), tuple(self.cameras.intrinsics.shape[:3]))
         if self.T_world_ego is not None and tuple(self.T_world_ego.shape) != (b, 4, 4):
             raise ShapeError("FrameSet", "T_world_ego", (b, 4, 4), tuple(self.T_world_ego.shape))
+        self._check_inputs()
         if len(self.camera_names) != v:
             raise ShapeError("FrameSet", "camera_names", f"{v} names", self.camera_names)
+
+    def _check_inputs(self) -> None:
+        b, t, v, _, height, width = self.images.shape
+        if (depth := self.depth_m) is not None:
+            fits = depth.ndim == 5 and tuple(depth.shape[:3]) == (b, t, v)
+            if not fits or height % depth.shape[3] or width % depth.shape[4]:
+                expected = f"({b}, {t}, {v}, {height}, {width}), or a whole fraction of the last two"
+                raise ShapeError("FrameSet", "depth_m", expected, tuple(depth.shape))
+        if self.features is not None and (self.features.ndim != 6 or tuple(self.features.shape[:3]) != (b, t, v)):
+            raise ShapeError("FrameSet", "features", f"({b}, {t}, {v}, D, h, w)", tuple(self.features.shape))
 
     def map(self, function: Any) -> FrameSet:
         """Apply a tensor function to every tensor, cameras and targets included."""
@@ -145,6 +164,8 @@ class FrameSet:
             pose_valid=self.pose_valid[:, one],
             targets=None if index else self.targets,
             T_world_ego=T_world_ego,
+            depth_m=None if self.depth_m is None else self.depth_m[:, one],
+            features=None if self.features is None else self.features[:, one],
         )
 
     def to(self, device: Any, non_blocking: bool = False) -> FrameSet:

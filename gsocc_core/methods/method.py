@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+
+#: What a method does with an input besides pictures: nothing, better with it, nothing without it.
+InputUse = Literal["unused", "optional", "required"]
 
 
 class Output(Protocol):
@@ -41,6 +44,10 @@ class Method(nn.Module, ABC):
         classes: Class table; ``channel_ids`` says which class each feature channel stands for.
         grid: Grid of its predictions.
         image_size: (height, width) of the network's pictures, pixels.
+        depth_input: What it does with ``FrameSet.depth_m``.
+        depth_model: Hub id or folder of the transformers model whose metric depth the predictor gives to it where the
+            caller gives none; None = there is none.
+        features_input: What it does with ``FrameSet.features``.
     """
 
     #: Constructor arguments and submodules that only a training needs; bundles know neither.
@@ -53,6 +60,9 @@ class Method(nn.Module, ABC):
     classes: ClassTable
     grid: VoxelGrid
     image_size: tuple[int, int]
+    depth_input: InputUse = "unused"
+    depth_model: str | None = None
+    features_input: InputUse = "unused"
 
     @abstractmethod
     def forward(self, frames: FrameSet, memory: Any = None) -> Output:

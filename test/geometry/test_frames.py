@@ -47,13 +47,21 @@ def test_moving_keeps_types_and_stamps():
     assert moved.to("meta").targets.view_cameras.intrinsics.device.type == "meta"
 
 
+def test_inputs_beside_the_pictures_go_with_their_moment():
+    depth, features = torch.rand(2, 3, 4, 3, 4), torch.rand(2, 3, 4, 16, 1, 2)
+    one = replace(frames(), depth_m=depth, features=features).moment(1)
+    assert torch.equal(one.depth_m, depth[:, 1:2])
+    assert torch.equal(one.features, features[:, 1:2])
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("images", torch.zeros(2, 3, 4, 6, 8)), ("images", torch.zeros(2, 3, 4, 1, 6, 8)),
         ("camera_stamps_ns", torch.zeros(2, 3)), ("reference_stamp_ns", torch.zeros(2)),
         ("T_ref_ego", torch.zeros(2, 3, 3, 4)), ("valid", torch.ones(2, 3, 5)), ("pose_valid", torch.ones(2, 1)),
-        ("camera_names", ("a", "b")),
+        ("camera_names", ("a", "b")), ("depth_m", torch.zeros(2, 3, 4, 4, 8)), ("depth_m", torch.zeros(2, 3, 6, 8)),
+        ("features", torch.zeros(2, 3, 5, 16, 2, 2)), ("features", torch.zeros(2, 3, 4, 16, 2)),
     ],
 )  # fmt: skip
 def test_bad_frames_are_named(key, value):
