@@ -25,6 +25,8 @@ def train(
     resume: str | None = None,
     init: str | None = None,
     classes: str | None = None,
+    prompts: str | None = None,
+    encoder: str = "wordllama",
 ) -> None:
     """Train a method and leave a bundle.
 
@@ -40,10 +42,14 @@ def train(
         resume: auto, or a checkpoint file.
         init: Bundle whose weights a new run starts from, as far as they fit; classes are matched by name.
         classes: YAML class table of the labels; None = that of the data set.
+        prompts: Words for the classes, of a method that is told them: a YAML file such as config/prompts/plain.yaml, or
+            a .safetensors file that the command text wrote.
+        encoder: Text encoder that embeds the words of a YAML file: wordllama, clip:MODEL or
+            talk2dino:MODEL:PROJECTION.safetensors.
     """
     from gsocc_core.training.train import train as start
 
-    start(out, method, model, data, channels, val_split, optimizer, run, resume, init, classes)
+    start(out, method, model, data, channels, val_split, optimizer, run, resume, init, classes, prompts, encoder)
 
 
 def evaluate(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle: a trained model as a folder of weights, configuration, class table and model card; nothing pickled."""
+"""A bundle: a trained model as a folder of weights, configuration, classes, class prompts and card; nothing pickled."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
+from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.methods.build import build_method
+from gsocc_core.methods.build import build_method, prompts_use
 from gsocc_core.methods.method import Method
+from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_core.yaml_files import read_yaml
 
 WEIGHTS, CONFIG, CLASSES, CARD = "model.safetensors", "config.yaml", "classes.yaml", "README.md"
+PROMPTS = "prompts.safetensors"
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
@@ -68,7 +70,7 @@ def save_bundle(
         path: Folder to make.
         method_name: A key of ``METHODS``.
         arguments: Constructor arguments as plain numbers, lists and mappings.
-        method: The trained model.
+        method: The trained model; its class prompts, if it has any, go with it.
         card: Text of the model card (Markdown): data, scores, limits.
         half: Store float32 tensors as float16 where every value fits.
         replace: Take the place of an older bundle of the same name.
@@ -89,6 +91,8 @@ def save_bundle(
         config = {"method": method_name, "arguments": kept}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         method.classes.to_yaml(temporary / CLASSES)
+        if method.prompts is not None:
+            method.prompts.save(temporary / PROMPTS)
         (temporary / CARD).write_text(card, encoding="utf-8")
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         temporary.chmod(0o755)
@@ -117,8 +121,8 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
         The bundle with its model in evaluation mode, on the CPU, in float32.
 
     Raises:
-        BundleError: a file is missing or damaged, is a pickle, or the weights do not fit configuration and classes, are
-            of another type or not finite.
+        BundleError: a file is missing (class prompts too, where the method needs them) or damaged, is a pickle, or the
+            weights do not fit configuration and classes, are of another type or not finite.
         ConfigError: the configuration or class table is wrong.
     """
     path = _locate(path_or_hub_id)
@@ -130,8 +134,9 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     config = _read_config(path / CONFIG)
     classes = ClassTable.from_yaml(path / CLASSES)
     where = path / CONFIG
+    prompts = _read_prompts(path, config["method"])
     method = build_method(
-        config["method"], config["arguments"], classes, pretrained=False, where=where, key="arguments"
+        config["method"], config["arguments"], classes, pretrained=False, prompts=prompts, where=where, key="arguments"
     )
     try:
         weights = load_file(path / WEIGHTS)
@@ -173,7 +178,7 @@ def _locate(path_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(text, allow_patterns=[WEIGHTS, CONFIG, CLASSES, CARD]))
+        return Path(snapshot_download(text, allow_patterns=[WEIGHTS, CONFIG, CLASSES, PROMPTS, CARD]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(text, "bundle", "a folder, or a repository on the Hugging Face hub", error) from error
 
@@ -185,6 +190,18 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config["arguments"], dict):
         raise ConfigError(path, "arguments", "a mapping", repr(config["arguments"]))
     return config
+
+
+def _read_prompts(path: Path, method_name: str) -> ClassPrompts | None:
+    """Class prompts of a bundle; None = it has none, and its method needs none."""
+    if not (path / PROMPTS).is_file():
+        if prompts_use(method_name, path / CONFIG) == "required":
+            raise BundleError(path, PROMPTS, f"the class prompts that {method_name} needs", "no such file")
+        return None
+    try:
+        return ClassPrompts.load(path / PROMPTS)
+    except DataError as error:
+        raise BundleError(error.where, error.key, error.expected, error.received) from error
 
 
 def _compact(value: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gsocc_core.data.phrases import read_phrases
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.yaml_files import read_yaml
 
 #: Name in the file for what is recognised in order to stay unlabelled.
 NONE = "none"
@@ -60,22 +60,14 @@ def read_prompts(path: str | Path, classes: ClassTable) -> tuple[Prompt, ...]:
         ConfigError: the file is missing, a name is unknown, or a phrase is empty, has a full stop or comes twice.
     """
     ids = {NONE: 0, **{name: i for i, name in enumerate(classes.names) if i > 0 and i != classes.free_id}}
-    result: dict[str, Prompt] = {}
-    for name, phrases in read_yaml(path, "class name: [phrase, ...]").items():
-        if name not in ids:
-            raise ConfigError(path, str(name), f"one of {', '.join(ids)}", "an unknown class name")
-        if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
-            raise ConfigError(path, name, "a list of phrases", phrases)
-        for phrase in phrases:
-            text = " ".join(phrase.lower().split())
-            if not text or "." in text:
-                raise ConfigError(path, name, "phrases of words, without full stops", repr(phrase))
-            if text in result:
-                raise ConfigError(path, name, "every phrase once", repr(phrase))
-            result[text] = Prompt(text, ids[name])
-    if not any(prompt.class_id for prompt in result.values()):
+    prompts = []
+    for phrase in read_phrases(path, ids):
+        if "." in phrase.text:
+            raise ConfigError(path, phrase.class_name, "phrases without full stops", repr(phrase.text))
+        prompts.append(Prompt(phrase.text, ids[phrase.class_name]))
+    if not any(prompt.class_id for prompt in prompts):
         raise ConfigError(path, "file", "phrases of at least one class", "none")
-    return tuple(result.values())
+    return tuple(prompts)
 
 
 def make_captions(prompts: Sequence[Prompt], mode: Mode, tokenizer: Any, max_tokens: int) -> tuple[Caption, ...]:

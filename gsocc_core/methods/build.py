@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.methods.method import Method
+from gsocc_core.methods.method import InputUse, Method
+from gsocc_core.text.class_prompts import ClassPrompts
 
 #: Method name -> where it lives. Configurations name a method, never a class path.
 METHODS = {
@@ -22,7 +24,7 @@ METHODS = {
 }
 
 #: Constructor arguments that do not come from a configuration.
-GIVEN = ("classes", "pretrained")
+GIVEN = ("classes", "pretrained", "prompts")
 
 
 def method_class(name: str, where: object = "config") -> type[Method]:
@@ -35,6 +37,18 @@ def method_class(name: str, where: object = "config") -> type[Method]:
         raise ConfigError(where, "method", f"one of {', '.join(sorted(METHODS))}", repr(name))
     module, attribute = METHODS[name]
     return getattr(import_module(module), attribute)
+
+
+def prompts_use(name: str, where: object = "config") -> InputUse:
+    """What a method does with class prompts: its constructor has a parameter ``prompts``, with or without a default.
+
+    Raises:
+        ConfigError: no such method.
+    """
+    parameter = inspect.signature(method_class(name, where)).parameters.get("prompts")
+    if parameter is None:
+        return "unused"
+    return "required" if parameter.default is inspect.Parameter.empty else "optional"
 
 
 def parse_arguments(name: str, arguments: Mapping[str, Any], where: object = "config", key: str = "") -> dict[str, Any]:
@@ -67,6 +81,7 @@ def build_method(
     classes: ClassTable,
     *,
     pretrained: bool,
+    prompts: ClassPrompts | None = None,
     where: object = "config",
     key: str = "",
 ) -> Method:
@@ -77,6 +92,7 @@ def build_method(
         arguments: Constructor arguments as plain numbers, lists and mappings.
         classes: Class table.
         pretrained: Load the backbone's hub weights; False when trained weights are loaded over it.
+        prompts: Class prompts, for methods that are told their classes in words.
         where: File that the arguments come from, for errors.
         key: Their key in that file, for errors.
 
@@ -84,12 +100,22 @@ def build_method(
         The method, with random weights but for a pretrained backbone.
 
     Raises:
-        ConfigError: unknown method, unknown argument, a value of the wrong type, or values that do not fit together.
+        ConfigError: unknown method, unknown argument, a value of the wrong type, values that do not fit together, class
+            prompts that the method needs and does not get or gets and does not take, or that name an unknown class.
     """
     parsed = parse_arguments(name, arguments, where, key)
+    use = prompts_use(name, where)
+    if prompts is None and use == "required":
+        raise ConfigError(where, "prompts", f"class prompts, since {name} is told its classes in words", "none")
+    if prompts is not None and use == "unused":
+        raise ConfigError(where, "prompts", f"none, since {name} takes no words", f"{len(prompts.words)} class prompts")
+    if prompts is not None:
+        prompts.class_ids(classes)
+    given: dict[str, Any] = {"classes": classes, "pretrained": pretrained}
+    given |= {} if use == "unused" else {"prompts": prompts}
     prefix = f"{key}." if key else ""
     try:
-        return method_class(name, where)(classes=classes, pretrained=pretrained, **parsed)
+        return method_class(name, where)(**given, **parsed)
     except GsoccError as error:
         raise ConfigError(where, f"{prefix}{error.key}", error.expected, error.received) from error
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:

@@ -16,6 +16,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.text.class_prompts import ClassPrompts
 
 #: What a method does with an input besides pictures: nothing, better with it, nothing without it.
 InputUse = Literal["unused", "optional", "required"]
@@ -37,8 +38,8 @@ class Method(nn.Module, ABC):
     """A network with its losses, and with the rule that makes voxels of its scene.
 
     Training, bundles, evaluation and the predictor know a method by this class alone. Its constructor takes plain
-    typed arguments, ``classes`` and ``pretrained`` among them; :mod:`gsocc_core.methods.build` lists the methods that
-    a configuration can name.
+    typed arguments; ``classes`` and ``pretrained`` among them, and ``prompts`` where classes are told in words.
+    :mod:`gsocc_core.methods.build` lists the methods that a configuration can name.
 
     Attributes:
         classes: Class table; ``channel_ids`` says which class each feature channel stands for.
@@ -48,6 +49,8 @@ class Method(nn.Module, ABC):
         depth_model: Hub id or folder of the transformers model whose metric depth the predictor gives to it where the
             caller gives none; None = there is none.
         features_input: What it does with ``FrameSet.features``.
+        prompts: The words of its classes, where its constructor takes ``prompts``; a bundle carries them. Feature
+            channel c of such a method is word c, and ``classes.channel_ids`` are ``prompts.class_ids(classes)``.
     """
 
     #: Constructor arguments and submodules that only a training needs; bundles know neither.
@@ -63,6 +66,7 @@ class Method(nn.Module, ABC):
     depth_input: InputUse = "unused"
     depth_model: str | None = None
     features_input: InputUse = "unused"
+    prompts: ClassPrompts | None = None
 
     @abstractmethod
     def forward(self, frames: FrameSet, memory: Any = None) -> Output:

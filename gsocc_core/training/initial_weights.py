@@ -76,7 +76,7 @@ def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
     if source.method_name != method:
         return _start_pictures(source, network, method)
     old_names, new_names = channel_names(source.classes), channel_names(network.classes)
-    if old_names != new_names and not network.CLASS_HEADS:
+    if old_names != new_names and not network.CLASS_HEADS and network.prompts is None:
         raise ConfigError(source.path, "init", f"the classes {', '.join(new_names)}", ", ".join(old_names))
     state, given = network.state_dict(), _adapted(source, network)
     head = _class_layers(network)
@@ -105,9 +105,9 @@ def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
     return StartReport(
         source.path,
         tuple(taken),
-        tuple(name for name in new_names if name in old_names),
-        tuple(name for name in new_names if name not in old_names),
-        tuple(name for name in old_names if name not in new_names),
+        tuple(name for name in dict.fromkeys(new_names) if name in old_names),
+        tuple(name for name in dict.fromkeys(new_names) if name not in old_names),
+        tuple(name for name in dict.fromkeys(old_names) if name not in new_names),
         left,
         tuple(notes),
     )
@@ -195,6 +195,9 @@ def _notes(source: Bundle, network: Method) -> list[str]:
             outside = int((~inside).sum())
             text += f"; {outside} of {len(means)} lie outside it"
         notes.append(text)
+    encoders = [p.encoder if p is not None else None for p in (source.method.prompts, network.prompts)]
+    if encoders[0] != encoders[1]:
+        notes.append(f"text encoder {encoders[0]} in the source, {encoders[1]} here: its features mean something else")
     if source.method.image_size != network.image_size:
         notes.append(f"picture size {source.method.image_size} in the source, {network.image_size} here")
     return notes

@@ -23,10 +23,11 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_de
 from gsocc_core.data.drives import collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.inference.bundle import save_bundle
+from gsocc_core.inference.bundle import PROMPTS, save_bundle
 from gsocc_core.inference.model_card import model_card
 from gsocc_core.methods.build import build_method, method_class
 from gsocc_core.methods.method import Method
+from gsocc_core.text.class_prompts import ClassPrompts, load_class_prompts
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
@@ -58,12 +59,14 @@ def train(
     resume: str | None = None,
     init: str | None = None,
     classes: str | None = None,
+    prompts: str | None = None,
+    encoder: str = "wordllama",
 ) -> None:
     """Train a method and leave a bundle.
 
-    ``out`` receives ``checkpoints/``, ``logs/`` (CSV and TensorBoard), ``config.yaml`` and, with every checkpoint,
-    ``bundle/`` with the averaged weights. A run that was stopped goes on with ``--resume auto`` exactly as if it had
-    not been.
+    ``out`` receives ``checkpoints/``, ``logs/`` (CSV and TensorBoard), ``config.yaml``, ``prompts.safetensors`` where
+    there are class prompts, and, with every checkpoint, ``bundle/`` with the averaged weights. A run that was stopped
+    goes on with ``--resume auto`` exactly as if it had not been.
 
     Args:
         out: Folder of the run; must be new unless resuming.
@@ -78,10 +81,13 @@ def train(
             computes must stay as it began; ``run.max_steps`` may grow.
         init: Bundle whose weights a new run starts from; see :func:`gsocc_core.training.initial_weights.start_from`.
         classes: YAML class table of the labels; None = that of the data set.
+        prompts: Class prompts of a method that is told its classes in words, which then take the place of ``channels``:
+            a YAML file of words, or a .safetensors file with their embeddings.
+        encoder: Text encoder that embeds the words of a YAML file.
 
     Raises:
         ConfigError: a value is wrong, or the checkpoint to resume from does not exist.
-        DataError: the data set is incomplete.
+        DataError: the data set is incomplete, or the file of class prompts is damaged.
         OutputExistsError: ``out`` exists and the run does not resume.
     """
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
@@ -89,15 +95,18 @@ def train(
     protocol = protocol_of(data)
     model = with_default_grid(method_class(method), model, protocol)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
-    config |= {"init": init, "classes": classes}
+    config |= {"init": init, "classes": classes, "prompts": prompts, "encoder": encoder}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
     if checkpoint is not None:
         _check_same_run(checkpoint.parent.parent / CONFIG, config)
     lightning.seed_everything(run.seed, workers=False, verbose=False)
     table = protocol.classes if classes is None else ClassTable.from_yaml(classes)
     table = table if channels is None else table.with_channels(channels)
+    words = _class_prompts(prompts, encoder, table, channels)
+    if checkpoint is not None:
+        _check_same_prompts(checkpoint.parent.parent / PROMPTS, words)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
-    network = build_method(method, model, table, pretrained=fresh, where=where, key="model")
+    network = build_method(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
     dataset = build_dataset(data, network.image_size)
     if dataset.labels_dir is not None:
         check_fit(protocol, table, network.grid, where)
@@ -111,6 +120,8 @@ def train(
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
         _write_config(folder, config)
+        if words is not None:
+            words.save(folder / PROMPTS, replace=True)
 
     card = _card(folder.name, method, data, run, network)
 
@@ -169,6 +180,27 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
             now = _flat(key, config[key]).get(name)
             if now != before and name not in MAY_CHANGE:
                 raise ConfigError(path, name, f"{before!r} as in the run to resume", repr(now))
+
+
+def _class_prompts(
+    path: str | None, encoder: str, classes: ClassTable, channels: tuple[int, ...] | None
+) -> ClassPrompts | None:
+    if path is None:
+        return None
+    if channels is not None:
+        raise ConfigError("train", "channels", "null, since prompts say what each feature channel stands for", channels)
+    return load_class_prompts(path, classes, encoder)
+
+
+def _check_same_prompts(path: Path, words: ClassPrompts | None) -> None:
+    """A run goes on with the words that it began with, wherever they are read from."""
+    before = ClassPrompts.load(path) if path.is_file() else None
+    if before is None and words is None:
+        return
+    if before is None or words is None or not words.same_as(before):
+        told = [f"{p.described()} ({p.encoder})" if p is not None else "none" for p in (before, words)]
+        received = "the same words with other embeddings" if told[0] == told[1] else told[1]
+        raise ConfigError(path, "prompts", f"{told[0]} as in the run to resume", received)
 
 
 def _defaults(kind: type) -> dict[str, Any]:
@@ -234,5 +266,7 @@ def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Method
         f"{protocol_of(data).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
         "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
+    if network.prompts is not None:
+        text += f"\n\nClasses in words, embedded by `{network.prompts.encoder}`: {network.prompts.described()}."
     parameters = sum(p.numel() for p in network.parameters())
     return model_card(title, method, parameters, network.image_size, len(network.classes.names) - 1, text)

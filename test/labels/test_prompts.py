@@ -35,7 +35,7 @@ def test_every_shipped_file_loads_and_names_every_class():
         ("others: [thing]", "others: expected one of none"),
         ("car: car", "car: expected a list of phrases"),
         ("car: ['']", "car: expected phrases of words"),
-        ("car: [a. b]", "without full stops"),
+        ("car: [a. b]", "car: expected phrases without full stops"),
         ("car: [van]\nbus: [Van]", "bus: expected every phrase once"),
         ("none: [sky]", "at least one class"),
         ("car: [", "class name: "),

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Class prompts: the words that stand for each class, and their embeddings, which a bundle carries with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gsocc_core.data.phrases import Phrase, read_phrases
+from gsocc_core.data.stored import reading
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError, ShapeError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.text.encoder import TextEncoder, load_text_encoder
+
+_TENSOR, _KEY = "embeddings", "prompts"
+_WHAT = "class prompts as `gsocc_core text --prompts` writes them"
+
+
+@dataclass(frozen=True)
+class ClassPrompts:
+    """Words with the class that each stands for and its embedding.
+
+    Attributes:
+        words: P phrases.
+        class_names: Name of each phrase's class; free space is one, for words such as sky.
+        embeddings: (P, D) float32, unit length if the encoder's are.
+        encoder: Name of the encoder, see :func:`gsocc_core.text.encoder.load_text_encoder`.
+
+    Raises:
+        ConfigError: there are no words, or not as many class names.
+        ShapeError: the embeddings are not (P, D) finite float32 numbers.
+    """
+
+    words: tuple[str, ...]
+    class_names: tuple[str, ...]
+    embeddings: Tensor
+    encoder: str
+
+    def __post_init__(self) -> None:
+        if not self.words or len(self.words) != len(self.class_names):
+            expected = f"{len(self.words)} names, one per word" if self.words else "at least one word"
+            raise ConfigError("ClassPrompts", "class_names" if self.words else "words", expected, len(self.class_names))
+        value = self.embeddings
+        if value.ndim != 2 or len(value) != len(self.words) or not value.shape[1] or value.dtype != torch.float32:
+            expected = f"({len(self.words)}, D) float32"
+            raise ShapeError("ClassPrompts", "embeddings", expected, f"{tuple(value.shape)} {value.dtype}")
+        if not bool(value.isfinite().all()):
+            raise ShapeError("ClassPrompts", "embeddings", "finite numbers", "NaN or infinity")
+
+    @property
+    def dim(self) -> int:
+        """Length D of an embedding."""
+        return int(self.embeddings.shape[1])
+
+    def class_ids(self, classes: ClassTable) -> tuple[int, ...]:
+        """Class id of each word.
+
+        Args:
+            classes: Table that knows the names.
+
+        Raises:
+            ConfigError: the table lacks a class.
+        """
+        ids = {name: i for i, name in enumerate(classes.names)}
+        for word, name in zip(self.words, self.class_names):
+            if name not in ids:
+                raise ConfigError("class prompts", word, f"a class among {', '.join(classes.names)}", name)
+        return tuple(ids[name] for name in self.class_names)
+
+    def same_as(self, other: ClassPrompts) -> bool:
+        """Whether words, classes, encoder and embeddings are the same."""
+        mine, theirs = ((p.words, p.class_names, p.encoder) for p in (self, other))
+        return mine == theirs and torch.equal(self.embeddings.cpu(), other.embeddings.cpu())
+
+    def described(self) -> str:
+        """One line with the words of each class, for people."""
+        groups: dict[str, list[str]] = {}
+        for word, name in zip(self.words, self.class_names):
+            groups.setdefault(name, []).append(word)
+        return "; ".join(f"{name}: {', '.join(words)}" for name, words in groups.items())
+
+    def save(self, path: str | Path, *, replace: bool = False) -> None:
+        """Write a safetensors file that holds everything; it appears only when complete.
+
+        Args:
+            path: The file.
+            replace: Take the place of an older one.
+
+        Raises:
+            OutputExistsError: the file exists and is not to be replaced.
+        """
+        path = Path(path)
+        if path.exists() and not replace:
+            raise OutputExistsError(path, "prompts", "a file that does not exist", "an existing one")
+        content = {"encoder": self.encoder, "words": self.words, "classes": self.class_names}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            tensors = {_TENSOR: self.embeddings.detach().cpu().contiguous()}
+            save_file(tensors, temporary, metadata={_KEY: json.dumps(content, ensure_ascii=False)})
+            temporary.chmod(0o644)  # safetensors writes for the owner alone
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClassPrompts:
+        """Read a file written by :meth:`save`.
+
+        Raises:
+            DataError: the file is missing, is damaged or holds something else.
+        """
+        with reading(path, _WHAT):
+            with safe_open(path, "pt") as file:
+                metadata, names = file.metadata() or {}, set(file.keys())
+                embeddings = file.get_tensor(_TENSOR) if names == {_TENSOR} else None
+            if embeddings is None or _KEY not in metadata:
+                raise DataError(path, "content", _WHAT, f"tensors {', '.join(sorted(names)) or 'none'}")
+            content = json.loads(metadata[_KEY])
+            lists = [content[key] for key in ("words", "classes")]
+            if not all(isinstance(part, list) and all(isinstance(t, str) for t in part) for part in lists):
+                raise DataError(path, "words, classes", "lists of texts", "something else")
+            if not isinstance(content["encoder"], str):
+                raise DataError(path, "encoder", "its name", repr(content["encoder"]))
+            return cls(tuple(lists[0]), tuple(lists[1]), embeddings, content["encoder"])
+
+
+def read_class_prompts(path: str | Path, classes: ClassTable) -> tuple[Phrase, ...]:
+    """Read a YAML file: class name -> list of phrases, such as those in config/prompts/.
+
+    Args:
+        path: The file. Free space may have phrases: what stands in pictures and takes no room, such as the sky.
+        classes: Table of the names.
+
+    Returns:
+        All phrases, in the order of the file.
+
+    Raises:
+        ConfigError: the file is missing, a name is unknown, a phrase is empty or comes twice, or only free space has
+            phrases.
+    """
+    phrases = read_phrases(path, classes.names)
+    if all(phrase.class_name == classes.names[classes.free_id] for phrase in phrases):
+        raise ConfigError(path, "file", "phrases of at least one class besides free space", "none")
+    return phrases
+
+
+def embed_class_prompts(phrases: Sequence[Phrase], encoder: TextEncoder) -> ClassPrompts:
+    """Embed phrases.
+
+    Raises:
+        ConfigError: there are none, or the encoder does not know one.
+    """
+    words = tuple(phrase.text for phrase in phrases)
+    return ClassPrompts(words, tuple(phrase.class_name for phrase in phrases), encoder.embed(words), encoder.name)
+
+
+def load_class_prompts(path: str | Path, classes: ClassTable, encoder: str) -> ClassPrompts:
+    """Class prompts from either kind of file.
+
+    Args:
+        path: A YAML file of words, or a .safetensors file with their embeddings.
+        classes: Table of the class names.
+        encoder: Name of the encoder that embeds a YAML file's words; embeddings in a file keep their own.
+
+    Returns:
+        The prompts, whose classes the table knows.
+
+    Raises:
+        ConfigError: another kind of file, a name or phrase is wrong, or the encoder cannot be loaded.
+        DataError: the file of embeddings is missing or damaged.
+    """
+    suffix = Path(path).suffix
+    if suffix == ".safetensors":
+        prompts = ClassPrompts.load(path)
+        prompts.class_ids(classes)
+        return prompts
+    if suffix in {".yaml", ".yml"}:
+        return embed_class_prompts(read_class_prompts(path, classes), load_text_encoder(encoder))
+    raise ConfigError(path, "prompts", "a .yaml file of words, or a .safetensors file of class prompts", repr(suffix))
