@@ -3,6 +3,7 @@
 """The words that come with the package: the numbers of the library that made them, and clear errors without it."""
 
 import importlib.util
+import logging
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def encoder():
     return load_text_encoder("wordllama")
 
 
-def test_the_numbers_are_the_library_s(encoder):
+def test_the_numbers_are_the_library_s(encoder, monkeypatch):
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)  # which the library calls where it is imported
     wordllama = pytest.importorskip("wordllama")
     from tokenizers import Tokenizer
     from wordllama.inference import WordLlamaInference
