@@ -292,6 +292,27 @@ class Cameras:
         directions = self._undistort(plane[..., :2])
         return origin, directions @ rotation_t
 
+    def rays_at(self, uv: Tensor) -> Tensor:
+        """Directions through places in the pictures, in each camera's own frame; distortion is inverted numerically.
+
+        Args:
+            uv: (..., V, N, 2) pixels.
+
+        Returns:
+            (..., V, N, 3) with unit depth along the optical axis, so that ``depth * direction`` is the point at that
+            depth. A fisheye's rays beside or behind the camera have none; they point 87 degrees off the axis.
+
+        Raises:
+            ShapeError: orthographic cameras, whose rays do not start at one point.
+        """
+        if self.model == "orthographic":
+            raise ShapeError("Cameras.rays_at", "model", "pinhole or fisheye", self.model)
+        # An inverse without a check of its result: the check would wait for a GPU.
+        inverse = torch.linalg.inv_ex(self.intrinsics).inverse
+        plane = uv @ inverse[..., :2, :2].transpose(-1, -2) + inverse[..., None, :2, 2]
+        directions = self._undistort(plane[..., None, :])[..., 0, :]
+        return directions / directions[..., 2:].clamp(min=0.05)
+
     def _undistort(self, plane: Tensor) -> Tensor:
         """Camera-frame directions (..., V, H, W, 3) of distorted image-plane positions (..., V, H, W, 2)."""
         if self.model == "fisheye":

@@ -103,6 +103,27 @@ def rotmat_to_quat(rotmats: Tensor) -> Tensor:
     return torch.where(quats[..., :1] < 0, -quats, quats)
 
 
+def multiply_quats(q_a_b: Tensor, q_b_c: Tensor) -> Tensor:
+    """Hamilton products: the rotation by ``q_b_c`` first, then by ``q_a_b``.
+
+    Args:
+        q_a_b: (..., 4) quaternions w, x, y, z.
+        q_b_c: (..., 4) likewise.
+
+    Returns:
+        (..., 4), of the product of their lengths.
+
+    Example:
+        >>> half_turn_x, half_turn_y = torch.tensor([0.0, 1, 0, 0]), torch.tensor([0.0, 0, 1, 0])
+        >>> multiply_quats(half_turn_x, half_turn_y)
+        tensor([0., 0., 0., 1.])
+    """
+    q_a_b, q_b_c = torch.broadcast_tensors(q_a_b, q_b_c)
+    w0, v0, w1, v1 = q_a_b[..., :1], q_a_b[..., 1:], q_b_c[..., :1], q_b_c[..., 1:]
+    scalar = w0 * w1 - (v0 * v1).sum(-1, keepdim=True)
+    return torch.cat([scalar, w0 * v1 + w1 * v0 + torch.linalg.cross(v0, v1)], dim=-1)
+
+
 def rotation_fault(T_a_b: np.ndarray) -> str | None:
     """Why the rotation of a transform is none.
 

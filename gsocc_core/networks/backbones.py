@@ -182,6 +182,56 @@ class ImageEncoder(nn.Module):
         return [m.unflatten(0, leading) for m in self.pyramid(maps)]
 
 
+class PictureMap(nn.Module):
+    """Normalise RGB pictures and return one map of a backbone, frozen or not.
+
+    Args:
+        args: What to build; ``out_indices`` names one stage.
+        frozen: Its weights never change, and neither do its running statistics.
+        pretrained: Load the hub's weights, if there is a hub id.
+
+    Raises:
+        ConfigError: several stages, or a backbone that cannot be built.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, args: BackboneArgs, frozen: bool, pretrained: bool = True) -> None:
+        super().__init__()
+        if len(args.out_indices) != 1:
+            raise ConfigError("backbone", "out_indices", "one stage", args.out_indices)
+        self.backbone, self.frozen, self.checkpointing = build_backbone(args, pretrained), frozen, args.checkpointing
+        if frozen:
+            self.backbone.requires_grad_(False).eval()
+        else:
+            _freeze_unused(self.backbone)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the map."""
+        return int(self.backbone.channels[-1])  # type: ignore[index]
+
+    def train(self, mode: bool = True) -> PictureMap:
+        """Training mode, but not of a frozen backbone."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(M, 3, H, W) RGB, 0..255, any dtype -> (M, C, h, w)."""
+        flat = (images.float() - self.mean) / self.std
+        if self.frozen:
+            with torch.no_grad():
+                return self.backbone(flat).feature_maps[0]
+        if self.checkpointing and self.training:
+            return checkpoint(lambda x: self.backbone(x).feature_maps[0], flat, use_reentrant=False)
+        return self.backbone(flat).feature_maps[0]
+
+
 def _freeze_unused(backbone: nn.Module) -> None:
     """Stages behind the last level that is read never learn; distributed training insists on knowing which."""
     was_training = backbone.training

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deformable attention for voxel methods: into pictures from pillars, across three planes, inside a volume.
+"""Deformable attention: into pictures from points and pillars, across three planes, inside a volume.
 
 All of them follow Zhu et al. 2021 (Deformable DETR, eq. 2): a query predicts where to look around its reference and how
 much each sample counts.
@@ -67,6 +67,52 @@ def _quiet(linear: nn.Linear, bias: Tensor | None = None) -> nn.Linear:
         with torch.no_grad():
             linear.bias.copy_(bias.flatten())
     return linear
+
+
+class PictureAttention(nn.Module):
+    """Queries of one picture look into all levels of its feature maps, around a reference point each.
+
+    Multi-scale deformable attention as published (Zhu et al. 2021, eq. 3): shares sum to one over all levels and
+    samples of a head, and the code of a query's place is part of what it asks, not of what it hands on.
+    """
+
+    def __init__(self, dim: int, num_heads: int, num_levels: int, num_points: int, dropout: float = 0.0) -> None:
+        """Build for ``num_levels`` maps of ``dim`` channels and ``num_points`` samples per head and level."""
+        super().__init__()
+        self.heads, self.levels, self.points = num_heads, num_levels, num_points
+        count = num_heads * num_levels * num_points
+        ring = spread_offsets(num_heads, num_points, 2)[:, None].expand(-1, num_levels, -1, -1)
+        self.offsets = _quiet(nn.Linear(dim, count * 2), ring)
+        self.weights = _quiet(nn.Linear(dim, count))
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        for linear in (self.value, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries: Tensor, codes: Tensor, maps: list[Tensor], places: Tensor) -> Tensor:
+        """Look and add.
+
+        Args:
+            queries: (M, K, dim) of M pictures.
+            codes: (M, K, dim) codes of their places.
+            maps: Levels of (M, dim, H_l, W_l).
+            places: (M, K, 2) reference points x, y, 0..1 across the picture.
+
+        Returns:
+            (M, K, dim) sum of queries and what they saw, not normalised.
+        """
+        m, k, _ = queries.shape
+        shape, asked = (m, k, self.heads, self.levels, self.points), queries + codes
+        offsets = self.offsets(asked).view(*shape, 2)
+        shares = self.weights(asked).view(shape).flatten(3).softmax(-1).view(shape)
+        seen = torch.zeros_like(queries)
+        for level, level_map in enumerate(maps):
+            values = self.value(level_map.movedim(1, -1)).movedim(-1, 1)
+            size = queries.new_tensor([level_map.shape[-1], level_map.shape[-2]])
+            where = places[:, :, None, None] + offsets[:, :, :, level] / size
+            seen = seen + weighted_samples(values, where, shares[:, :, :, level])
+        return queries + self.dropout(self.out(seen))
 
 
 class PillarImageAttention(nn.Module):

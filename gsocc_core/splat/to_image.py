@@ -13,7 +13,7 @@ from torch import Tensor
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.rigid import rotmat_to_quat, transform_points
+from gsocc_core.geometry.rigid import multiply_quats, rotmat_to_quat, transform_points
 from gsocc_core.splat.images.cpu import images_cpu, make_views
 from gsocc_core.splat.images.reference import images_reference
 from gsocc_core.splat.near_origin import scene_near_cameras
@@ -146,11 +146,7 @@ def _seen_from_cameras(gaussians: Gaussians, viewmats: Tensor) -> Gaussians:
     views = viewmats.shape[1]
     poses = viewmats.flatten(0, 1)
     repeated = gaussians.map(lambda t: t.repeat_interleave(views, dim=0))
-    turn = rotmat_to_quat(poses[:, :3, :3])[:, None]
-    w0, v0, w1, v1 = turn[..., :1], turn[..., 1:], repeated.quats[..., :1], repeated.quats[..., 1:]
-    scalar = w0 * w1 - (v0 * v1).sum(-1, keepdim=True)
-    vector = w0 * v1 + w1 * v0 + torch.linalg.cross(v0.expand_as(v1), v1)
-    quats = torch.cat([scalar, vector], dim=-1)
+    quats = multiply_quats(rotmat_to_quat(poses[:, :3, :3])[:, None], repeated.quats)
     return repeated.replace(means=transform_points(poses, repeated.means), quats=quats)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gsocc_core.networks.deformable import (
+    PictureAttention,
     PillarImageAttention,
     PlaneAttention,
     VolumeAttention,
@@ -37,6 +38,46 @@ def test_first_offsets_point_everywhere():
         assert offsets.shape == (4, 2, axes)
         torch.testing.assert_close(offsets[:, 1], 2 * offsets[:, 0])
         assert len(torch.unique(offsets[:, 0].sign(), dim=0)) == 4
+
+
+def test_a_picture_is_read_as_published():
+    """Every head, level and sample written out: bilinear values, shares over all levels, codes in the question only."""
+    torch.manual_seed(0)
+    dim, heads, points, queries, m = 8, 2, 3, 4, 2
+    sizes = [(6, 9), (3, 5)]
+    block = PictureAttention(dim, heads, len(sizes), points)
+    for linear in (block.offsets, block.weights, block.value, block.out):
+        torch.nn.init.normal_(linear.weight, std=0.5)
+        torch.nn.init.normal_(linear.bias)
+    x, codes, places = torch.randn(m, queries, dim), torch.randn(m, queries, dim), torch.rand(m, queries, 2)
+    maps = [torch.randn(m, dim, *size) for size in sizes]
+    offsets = block.offsets(x + codes).view(m, queries, heads, len(sizes), points, 2)
+    shares = (
+        block.weights(x + codes).view(m, queries, heads, -1).softmax(-1).view(m, queries, heads, len(sizes), points)
+    )
+
+    def bilinear(value, u, v):
+        rows, columns = value.shape[1:]
+        total = torch.zeros(value.shape[0])
+        for row in (int((v - 0.5).floor()), int((v - 0.5).floor()) + 1):
+            for column in (int((u - 0.5).floor()), int((u - 0.5).floor()) + 1):
+                if 0 <= row < rows and 0 <= column < columns:
+                    weight = (1 - (v - 0.5 - row).abs()) * (1 - (u - 0.5 - column).abs())
+                    total = total + weight * value[:, row, column]
+        return total
+
+    found = torch.zeros(m, queries, dim)
+    for i in range(m):
+        for q in range(queries):
+            for h in range(heads):
+                part = slice(h * dim // heads, (h + 1) * dim // heads)
+                for level, (rows, columns) in enumerate(sizes):
+                    value = block.value(maps[level][i].movedim(0, -1)).movedim(-1, 0)[part]
+                    for s in range(points):
+                        step = offsets[i, q, h, level, s]
+                        u, v = places[i, q, 0] * columns + step[0], places[i, q, 1] * rows + step[1]
+                        found[i, q, part] += shares[i, q, h, level, s] * bilinear(value, u, v)
+    torch.testing.assert_close(block(x, codes, maps, places), x + block.out(found), atol=1e-5, rtol=1e-5)
 
 
 def test_a_pillar_averages_the_cameras_that_see_it_and_ignores_its_hidden_points():

@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""GaussTR (Jiang et al., CVPR 2025): Gaussians aligned with foundation models, without any class label in training.
+
+Every picture by itself: a feature map -> simple pyramid. Learned queries look into it, layer after layer, and move
+their place in the picture. A head puts each at the depth found there, as a Gaussian with a feature. Training renders
+them into the same pictures and compares depth and features with a foundation model's; text embeddings name the classes
+afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.methods.gausstr_args import (
+    WHERE,
+    DepthArgs,
+    FeatureArgs,
+    LossArgs,
+    NetworkArgs,
+    ShapeArgs,
+    SplatArgs,
+)
+from gsocc_core.methods.gausstr_classes import prompt_scores, voxel_classes
+from gsocc_core.methods.gausstr_losses import GaussTRLosses
+from gsocc_core.methods.gausstr_network import GaussianHead, PictureDecoder, PictureDepth, even_places
+from gsocc_core.methods.method import Method
+from gsocc_core.networks.backbones import BackboneArgs, PictureMap
+from gsocc_core.networks.depth_head import DepthHead
+from gsocc_core.networks.pca import read_basis
+from gsocc_core.networks.simple_pyramid import SimplePyramid
+from gsocc_core.text.class_prompts import ClassPrompts
+
+
+@dataclass(frozen=True)
+class Output:
+    """Result of :meth:`GaussTR.forward`.
+
+    Attributes:
+        scene: Gaussians (B, V * K) in the reference ego frame; features are scores of the class prompts.
+        layers: The Gaussians of each decoder layer, the last one's last, with the features that are aligned; when the
+            model is used, the last alone.
+        depth_m: (B, V, h, w) what the depth head predicts, metres; None = there is no such head.
+        memory: None.
+    """
+
+    scene: Gaussians
+    layers: tuple[Gaussians, ...]
+    depth_m: Tensor | None = None
+    memory: None = None
+
+
+class GaussTR(Method):
+    """GaussTR.
+
+    Args:
+        classes: Class table.
+        prompts: Words that stand for its classes, free space (the sky) among them, embedded by the encoder that fits to
+            the teacher's features.
+        grid: Voxel grid.
+        image_size: (height, width) of the network's pictures, pixels.
+        backbone: Backbone whose map the queries look into; None = the map comes with the pictures
+            (``data.input_features_dir``), as in the FeatUp model.
+        frozen: The backbone does not learn, as published.
+        network: Sizes.
+        features: What the Gaussians are aligned with.
+        depth: Where depth comes from.
+        shape: Sizes and attitudes of Gaussians.
+        loss: Loss weights.
+        splat: How Gaussians become voxels.
+        basis: ``basis.safetensors`` of a feature folder, with ``features.compression: stored``; a bundle carries it.
+        pretrained: Load the backbone's hub weights, if it has a hub id, and the basis.
+
+    Raises:
+        ConfigError: sizes, prompts or a basis that do not fit each other.
+    """
+
+    TRAINING_ONLY = ("loss", "basis", "segmenters")
+
+    prompt_embeddings: Tensor
+
+    def __init__(
+        self,
+        classes: ClassTable,
+        prompts: ClassPrompts,
+        grid: VoxelGrid,
+        image_size: tuple[int, int] = (504, 896),
+        backbone: BackboneArgs | None = None,
+        frozen: bool = True,
+        network: NetworkArgs | None = None,
+        features: FeatureArgs | None = None,
+        depth: DepthArgs | None = None,
+        shape: ShapeArgs | None = None,
+        loss: LossArgs | None = None,
+        splat: SplatArgs | None = None,
+        basis: str | None = None,
+        pretrained: bool = True,
+    ) -> None:
+        super().__init__()
+        self.prompts, self.classes = prompts, classes.with_channels(prompts.class_ids(classes))
+        self.grid, self.image_size = grid, (image_size[0], image_size[1])
+        self.network_args, self.features_args = network or NetworkArgs(), features or FeatureArgs()
+        self.depth_args, self.shape_args = depth or DepthArgs(), shape or ShapeArgs()
+        self.loss_args, self.splat_args = loss or LossArgs(), splat or SplatArgs()
+        self.depth_input = "unused" if self.depth_args.source == "head" else "required"
+        self.depth_model = self.depth_args.model
+        args, aligned = self.network_args, self._aligned_channels()
+
+        self.backbone = None if backbone is None else PictureMap(backbone, frozen, pretrained)
+        self.features_input = "required" if self.backbone is None else "unused"
+        given = self.features_args.input_dim or self.features_args.dim
+        channels = given if self.backbone is None else self.backbone.channels
+        self.pyramid = SimplePyramid(channels, args.dim, args.levels)
+        self.decoder = PictureDecoder(args)
+        self.heads = nn.ModuleList(
+            GaussianHead(args.dim, args.head_hidden, aligned, self.shape_args) for _ in range(args.layers)
+        )
+        self.depth_head = None
+        if self.depth_args.source == "head":
+            self.depth_head = DepthHead(args.dim, self.depth_args.head_range_m)
+        self.segmenters = nn.ModuleList()
+        if self.loss_args.segmentation:
+            width = self.features_args.dim
+            compressed = width if self.features_args.compression == "none" else self.features_args.channels
+            self.segmenters.extend(
+                nn.Sequential(nn.Linear(compressed, width), nn.ReLU(), nn.Linear(width, self.loss_args.segments))
+                for _ in range(args.layers)
+            )
+        self.register_buffer("prompt_embeddings", self._checked_prompts(), persistent=False)
+        self.feature_basis: Tensor | None
+        self.register_buffer("feature_basis", self._read_basis(basis if pretrained else None))
+        self._objective = GaussTRLosses(self.classes, self.features_args, self.depth_args, self.loss_args)
+
+    @property
+    def embeddings(self) -> Tensor:
+        """(P, F) class prompts in the space of the Gaussians' features."""
+        return self.prompt_embeddings if self.feature_basis is None else self.prompt_embeddings @ self.feature_basis
+
+    def _aligned_channels(self) -> int:
+        args = self.features_args
+        return args.channels if args.compression == "stored" else args.dim
+
+    def _checked_prompts(self) -> Tensor:
+        assert self.prompts is not None
+        embeddings, args = self.prompts.embeddings, self.features_args
+        if embeddings.shape[1] != args.dim:
+            expected = f"embeddings of {args.dim} channels (features.dim)"
+            raise ConfigError(WHERE, "prompts", expected, f"{embeddings.shape[1]}, of {self.prompts.encoder}")
+        return embeddings.float().clone()
+
+    def _read_basis(self, path: str | None) -> Tensor | None:
+        args = self.features_args
+        if args.compression != "stored":
+            return None
+        if path is None:  # trained weights take its place
+            return torch.zeros(args.dim, args.channels)
+        basis = read_basis(path)
+        if tuple(basis.shape) != (args.dim, args.channels):
+            raise ConfigError(WHERE, "basis", f"({args.dim}, {args.channels}) in {path}", tuple(basis.shape))
+        return basis
+
+    def forward(self, frames: FrameSet, memory: None = None) -> Output:
+        """Predict the scene of the present pictures.
+
+        Args:
+            frames: Pictures, with depth or features beside them where the model needs them; only moment 0 is read.
+            memory: Not used.
+
+        Returns:
+            Gaussians in the present ego frame.
+
+        Raises:
+            DataError: depth or features are missing, or have another size than the model expects.
+        """
+        del memory
+        levels = self.pyramid(self._feature_map(frames))
+        cameras = frames.cameras.map(lambda t: t[:, 0])
+        depth = self._depth(frames, levels)
+        known = depth.detach().clamp(max=self.depth_args.limit_m)
+        scene = PictureDepth(known, cameras, frames.valid[:, 0])
+        heads: list[GaussianHead] = list(self.heads)  # type: ignore[arg-type]
+        found = self.decoder(levels, self._places(len(depth), depth.device), heads)
+        first = 0 if self.training else len(heads) - 1
+        layers = tuple(head(*one, scene) for head, one in list(zip(heads, found))[first:])
+        scores = prompt_scores(layers[-1].features, self.embeddings, self.splat_args.scale)
+        predicted = None if self.depth_head is None else depth[:, 0].unflatten(0, frames.valid[:, 0].shape)
+        return Output(layers[-1].replace(features=scores), layers, predicted)
+
+    def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
+        """Losses of all decoder layers; see :class:`gsocc_core.methods.gausstr_args.LossArgs`."""
+        return self._objective(
+            output.layers, self.embeddings, self.feature_basis, self.segmenters, output.depth_m, frames.targets
+        )
+
+    def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:
+        """Labels (B, X, Y, Z); see :func:`gsocc_core.methods.gausstr_classes.voxel_classes`."""
+        return voxel_classes(output.scene, grid or self.grid, self.classes, self.splat_args)
+
+    def _feature_map(self, frames: FrameSet) -> Tensor:
+        """(B * V, C, h, w) what the queries look into."""
+        if self.backbone is not None:
+            return self.backbone(frames.images[:, 0].flatten(0, 1))
+        if frames.features is None:
+            expected = "feature maps beside the pictures (data.input_features_dir), since there is no backbone"
+            raise DataError(WHERE, "features", expected, "none")
+        given = frames.features[:, 0].flatten(0, 1).float()
+        expected_channels = self.features_args.input_dim or self.features_args.dim
+        if given.shape[1] != expected_channels:
+            raise DataError(WHERE, "features", f"{expected_channels} channels", f"{given.shape[1]} channels")
+        return given
+
+    def _depth(self, frames: FrameSet, levels: list[Tensor]) -> Tensor:
+        """(B * V, 1, h, w) metres."""
+        if self.depth_head is not None:
+            return self.depth_head(levels[0])
+        if frames.depth_m is None:
+            expected = "depth beside the pictures (data.input_depth_dir, or depths_m of predict)"
+            raise DataError(WHERE, "depth_m", expected, "none")
+        return frames.depth_m[:, 0].flatten(0, 1)[:, None]
+
+    def _places(self, pictures: int, device: torch.device) -> Tensor:
+        """(M, K, 2) where the queries look first."""
+        count = self.network_args.queries
+        if self.training or self.network_args.places == "random":
+            return torch.rand(pictures, count, 2, device=device)
+        return even_places(count).to(device).expand(pictures, -1, -1)

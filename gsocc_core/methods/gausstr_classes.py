@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""From aligned features to classes: text embeddings score Gaussians, which vote in voxels (GaussTR, section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.grid_points import to_grid
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.methods.gausstr_args import SplatArgs
+from gsocc_core.splat import splat_to_voxels
+
+#: Factor of the softmax that tells which prompts fit nowhere.
+_SHARP = 100.0
+
+
+def prompt_scores(features: Tensor, embeddings: Tensor, scale: float) -> Tensor:
+    """Scores of every prompt, which sum to one.
+
+    Args:
+        features: (..., F) of Gaussians.
+        embeddings: (P, F) of prompts.
+        scale: Factor before the softmax; published: 1.
+
+    Returns:
+        (..., P).
+    """
+    return (scale * (features @ embeddings.T)).softmax(-1)
+
+
+def dependable(scene: Gaussians, grid: VoxelGrid, splat: SplatArgs) -> Gaussians:
+    """The scene in which Gaussians that are too faint, too thin, or outside the grid have opacity 0.
+
+    Args:
+        scene: (B, N) Gaussians.
+        grid: Their grid.
+        splat: ``least_opacity`` and ``least_std_m``.
+    """
+    if splat.least_opacity is None:
+        return scene
+    place = to_grid(scene.means, grid)
+    inside = ((place >= place.new_tensor(grid.lower)) & (place <= place.new_tensor(grid.upper))).all(-1)
+    thin = torch.diagonal(scene.covariances(), dim1=-2, dim2=-1).amin(-1).sqrt() <= splat.least_std_m
+    kept = (scene.opacities > splat.least_opacity) & inside & ~thin
+    return scene.replace(opacities=scene.opacities * kept)
+
+
+@torch.no_grad()
+def voxel_classes(scene: Gaussians, grid: VoxelGrid, classes: ClassTable, splat: SplatArgs) -> SemanticGrid:
+    """Labels of a scene whose features are scores of prompts.
+
+    A voxel's scores are the mean of its Gaussians'. Prompt denoising: a prompt that nowhere stands out is left out
+    everywhere. The best of the others names the class, unless the voxel is too thin.
+
+    Args:
+        scene: (B, N) Gaussians.
+        grid: Where to evaluate.
+        classes: Class table; ``channel_ids`` says which class each prompt stands for, several prompts may share one.
+        splat: How Gaussians become voxels.
+
+    Returns:
+        (B, X, Y, Z) labels; confidence is the density, at most 1, where occupied, and what is left to 1 where free.
+    """
+    field = splat_to_voxels(
+        dependable(scene, grid, splat), grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
+    )
+    scores = field.features
+    outstanding = (_SHARP * scores).softmax(-1).flatten(1, 3).amax(1)
+    scores = torch.where((outstanding >= splat.least_score)[:, None, None, None], scores, -1.0)
+    ids = torch.as_tensor(classes.channel_ids, dtype=torch.uint8, device=scores.device)
+    full = field.density > splat.threshold
+    labels = torch.where(full, ids[scores.argmax(-1)], classes.free_id).to(torch.uint8)
+    solid = field.density.clamp(max=1.0)
+    return SemanticGrid(labels, grid, classes, torch.where(full, solid, 1 - solid))

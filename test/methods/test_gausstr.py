@@ -1,0 +1,312 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""GaussTR at a tiny size, its forward pass against the published arithmetic written out query by query."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_frames import BACKBONE, GRID, frames
+from torch.nn import functional
+
+from gsocc_core import OCC3D_NUSCENES, Cameras
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.rigid import quat_to_rotmat
+from gsocc_core.methods.gausstr import GaussTR
+from gsocc_core.methods.gausstr_args import DepthArgs, FeatureArgs, LossArgs, NetworkArgs, ShapeArgs, SplatArgs
+from gsocc_core.methods.gausstr_classes import voxel_classes
+from gsocc_core.methods.gausstr_network import even_places, sample_depth
+from gsocc_core.splat import splat_to_voxels
+from gsocc_core.text.class_prompts import ClassPrompts
+
+NETWORK = NetworkArgs(
+    dim=16, queries=5, layers=2, heads=2, points=2, feed_hidden=24, head_hidden=12, dropout=0.0, levels=(2.0, 1.0)
+)
+WORDS = {"car": "car", "lawn": "terrain", "grass": "terrain", "house": "manmade", "sky": "free"}
+ONE_STAGE = replace(BACKBONE, out_indices=(2,))
+
+
+def prompts(dim=8):
+    embeddings = functional.normalize(torch.randn(len(WORDS), dim, generator=torch.Generator().manual_seed(7)), dim=-1)
+    return ClassPrompts(tuple(WORDS), tuple(WORDS.values()), embeddings, "made")
+
+
+def build(seed=0, **changes):
+    torch.manual_seed(seed)
+    given = {
+        "backbone": None, "network": NETWORK, "features": FeatureArgs(dim=8, channels=3, input_dim=4),
+        "image_size": (32, 64), "pretrained": False, **changes,
+    }  # fmt: skip
+    return GaussTR(OCC3D_NUSCENES, prompts(), GRID, **given)
+
+
+def batch(b=2, v=3, seed=0, teacher=8):
+    g = torch.Generator().manual_seed(seed)
+    plain = frames(b, v, seed)
+    targets = replace(plain.targets, view_features=torch.randn(b, 2, v, teacher, 2, 4, generator=g))
+    depth = torch.rand(b, 1, v, 32, 64, generator=g) * 20 + 1
+    return replace(plain, depth_m=depth, features=torch.randn(b, 1, v, 4, 4, 8, generator=g), targets=targets)
+
+
+def linear(x, module):
+    return x @ module.weight.T + module.bias
+
+
+def two_layers(x, mlp):
+    return linear(linear(x, mlp[0]).relu(), mlp[2])
+
+
+def written_out(model, data, b, v):
+    """Gaussians of one picture, query by query, as published: (K, ...) means, scales, opacities, features."""
+    args, levels = model.network_args, model.pyramid(data.features[b : b + 1, 0, v])
+    places, depth_map = even_places(args.queries), data.depth_m[b, 0, v].clamp(max=model.depth_args.limit_m)
+    x = model.decoder.queries.weight
+    for layer, head in zip(model.decoder.layers, model.heads):
+        rate = [10_000 ** (2 * (i // 2) / (args.dim // 2)) for i in range(args.dim // 2)]
+        codes = []
+        for u, w in places.tolist():
+            halves = [
+                [(math.sin, math.cos)[i % 2](2 * math.pi * value / rate[i]) for i in range(args.dim // 2)]
+                for value in (w, u)
+            ]
+            codes.append(halves[0] + halves[1])
+        code = two_layers(torch.tensor(codes), model.decoder.code)
+        x = layer.norms[0](layer.look(x[None], code[None], levels, places[None])[0])
+        asked, part = x + code, args.dim // args.heads
+        q, k, value = (linear_part(a, layer.talk, i) for i, a in enumerate((asked, asked, x)))
+        heard = []
+        for h in range(args.heads):
+            s = slice(h * part, (h + 1) * part)
+            heard.append((q[:, s] @ k[:, s].T / math.sqrt(part)).softmax(-1) @ value[:, s])
+        x = layer.norms[1](x + linear(torch.cat(heard, -1), layer.talk.out_proj))
+        x = layer.norms[2](x + two_layers(x, layer.feed))
+        places = (places.logit() + two_layers(x, head.regress)[:, :2]).sigmoid()
+    x, head = model.decoder.norm(x), model.heads[-1]
+    step = two_layers(x, head.regress)
+    places = (places.logit() + step[:, :2]).sigmoid()
+    camera = data.cameras.map(lambda t: t[b, 0, v])
+    depth = torch.stack([bilinear(depth_map, u * 64, w * 32) for u, w in places])
+    pixels = torch.cat([places * torch.tensor([64.0, 32.0]), torch.ones(len(places), 1)], -1)
+    points = (depth * (1 + step[:, 2]))[:, None] * (pixels @ camera.intrinsics.inverse().T)
+    means = points @ camera.T_ego_cam[:3, :3].T + camera.T_ego_cam[:3, 3]
+    fx_original = camera.intrinsics[0, 0] * 1600 / 64
+    scales = (1 + 15 * two_layers(x, head.scale).sigmoid()) * (depth * 7.5 / fx_original)[:, None]
+    return means, scales, two_layers(x, head.opacity)[:, 0].sigmoid(), two_layers(x, head.feature)
+
+
+def linear_part(x, attention, index):
+    dim = attention.embed_dim
+    rows = slice(index * dim, (index + 1) * dim)
+    return x @ attention.in_proj_weight[rows].T + attention.in_proj_bias[rows]
+
+
+def bilinear(value, u, v):
+    total, (rows, columns) = torch.zeros(()), value.shape
+    for row in (int((v - 0.5).floor()), int((v - 0.5).floor()) + 1):
+        for column in (int((u - 0.5).floor()), int((u - 0.5).floor()) + 1):
+            if 0 <= row < rows and 0 <= column < columns:
+                total = total + (1 - (v - 0.5 - row).abs()) * (1 - (u - 0.5 - column).abs()) * value[row, column]
+    return total
+
+
+def test_the_forward_pass_is_the_published_one():
+    model, data = build().eval(), batch()
+    with torch.no_grad():
+        output = model(data)
+        for b in range(2):
+            parts = [written_out(model, data, b, v) for v in range(3)]
+            means, scales, opacities, features = (torch.cat(part) for part in zip(*parts))
+            layer = output.layers[-1].map(lambda t, b=b: t[b])
+            torch.testing.assert_close(layer.means, means, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(layer.scales, scales, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(layer.opacities, opacities, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(layer.features, features, atol=1e-5, rtol=1e-4)
+            scores = (features @ model.prompts.embeddings.T).softmax(-1)
+            torch.testing.assert_close(output.scene.features[b], scores, atol=1e-5, rtol=1e-4)
+            # Axes of a Gaussian are its camera's right, down and forward.
+            turned = data.cameras.T_ego_cam[b, 0, :, :3, :3].repeat_interleave(5, 0)
+            torch.testing.assert_close(quat_to_rotmat(layer.quats), turned, atol=1e-5, rtol=0)
+
+
+def test_answers_are_repeatable_and_pictures_do_not_meet():
+    model, data = build().eval(), batch()
+    first, again = model(data), model(data)
+    assert torch.equal(first.scene.means, again.scene.means)
+    alone = model(data.map(lambda t: t[1:]))
+    torch.testing.assert_close(first.scene.means[1:], alone.scene.means, atol=1e-5, rtol=1e-5)
+    other = replace(data, features=data.features.clone())
+    other.features[:, :, 0] += 1.0
+    torch.testing.assert_close(model(other).scene.means[:, 5:], first.scene.means[:, 5:])
+    assert not torch.allclose(model(other).scene.means[:, :5], first.scene.means[:, :5])
+    random = build(network=replace(NETWORK, places="random")).eval()
+    assert not torch.equal(random(data).scene.means, random(data).scene.means)
+    assert model(batch(v=5)).scene.means.shape == (2, 25, 3)
+
+
+def test_even_places_fill_the_picture():
+    for count in (50, 300):
+        places = even_places(count)
+        assert ((places > 0) & (places < 1)).all()
+        cells = (places * 5).long()
+        filled = torch.bincount(cells[:, 0] * 5 + cells[:, 1], minlength=25)
+        assert filled.min() >= count / 25 - 2, "no twenty-fifth of the picture has many fewer than its share"
+        assert filled.max() <= count / 25 + 2
+
+
+def test_depth_that_is_not_known_is_not_used():
+    depth = torch.tensor([[4.0, 0.0], [8.0, 0.0]])[None, None]
+    places = torch.tensor([[[0.25, 0.5], [0.4, 0.5], [0.9, 0.5]]])
+    found, known = sample_depth(depth, places)
+    assert found[0, :2].tolist() == pytest.approx([6.0, 6.0])
+    assert known[0].tolist() == [True, True, False]
+    model, data = build().eval(), batch()
+    blank = replace(data, depth_m=torch.zeros_like(data.depth_m))
+    assert (model(blank).scene.opacities == 0).all()
+    absent = replace(data, valid=torch.zeros_like(data.valid))
+    assert (model(absent).scene.opacities == 0).all()
+
+
+def test_rotations_can_be_learned():
+    model, data = build(shape=ShapeArgs(rotation="learned")).eval(), batch()
+    quats = model(data).scene.quats
+    torch.testing.assert_close(quats.norm(dim=-1), torch.ones(2, 15), atol=1e-5, rtol=0)
+    assert not torch.allclose(quats, build().eval()(data).scene.quats, atol=1e-3)
+
+
+@pytest.mark.parametrize("compression", ["step", "none", "stored"])
+def test_losses_reach_every_parameter(compression, tmp_path):
+    basis = torch.linalg.qr(torch.randn(8, 3, generator=torch.Generator().manual_seed(1)))[0].contiguous()
+    save_file({"basis": basis}, tmp_path / "basis.safetensors")
+    model = build(
+        features=FeatureArgs(dim=8, channels=3, input_dim=4, compression=compression), pretrained=True,
+        loss=LossArgs(segmentation=1.0, segments=18, classes=1.0), basis=str(tmp_path / "basis.safetensors"),
+    )  # fmt: skip
+    data = batch()
+    losses = model.losses(model(data), data)
+    assert set(losses) == {"depth", "cosine", "segmentation", "classes"}
+    assert all(value.isfinite() and value > 0 for value in losses.values())
+    sum(losses.values()).backward()
+    idle = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not idle
+    dead = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.abs().max() > 0]
+    assert all(name.endswith("in_proj_bias") or ".look.offsets." in name for name in dead), dead
+    if compression == "stored":
+        assert model(data).layers[-1].features.shape == (2, 15, 3)
+        narrow = torch.einsum("bsvdhw,dk->bsvkhw", data.targets.view_features, basis)
+        compressed = replace(data, targets=replace(data.targets, view_features=narrow))
+        torch.manual_seed(3)
+        expected = model.losses(model(data), data)["cosine"]
+        torch.manual_seed(3)
+        torch.testing.assert_close(model.losses(model(compressed), compressed)["cosine"], expected)
+
+
+def test_rendering_a_scene_of_its_own_features_costs_nothing():
+    """Opaque Gaussians in front of the cameras, and teacher features equal to theirs: cosine and depth vanish."""
+    model, data = build(features=FeatureArgs(dim=8, compression="none", channels=8, input_dim=4)), batch(v=1)
+    feature = torch.randn(8, generator=torch.Generator().manual_seed(2))
+    layer = model(data).layers[-1]
+    wall = layer.replace(
+        means=torch.tensor([6.0, 0.0, 1.5]).expand_as(layer.means),
+        scales=torch.tensor([0.01, 50.0, 50.0]).expand(2, 5, 3),
+        quats=torch.tensor([1.0, 0, 0, 0]).expand(2, 5, 4), opacities=torch.full((2, 5), 0.999),
+        features=feature.expand(2, 5, 8) * torch.arange(1.0, 6.0)[:, None],
+    )  # fmt: skip
+    teacher = feature[:, None, None].expand(2, 2, 1, 8, 2, 4)
+    targets = replace(data.targets, view_features=teacher, view_depth_m=torch.full_like(data.targets.view_depth_m, 6.0))
+    losses = model._objective([wall], model.embeddings, None, model.segmenters, None, targets)
+    assert losses["cosine"].item() == pytest.approx(0.0, abs=1e-4)
+    assert losses["depth"].item() == pytest.approx(0.0, abs=0.01), "alpha ends at 0.999"
+    far = replace(targets, view_features=-teacher)
+    losses = model._objective([wall], model.embeddings, None, model.segmenters, None, far)
+    assert losses["cosine"].item() == pytest.approx(10.0, abs=1e-3), "weight 5 times 1 - (-1)"
+
+
+def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
+    model = build(depth=DepthArgs(source="head", head_range_m=(1.0, 8.0)), backbone=ONE_STAGE, frozen=False)
+    data = replace(batch(), depth_m=None, features=None)
+    assert model.depth_input == "unused"
+    losses = model.losses(model(data), data)
+    assert losses["depth_head"] > 0
+    optimizer = torch.optim.Adam(model.depth_head.parameters(), lr=0.05)
+    steady = replace(data, targets=replace(data.targets, view_depth_m=torch.full_like(data.targets.view_depth_m, 3.0)))
+    for _ in range(40):
+        optimizer.zero_grad()
+        model.losses(model(steady), steady)["depth_head"].backward()
+        optimizer.step()
+    torch.testing.assert_close(model.eval()(steady).depth_m, torch.full((2, 3, 8, 16), 3.0), atol=0.3, rtol=0)
+
+
+def test_a_frozen_backbone_never_changes():
+    model, data = build(backbone=ONE_STAGE, frozen=True).train(), replace(batch(), features=None)
+    before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
+    sum(model.losses(model(data), data).values()).backward()
+    assert all(p.grad is None for p in model.backbone.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in model.backbone.state_dict().items())
+
+
+def test_voxels_follow_the_published_class_step():
+    """Scores as means over Gaussians, prompts that stand out nowhere left out, several prompts for one class."""
+    model = build(splat=SplatArgs(support="box", least_opacity=0.3, threshold=0.1)).eval()
+    scene = model(batch()).scene
+    g = torch.Generator().manual_seed(4)
+    scene = scene.replace(
+        means=torch.rand(2, 15, 3, generator=g) * torch.tensor([18.0, 18.0, 4.0]) - torch.tensor([9.0, 9.0, 1.5]),
+        scales=torch.rand(2, 15, 3, generator=g) + 0.01, opacities=torch.rand(2, 15, generator=g),
+        features=(torch.randn(2, 15, 5, generator=g) * torch.tensor([0.3, 0.2, 0.2, 0.2, 0.05])).softmax(-1) * 0.4,
+    )  # fmt: skip
+    args = model.splat_args
+    kept = scene.opacities > args.least_opacity
+    kept &= ((scene.means >= torch.tensor(GRID.lower)) & (scene.means <= torch.tensor(GRID.upper))).all(-1)
+    kept &= torch.diagonal(scene.covariances(), dim1=-2, dim2=-1).amin(-1) > args.least_std_m**2
+    assert 0 < kept.sum() < 30
+    result = voxel_classes(scene, GRID, model.classes, args)
+    dropped = 0
+    for b in range(2):
+        field = splat_to_voxels(scene.map(lambda t, b=b: t[b][kept[b]]), GRID, support="box")
+        probability = field.features.softmax(-1)
+        best = (100 * field.features).softmax(-1).flatten(0, 2).amax(0)
+        probability[..., best < 0.1] = 0.0
+        dropped += int((best < 0.1).sum())
+        # car, terrain (two prompts), manmade, free
+        groups = torch.stack([probability[..., i].amax(-1) for i in ([0], [1, 2], [3], [4])], -1)
+        expected = torch.tensor([4, 14, 15, 17])[groups.argmax(-1)]
+        expected[field.density <= args.threshold] = 17
+        assert torch.equal(result.labels[b].long(), expected)
+    assert (result.labels != 17).any()
+
+
+def test_what_does_not_fit_is_named():
+    model, data = build(), batch()
+    for field, match in (
+        ("depth_m", "depth_m: expected depth beside"),
+        ("features", "features: expected feature maps"),
+    ):
+        with pytest.raises(DataError, match=match):
+            model(replace(data, **{field: None}))
+    with pytest.raises(DataError, match="features: expected 4 channels, received 6 channels"):
+        model(replace(data, features=torch.zeros(2, 1, 3, 6, 4, 8)))
+    other = batch(teacher=6)
+    with pytest.raises(DataError, match=r"features of pictures .*: expected 8 channels .*, received 6 channels"):
+        model.losses(model(other), other)
+    nothing = replace(data, targets=replace(data.targets, view_depth_m=None))
+    with pytest.raises(DataError, match="depth_dir: expected labels"):
+        model.losses(model(nothing), nothing)
+    with pytest.raises(ConfigError, match="prompts: expected embeddings of 12 channels .*, received 8, of made"):
+        build(features=FeatureArgs(dim=12, channels=3, input_dim=4))
+    with pytest.raises(ConfigError, match="depth.model: expected a hub id"):
+        DepthArgs(source="model")
+
+
+def test_fisheye_rays_lead_where_pixels_look():
+    camera = Cameras(
+        torch.tensor([[[20.0, 0, 32], [0, 20.0, 16], [0, 0, 1]]]), torch.eye(4)[None], 64, 32, "fisheye",
+        torch.tensor([[0.05, 0.01, 0.0, 0.0]]),
+    )  # fmt: skip
+    uv = torch.tensor([[[32.0, 16.0], [40.0, 20.0], [20.0, 5.0]]])
+    points = 3.0 * camera.rays_at(uv)
+    found, depth, seen = camera.project(points[0])
+    torch.testing.assert_close(found, uv, atol=1e-3, rtol=0)
+    torch.testing.assert_close(depth, torch.full((1, 3), 3.0))
+    assert seen.all()
