@@ -45,7 +45,11 @@ class DataArgs:
         occ3d_dir: Folder of Occ3D labels; None = no voxel labels.
         depth_dir: Folder of depth labels per picture; None = none, which is kitti360's default.
         semantics_dir: Folder of class labels per picture, ids of the data set's class table; None = none, which is
-            kitti360's default.
+            kitti360's default. One file per picture may also hold the id of free space, which stands for the sky.
+        label_sky: Pixels that ``semantics_dir`` says are sky carry the id of free space, at whatever depth, for methods
+            with a class for it; else they have no label.
+        features_dir: Folder of features of the supervised views from a foundation model; None = none.
+        input_features_dir: Folder of features that the method gets beside the pictures; None = none.
         view_size: (height, width) of the supervised views, pixels.
         views: Key frames that supervise a sample: the present and views - 1 drawn from ``view_offsets``.
         view_offsets: Candidates, in key frames from the present.
@@ -72,6 +76,9 @@ class DataArgs:
     occ3d_dir: str | None = "gts"
     depth_dir: str | None = "metric_3d_nusc"
     semantics_dir: str | None = "grounded_sam_nusc"
+    label_sky: bool = False
+    features_dir: str | None = None
+    input_features_dir: str | None = None
     view_size: tuple[int, int] = (256, 704)
     views: int = 7
     view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)

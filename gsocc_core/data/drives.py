@@ -16,13 +16,13 @@ import torch
 from torch.utils.data import Dataset
 
 from gsocc_core.data.args import DataArgs
+from gsocc_core.data.feature_files import FeatureFolder, open_features
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.photometric import jitter
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.subset import choose_fraction
-from gsocc_core.data.view_label_files import label_path
-from gsocc_core.data.view_labels import camera_order, sample_view_labels
+from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
 from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
@@ -59,8 +59,13 @@ class DriveDataset(Dataset[FrameSet], ABC):
         names = ["/".join((self.scenes[s][k].scene_name, self.scenes[s][k].token)) for s, k in items]
         chosen = choose_fraction(names, args.fraction, args.fraction_seed)
         self.items = [item for item, name in zip(items, names) if name in chosen]
-        folders = (self.args.depth_dir, self.args.semantics_dir)
-        self.orders = {folder: camera_order(self.root / folder) for folder in folders if folder is not None}
+        self.folders: dict[str, PictureFolder] = {}
+        self.features: dict[str, FeatureFolder] = {}
+        for first in [frame for frames in self.scenes for frame in frames][:1]:
+            folders = (self.args.depth_dir, self.args.semantics_dir)
+            self.folders = {f: open_picture_folder(self.root / f, first.shots) for f in folders if f is not None}
+            features = (self.args.features_dir, self.args.input_features_dir)
+            self.features = {f: open_features(self.root / f, first) for f in features if f is not None}
 
     @classmethod
     def protocol_for(cls, args: DataArgs) -> Protocol:
@@ -149,6 +154,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             sample_tokens=(present.token,),
             scene_names=(present.scene_name,),
             T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
+            features=self._features(moments, known),
         )
 
     def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
@@ -166,6 +172,15 @@ class DriveDataset(Dataset[FrameSet], ABC):
             stacked = jitter(stacked, seed, self.args.photometric)
         return stacked, cameras
 
+    def _features(self, moments: Sequence[KeyFrame], known: Sequence[bool]) -> torch.Tensor | None:
+        """(1, T, V, D, h, w) features beside the pictures; zeros where there is no such moment."""
+        if (folder := self.args.input_features_dir) is None:
+            return None
+        height, width = self.image_size
+        maps = [self.features[folder].read(m, width, height) for m, there in zip(moments, known) if there]
+        maps += [np.zeros_like(maps[0])] * (len(moments) - len(maps))
+        return torch.from_numpy(np.stack(maps))[None]
+
     def _targets(self, scene: int, position: int, seed: int | None) -> Targets | None:
         args, present = self.args, self.scenes[scene][position]
         voxels: dict[str, Any] = {}
@@ -173,7 +188,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             found = self._read_voxels(self.labels_dir, present)
             parts = (found.semantics, found.mask_camera, found.mask_lidar)
             voxels = {k: torch.from_numpy(v)[None] for k, v in zip(("labels", "mask_camera", "mask_lidar"), parts)}
-        if args.depth_dir is None and args.semantics_dir is None:
+        if args.depth_dir is None and args.semantics_dir is None and args.features_dir is None:
             return Targets(**voxels) if voxels else None
         return Targets(**voxels, **self._views(scene, position, seed))
 
@@ -191,19 +206,25 @@ class DriveDataset(Dataset[FrameSet], ABC):
         semantics = np.full((args.views, len(args.cameras), height, width), ignore_id, np.uint8)
         depth = np.zeros(semantics.shape, np.float32)
         cameras: list[Camera] = []
-        for i in range(args.views):
-            frame = frames[position + offsets[i]] if i < len(offsets) else present
+        shown = [frames[position + offset] for offset in offsets]
+        for i, frame in enumerate([*shown, *[present] * (args.views - len(shown))]):
             full = [camera_at(present, shot.camera, shot.T_world_ego) for shot in frame.shots]
             cameras += [fit_camera(camera, width, height) for camera in full]
-            if i < len(offsets):
-                self._read_view_labels(frame, full, semantics[i], depth[i])
+            if i < len(shown):
+                self._read_view_labels(frame, semantics[i], depth[i])
         far = depth > args.max_view_depth_m
         depth[far] = 0.0
-        semantics[far] = ignore_id
+        semantics[far & (semantics != self.protocol.classes.free_id)] = ignore_id
         stamps = [frames[position + o].stamp_ns - present.stamp_ns for o in offsets]
         stacked = Cameras.stack(cameras)
         shape = (1, args.views, len(args.cameras))
+        features: dict[str, Any] = {}
+        if (folder := args.features_dir) is not None:
+            maps = [self.features[folder].read(frame, width, height) for frame in shown]
+            maps += [np.zeros_like(maps[0])] * (args.views - len(shown))
+            features["view_features"] = torch.from_numpy(np.stack(maps))[None]
         return {
+            **features,
             "view_cameras": stacked.map(lambda t: t.view(*shape, *t.shape[1:])),
             "view_semantics": torch.from_numpy(semantics)[None],
             "view_depth_m": torch.from_numpy(depth)[None],
@@ -211,21 +232,22 @@ class DriveDataset(Dataset[FrameSet], ABC):
             "view_time_s": torch.tensor([[s * 1e-9 for s in stamps] + [0.0] * (args.views - len(offsets))]),
         }
 
-    def _read_view_labels(
-        self, frame: KeyFrame, cameras: Sequence[Camera], semantics: np.ndarray, depth: np.ndarray
-    ) -> None:
+    def _read_view_labels(self, frame: KeyFrame, semantics: np.ndarray, depth: np.ndarray) -> None:
         """Fill (V, height, width) class ids and metres from the label files of one key frame."""
         height, width = self.args.view_size
         if (folder := self.args.semantics_dir) is not None:
-            path = label_path(self.root / folder, frame.scene_name, frame.token)
-            ids = sample_view_labels(path, self.orders[folder], cameras, width, height, "classes")
-            limit = self.protocol.classes.free_id or len(self.protocol.classes.names)
-            if ids.size and ids.max() >= limit:
-                raise DataError(path, "class ids", f"below {limit}, 0 = none", int(ids.max()))
-            np.copyto(semantics, ids, where=ids > 0, casting="unsafe")
+            ids = self.folders[folder].labels(frame, width, height, "classes")
+            free_id = self.protocol.classes.free_id
+            # Nothing is free in a picture: that id is left for the sky in folders that know it.
+            sky = (ids == free_id) if self.folders[folder].order is None and free_id else np.zeros(ids.shape, bool)
+            limit = free_id or len(self.protocol.classes.names)
+            if ids.size and (largest := ids.max(where=~sky, initial=0)) >= limit:
+                worst = next(i for i, of_camera in enumerate(ids) if largest in of_camera)
+                path = self.folders[folder].file(frame, frame.shots[worst])
+                raise DataError(path, "class ids", f"below {limit}, 0 = none", int(largest))
+            np.copyto(semantics, ids, where=(ids > 0) & (~sky | self.args.label_sky), casting="unsafe")
         if (folder := self.args.depth_dir) is not None:
-            path = label_path(self.root / folder, frame.scene_name, frame.token)
-            metres = sample_view_labels(path, self.orders[folder], cameras, width, height, "depth")
+            metres = self.folders[folder].labels(frame, width, height, "depth")
             # Written so that nan, which compares false, means no label.
             np.copyto(depth, metres, where=(metres > 0) & (metres < np.inf), casting="unsafe")
 
@@ -240,7 +262,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
                 return None
             raise DataError(self.root / folder, key, "a folder with labels, or null to do without", "no such folder")
 
-        keys = (self.protocol.labels_field, "depth_dir", "semantics_dir")
+        keys = (self.protocol.labels_field, "depth_dir", "semantics_dir", "features_dir")
         changes: dict[str, Any] = {key: checked(key) for key in keys}
         return replace(args, **changes)
 

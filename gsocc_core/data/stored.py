@@ -8,6 +8,7 @@ What a damaged file makes its decoder raise has no end (``zlib.error``, ``EOFErr
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,13 +87,14 @@ def read_npz(path: str | Path, expected: str, names: Sequence[str] | None = None
     return arrays
 
 
-def read_npy(path: str | Path, expected: str, *, mapped: bool = False) -> np.ndarray:
+def read_npy(path: str | Path, expected: str, *, mapped: bool = False, content: bytes | None = None) -> np.ndarray:
     """The array of an .npy file; nothing pickled is ever loaded.
 
     Args:
         path: The file.
         expected: What it should hold, for errors.
         mapped: Leave it on disk and read only what is used.
+        content: What the file holds, where it lies inside another and ``path`` is only its name.
 
     Returns:
         The array.
@@ -101,7 +103,8 @@ def read_npy(path: str | Path, expected: str, *, mapped: bool = False) -> np.nda
         DataError: the file is missing, is damaged, or is another kind of file.
     """
     with reading(path, f"{expected} in an .npy file"):
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        source = path if content is None else io.BytesIO(content)
+        array = np.load(source, mmap_mode="r" if mapped else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
             raise DataError(path, "content", f"{expected} in an .npy file", "several arrays, as of an .npz file")

@@ -25,7 +25,7 @@ from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 
-Kind = Literal["depth", "classes"]
+Kind = Literal["depth", "classes", "features"]
 #: Depth is clipped to this range, metres; 0 = no label.
 DEPTH_RANGE_M = (0.1, 300.0)
 #: Largest relative error of stored depth, unless asked otherwise.
@@ -105,16 +105,55 @@ def _checked(labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _packed(pictures: Mapping[str, Image.Image], content: Mapping[str, Any]) -> bytes:
+    members = {}
+    for name, picture in pictures.items():
+        encoded = io.BytesIO()
+        # Runs suit labels: as small as a search for repetitions, and two to five times faster to write.
+        picture.save(encoded, "PNG", compress_type=zlib.Z_RLE)
+        members[f"{name}.png"] = encoded.getvalue()
+    return pack(members, content)
+
+
+def pack(members: Mapping[str, bytes], content: Mapping[str, Any]) -> bytes:
+    """A file of labels from its parts; equal parts give equal bytes.
+
+    Args:
+        members: Content by name, stored as it is.
+        content: What ``labels.json`` in it says; ``kind`` must be among it.
+
+    Returns:
+        The content of the file.
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:
-        # A fixed date keeps equal labels equal byte for byte.
-        file.writestr(zipfile.ZipInfo(_CONTENT), json.dumps(content))
-        for name, picture in pictures.items():
-            encoded = io.BytesIO()
-            # Runs suit labels: as small as a search for repetitions, and two to five times faster to write.
-            picture.save(encoded, "PNG", compress_type=zlib.Z_RLE)
-            file.writestr(zipfile.ZipInfo(f"{name}.png"), encoded.getvalue())
+        # A ZipInfo of its own has a fixed date.
+        for name, stored in {_CONTENT: json.dumps(content).encode(), **members}.items():
+            file.writestr(zipfile.ZipInfo(name), stored)
     return stream.getvalue()
+
+
+def unpack(source: str | Path | bytes, kind: Kind, where: object) -> tuple[zipfile.ZipFile, dict[str, Any]]:
+    """Open what :func:`pack` made.
+
+    Args:
+        source: A file, or its content.
+        kind: What it must hold.
+        where: Its name in errors.
+
+    Returns:
+        Its members, and what its ``labels.json`` says.
+
+    Raises:
+        DataError: the file is missing, is damaged or holds another kind of labels.
+    """
+    with reading(where, "labels per picture, a zip of one file per camera"):
+        stored = source if isinstance(source, bytes) else Path(source).read_bytes()
+        file = zipfile.ZipFile(io.BytesIO(stored))
+        content = json.loads(file.read(_CONTENT))
+        found = content["kind"]
+    if found != kind:
+        raise DataError(where, "kind", kind, found)
+    return file, content
 
 
 class ViewLabelFile:
@@ -131,14 +170,9 @@ class ViewLabelFile:
 
     def __init__(self, source: str | Path | bytes, kind: Kind, where: object = None) -> None:
         self.where = where if where is not None else "view labels" if isinstance(source, bytes) else source
-        with reading(self.where, "labels per picture, a zip of pictures"):
-            stored = source if isinstance(source, bytes) else Path(source).read_bytes()
-            self._file = zipfile.ZipFile(io.BytesIO(stored))
-            content = json.loads(self._file.read(_CONTENT))
-            found = content["kind"]
-            self._table = _metres(content) if found == "depth" else None
-        if found != kind:
-            raise DataError(self.where, "kind", kind, found)
+        self._file, content = unpack(source, kind, self.where)
+        with reading(self.where, "the scale of its depth"):
+            self._table = _metres(content) if kind == "depth" else None
 
     @property
     def cameras(self) -> tuple[str, ...]:

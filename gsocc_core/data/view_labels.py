@@ -1,17 +1,23 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth and class labels per picture, in the published ``<folder>/<scene>/<token>.npy``, or in ``.zip`` files."""
+"""Depth and class labels per picture, in three layouts of folders.
+
+``<scene>/<token>.npy`` holds all cameras of a key frame, as GaussianFlowOcc's; ``<scene>/<token>.zip`` likewise, as
+``gsocc_core label`` writes them; ``<stem>.npy`` holds one picture and is named after it, as GaussTR's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gsocc_core.data.images import cover
+from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.stored import read_json, read_npy
-from gsocc_core.data.view_label_files import Kind, ViewLabelFile, read_folder_content
+from gsocc_core.data.view_label_files import Kind, ViewLabelFile, label_path, read_folder_content
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.cameras import Camera
 
@@ -24,6 +30,85 @@ PUBLISHED_ORDERS = {
         "CAM_FRONT", "CAM_FRONT_LEFT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT", "CAM_FRONT_RIGHT",
     ),
 }  # fmt: skip
+
+
+#: Names of published folders that hold one ``.npy`` per picture, all cameras together.
+PUBLISHED_BY_PICTURE = ("nuscenes_metric3d", "nuscenes_featup", "nuscenes_grounded_sam2")
+#: Half of a depth map's pixels further away than this, metres, are taken for millimetres.
+_FARTHEST_MEDIAN_M = 200.0
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """An open folder of depth, classes or features of pictures.
+
+    Attributes:
+        path: The folder.
+        order: Camera names along axis 0 of the ``.npy`` file of a key frame; None = one file per picture.
+    """
+
+    path: Path
+    order: tuple[str, ...] | None
+
+    def file(self, frame: KeyFrame, shot: CameraShot) -> Path:
+        """Where the labels of one picture are."""
+        if self.order is None:
+            return self.path / f"{shot.path.stem}.npy"
+        return label_path(self.path, frame.scene_name, frame.token)
+
+    def labels(self, frame: KeyFrame, width: int, height: int, kind: Kind) -> np.ndarray:
+        """Depth or classes of a key frame's pictures, fitted as the pictures are; nearest neighbour.
+
+        Args:
+            frame: The key frame.
+            width: Width of the fitted pictures, pixels.
+            height: Height of the fitted pictures, pixels.
+            kind: depth or classes.
+
+        Returns:
+            (V, height, width): metres, or class ids.
+
+        Raises:
+            DataError: a file is missing, lacks a camera, has another shape or aspect, holds another kind of labels, or
+                depth that looks like millimetres.
+        """
+        cameras = [shot.camera for shot in frame.shots]
+        if self.order is not None:
+            return sample_view_labels(
+                label_path(self.path, frame.scene_name, frame.token), self.order, cameras, width, height, kind
+            )
+        return np.stack([
+            _of_picture(self.file(frame, shot), shot.camera, width, height, kind) for shot in frame.shots
+        ])  # fmt: skip
+
+
+def open_picture_folder(folder: str | Path, first: Sequence[CameraShot]) -> PictureFolder:
+    """Find out how a folder of labels per picture is laid out.
+
+    A folder without ``cameras.json`` and ``labels.json`` that holds ``<stem>.npy`` of the first picture, or has the
+    name of a published one, has one file per picture; :func:`camera_order` tells of the others.
+
+    Args:
+        folder: The folder.
+        first: Pictures of the first key frame.
+
+    Returns:
+        The open folder.
+
+    Raises:
+        DataError: there is no such folder, or its layout is unknown.
+    """
+    folder = Path(folder)
+    stems = {shot.path.stem for shot in first}
+    listed = (folder / "cameras.json").is_file() or (folder / "labels.json").is_file()
+    # Where the cameras' folders tell pictures of one name apart, a stem does not say whose it is.
+    if not listed and first and len(stems) == len(first):
+        named = any(folder.name.startswith(name) for name in PUBLISHED_BY_PICTURE)
+        if named or (folder / f"{first[0].path.stem}.npy").is_file():
+            if not folder.is_dir():
+                raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")
+            return PictureFolder(folder, None)
+    return PictureFolder(folder, camera_order(folder))
 
 
 def camera_order(folder: str | Path) -> tuple[str, ...]:
@@ -53,7 +138,8 @@ def camera_order(folder: str | Path) -> tuple[str, ...]:
     for name, order in PUBLISHED_ORDERS.items():
         if folder.name.startswith(name.removesuffix("_nusc")):
             return order
-    raise DataError(listed, "file", "a list of camera names in the order of axis 0", "no such file")
+    expected = "a list of camera names in the order of axis 0, or a folder with one .npy per picture, named after it"
+    raise DataError(listed, "file", expected, "no such file")
 
 
 def sample_view_labels(
@@ -73,7 +159,8 @@ def sample_view_labels(
         (V, height, width): metres, or class ids.
 
     Raises:
-        DataError: the file is missing, lacks a camera, has another shape or another kind of labels.
+        DataError: the file is missing, lacks a camera, has another shape, aspect or kind of labels, or depth that looks
+            like millimetres.
     """
     if Path(path).suffix == ".zip":
         file = ViewLabelFile(path, kind)
@@ -82,14 +169,38 @@ def sample_view_labels(
     stored = read_npy(path, "labels per picture", mapped=True)
     if not stored.size or stored.ndim != 3 or stored.shape[0] != len(order):
         raise DataError(path, "shape", f"({len(order)}, H, W)", stored.shape)
-    if stored.dtype.kind not in ("f" if kind == "depth" else "iu"):
-        raise DataError(path, "kind", kind, f"numbers of type {stored.dtype}")
     result = np.empty((len(cameras), height, width), stored.dtype)
     for i, camera in enumerate(cameras):
         if camera.name not in order:
             raise DataError(path, camera.name, f"one of {tuple(order)}", "no labels for this camera")
-        result[i] = _nearest(stored[order.index(camera.name)], camera, width, height)
+        result[i] = _checked(path, stored[order.index(camera.name)], camera, width, height, kind)
     return result
+
+
+def _of_picture(path: Path, camera: Camera, width: int, height: int, kind: Kind) -> np.ndarray:
+    """(height, width) labels from the file of one picture."""
+    stored = read_npy(path, f"{kind} of one picture", mapped=True)
+    if not stored.size or stored.ndim != 2:
+        raise DataError(path, "shape", f"(H, W), {(camera.height, camera.width)} as the picture", stored.shape)
+    return _checked(path, stored, camera, width, height, kind)
+
+
+def _checked(path: object, stored: np.ndarray, camera: Camera, width: int, height: int, kind: Kind) -> np.ndarray:
+    """:func:`_nearest` of an array that says nothing about itself."""
+    if stored.dtype.kind not in ("f" if kind == "depth" else "iu"):
+        raise DataError(path, "kind", kind, f"numbers of type {stored.dtype}")
+    rows, columns = stored.shape
+    # Reduced sizes are rounded: each side may be off by one pixel.
+    if abs(rows * camera.width - columns * camera.height) > max(camera.width, camera.height):
+        expected = f"{(camera.height, camera.width)} as the picture, or a smaller size of the same aspect"
+        raise DataError(path, f"size of {camera.name}", expected, (rows, columns))
+    labels = _nearest(stored, camera, width, height)
+    if kind == "depth":
+        some = labels[::4, ::4]
+        known = some[(some > 0) & np.isfinite(some)]
+        if known.size and (median := float(np.median(known))) > _FARTHEST_MEDIAN_M:
+            raise DataError(path, f"depth of {camera.name}", "metres", f"a median of {median:.0f}, as of millimetres")
+    return labels
 
 
 def _nearest(stored: np.ndarray, camera: Camera, width: int, height: int) -> np.ndarray:

@@ -40,12 +40,12 @@ class Targets:
         mask_camera: (B, X, Y, Z) bool: voxel seen by the present cameras.
         mask_lidar: (B, X, Y, Z) bool: voxel seen by the LiDAR.
         view_cameras: Cameras (B, S, V) at the size of the view labels.
-        view_semantics: (B, S, V, H, W) uint8 class ids; ignore_id = no label.
+        view_semantics: (B, S, V, H, W) uint8 class ids; ignore_id = no label, free_id = sky, if asked for.
         view_depth_m: (B, S, V, H, W) float32 metres along the optical axis; 0 = no label.
         view_valid: (B, S, V) bool: the view exists and its pose is known.
         view_time_s: (B, S) float32 seconds from the present reference stamp.
-        view_features: (B, S, V, D, h, w) features of the views' pictures from a foundation model, at any size; a vector
-            of zeros = no label.
+        view_features: (B, S, V, D, h, w) float32 features of the views' pictures from a foundation model, at any size;
+            a vector of zeros = no label.
     """
 
     labels: Tensor | None = None
@@ -84,7 +84,8 @@ class FrameSet:
             drive, so that a method can move its memory to the present; None = unknown.
         depth_m: (B, T, V, h, w) float32 metres along the optical axis of the same camera, at the size of the pictures
             or a whole fraction of it; 0 = unknown. None = no depth is given.
-        features: (B, T, V, D, h, w) features of the pictures from a foundation model, at any size; None = not given.
+        features: (B, T, V, D, h, w) float32 features of the pictures from a foundation model, at any size; a vector of
+            zeros = unknown. None = not given.
     """
 
     images: Tensor

@@ -226,7 +226,7 @@ def _validation(data: DataArgs, split: str | None, run: RunArgs, size: tuple[int
         return None
     if split is None:
         raise ConfigError("train", "val_split", "a split, since run.validate_every is set", None)
-    args = replace(data, split=split, scenes=None, depth_dir=None, semantics_dir=None, views=1)
+    args = replace(data, split=split, scenes=None, depth_dir=None, semantics_dir=None, features_dir=None, views=1)
     dataset = build_dataset(args, size)
     count = min(run.validate_samples, len(dataset))
     picks = [round(i * (len(dataset) - 1) / max(count - 1, 1)) for i in range(count)]
