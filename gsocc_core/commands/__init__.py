@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of ``gsocc_core``: each typed signature is one, its docstring is the help."""
 
-from gsocc_core.commands.data import label_depth, label_semantics, synthesize
+from gsocc_core.commands.data import label_depth, label_semantics, label_stand_in, synthesize
 from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
@@ -18,6 +18,7 @@ __all__ = [
     "export",
     "label_depth",
     "label_semantics",
+    "label_stand_in",
     "predict",
     "rig",
     "synthesize",

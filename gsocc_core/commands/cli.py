@@ -15,8 +15,8 @@ from typing import Any
 from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
-    "synthesize", "label depth", "label semantics", "train", "evaluate", "baseline", "predict", "check-rig", "rig",
-    "export", "view", "compare-views", "bench", "doctor",
+    "synthesize", "label depth", "label semantics", "label stand-in", "train", "evaluate", "baseline", "predict",
+    "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
 )  # fmt: skip
 
 
@@ -59,7 +59,8 @@ def _run(words: list[str]) -> None:
     if words[0] == "--version":
         sys.stdout.write(f"gsocc_core {__version__}\n")
         return
-    words = [words[0].replace("_", "-"), *words[1:]]
+    parts = 2 if words[0] == "label" else 1
+    words = [*(word.replace("_", "-") for word in words[:parts]), *words[parts:]]
     name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
     if name is None:
         received = " ".join(words[:2] if words[0] == "label" else words[:1])

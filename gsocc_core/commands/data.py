@@ -152,3 +152,46 @@ def label_semantics(
         dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
     )
     run(args, prompts, detector, segmenter, mode, box_threshold, text_threshold)
+
+
+def label_stand_in(
+    dataroot: str,
+    version: str = "v1.0-synthetic",
+    out: str | None = None,
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    cameras: tuple[str, ...] = SURROUND_CAMERAS,
+    limit: int | None = None,
+    encoder: str = "wordllama",
+    feature_noise: float = 0.5,
+    depth_noise: float = 0.05,
+    depth_dir: str = "metric_3d_nusc",
+    seed: int = 0,
+    shard: str | None = None,
+) -> None:
+    """Write features and depth of synthetic pictures out of what the generator knows: a stand-in for foundation models.
+
+    No model looks at a picture: a feature is the text embedding of the name of what was drawn, depth is the
+    generator's, both with noise. For tests of what learns from such labels.
+
+    Args:
+        dataroot: Synthetic tree with fine-grained names (synthesize --names true).
+        version: Name of the tables' folder.
+        out: Folder for stand_in_features and stand_in_depth, each made or continued; None = ``dataroot``.
+        split: A split of ``splits.json``; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names.
+        limit: Only the first so many key frames.
+        encoder: Text encoder of the names.
+        feature_noise: Root mean square length of the noise on features, whose own length is 1.
+        depth_noise: Standard deviation of the logarithm of depth, drawn for every pixel; 0.05 = about 5 %.
+        depth_dir: Folder of the generator's depth.
+        seed: Of the noise.
+        shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+    """
+    from gsocc_core.labels.run import LabelArgs
+    from gsocc_core.labels.stand_in import StandInArgs
+    from gsocc_core.labels.stand_in import label_stand_in as run
+
+    args = LabelArgs(dataroot, version, out, split, scenes, cameras, limit, shard=shard)
+    run(args, StandInArgs(encoder, feature_noise, depth_noise, depth_dir, seed))

@@ -23,7 +23,7 @@ from PIL import Image
 
 from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import DataError, ShapeError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 
 Kind = Literal["depth", "classes", "features"]
 #: Depth is clipped to this range, metres; 0 = no label.
@@ -72,11 +72,12 @@ def encode_depth(labels_m: Mapping[str, np.ndarray], max_error: float = MAX_ERRO
     return _packed(pictures, {"kind": "depth", "min_m": low, "log_step": step})
 
 
-def encode_classes(labels: Mapping[str, np.ndarray]) -> bytes:
+def encode_classes(labels: Mapping[str, np.ndarray], classes: ClassTable = OCC3D_NUSCENES) -> bytes:
     """Encode class pictures without loss.
 
     Args:
         labels: (H, W) ids 0 ... 255 per camera name; 0 = none. Sizes may differ.
+        classes: Table of the ids, for the colours of the pictures.
 
     Returns:
         The content of a file.
@@ -88,7 +89,7 @@ def encode_classes(labels: Mapping[str, np.ndarray]) -> bytes:
         >>> decode(encode_classes({"CAM_BACK": np.array([[0, 4, 11]])}), "classes", "example")["CAM_BACK"]
         array([[ 0,  4, 11]], dtype=uint8)
     """
-    palette = OCC3D_NUSCENES.palette()
+    palette = classes.palette()
     palette[0] = 0  # none, not "others"
     pictures = {}
     for name, ids in _checked(labels).items():

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from gsocc_core.data.feature_files import encode_features
 from gsocc_core.data.nuscenes_index import KeyFrame
 from gsocc_core.data.view_label_files import (
+    MAX_ERROR,
     Kind,
     encode_classes,
     encode_depth,
@@ -21,6 +23,7 @@ from gsocc_core.data.view_label_files import (
     write_folder_content,
 )
 from gsocc_core.errors import DataError, OutputExistsError
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 
 
 class LabelFolder:
@@ -32,6 +35,7 @@ class LabelFolder:
         cameras: Names of the cameras that every file has.
         settings: What else decides about the labels, as plain values.
         max_error: Largest relative error that storing may add to depth.
+        classes: Table of the class ids, for the colours of their pictures.
 
     Raises:
         OutputExistsError: the folder holds something else, or labels made with other settings.
@@ -39,9 +43,15 @@ class LabelFolder:
     """
 
     def __init__(
-        self, path: str | Path, kind: Kind, cameras: Sequence[str], settings: Mapping[str, Any], max_error: float
+        self,
+        path: str | Path,
+        kind: Kind,
+        cameras: Sequence[str],
+        settings: Mapping[str, Any],
+        max_error: float = MAX_ERROR,
+        classes: ClassTable = OCC3D_NUSCENES,
     ) -> None:
-        self.path, self.kind, self.max_error = Path(path), kind, max_error
+        self.path, self.kind, self.max_error, self.classes = Path(path), kind, max_error, classes
         content: dict[str, Any] = {"kind": kind, "cameras": list(cameras), **settings}
         if kind == "depth":
             content["max_error"] = max_error
@@ -80,17 +90,22 @@ class LabelFolder:
                 part.unlink(missing_ok=True)
         return result
 
+    def _encoded(self, labels: Mapping[str, np.ndarray]) -> bytes:
+        if self.kind == "depth":
+            return encode_depth(labels, self.max_error)
+        return encode_features(labels) if self.kind == "features" else encode_classes(labels, self.classes)
+
     def write(self, frame: KeyFrame, labels: Mapping[str, np.ndarray]) -> None:
         """Store the labels of a key frame, complete or not at all.
 
         Args:
             frame: The key frame.
-            labels: (H, W) metres or class ids per camera name.
+            labels: (H, W) metres or class ids, or (D, h, w) features, per camera name.
 
         Raises:
             DataError: the file cannot be written, for instance because the disk is full.
         """
-        stored = encode_depth(labels, self.max_error) if self.kind == "depth" else encode_classes(labels)
+        stored = self._encoded(labels)
         path = self.file(frame)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import protocol_of
 from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, KeyFrame, choose_scenes, open_nuscenes, read_key_frames
 from gsocc_core.data.view_label_files import MAX_ERROR
 from gsocc_core.errors import ConfigError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES
 from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.pretrained import choose_device
 from gsocc_core.labels.preview import write_preview
@@ -134,7 +135,8 @@ def label_semantics(
     for key, value in (("box_threshold", box_threshold), ("text_threshold", text_threshold)):
         if not 0 <= value <= 1:
             raise ConfigError("command line", f"--{key}", "0 ... 1", value)
-    phrases = read_prompts(prompts, OCC3D_NUSCENES)
+    classes = protocol_of(DataArgs(args.dataroot, args.version)).classes
+    phrases = read_prompts(prompts, classes)
     shard = choose_shard(args.shard, os.environ)
     device = choose_device(args.device, shard.local_index)
     found = load_detector(detector, device, box_threshold, text_threshold)
@@ -142,25 +144,42 @@ def label_semantics(
     labeller = SemanticsLabeller(found, load_segmenter(segmenter, device), captions)
     settings: dict[str, Any] = {
         "detector": detector, "segmenter": segmenter, "mode": mode, "box_threshold": box_threshold,
-        "text_threshold": text_threshold, "prompts": {p.text: OCC3D_NUSCENES.names[p.class_id] for p in phrases},
+        "text_threshold": text_threshold, "prompts": {p.text: classes.names[p.class_id] for p in phrases},
     }  # fmt: skip
     return _label(args, shard, labeller, SEMANTICS_FOLDER, settings, MAX_ERROR)
+
+
+def chosen_key_frames(args: LabelArgs) -> list[KeyFrame]:
+    """All key frames to label, whoever labels them.
+
+    Raises:
+        ConfigError: nuscenes-devkit is missing.
+        DataError: the tree is wrong, or has no such scenes.
+    """
+    nusc = open_nuscenes(args.dataroot, args.version)
+    scenes = read_key_frames(nusc, choose_scenes(nusc, args.split, args.scenes), args.cameras)
+    return [frame for frames in scenes for frame in frames][: args.limit]
+
+
+def own_part(shard: Shard, everything: Sequence[KeyFrame]) -> list[KeyFrame]:
+    """The key frames of this process; where there are several, it says how many."""
+    mine = shard.part(everything)
+    if shard.count > 1:
+        sys.stderr.write(f"shard {shard.index}/{shard.count}: {len(mine)} of {len(everything)} key frames\n")
+    return mine
 
 
 def _label(
     args: LabelArgs, shard: Shard, labeller: Labeller, name: str, settings: Mapping[str, Any], max_error: float
 ) -> Path:
     """Label what is missing of this process's part."""
-    nusc = open_nuscenes(args.dataroot, args.version)
-    scenes = read_key_frames(nusc, choose_scenes(nusc, args.split, args.scenes), args.cameras)
-    everything = [frame for frames in scenes for frame in frames][: args.limit]
+    everything = chosen_key_frames(args)
     settings = {**settings, "size": args.size, "precision": args.precision}
     path = Path(args.out) if args.out is not None else Path(args.dataroot) / name
-    folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error)
-    mine = shard.part(everything)
+    classes = protocol_of(DataArgs(args.dataroot, args.version)).classes
+    folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error, classes)
+    mine = own_part(shard, everything)
     todo = folder.remaining(mine)
-    if shard.count > 1:
-        sys.stderr.write(f"shard {shard.index}/{shard.count}: {len(mine)} of {len(everything)} key frames\n")
     options = StreamOptions(
         args.size, args.batch_size, args.workers, args.precision, choose_device(args.device, shard.local_index)
     )
@@ -169,7 +188,7 @@ def _label(
     def write(frame: KeyFrame, labels: dict[str, np.ndarray]) -> None:
         folder.write(frame, labels)
         if frame.token == shown:
-            write_preview(path / "preview.jpg", frame, labels, labeller.kind)
+            write_preview(path / "preview.jpg", frame, labels, labeller.kind, classes)
 
     with tqdm(
         total=len(mine), initial=len(mine) - len(todo), desc=f"label {labeller.kind}", unit="key frame",

@@ -1,69 +1,49 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Principal components of feature vectors."""
+"""A basis of fewer dimensions for features of foundation models (GaussTR, Jiang et al. 2025)."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from gsocc_core.errors import DataError, ShapeError
+from gsocc_core.errors import ShapeError
 
 
-@torch.no_grad()
-def pca_basis(features: Tensor, channels: int) -> Tensor:
-    """Directions along which feature vectors vary most.
+def pca_basis(features: Tensor, k: int) -> Tensor:
+    """Directions in which features vary most.
 
-    The covariance is centred; GaussTR (Jiang et al., CVPR 2025) then projects vectors as they are, without taking their
-    mean away: ``features @ basis``. Computed in float64. Each direction's largest component is positive, so that equal
-    data give equal signs.
+    They come from the covariance about the mean. GaussTR multiplies features by them as they are, ``features @ basis``,
+    without taking the mean off: a constant part stays as far as the directions hold it, so that the cosine between
+    features, and between features and text, keeps its meaning.
+
+    Computed in float64. The largest number of every direction, by magnitude, is positive, so that the same features
+    give the same basis on every machine but for rounding.
 
     Args:
-        features: (N, D) vectors.
-        channels: K, at most D.
+        features: (N, D), N at least 2.
+        k: Directions wanted, at most D.
 
     Returns:
-        (D, K) orthonormal columns, the widest first, in the dtype of the features.
+        (D, k) orthonormal columns, by falling variance, of the type of ``features`` or float32 if that is shorter;
+        without gradient.
 
     Raises:
-        ShapeError: no vectors, or more directions than channels.
+        ShapeError: ``features`` is not (N, D), or ``k`` lies outside 1 ... D.
 
     Example:
-        >>> pca_basis(torch.tensor([[1.0, 5.0], [1.0, 7.0], [1.0, 9.0]]), 1).squeeze(-1).abs()
-        tensor([0., 1.])
+        >>> pca_basis(torch.tensor([[0.0, 5.0], [4.0, 5.0], [2.0, 5.1]]), 1).abs().round().T
+        tensor([[1., 0.]])
     """
-    if features.ndim != 2 or not len(features):
-        raise ShapeError("pca_basis", "features", "(N, D) with N > 0", tuple(features.shape))
-    if not 1 <= channels <= features.shape[1]:
-        raise ShapeError("pca_basis", "channels", f"1 ... {features.shape[1]}", channels)
-    values = features.double()
-    centred = values - values.mean(0)
-    widest = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(-1)[:, :channels]
-    largest = widest.gather(0, widest.abs().argmax(0, keepdim=True))
-    return (widest * torch.where(largest < 0, -1.0, 1.0)).to(features.dtype)
-
-
-def read_basis(path: str | Path) -> Tensor:
-    """Read the basis of a feature folder.
-
-    Args:
-        path: ``basis.safetensors`` with one tensor, ``basis``.
-
-    Returns:
-        (D, K) float32.
-
-    Raises:
-        DataError: there is no such file, or it holds something else.
-    """
-    expected = "a safetensors file with a matrix named basis"
-    try:
-        tensors = load_file(path)
-    except Exception as error:
-        raise DataError(path, "content", expected, error) from error
-    basis = tensors.get("basis")
-    if basis is None or basis.ndim != 2 or not bool(basis.isfinite().all()):
-        raise DataError(path, "content", expected, {name: tuple(value.shape) for name, value in tensors.items()})
-    return basis.float()
+    if features.ndim != 2 or len(features) < 2:
+        raise ShapeError("pca_basis", "features", "(N, D) with N at least 2", tuple(features.shape))
+    if not 1 <= k <= features.shape[1]:
+        raise ShapeError("pca_basis", "k", f"1 ... {features.shape[1]}", k)
+    with torch.no_grad():
+        centred = features.to(torch.float64)
+        centred = centred - centred.mean(0)
+        # eigh sorts by rising variance.
+        basis = torch.linalg.eigh(centred.mT @ centred).eigenvectors[:, -k:].flip(1)
+        largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
+        basis = basis * torch.where(largest < 0, -1.0, 1.0)
+    return basis.to(features.dtype if features.dtype == torch.float64 else torch.float32)

@@ -1,39 +1,39 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Principal components against the singular values, and the file that stores them."""
+"""The basis against a singular value decomposition, and its rules about mean and signs."""
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from gsocc_core.errors import DataError, ShapeError
-from gsocc_core.networks.pca import pca_basis, read_basis
+from gsocc_core.errors import ShapeError
+from gsocc_core.networks.pca import pca_basis
 
 
-def test_the_basis_holds_the_widest_directions_of_centred_data():
+def test_it_is_the_basis_of_the_centred_data():
     torch.manual_seed(0)
-    data = torch.randn(300, 8, dtype=torch.float64) * torch.tensor([5.0, 1, 3, 1, 1, 0.5, 0.1, 2]) + 100.0
-    basis = pca_basis(data, 3)
-    _, _, rows = torch.linalg.svd(data - data.mean(0), full_matrices=False)
-    torch.testing.assert_close((basis * rows[:3].T).sum(0).abs(), torch.ones(3, dtype=torch.float64))
-    torch.testing.assert_close(basis.T @ basis, torch.eye(3, dtype=torch.float64))
+    features = torch.randn(200, 12, dtype=torch.float64) * torch.arange(1, 13) + 100.0
+    basis = pca_basis(features, 5)
+    right = torch.linalg.svd(features - features.mean(0), full_matrices=False)[2][:5].T
+    assert (basis * right).sum(0).abs().tolist() == pytest.approx([1.0] * 5, abs=1e-9)
+    assert torch.allclose(basis.T @ basis, torch.eye(5, dtype=torch.float64), atol=1e-12)
     assert (basis.gather(0, basis.abs().argmax(0, keepdim=True)) > 0).all()
-    # Noise smaller than the gaps changes no sign.
-    torch.testing.assert_close(pca_basis(data + 1e-6 * torch.randn_like(data), 3), basis, atol=1e-4, rtol=0)
+    variance = ((features - features.mean(0)) @ basis).var(0)
+    assert (variance.diff() < 0).all()
 
 
-def test_what_cannot_be_is_named():
-    with pytest.raises(ShapeError, match=r"features: expected \(N, D\)"):
-        pca_basis(torch.zeros(0, 4), 2)
-    with pytest.raises(ShapeError, match=r"channels: expected 1 ... 4, received 5"):
-        pca_basis(torch.zeros(3, 4), 5)
+def test_signs_types_and_gradients():
+    torch.manual_seed(1)
+    features = torch.randn(50, 6, requires_grad=True)
+    basis = pca_basis(features, 6)
+    assert torch.allclose(basis, pca_basis(-features, 6), atol=1e-6)
+    assert basis.dtype == torch.float32
+    assert not basis.requires_grad
+    assert pca_basis(features.half(), 2).dtype == torch.float32
+    assert torch.allclose(basis @ basis.T, torch.eye(6), atol=1e-6), "all directions keep everything"
 
 
-def test_a_file_without_a_basis_is_refused(tmp_path):
-    good, bad = tmp_path / "basis.safetensors", tmp_path / "other.safetensors"
-    save_file({"basis": torch.eye(4)[:, :2].contiguous().half()}, good)
-    torch.testing.assert_close(read_basis(good), torch.eye(4)[:, :2])
-    save_file({"weights": torch.zeros(3)}, bad)
-    for path, received in ((bad, r"\{'weights': \(3,\)\}"), (tmp_path / "none.safetensors", "No such file")):
-        with pytest.raises(DataError, match=rf"{path.name}: content: expected .* matrix named basis.*{received}"):
-            read_basis(path)
+@pytest.mark.parametrize(("shape", "k", "key"), [((5,), 1, "features"), ((1, 5), 1, "features"), ((5, 3), 4, "k"),
+                                                 ((5, 3), 0, "k")])  # fmt: skip
+def test_impossible_requests_are_refused(shape, k, key):
+    with pytest.raises(ShapeError, match=f"pca_basis: {key}"):
+        pca_basis(torch.ones(shape), k)

@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for foundation models on synthetic drives: features and depth out of what the generator knows.
+
+No model looks at a picture. Per pixel the feature is the text embedding of the fine-grained name of what the generator
+drew there, and the depth is the generator's own, both with noise. It serves to test what learns from such labels, and
+says nothing about a foundation model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.data.names import NAMES_FOLDER, NO_NAME, NameTable, read_names
+from gsocc_core.data.view_labels import PictureFolder, camera_order, open_picture_folder
+from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.labels.folder import LabelFolder
+from gsocc_core.labels.preview import write_preview
+from gsocc_core.labels.run import LabelArgs, chosen_key_frames, own_part
+from gsocc_core.labels.shards import choose_shard
+
+STAND_IN_FEATURES, STAND_IN_DEPTH = "stand_in_features", "stand_in_depth"
+#: Side of the squares over which features are averaged, pixels.
+BLOCK_PX = 8
+#: What the sky is called.
+SKY_NAME = "sky"
+
+
+@dataclass(frozen=True)
+class StandInArgs:
+    """What the stand-in says.
+
+    Attributes:
+        encoder: Text encoder, see :mod:`gsocc_core.text`.
+        feature_noise: Root mean square length of the Gaussian noise on a feature, whose own length is 1.
+        depth_noise: Standard deviation of the logarithm of each pixel's depth; 0.05 = about 5 %.
+        depth_dir: Folder of the generator's depth, below ``dataroot`` or absolute.
+        seed: Of the noise, which also depends on the key frame.
+
+    Raises:
+        ConfigError: noise is negative or no number.
+    """
+
+    encoder: str = "wordllama"
+    feature_noise: float = 0.5
+    depth_noise: float = 0.05
+    depth_dir: str = "metric_3d_nusc"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("feature_noise", "depth_noise"):
+            if not 0 <= getattr(self, key) < np.inf:
+                raise ConfigError("command line", f"--{key}", "0 or more", getattr(self, key))
+
+
+def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tuple[Path, Path]:
+    """Write features and depth of pictures of synthetic drives as if foundation models had seen them.
+
+    Args:
+        args: What to label; ``out`` is the folder that holds both folders, None = ``dataroot``.
+        stand_in: What the labels are.
+
+    Returns:
+        The folders of features and of depth.
+
+    Raises:
+        ConfigError: the text encoder is missing.
+        DataError: the tree has no names or no depth, or a file is wrong, or the disk is full; finished key frames stay.
+        OutputExistsError: a folder holds something else.
+    """
+    from gsocc_core.text.encoder import load_text_encoder
+
+    shard = choose_shard(args.shard, os.environ)
+    frames = chosen_key_frames(args)
+    root = Path(args.dataroot)
+    names = _Names.open(root / NAMES_FOLDER, args.cameras)
+    depth = open_picture_folder(root / stand_in.depth_dir, frames[0].shots)
+    embeddings = load_text_encoder(stand_in.encoder).embed([*names.table.names, SKY_NAME]).numpy()
+    out = root if args.out is None else Path(args.out)
+    common: dict[str, Any] = {"model": "none: a stand-in out of what the generator knows", "seed": stand_in.seed}
+    features = LabelFolder(
+        out / STAND_IN_FEATURES, "features", args.cameras,
+        {**common, "encoder": stand_in.encoder, "feature_noise": stand_in.feature_noise, "block_px": BLOCK_PX,
+         "channels": embeddings.shape[1]},
+    )  # fmt: skip
+    depths = LabelFolder(
+        out / STAND_IN_DEPTH, "depth", args.cameras,
+        {**common, "depth_noise": stand_in.depth_noise, "depth_dir": stand_in.depth_dir},
+    )  # fmt: skip
+    mine = own_part(shard, frames)
+    todo = [frame for frame in mine if frame in features.remaining([frame]) + depths.remaining([frame])]
+    for frame in tqdm(
+        todo, desc="label stand-in", unit="key frame", total=len(mine), initial=len(mine) - len(todo),
+        position=shard.local_index,
+    ):  # fmt: skip
+        draw = np.random.default_rng(_seed(stand_in.seed, frame))
+        shown = names.pictures(frame)
+        maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in shown.items()}
+        metres = _noisy_depth(depth, frame, stand_in.depth_noise, draw)
+        features.write(frame, maps)
+        depths.write(frame, metres)
+        if frame is frames[0]:
+            write_preview(features.path / "preview.jpg", frame, maps, "features")
+            write_preview(depths.path / "preview.jpg", frame, metres, "depth")
+    return features.path, depths.path
+
+
+def seen_features(ids: np.ndarray, embeddings: np.ndarray, noise: float, draw: np.random.Generator) -> np.ndarray:
+    """Features of one picture, averaged over squares of about 8 pixels, of length 1 but for the noise.
+
+    Args:
+        ids: (H, W) rows of ``embeddings``.
+        embeddings: (N, D) float32 of length 1.
+        noise: Root mean square length of the noise.
+        draw: Where it comes from.
+
+    Returns:
+        (D, h, w) float32 with h and w the nearest whole number of squares.
+    """
+    height, width = (max(round(side / BLOCK_PX), 1) for side in ids.shape)
+    rows, columns = (np.arange(side) * count // side for side, count in zip(ids.shape, (height, width)))
+    count, dims = embeddings.shape
+    cell = (rows[:, None] * width + columns) * count + ids
+    shares = np.bincount(cell.ravel(), minlength=height * width * count).reshape(-1, count).astype(np.float32)
+    features = shares @ embeddings
+    features /= np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
+    features += draw.standard_normal(features.shape, np.float32) * np.float32(noise / dims**0.5)
+    return features.T.reshape(dims, height, width)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Fine-grained names of pictures.
+
+    Attributes:
+        folder: ``<dataroot>/names``.
+        table: What the ids mean.
+        order: Camera names along axis 0 of the pictures.
+        cameras: Those wanted.
+    """
+
+    folder: Path
+    table: NameTable
+    order: tuple[str, ...]
+    cameras: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folder: Path, cameras: tuple[str, ...]) -> _Names:
+        if not folder.is_dir():
+            expected = "fine-grained names, as gsocc_core synthesize --names true writes them"
+            raise DataError(folder, "folder", expected, "no such folder")
+        order = camera_order(folder)
+        if missing := [name for name in cameras if name not in order]:
+            raise DataError(folder / "cameras.json", missing[0], f"one of {order}", "no names for this camera")
+        return cls(folder, NameTable.load(folder / "names.json"), order, cameras)
+
+    def pictures(self, frame: KeyFrame) -> dict[str, np.ndarray]:
+        """(H, W) ids per camera name; the id behind the last name is the sky."""
+        stored = read_names(self.folder, frame.scene_name, frame.token).pictures
+        path, count = self.folder / frame.scene_name / f"{frame.token}.npz", len(self.table.names)
+        if len(stored) != len(self.order):
+            raise DataError(path, "pictures", f"{len(self.order)} cameras", len(stored))
+        ids = np.where(stored == NO_NAME, count, stored)
+        if ids.max(initial=0) > count:
+            raise DataError(path, "pictures", f"ids below {count} and {NO_NAME}", int(ids.max()))
+        return {name: ids[self.order.index(name)] for name in self.cameras}
+
+
+def _noisy_depth(
+    folder: PictureFolder, frame: KeyFrame, noise: float, draw: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """(H, W) metres per camera name, each pixel's times exp(noise * N(0, 1)); the sky has no depth."""
+    result = {}
+    for shot in frame.shots:
+        one, camera = replace(frame, shots=(shot,)), shot.camera
+        metres = folder.labels(one, camera.width, camera.height, "depth")[0].astype(np.float32)
+        result[camera.name] = metres * np.exp(draw.standard_normal(metres.shape, np.float32) * np.float32(noise))
+    return result
+
+
+def _seed(seed: int, frame: KeyFrame) -> int:
+    text = f"{seed}/{frame.scene_name}/{frame.token}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
