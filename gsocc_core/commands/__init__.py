@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of ``gsocc_core``: each typed signature is one, its docstring is the help."""
 
-from gsocc_core.commands.data import label_depth, label_semantics, label_stand_in, synthesize
+from gsocc_core.commands.data import label_depth, label_features, label_semantics, label_stand_in, synthesize
 from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
@@ -17,6 +17,7 @@ __all__ = [
     "evaluate",
     "export",
     "label_depth",
+    "label_features",
     "label_semantics",
     "label_stand_in",
     "predict",

@@ -154,6 +154,51 @@ def label_semantics(
     run(args, prompts, detector, segmenter, mode, box_threshold, text_threshold)
 
 
+def label_features(
+    dataroot: str,
+    model: str,
+    version: str = "v1.0-trainval",
+    out: str | None = None,
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    cameras: tuple[str, ...] = SURROUND_CAMERAS,
+    limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    basis: int | None = None,
+    batch_size: int = 6,
+    workers: int = 4,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str = "auto",
+    shard: str | None = None,
+) -> None:
+    """Write features of every picture from a frozen DINOv2, with registers or without, or CLIP.
+
+    Args:
+        dataroot: Tree in nuScenes layout.
+        model: Folder or hub id of the model.
+        version: Name of the tables' folder.
+        out: Folder of the features, made or continued; None = feature_labels in ``dataroot``.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        cameras: Camera names.
+        limit: Only the first so many key frames.
+        size: Height,width of the model's input, pixels, multiples of its patch; None = about half the picture.
+        basis: Keep so many numbers per feature, by a basis that the first run computes and stores; None = all.
+        batch_size: Pictures per call of the model.
+        workers: Threads that decode, and as many that write.
+        precision: bf16 = the model computes in bfloat16 where that is safe.
+        device: cpu, cuda or auto.
+        shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+    """
+    from gsocc_core.labels.run import LabelArgs
+    from gsocc_core.labels.run import label_features as run
+
+    args = LabelArgs(
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
+    )
+    run(args, model, basis)
+
+
 def label_stand_in(
     dataroot: str,
     version: str = "v1.0-synthetic",

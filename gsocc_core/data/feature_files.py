@@ -9,12 +9,15 @@ camera, beside ``labels.json``; a folder of ``<stem>.npy`` is read likewise, see
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gsocc_core.data.images import cover
 from gsocc_core.data.key_frames import KeyFrame
@@ -24,6 +27,7 @@ from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera
 
+BASIS_FILE = "basis.safetensors"
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -84,6 +88,55 @@ def decode_features(
             content = file.read(f"{name}.npy")
         result[name] = read_npy(f"{place}: {name}", "features", content=content)
     return result
+
+
+def read_basis(folder: str | Path) -> torch.Tensor | None:
+    """The basis (D, K) that reduced a folder's features from D to K numbers; None = they are as they came.
+
+    Raises:
+        DataError: the file is damaged or holds something else.
+    """
+    from safetensors.torch import load_file
+
+    path = Path(folder) / BASIS_FILE
+    if not path.is_file():
+        return None
+    with reading(path, "a matrix named basis in a safetensors file"):
+        basis = load_file(path)["basis"]
+        if basis.ndim != 2 or not basis.is_floating_point() or not bool(basis.isfinite().all()):
+            raise DataError(path, "basis", "(D, K) finite numbers", f"{tuple(basis.shape)} {basis.dtype}")
+    return basis.float()
+
+
+def write_basis(folder: str | Path, basis: torch.Tensor) -> torch.Tensor:
+    """Store a folder's basis, unless another process was first.
+
+    Args:
+        folder: The folder, which exists.
+        basis: (D, K).
+
+    Returns:
+        The stored one, which every process must use.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    from safetensors.torch import save
+
+    path = Path(folder) / BASIS_FILE
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(save({"basis": basis.float().cpu().contiguous()}))
+        # A link, unlike a renamed file, never replaces what is there.
+        with contextlib.suppress(FileExistsError):
+            os.link(part, path)
+    except OSError as error:
+        raise DataError(path, "write", "space for the basis", error) from error
+    finally:
+        part.unlink(missing_ok=True)
+    stored = read_basis(folder)
+    assert stored is not None
+    return stored
 
 
 def fit_features(features: np.ndarray, camera: Camera, width: int, height: int) -> np.ndarray:

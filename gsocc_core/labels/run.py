@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import protocol_of
+from gsocc_core.data.feature_files import BASIS_FILE, read_basis, write_basis
 from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, KeyFrame, choose_scenes, open_nuscenes, read_key_frames
 from gsocc_core.data.view_label_files import MAX_ERROR
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.pretrained import choose_device
 from gsocc_core.labels.preview import write_preview
@@ -26,7 +27,7 @@ from gsocc_core.labels.prompts import Mode, make_captions, read_prompts
 from gsocc_core.labels.shards import Shard, choose_shard
 from gsocc_core.labels.stream import Labeller, Precision, StreamOptions, label_key_frames
 
-DEPTH_FOLDER, SEMANTICS_FOLDER = "depth_labels", "semantics_labels"
+DEPTH_FOLDER, SEMANTICS_FOLDER, FEATURES_FOLDER = "depth_labels", "semantics_labels", "feature_labels"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class LabelArgs:
         scenes: Explicit scene names; they win over ``split``.
         cameras: Camera names.
         limit: Only the first so many key frames.
-        size: (height, width) of the labels, pixels; None = half the picture.
+        size: (height, width) of the labels, pixels, of features that of the model's input; None = half the picture.
         batch_size: Pictures per call of the model.
         workers: Threads that decode, and as many that write.
         precision: fp32, or bf16 = the model computes in bfloat16 where that is safe.
@@ -146,11 +147,52 @@ def label_semantics(
         "detector": detector, "segmenter": segmenter, "mode": mode, "box_threshold": box_threshold,
         "text_threshold": text_threshold, "prompts": {p.text: classes.names[p.class_id] for p in phrases},
     }  # fmt: skip
-    return _label(args, shard, labeller, SEMANTICS_FOLDER, settings, MAX_ERROR)
+    return _label(args, shard, labeller, SEMANTICS_FOLDER, settings)
+
+
+def label_features(args: LabelArgs, model: str, basis: int | None = None) -> Path:
+    """Write features of pictures from a frozen backbone.
+
+    Args:
+        args: What to label; the sides of ``size`` are multiples of the model's patch, without one they are the nearest
+            multiples to half the picture.
+        model: Folder or hub id of a DINOv2, with registers or without, or a CLIP.
+        basis: Reduce features to so many numbers, by a basis that the first run computes on pictures spread over all
+            key frames, whatever ``limit`` says, and that every later run takes from the folder; None = as they come.
+
+    Returns:
+        The folder of the features.
+
+    Raises:
+        ConfigError: an argument or the model is wrong.
+        DataError: the tree or a picture is wrong, or the disk is full; finished key frames stay.
+        OutputExistsError: the folder holds something else.
+    """
+    from gsocc_core.labels.features import basis_of, load_features
+
+    shard = choose_shard(args.shard, os.environ)
+    labeller = load_features(model, choose_device(args.device, shard.local_index))
+    if args.size is not None and any(side % labeller.patch for side in args.size):
+        raise ConfigError("command line", "--size", f"multiples of the model's patch, {labeller.patch}", args.size)
+    if basis is not None and not 1 <= basis <= labeller.channels:
+        raise ConfigError("command line", "--basis", f"1 ... {labeller.channels}, the model's own length", basis)
+
+    def prepare(folder: Path, everything: Sequence[KeyFrame], options: StreamOptions) -> None:
+        if basis is None:
+            return
+        stored = read_basis(folder)
+        if stored is None:
+            stored = write_basis(folder, basis_of(labeller, everything, basis, options))
+        if tuple(stored.shape) != (labeller.channels, basis):
+            raise DataError(folder / BASIS_FILE, "basis", (labeller.channels, basis), tuple(stored.shape))
+        labeller.basis = stored
+
+    settings = {"model": model, "channels": labeller.channels, "patch_px": labeller.patch, "basis": basis}
+    return _label(args, shard, labeller, FEATURES_FOLDER, settings, prepare=prepare)
 
 
 def chosen_key_frames(args: LabelArgs) -> list[KeyFrame]:
-    """All key frames to label, whoever labels them.
+    """All key frames of the chosen scenes, beyond the limit too.
 
     Raises:
         ConfigError: nuscenes-devkit is missing.
@@ -158,7 +200,7 @@ def chosen_key_frames(args: LabelArgs) -> list[KeyFrame]:
     """
     nusc = open_nuscenes(args.dataroot, args.version)
     scenes = read_key_frames(nusc, choose_scenes(nusc, args.split, args.scenes), args.cameras)
-    return [frame for frames in scenes for frame in frames][: args.limit]
+    return [frame for frames in scenes for frame in frames]
 
 
 def own_part(shard: Shard, everything: Sequence[KeyFrame]) -> list[KeyFrame]:
@@ -170,19 +212,27 @@ def own_part(shard: Shard, everything: Sequence[KeyFrame]) -> list[KeyFrame]:
 
 
 def _label(
-    args: LabelArgs, shard: Shard, labeller: Labeller, name: str, settings: Mapping[str, Any], max_error: float
+    args: LabelArgs,
+    shard: Shard,
+    labeller: Labeller,
+    name: str,
+    settings: Mapping[str, Any],
+    max_error: float = MAX_ERROR,
+    prepare: Callable[[Path, Sequence[KeyFrame], StreamOptions], None] | None = None,
 ) -> Path:
-    """Label what is missing of this process's part."""
+    """Label what is missing of this process's part, after preparing the labeller with the folder and all key frames."""
     everything = chosen_key_frames(args)
     settings = {**settings, "size": args.size, "precision": args.precision}
     path = Path(args.out) if args.out is not None else Path(args.dataroot) / name
     classes = protocol_of(DataArgs(args.dataroot, args.version)).classes
     folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error, classes)
-    mine = own_part(shard, everything)
+    mine = own_part(shard, everything[: args.limit])
     todo = folder.remaining(mine)
     options = StreamOptions(
         args.size, args.batch_size, args.workers, args.precision, choose_device(args.device, shard.local_index)
     )
+    if prepare is not None and todo:
+        prepare(path, everything, options)
     shown = everything[0].token  # by whoever labels the first key frame of all
 
     def write(frame: KeyFrame, labels: dict[str, np.ndarray]) -> None:

@@ -95,7 +95,7 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
         out / STAND_IN_DEPTH, "depth", args.cameras,
         {**common, "depth_noise": stand_in.depth_noise, "depth_dir": stand_in.depth_dir},
     )  # fmt: skip
-    mine = own_part(shard, frames)
+    mine = own_part(shard, frames[: args.limit])
     todo = [frame for frame in mine if frame in features.remaining([frame]) + depths.remaining([frame])]
     for frame in tqdm(
         todo, desc="label stand-in", unit="key frame", total=len(mine), initial=len(mine) - len(todo),

@@ -29,7 +29,7 @@ class Labeller(Protocol):
     kind: Kind
 
     def __call__(self, pictures: Tensor, cameras: Sequence[Camera], size: tuple[int, int]) -> Tensor:
-        """(B, 3, H, W) uint8 RGB -> (B, *size) metres or class ids."""
+        """(B, 3, H, W) uint8 RGB -> (B, *size) metres or class ids, or (B, D, h, w) features."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def label_key_frames(
     Args:
         labeller: The model.
         frames: The key frames.
-        write: Called once per key frame with (H, W) labels per camera name, from several threads at a time.
+        write: Called once per key frame with labels per camera name, from several threads at a time.
         options: Sizes and threads.
         on_done: Called after each key frame is written.
 

@@ -152,6 +152,34 @@ def make_sam(folder):
     return _save(SamModel(config), folder, {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]})
 
 
+def make_dinov2(folder, registers=0):
+    """Two layers, 14-pixel patches; its picture size is another than any that a test asks for."""
+    from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2, "image_size": 42,
+             "patch_size": 14}  # fmt: skip
+    if registers:
+        model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**sizes, num_register_tokens=registers))
+    else:
+        model = Dinov2Model(Dinov2Config(**sizes))
+    return _save(model, folder, {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3]})
+
+
+def make_clip(folder):
+    """A whole CLIP, text tower included, 16-pixel patches; its preprocessor says nothing of colours."""
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(0)
+    tower = {"hidden_size": 12, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "projection_dim": 8}  # fmt: skip
+    config = CLIPConfig(
+        text_config={**tower, "vocab_size": 50, "max_position_embeddings": 16},
+        vision_config={**tower, "image_size": 32, "patch_size": 16}, projection_dim=8,
+    )  # fmt: skip
+    return _save(CLIPModel(config), folder, {})
+
+
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """Tiny tensors gain nothing from threads."""
@@ -173,6 +201,9 @@ def models(tmp_path_factory):
         "detector": make_detector(root / "detector"),
         "sam2": make_sam2(root / "sam2"),
         "sam": make_sam(root / "sam"),
+        "dinov2": make_dinov2(root / "dinov2"),
+        "registers": make_dinov2(root / "registers", registers=4),
+        "clip": make_clip(root / "clip"),
     }
 
 
