@@ -131,7 +131,7 @@ class SplatArgs:
         composition: See :func:`gsocc_core.splat_to_voxels`.
         threshold: Density from which a voxel counts as occupied.
         cutoff: Support of a Gaussian in standard deviations.
-        support: ``ellipsoid`` or ``box``.
+        support: See :func:`gsocc_core.splat_to_voxels`.
         published_neighborhood: Reproduce the original's support: the voxels at most so many steps from the one that
             holds the mean, along each axis, whatever the size of the Gaussian (the original: 4). Slow; ``cutoff`` and
             ``support`` do not act.
@@ -145,3 +145,7 @@ class SplatArgs:
     support: Support = "ellipsoid"
     published_neighborhood: int | None = None
     published_roof_cut_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.composition == "mean" and self.published_neighborhood is not None:
+            raise ConfigError("splat", "composition", "any but mean beside published_neighborhood", self.composition)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from gsocc_core.errors import ConfigError
@@ -12,6 +14,8 @@ from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
 from gsocc_core.splat.near_origin import scene_near_grid
 from gsocc_core.splat.options import Composition, check_choice
 from gsocc_core.splat.shapes import flat_scenes, scenes_in_grid
+
+NeighborhoodComposition = Literal["sum", "hazard", "sum_unweighted"]
 
 #: Gaussians at a time: 1,000 with 729 voxels each are some 50 MB of pairs.
 _CHUNK = 1000
@@ -30,13 +34,14 @@ def splat_to_neighborhood(
         gaussians: (..., N) Gaussians in the ego frame. Means outside the grid contribute nothing.
         grid: Voxels.
         neighborhood: n; the cube has 2 n + 1 voxels along each axis.
-        composition: As for :func:`gsocc_core.splat_to_voxels`.
+        composition: As for :func:`gsocc_core.splat_to_voxels`, without ``mean``: a cube that is as large for every
+            Gaussian says nothing about who covers a voxel.
 
     Returns:
         (..., X, Y, Z) field, without gradient.
 
     Raises:
-        ConfigError: a negative neighbourhood or an unknown composition.
+        ConfigError: a negative neighbourhood, composition ``mean`` or an unknown one.
 
     Example:
         >>> quats = torch.tensor([[1.0, 0, 0, 0]])
@@ -45,7 +50,7 @@ def splat_to_neighborhood(
         >>> int((field.density > 0).sum())
         27
     """
-    check_choice("splat_to_neighborhood", "composition", composition, Composition)
+    check_choice("splat_to_neighborhood", "composition", composition, NeighborhoodComposition)
     if neighborhood < 0:
         raise ConfigError("splat_to_neighborhood", "neighborhood", "0 or more voxels", neighborhood)
     gaussians, near = scene_near_grid(gaussians, grid)

@@ -14,8 +14,8 @@ from torch import Tensor
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 
-Composition = Literal["sum", "hazard", "sum_unweighted"]
-Support = Literal["ellipsoid", "box"]
+Composition = Literal["sum", "hazard", "sum_unweighted", "mean"]
+Support = Literal["ellipsoid", "box", "box_voxels"]
 Backend = Literal["auto", "reference", "cpu", "cuda"]
 DepthMode = Literal["expected", "accumulated"]
 

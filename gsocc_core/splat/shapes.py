@@ -57,7 +57,22 @@ def squared_reach(cutoff: float, support: Support) -> float:
         >>> squared_reach(3.0, "ellipsoid"), squared_reach(3.0, "box"), squared_reach(1e200, "ellipsoid")
         (9.0, 165.0, 165.0)
     """
-    return MAX_DISTANCE2 if support == "box" else min(cutoff * cutoff, MAX_DISTANCE2)
+    return min(squared_cover(cutoff, support), MAX_DISTANCE2)
+
+
+def squared_cover(cutoff: float, support: Support) -> float:
+    """Squared Mahalanobis distance up to which a Gaussian covers a voxel, worth something there or not.
+
+    Args:
+        cutoff: Standard deviations.
+        support: See :func:`gsocc_core.splat_to_voxels`; a box covers whatever lies between its edges.
+
+    Example:
+        >>> squared_cover(3.0, "ellipsoid"), squared_cover(20.0, "ellipsoid"), squared_cover(3.0, "box_voxels")
+        (9.0, 400.0, inf)
+    """
+    # Kernels take it as float32, to which larger finite numbers are no numbers.
+    return cutoff * cutoff if support == "ellipsoid" and cutoff < 1e18 else math.inf
 
 
 def flat_scenes(gaussians: Gaussians) -> Gaussians:

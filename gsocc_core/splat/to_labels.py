@@ -43,10 +43,10 @@ def splat_to_labels(
 ) -> SemanticGrid:
     """The class with the largest feature sum per voxel, or free where too little density arrives.
 
-    Occupancy is min(density, 1) for ``sum`` and ``sum_unweighted`` and 1 - exp(-density) for ``hazard``. A voxel whose
-    occupancy is below the threshold, or that no Gaussian reaches, is free. Every other one takes the class of its
-    largest feature channel, the first one of equals. The confidence is the occupancy where something is, and
-    1 - occupancy where it is free: how sure the scene is that the voxel is full or empty, whatever the class.
+    Occupancy is min(density, 1), for ``hazard`` 1 - exp(-density). A voxel whose occupancy is below the threshold, or
+    that no Gaussian reaches, is free. Every other one takes the class of its largest feature channel, the first one of
+    equals. The confidence is the occupancy where something is, and 1 - occupancy where it is free: how sure the scene
+    is that the voxel is full or empty, whatever the class.
 
     Args:
         gaussians: (..., N) Gaussians in the ego frame; feature channel c stands for class ``classes.channel_ids[c]``.

@@ -45,10 +45,14 @@ def splat_to_voxels(
     * ``sum``: density = sum o phi, features = sum o phi f / sum o phi (opacity takes part in the vote).
     * ``hazard``: density holds z = sum o phi, so that occupancy = 1 - exp(-z); features as in ``sum``.
     * ``sum_unweighted``: density = sum o phi, features = sum phi f (GaussianFlowOcc's vote, Boeder et al. 2025).
+    * ``mean``: with n the number of Gaussians whose support holds the voxel, density = 1/n sum o phi and
+      features = 1/n sum o f over them, which do not decay with the distance (GaussTR 1.0, Jiang et al. 2025, with the
+      ellipsoid of cutoff sqrt(7.5)).
 
-    Where the density is zero the features are zero (``sum_unweighted``: where no Gaussian reaches). Differentiable for
-    means, scales, quats, opacities and features; gradients hold the support fixed. Standard deviations below 1e-6 m
-    count as 1e-6 m. Results do not depend on the number of threads, and on the same GPU repeat bit by bit.
+    Where the density is zero the features are zero (``sum_unweighted`` and ``mean``: where no Gaussian reaches).
+    Differentiable for means, scales, quats, opacities and features; gradients hold the support, and so n, fixed.
+    Standard deviations below 1e-6 m count as 1e-6 m. Results do not depend on the number of threads, and on the same
+    GPU repeat bit by bit.
 
     Args:
         gaussians: (..., N) Gaussians in the ego frame, metres. N may be 0. Means far from the origin (UTM) want
@@ -57,7 +61,9 @@ def splat_to_voxels(
         composition: See above.
         cutoff: Size of the support in standard deviations.
         support: ``ellipsoid``: Mahalanobis distance <= cutoff; ``box``: inside mean +- cutoff * sqrt(diag Sigma), along
-            the grid's axes.
+            the grid's axes; ``box_voxels``: the same box rounded outward to whole voxels, from the one that holds its
+            lower corner to the one that holds its upper corner (GaussTR). All voxel centres there count, also those
+            outside the box, and small Gaussians do not slip between the centres.
         backend: ``auto`` picks ``cpu`` (numba) or ``cuda`` (Triton) by the device of the means; both compute in
             float32 and count values phi and densities below 1e-36 as zero. ``reference`` is plain PyTorch in the dtype
             given. ``cuda`` never waits for the GPU, so that a CUDA graph can hold it; therefore it leaves out Gaussians

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_frames import BACKBONE, CLASSES, GRID, NETWORK, frames, surround_cameras
 
-from gsocc_core import Targets
+from gsocc_core import Targets, splat_to_labels
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, SplatArgs
@@ -237,3 +237,17 @@ def test_the_published_tricks_do_what_their_names_say():
     exact = build(splat=SplatArgs("sum_unweighted", 0.05, cutoff=12.0)).occupancy(output).labels
     assert (wide == exact).float().mean() > 0.999
     assert (tight != CLASSES.free_id).sum() < (wide != CLASSES.free_id).sum()
+
+
+def test_voxels_by_gausstr_s_rules():
+    model = build()
+    output = model(at(0.0, pose()))
+    for splat in (SplatArgs("sum", 0.04, support="box_voxels"), SplatArgs("mean", 0.04, cutoff=7.5**0.5)):
+        labels = build(splat=splat).occupancy(output).labels
+        expected = splat_to_labels(
+            output.scene.replace(velocities=None), GRID, model.classes, composition=splat.composition, threshold=0.04,
+            cutoff=splat.cutoff, support=splat.support, backend="reference",
+        )  # fmt: skip
+        assert (labels == expected.labels).float().mean() > 0.999
+    with pytest.raises(ConfigError, match=r"composition.*published_neighborhood"):
+        SplatArgs("mean", published_neighborhood=4)

@@ -25,10 +25,11 @@ def _away_from_the_cutoff(scene: Gaussians, grid: VoxelGrid, cutoff: float, supp
     """Voxels whose membership no rounding can flip."""
     _, whitening, half_extents, _, _ = scenes_in_grid(scene, grid, cutoff).scene(0)
     offset = grid.centers.double()[..., None, :] - scene.means
-    if support == "box":
-        margin = (offset.abs() - half_extents).abs().amin(-1)
-    else:
+    if support == "ellipsoid":
         margin = (torch.einsum("nij,...nj->...ni", whitening, offset).norm(dim=-1) - cutoff).abs()
+    else:  # a box touches a voxel as soon as a wider box holds its centre
+        wider = torch.tensor(grid.size_m, dtype=torch.float64) / 2 if support == "box_voxels" else 0.0
+        margin = (offset.abs() - half_extents - wider).abs().amin(-1)
     return (margin > 1e-4).all(-1)
 
 

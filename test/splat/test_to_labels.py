@@ -23,8 +23,8 @@ def random_scene(n, batch=()):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted", "mean"])
+@pytest.mark.parametrize("support", ["ellipsoid", "box", "box_voxels"])
 def test_fused_labels_equal_the_volume(composition, support):
     scene = random_scene(40)
     options = {"composition": composition, "support": support}
@@ -44,7 +44,7 @@ def test_fused_labels_equal_the_volume(composition, support):
     assert (reference.labels == got.labels).float().mean() > 0.999
 
 
-@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted", "mean"])
 def test_a_wide_support_labels_what_the_gaussian_fills(composition):
     car = torch.nn.functional.one_hot(torch.tensor([3]), 16).float()  # channel 3 stands for class 4
     one = Gaussians(torch.tensor([[0.25, 0.25, 4.25]]), torch.full((1, 3), 0.2), torch.eye(4)[:1], torch.ones(1), car)

@@ -20,8 +20,8 @@ GRID = VoxelGrid((-4.0, -3.2, -1.0), (4.0, 3.2, 1.4), 0.4)
 FIELDS = ("means", "scales", "quats", "opacities", "features")
 
 
-@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted", "mean"])
+@pytest.mark.parametrize("support", ["ellipsoid", "box", "box_voxels"])
 @pytest.mark.parametrize(("n", "channels", "cutoff"), [(1, 1, 3.0), (60, 18, 3.0), (25, 40, 1.7), (3, 768, 3.0)])
 def test_cpu_values_and_gradients_equal_the_float64_reference(
     random_scene, away_from_the_cutoff, composition, support, n, channels, cutoff
@@ -57,9 +57,10 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize("support", ["ellipsoid", "box", "box_voxels"])
+@pytest.mark.parametrize("composition", ["sum_unweighted", "mean"])
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_cutoff, kind, support):
+def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_cutoff, kind, support, composition):
     scene = random_scene(40, 3, seed=11)
     scene = scene.replace(scales=torch.tensor(HOSTILE[kind], dtype=torch.float64).expand(40, 3).clone())
     scene = scene.replace(means=GRID.centers.double().reshape(-1, 3)[torch.arange(40) * 37 % 1920] + 5e-5)
@@ -68,7 +69,7 @@ def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_
     fields, grads = [], []
     for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
         leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
-        field = splat_to_voxels(leaf, GRID, composition="sum_unweighted", support=support, backend=backend)
+        field = splat_to_voxels(leaf, GRID, composition=composition, support=support, backend=backend)
         ((field.density + field.features.sum(-1)) * safe.to(dtype)).sum().backward()
         fields.append(field)
         grads.append({name: getattr(leaf, name).grad.double() for name in FIELDS})
@@ -80,14 +81,16 @@ def test_hostile_shapes_equal_the_float64_reference(random_scene, away_from_the_
 
 
 @pytest.mark.parametrize("cutoff", [12.9, 13.3, 16.0, 40.0, 1e200])
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
-def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, cutoff, support):
+@pytest.mark.parametrize("support", ["ellipsoid", "box", "box_voxels"])
+@pytest.mark.parametrize("composition", ["sum", "mean"])
+def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, cutoff, support, composition):
     column = VoxelGrid((0.0, 0.0, 0.0), (0.5, 0.5, 8.5), 0.5)
     one = Gaussians(
         torch.tensor([[0.25, 0.25, 4.25]]), torch.full((1, 3), 0.2), torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1),
         torch.ones(1, 1),
     )  # fmt: skip
-    density = splat_to_voxels(one, column, cutoff=cutoff, support=support).density.flatten()
+    options = {"composition": composition, "cutoff": cutoff, "support": support}
+    density = splat_to_voxels(one, column, **options).density.flatten()
     assert density[7:10].tolist() == pytest.approx([0.043937, 1.0, 0.043937], rel=1e-4)  # exp(-0.5 (0.5 / 0.2)^2)
     assert density.sum().item() == pytest.approx(1.087881, rel=1e-4)
 
@@ -95,7 +98,7 @@ def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, cutoff, su
     fields, grads = {}, {}
     for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
         leaf = scene.map(lambda t, dtype=dtype: t.to(dtype).clone().requires_grad_())
-        field = splat_to_voxels(leaf, GRID, cutoff=cutoff, support=support, backend=backend)
+        field = splat_to_voxels(leaf, GRID, backend=backend, **options)
         solid = (field.density.detach() > 1e-2)[..., None]
         (field.density.sum() + (field.features * solid).sum()).backward()
         fields[backend] = field
@@ -124,7 +127,7 @@ def test_densities_that_float32_cannot_divide_by_have_no_vote():
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000), n=st.integers(1, 12), cutoff=st.floats(0.5, 6.0), split=st.integers(0, 12),
-    support=st.sampled_from(["ellipsoid", "box"]),
+    support=st.sampled_from(["ellipsoid", "box", "box_voxels"]),
 )  # fmt: skip
 def test_the_density_of_two_scenes_together_is_the_sum_of_both(random_scene, seed, n, cutoff, split, support):
     scene = random_scene(n, 2, seed=seed).map(lambda t: t.float())

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid, squared_reach
+from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid, squared_cover, squared_reach
 from gsocc_core.splat.simd import LANES
 from gsocc_core.splat.threads import balanced_order, parallel_kernels
-from gsocc_core.splat.voxels import kernels
+from gsocc_core.splat.voxels import gradient_kernels, kernels
 
 #: Shares per thread of the backward pass: enough to even out what the cost estimate misses.
 SHARES_PER_THREAD = 8
@@ -44,30 +44,49 @@ class _Arrays:
         self.whitening = as_float32(scene.whitening)
         self.centers, self.forms, self.boxes, self.starts, self.entries = kernels.prepare(
             as_float32(scene.means), self.whitening, as_float32(scene.half_extents), np.asarray(grid.lower), self.size,
-            self.shape, support == "box",
+            self.shape, get_args(Support).index(support),
         )  # fmt: skip
-        self.limit = squared_reach(float(cutoff), support)
-        self.normalise = composition != "sum_unweighted"
-        count, self.channels = scene.features.shape
-        self.rows = np.zeros((count, -(-(self.channels + 1) // LANES) * LANES), np.float32)
-        self.rows[:, : self.channels] = scene.features.detach().numpy()
-        # Density is one more channel: weight o phi times 1, or (sum_unweighted) weight phi times o.
+        self.limit, self.cover = squared_reach(float(cutoff), support), squared_cover(float(cutoff), support)
+        self.composition = composition
+        self.features = as_float32(scene.features)
+        count, self.channels = self.features.shape
         opacity = as_float32(scene.opacities)
-        self.rows[:, self.channels] = 1.0 if self.normalise else opacity
-        self.amplitudes = opacity if self.normalise else np.ones_like(opacity)
+        used = self.channels + (2 if self.counted else 1)
+        self.rows = np.zeros((count, -(-used // LANES) * LANES), np.float32)
+        self.rows[:, : self.channels] = self.features
+        self.amplitudes = opacity
+        if self.counted:
+            self.rows[:, : self.channels] *= opacity[:, None]
+            self.rows[:, self.channels + 1] = 1.0
+        elif self.normalise:  # density is one more channel: weight o phi times 1, or (sum_unweighted) phi times o
+            self.rows[:, self.channels] = 1.0
+        else:
+            self.rows[:, self.channels] = opacity
+            self.amplitudes = np.ones_like(opacity)
+
+    @property
+    def counted(self) -> bool:
+        """Sums are divided by the number of Gaussians that cover a voxel."""
+        return self.composition == "mean"
+
+    @property
+    def normalise(self) -> bool:
+        """Features are divided by the density."""
+        return self.composition in {"sum", "hazard"}
 
     def tiles(self, threads: int) -> tuple[np.ndarray | float, ...]:
         """Leading arguments of the kernels that work tile by tile."""
         order = balanced_order(np.diff(self.starts), threads)
+        divisor = self.channels + 1 if self.counted else self.channels if self.normalise else -1
         return (
             order, self.centers, self.forms, self.boxes, self.starts, self.entries, self.amplitudes, self.rows,
-            self.limit,
+            self.limit, self.cover, divisor,
         )  # fmt: skip
 
-    def splat(self, density: np.ndarray, features: np.ndarray) -> None:
-        """Fill density (X, Y, Z) and features (X, Y, Z, C)."""
+    def splat(self, density: np.ndarray, features: np.ndarray, counts: np.ndarray) -> None:
+        """Fill density (X, Y, Z), features (X, Y, Z, C) and, unless empty, counts (X, Y, Z)."""
         with parallel_kernels() as threads:
-            kernels.splat_tiles(*self.tiles(threads), self.normalise, density, features)
+            kernels.splat_tiles(*self.tiles(threads), density, features, counts)
 
     def shares(self, threads: int) -> tuple[np.ndarray, np.ndarray]:
         """Gaussians in the order of their first column, and cuts into consecutive shares of about equal cost."""
@@ -79,20 +98,27 @@ class _Arrays:
         return order, np.concatenate([[0], np.searchsorted(total, targets), [len(order)]])
 
     def gradients(self, *fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Gradients of means, whitening, opacities and features, given density, features and their gradients."""
+        """Gradients of means, whitening, opacities and features.
+
+        Args:
+            fields: Density, features and counts as :meth:`splat` filled them, then the gradients of the first two.
+        """
         count, width = self.rows.shape
         volume = np.empty((*self.shape, width), np.float32)
         g_means, g_whitening = np.zeros((count, 3), np.float32), np.zeros((count, 3, 3), np.float32)
         g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
         with parallel_kernels() as threads:
-            kernels.gradient_rows(*fields, self.normalise, volume)
-            kernels.gather_gradients(
+            gradient_kernels.gradient_rows(*fields, self.normalise, volume)
+            gradient_kernels.gather_gradients(
                 *self.shares(threads), self.centers, self.forms, self.boxes, self.whitening, self.size, self.shape,
-                self.amplitudes, self.rows, self.limit, volume.reshape(-1, width), g_means, g_whitening, g_amplitudes,
-                g_rows,
+                self.amplitudes, self.rows, self.limit, self.cover, self.channels if self.counted else -1,
+                volume.reshape(-1, width), g_means, g_whitening, g_amplitudes, g_rows,
             )  # fmt: skip
-        g_opacities = g_amplitudes if self.normalise else g_rows[:, self.channels]
-        return g_means, g_whitening, g_opacities, g_rows[:, : self.channels]
+        g_features = g_rows[:, : self.channels]
+        if self.counted:  # the rows are features times opacity
+            g_opacities = g_amplitudes + (g_features * self.features).sum(1)
+            return g_means, g_whitening, g_opacities, g_features * self.amplitudes[:, None]
+        return g_means, g_whitening, g_amplitudes if self.normalise else g_rows[:, self.channels], g_features
 
 
 class _SplatToVoxels(torch.autograd.Function):
@@ -106,8 +132,10 @@ class _SplatToVoxels(torch.autograd.Function):
         shape = (count, *args[5].shape)
         density, features = np.empty(shape, np.float32), np.empty((*shape, channels), np.float32)
         ctx.arrays = [_Arrays(scenes.scene(b), *args[5:]) for b in range(count)]
+        ctx.counts = []
         for b, arrays in enumerate(ctx.arrays):
-            arrays.splat(density[b], features[b])
+            ctx.counts.append(np.empty(shape[1:] if arrays.counted else (0, 0, 0), np.float32))
+            arrays.splat(density[b], features[b], ctx.counts[b])
         result = torch.from_numpy(density), torch.from_numpy(features)
         ctx.save_for_backward(*result)
         return result
@@ -116,7 +144,7 @@ class _SplatToVoxels(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of density and features into those of the tensor arguments."""
-        fields = [value.numpy() for value in ctx.saved_tensors] + [as_float32(grad) for grad in grads]
+        fields = [*(value.numpy() for value in ctx.saved_tensors), ctx.counts, *(as_float32(grad) for grad in grads)]
         scenes = [arrays.gradients(*(f[b] for f in fields)) for b, arrays in enumerate(ctx.arrays)]
         if not scenes:
             return (None,) * 9
@@ -148,8 +176,9 @@ def voxels_cpu(
     if out is None:
         density, features = _SplatToVoxels.apply(*scenes, grid, composition, cutoff, support)
         return density, features
+    unwanted = np.empty((0, 0, 0), np.float32)
     for b, (density, features) in enumerate(zip(*out)):
-        _Arrays(scenes.scene(b), grid, composition, cutoff, support).splat(density.numpy(), features.numpy())
+        _Arrays(scenes.scene(b), grid, composition, cutoff, support).splat(density.numpy(), features.numpy(), unwanted)
     return out
 
 
@@ -187,4 +216,4 @@ def count_pairs(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> int:
     """
     scenes = scenes_in_grid(gaussians.map(torch.detach).to(torch.float32), grid, cutoff)
     arrays = (_Arrays(scenes.scene(b), grid, "sum", cutoff, "ellipsoid") for b in range(len(scenes.means)))
-    return sum(int(kernels.count_voxels(a.centers, a.forms, a.boxes, grid.shape[2], a.limit)) for a in arrays)
+    return sum(int(kernels.count_voxels(a.centers, a.forms, a.boxes, a.limit)) for a in arrays)

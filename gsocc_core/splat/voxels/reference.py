@@ -35,7 +35,7 @@ def voxels_reference(
     points = grid.centers.to(scenes.means).reshape(-1, 3)
     # Checkpointing: without it the backward pass would keep every pair of every chunk.
     parts = [
-        checkpoint(_evaluate, part, scenes.scene(b), composition, cutoff, support, use_reentrant=False)
+        checkpoint(_evaluate, part, scenes.scene(b), grid, composition, cutoff, support, use_reentrant=False)
         for b in range(count)
         for part in points.split(max(1, CHUNK_PAIRS // max(number, 1)))
     ]
@@ -48,6 +48,7 @@ def voxels_reference(
 def _evaluate(
     points: Tensor,
     scene: VoxelScenes,
+    grid: VoxelGrid,
     composition: Composition,
     cutoff: float,
     support: Support,
@@ -55,11 +56,29 @@ def _evaluate(
     """Density (P,) and features (P, C) of one scene at points (P, 3)."""
     offset = points[:, None] - scene.means  # (P, N, 3)
     distance2 = torch.einsum("nij,pnj->pni", scene.whitening, offset).square().sum(-1)
-    inside = (distance2 <= cutoff * cutoff) if support == "ellipsoid" else (offset.abs() <= scene.half_extents).all(-1)
-    phi = torch.where(inside.detach(), torch.exp(-0.5 * distance2), 0.0)
+    if support == "ellipsoid":
+        inside = distance2 <= cutoff * cutoff
+    elif support == "box":
+        inside = (offset.abs() <= scene.half_extents).all(-1)
+    else:
+        inside = _touched(points, scene, grid)
+    inside = inside.detach()
+    phi = torch.where(inside, torch.exp(-0.5 * distance2), 0.0)
     weight = phi * scene.opacities
     density = weight.sum(-1)
     if composition == "sum_unweighted":
         return density, phi @ scene.features
+    if composition == "mean":
+        covering = inside.sum(-1).clamp(min=1)
+        opaque = inside * scene.opacities
+        return density / covering, (opaque @ scene.features) / covering[:, None]
     safe = torch.where(density > 0, density, 1.0)
     return density, (weight @ scene.features) / safe[:, None]
+
+
+def _touched(points: Tensor, scene: VoxelScenes, grid: VoxelGrid) -> Tensor:
+    """(P, N): the voxel with its centre at a point lies between those that hold the lower and upper corner of a box."""
+    lower, size = (points.new_tensor(v) for v in (grid.lower, grid.size_m))
+    cells = ((points - lower) / size).floor()[:, None]
+    first, last = (((scene.means + k * scene.half_extents - lower) / size).floor() for k in (-1, 1))
+    return ((first <= cells) & (cells <= last)).all(-1)

@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Numba kernels of the backward pass: every Gaussian gathers gradients from its own voxels.
+
+The arrays, and what a row is, are those of :mod:`gsocc_core.splat.voxels.kernels`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from gsocc_core.compiling import kernel
+from gsocc_core.splat.simd import LANES, add_scaled, dot
+from gsocc_core.splat.voxels.kernels import CURVATURE, FAST_MATH, SMALLEST, TILE, walk_plans
+
+
+@kernel(parallel=True)
+def gradient_rows(density, features, counts, grad_density, grad_features, normalise, out):
+    """Gradients by the unnormalised sums, as rows: out (X, Y, Z, R). d (num / den) = (d num - feature d den) / den.
+
+    Where ``counts`` (X, Y, Z) is not empty, it is what density and features were divided by, and constant.
+    """
+    channels, width = features.shape[3], out.shape[3]
+    for x in numba.prange(density.shape[0]):
+        for y in range(density.shape[1]):
+            for z in range(density.shape[2]):
+                row, grad, feature = out[x, y, z], grad_features[x, y, z], features[x, y, z]
+                scale, dot_product = np.float32(1.0), np.float32(0.0)
+                if counts.shape[0] > 0:
+                    scale = np.float32(1.0) / max(counts[x, y, z], np.float32(1.0))
+                elif normalise:
+                    value = density[x, y, z]
+                    scale = np.float32(1.0) / value if value > SMALLEST else np.float32(0.0)
+                    for c in range(channels):
+                        dot_product += grad[c] * feature[c]
+                for c in range(channels):
+                    row[c] = grad[c] * scale
+                by_density = grad_density[x, y, z] * (scale if counts.shape[0] > 0 else np.float32(1.0))
+                row[channels] = by_density - dot_product * scale
+                for c in range(channels + 1, width):
+                    row[c] = 0.0
+
+
+@kernel(fastmath=FAST_MATH)
+def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit, column, g_rows, moments):
+    """Walk over the voxels of Gaussian i: moments (10,) of phi <grad, row>, and g_rows[i] += phi amplitude grad.
+
+    With ``column`` >= 0 (``mean``) the row has no part in it: moments of phi grad[column], and g_rows[i] stays.
+    """
+    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    growth = math.exp(-form[CURVATURE])
+    for x0 in range(box[0], box[1] + 1, TILE):
+        for y0 in range(box[2], box[3] + 1, TILE):
+            count_x, count_y = min(TILE, box[1] + 1 - x0), min(TILE, box[3] + 1 - y0)
+            part = slice(0, count_x * TILE)
+            walk_plans(center, form, box, x0, y0, limit, first[part], last[part], phis[part], ratios[part])
+            for x in range(count_x):
+                dx = x0 + x - center[0]
+                for y in range(count_y):
+                    dy = y0 + y - center[1]
+                    k = x * TILE + y
+                    phi, ratio = float(phis[k]), float(ratios[k])
+                    base = ((x0 + x) * size_y + y0 + y) * levels
+                    sum0, sum1, sum2 = 0.0, 0.0, 0.0
+                    for z in range(first[k], last[k] + 1):
+                        product = np.float32(0.0)
+                        if column >= 0:
+                            product = grads[base + z, column]
+                        else:
+                            for c in range(0, rows.shape[1], LANES):
+                                product += dot(grads, base + z, rows, i, c)
+                                add_scaled(g_rows, i, grads, base + z, c, np.float32(phi * amplitude))
+                        dz = z - center[2]
+                        term = phi * float(product)
+                        sum0, sum1, sum2 = sum0 + term, sum1 + term * dz, sum2 + term * dz * dz
+                        phi, ratio = phi * ratio, ratio * growth
+                    moments[0] += sum0
+                    moments[1] += sum0 * dx
+                    moments[2] += sum0 * dy
+                    moments[3] += sum1
+                    moments[4] += sum0 * dx * dx
+                    moments[5] += sum0 * dx * dy
+                    moments[6] += sum1 * dx
+                    moments[7] += sum0 * dy * dy
+                    moments[8] += sum1 * dy
+                    moments[9] += sum2
+
+
+@kernel(fastmath=FAST_MATH)
+def _gather_covered(grads, size_y, levels, center, form, box, i, cover, g_rows):
+    """g_rows[i] += grad of every voxel that Gaussian i covers."""
+    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    for x0 in range(box[0], box[1] + 1, TILE):
+        for y0 in range(box[2], box[3] + 1, TILE):
+            count_x, count_y = min(TILE, box[1] + 1 - x0), min(TILE, box[3] + 1 - y0)
+            part = slice(0, count_x * TILE)
+            walk_plans(center, form, box, x0, y0, cover, first[part], last[part], phis[part], ratios[part])
+            for x in range(count_x):
+                for k in range(x * TILE, x * TILE + count_y):
+                    base = ((x0 + x) * size_y + y0 + k % TILE) * levels
+                    for row in range(base + first[k], base + last[k] + 1):
+                        for c in range(0, g_rows.shape[1], LANES):
+                            add_scaled(g_rows, i, grads, row, c, np.float32(1.0))
+
+
+@kernel(parallel=True)
+def gather_gradients(
+    order, cuts, centers, forms, boxes, whitening, size, shape, amplitudes, rows, limit, cover, column, grads, g_means,
+    g_whitening, g_amplitudes, g_rows,
+):  # fmt: skip
+    """Each Gaussian gathers from its own voxels, so no two threads write the same gradient.
+
+    ``column`` is the density's place in a row for ``mean``, where g_rows takes no weight, and -1 otherwise.
+    With q = |A d|^2 and S = sum dL/dq d d^T, m = sum dL/dq d: dL/dA = 2 A S and dL/dmean = -2 A^T A m.
+    """
+    for chunk in numba.prange(cuts.shape[0] - 1):
+        for place in range(cuts[chunk], cuts[chunk + 1]):
+            i = order[place]
+            moments = np.zeros(10)
+            _gather(
+                grads, shape[1], shape[2], centers[i], forms[i], boxes[i], rows, i, amplitudes[i], limit, column,
+                g_rows, moments,
+            )  # fmt: skip
+            if column >= 0:
+                _gather_covered(grads, shape[1], shape[2], centers[i], forms[i], boxes[i], i, cover, g_rows)
+            g_amplitudes[i] = moments[0]
+            scale = -0.5 * amplitudes[i]
+            m, s, A = np.empty(3), np.empty((3, 3)), whitening[i]
+            index = 4
+            for j in range(3):
+                m[j] = scale * moments[1 + j] * size[j]
+                for k in range(j, 3):
+                    s[j, k] = scale * moments[index] * size[j] * size[k]
+                    s[k, j] = s[j, k]
+                    index += 1
+            for r in range(3):
+                am = A[r, 0] * m[0] + A[r, 1] * m[1] + A[r, 2] * m[2]
+                for k in range(3):
+                    g_whitening[i, r, k] = 2.0 * (A[r, 0] * s[0, k] + A[r, 1] * s[1, k] + A[r, 2] * s[2, k])
+                    g_means[i, k] -= 2.0 * A[r, k] * am
