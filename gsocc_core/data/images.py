@@ -197,3 +197,26 @@ def fit_image(
     limited = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.shape[1]), min(box[3], image.shape[0]))
     fitted = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=limited, reducing_gap=2.0)
     return np.asarray(fitted), fit_camera(camera, width, height)
+
+
+def fit_nearest(stored: np.ndarray, camera: Camera, width: int, height: int) -> np.ndarray:
+    """Fit values per pixel as :func:`fit_image` fits the picture, by the nearest pixel, so that no edge is smeared.
+
+    Args:
+        stored: (H, W) values of the whole picture, at any size.
+        camera: Describes the original picture.
+        width: Target width, pixels.
+        height: Target height, pixels.
+
+    Returns:
+        (height, width) values, of the same type.
+
+    Example:
+        >>> camera = Camera("front", np.diag([8.0, 8.0, 1.0]), np.eye(4), 16, 8)
+        >>> fit_nearest(np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), camera, 2, 1)  # one row of four, every second pixel
+        array([[6, 8]])
+    """
+    scale, top, left = cover(camera, width, height)
+    rows = (np.arange(height) + 0.5 + top) / scale * stored.shape[0] / camera.height
+    columns = (np.arange(width) + 0.5 + left) / scale * stored.shape[1] / camera.width
+    return stored[np.ix_(rows.astype(int), columns.astype(int))]

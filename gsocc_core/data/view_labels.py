@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsocc_core.data.images import cover
+from gsocc_core.data.images import fit_nearest
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.stored import read_json, read_npy
 from gsocc_core.data.view_label_files import Kind, ViewLabelFile, label_path, read_folder_content
@@ -164,7 +164,7 @@ def sample_view_labels(
     """
     if Path(path).suffix == ".zip":
         file = ViewLabelFile(path, kind)
-        picked = [_nearest(file.codes(camera.name), camera, width, height) for camera in cameras]
+        picked = [fitfit_nearest(file.codes(camera.name), camera, width, height) for camera in cameras]
         return file.values(np.stack(picked))
     stored = read_npy(path, "labels per picture", mapped=True)
     if not stored.size or stored.ndim != 3 or stored.shape[0] != len(order):
@@ -186,7 +186,7 @@ def _of_picture(path: Path, camera: Camera, width: int, height: int, kind: Kind)
 
 
 def _checked(path: object, stored: np.ndarray, camera: Camera, width: int, height: int, kind: Kind) -> np.ndarray:
-    """:func:`_nearest` of an array that says nothing about itself."""
+    """:func:`~gsocc_core.data.images.fit_nearest` of an array that says nothing about itself."""
     if stored.dtype.kind not in ("f" if kind == "depth" else "iu"):
         raise DataError(path, "kind", kind, f"numbers of type {stored.dtype}")
     rows, columns = stored.shape
@@ -194,18 +194,10 @@ def _checked(path: object, stored: np.ndarray, camera: Camera, width: int, heigh
     if abs(rows * camera.width - columns * camera.height) > max(camera.width, camera.height):
         expected = f"{(camera.height, camera.width)} as the picture, or a smaller size of the same aspect"
         raise DataError(path, f"size of {camera.name}", expected, (rows, columns))
-    labels = _nearest(stored, camera, width, height)
+    labels = fit_nearest(stored, camera, width, height)
     if kind == "depth":
         some = labels[::4, ::4]
         known = some[(some > 0) & np.isfinite(some)]
         if known.size and (median := float(np.median(known))) > _FARTHEST_MEDIAN_M:
             raise DataError(path, f"depth of {camera.name}", "metres", f"a median of {median:.0f}, as of millimetres")
     return labels
-
-
-def _nearest(stored: np.ndarray, camera: Camera, width: int, height: int) -> np.ndarray:
-    """(height, width) values of (H, W) labels of a whole picture at the pixel centres of the fitted picture."""
-    scale, top, left = cover(camera, width, height)
-    rows = (np.arange(height) + 0.5 + top) / scale * stored.shape[0] / camera.height
-    columns = (np.arange(width) + 0.5 + left) / scale * stored.shape[1] / camera.width
-    return stored[np.ix_(rows.astype(int), columns.astype(int))]

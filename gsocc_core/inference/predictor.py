@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsocc_core.data.images import fit_camera, fit_image
+from gsocc_core.data.depth_maps import check_depth
+from gsocc_core.data.images import fit_camera, fit_image, fit_nearest
 from gsocc_core.errors import ConfigError, DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.classes import ClassTable
@@ -22,8 +23,9 @@ from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.inference.bundle import Bundle, load_bundle
+from gsocc_core.inference.depth_model import MissingDepth
 from gsocc_core.methods.method import check_scene
-from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel
+from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel, is_mixed
 from gsocc_core.splat import warm_up
 
 
@@ -37,7 +39,8 @@ class Prediction:
         cameras: (V) cameras of the pictures that the network got. Where a rig mixes lenses, V counts the pinhole views
             cut out of its fisheyes.
         reference_stamp_ns: Time that everything refers to.
-        latency_ms: Milliseconds per stage: preprocess, network, splat, total.
+        latency_ms: Milliseconds per stage: preprocess, network, splat, total; depth too where the bundle's depth model
+            ran.
         valid: (V) bool, on the CPU: the picture was there; None = all were.
     """
 
@@ -65,6 +68,7 @@ class OccupancyPredictor:
         self.bundle, self.device = bundle, _device(device)
         self.method = bundle.method.to(self.device).eval()
         self._one_model = OneModel(self.image_size[1], self.image_size[0])
+        self._missing_depth = MissingDepth(self.method, bundle.path, self.device)
         self._memory: Any = None
         self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
 
@@ -120,7 +124,11 @@ class OccupancyPredictor:
         camera = Camera(
             "warm_up", np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]]), np.eye(4), width, height
         )
-        self.predict([np.zeros((height, width, 3), np.uint8)] * cameras, [camera] * cameras)
+        if self.method.features_input == "required":
+            return  # of a size that only the caller knows
+        images = [np.zeros((height, width, 3), np.uint8)] * cameras
+        depths_m = None if self.method.depth_model else [np.ones((height, width), np.float32)] * cameras
+        self.predict(images, [camera] * cameras, depths_m=depths_m)
         self.reset()
 
     def predict(
@@ -128,6 +136,8 @@ class OccupancyPredictor:
         images: Sequence[np.ndarray | None],
         cameras: Sequence[Camera],
         *,
+        depths_m: Sequence[np.ndarray | None] | None = None,
+        features: Sequence[np.ndarray | None] | None = None,
         camera_stamps_ns: Sequence[int] | None = None,
         reference_stamp_ns: int | None = None,
         T_world_ego: np.ndarray | None = None,
@@ -139,7 +149,13 @@ class OccupancyPredictor:
                 None = missing.
             cameras: Calibration and, in ``T_ref_ego``, the ego's motion between each picture and the reference time.
                 Any number of cameras of any sizes. Where pinhole and fisheye lenses are mixed, pinhole views are cut
-                out of the fisheyes.
+                out of the fisheyes, and out of their depth.
+            depths_m: One (h, w) depth map per camera, floating-point metres along its optical axis at the picture's
+                time, at any size with the picture's aspect; 0, NaN and infinite = unknown, None = no map. It is fitted
+                as its picture is, by the nearest pixel. A method whose ``depth_input`` is unused passes over it; where
+                pictures have none, the bundle's depth model fills it in if there is one.
+            features: One (D, h, w) feature map per camera of the picture as the network gets it, all of one size; None
+                = no features. A method whose ``features_input`` is unused passes over them.
             camera_stamps_ns: Trigger times; None = the reference time.
             reference_stamp_ns: Time that the result refers to; None = the newest picture's. A time that does not
                 ascend resets the memory.
@@ -150,17 +166,28 @@ class OccupancyPredictor:
             Labels in the ego frame at the reference time.
 
         Raises:
-            ShapeError: lengths differ, cameras do not fit each other, or the network's numbers are not finite.
-            DataError: a picture does not fit its camera, or there is none at all.
+            ShapeError: lengths differ, cameras do not fit each other, a depth map has not the aspect of its picture,
+                features differ in shape, or the network's numbers are not finite.
+            DataError: a picture does not fit its camera, or there is none at all; a depth map holds no metres; the
+                method requires depth or features, and there are none.
+            ConfigError: the bundle's depth model is not there.
         """
         started = time.perf_counter()
         stamps = list(camera_stamps_ns) if camera_stamps_ns is not None else [reference_stamp_ns or 0] * len(cameras)
         if not cameras or len(images) != len(cameras) or len(stamps) != len(cameras):
             received = (len(images), len(cameras), len(stamps))
             raise ShapeError("predict", "images, cameras, camera_stamps_ns", "equal lengths of at least one", received)
+        for key, given in (("depths_m", depths_m), ("features", features)):
+            if given is not None and len(given) != len(cameras):
+                raise ShapeError("predict", key, f"one per camera, {len(cameras)}", len(given))
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
         shown, used, source = self._one_model(images, cameras)
         frames = self._frames(shown, used, [stamps[i] for i in source], reference, T_world_ego)
+        frames = replace(
+            frames,
+            depth_m=self._depth(depths_m, images, cameras, used),
+            features=self._features(features, images, cameras),
+        )
         return self.predict_frames(frames, started=started)
 
     @torch.inference_mode()
@@ -178,7 +205,8 @@ class OccupancyPredictor:
         Raises:
             ShapeError: the frame set holds several samples or pictures of another size, or the network's numbers are
                 not finite.
-            DataError: no camera has a picture.
+            DataError: no camera has a picture, or the method requires depth or features that the frame set lacks.
+            ConfigError: the bundle's depth model is not there.
         """
         started = time.perf_counter() if started is None else started
         if frames.images.shape[0] != 1 or tuple(frames.images.shape[-2:]) != self.image_size:
@@ -186,12 +214,24 @@ class OccupancyPredictor:
             raise ShapeError("predict_frames", "images", expected, tuple(frames.images.shape))
         if not bool(frames.valid[:, 0].any()):
             raise DataError("predict", "images", "a picture of at least one camera", "none: nothing would be seen")
+        if self.method.features_input == "required" and frames.features is None:
+            received = f"none for {', '.join(frames.camera_names)}"
+            raise DataError(
+                self.bundle.path, "features", "features of the pictures, which the method requires", received
+            )
+        lacking = self._missing_depth.of(frames)
         now = (int(frames.reference_stamp_ns[0, 0]), frames.scene_names)
         if self._last is not None and (now[0] <= self._last[0] or now[1] != self._last[1]):
             self.reset()
         frames = frames.to(self.device)
         self._synchronize()
         prepared = time.perf_counter()
+        marks = [("preprocess", started, prepared)]
+        if bool(lacking.any()):
+            frames = self._missing_depth.fill(frames, lacking)
+            self._synchronize()
+            marks.append(("depth", prepared, time.perf_counter()))
+        begun = marks[-1][2]
         output = self.method(frames, self._memory)
         self._synchronize()
         inferred = time.perf_counter()
@@ -200,8 +240,8 @@ class OccupancyPredictor:
         self._synchronize()
         splatted = time.perf_counter()
         self._memory, self._last = output.memory, now
-        marks = (("preprocess", started, prepared), ("network", prepared, inferred), ("splat", inferred, splatted))
-        latency = {name: 1e3 * (end - begin) for name, begin, end in (*marks, ("total", started, splatted))}
+        marks += [("network", begun, inferred), ("splat", inferred, splatted), ("total", started, splatted)]
+        latency = {name: 1e3 * (end - begin) for name, begin, end in marks}
         cameras = frames.cameras.map(lambda t: t[0, 0])
         valid = frames.valid[0, 0].cpu()
         return Prediction(_first(grid), _first_scene(output.scene), cameras, now[0], latency, valid)
@@ -241,6 +281,51 @@ class OccupancyPredictor:
             pose_valid=torch.ones(1, 1, dtype=torch.bool),
             T_world_ego=pose,
         )
+
+    def _depth(
+        self,
+        depths_m: Sequence[np.ndarray | None] | None,
+        images: Sequence[np.ndarray | None],
+        cameras: Sequence[Camera],
+        used: Sequence[Camera],
+    ) -> Tensor | None:
+        """(1, 1, V, H, W) metres, 0 where a picture or its map is missing; None where there is no map at all."""
+        if depths_m is None or self.method.depth_input == "unused":
+            return None
+        checked = [
+            None if depth is None or image is None else check_depth(np.asarray(depth), camera)
+            for depth, image, camera in zip(depths_m, images, cameras)
+        ]
+        if all(depth is None for depth in checked):
+            return None
+        height, width = self.image_size
+        cut = self._one_model.depths(checked, cameras)
+        unknown = np.zeros((height, width), np.float32)
+        fitted = [unknown if d is None else fit_nearest(d, c, width, height) for d, c in zip(cut, used)]
+        return torch.from_numpy(np.stack(fitted))[None, None]
+
+    def _features(
+        self,
+        features: Sequence[np.ndarray | None] | None,
+        images: Sequence[np.ndarray | None],
+        cameras: Sequence[Camera],
+    ) -> Tensor | None:
+        """(1, 1, V, D, h, w), zeros where a picture or its features are missing; None where there are none at all."""
+        if features is None or self.method.features_input == "unused":
+            return None
+        given = [None if image is None else feature for feature, image in zip(features, images)]
+        shapes = {camera.name: feature.shape for feature, camera in zip(given, cameras) if feature is not None}
+        if not shapes:
+            return None
+        if is_mixed(cameras):
+            expected = "cameras of one lens model: features are not cut into views"
+            raise ShapeError("predict", "features", expected, "pinhole and fisheye lenses")
+        first = next(iter(shapes.values()))
+        for name, shape in shapes.items():
+            if len(shape) != 3 or shape != first:
+                raise ShapeError("predict", f"features of {name}", "(D, h, w), the same of all cameras", shape)
+        stacked = np.stack([np.zeros(first, np.float32) if f is None else f.astype(np.float32) for f in given])
+        return torch.from_numpy(stacked)[None, None]
 
 
 def _device(name: str) -> torch.device:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pinhole views cut out of fisheye pictures, so that a rig of both lenses has one projection model."""
+"""Pinhole views cut out of fisheye pictures and depth, so that a rig of both lenses has one projection model."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ LARGEST_DEG = 95.0
 #: How many times a view's size a fisheye's picture must have, so that the views have something to show: a view spans
 #: about half of the picture, whose middle it stretches least.
 FISHEYE_OVERSIZE = 2
+#: Farther off a fisheye's optical axis, depth along it is next to nothing and says nothing of distance, degrees.
+LARGEST_DEPTH_ANGLE_DEG = 89.0
 #: Calibrations that are remembered.
 _MOST_REMEMBERED = 64
 
@@ -111,8 +113,54 @@ class Cut:
         return np.where(self.shown[..., None], mixed, np.uint8(0))
 
 
+@dataclass(frozen=True)
+class DepthCut:
+    """Depth of a view from depth of the picture that it is cut from.
+
+    Both are measured along the optical axis of their own camera, so a point's depth changes by a factor that depends
+    on its direction alone. The direction is that of the pixel which is read, not of the one which is written: towards
+    90 degrees off axis the factor grows without bounds, and a fraction of a pixel would move the point.
+
+    Attributes:
+        rows: (H, W) row of the nearest pixel.
+        columns: (H, W) its column.
+        factor: (H, W) float32, depth in the view over depth in the picture; 0 = none.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def between(cls, camera: Camera, view: Camera, cut: Cut, size: tuple[int, int]) -> DepthCut:
+        """Of two cameras at the same place.
+
+        Args:
+            camera: The fisheye.
+            view: Its view.
+            cut: Where the view's pixels lie.
+            size: (h, w) of the depth maps, which show the whole picture, pixels.
+        """
+        height, width = size
+        u, v = cut.uv_px.reshape(*cut.shown.shape, 2).transpose(2, 0, 1)
+        columns = np.clip(u * (width / camera.width), 0, width - 1).astype(np.intp)
+        rows = np.clip(v * (height / camera.height), 0, height - 1).astype(np.intp)
+        still = replace(camera, T_ego_cam=np.eye(4), T_ref_ego=None).resized(width, height)
+        _, directions = Cameras.stack([still], dtype=torch.float64).rays()
+        rays = directions[0].numpy()[rows, columns]
+        axis = np.linalg.inv(camera.T_ego_cam)[:3, :3] @ view.T_ego_cam[:3, 2]  # of the view, in the camera's frame
+        ahead, along = rays[..., 2], rays @ axis
+        known = cut.shown & (ahead > math.cos(math.radians(LARGEST_DEPTH_ANGLE_DEG))) & (along > 0)
+        factor = np.where(known, along / np.where(known, ahead, 1.0), 0.0)
+        return cls(rows, columns, factor.astype(np.float32))
+
+    def __call__(self, depth_m: np.ndarray) -> np.ndarray:
+        """(H, W) float32 metres of the view from (h, w) metres of the whole picture; 0 = unknown in both."""
+        return depth_m[self.rows, self.columns].astype(np.float32) * self.factor
+
+
 class OneModel:
-    """Makes the pictures and cameras of a rig of one projection model.
+    """Makes the pictures, depth and cameras of a rig of one projection model.
 
     Where pinhole and fisheye lenses are mixed, pinhole views are cut out of the fisheyes, at once at the size of the
     network's pictures. Which pixel comes from where is worked out once per calibration.
@@ -125,6 +173,7 @@ class OneModel:
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
         self._known: dict[tuple[object, ...], tuple[tuple[Camera, Cut], ...]] = {}
+        self._known_depth: dict[tuple[object, ...], tuple[DepthCut, ...]] = {}
 
     def __call__(
         self, pictures: Sequence[np.ndarray | None], cameras: Sequence[Camera]
@@ -142,7 +191,7 @@ class OneModel:
         Raises:
             DataError: a picture has not the size of its camera.
         """
-        if len({camera.model for camera in cameras}) == 1:
+        if not is_mixed(cameras):
             return list(pictures), list(cameras), list(range(len(cameras)))
         shown: list[np.ndarray | None] = []
         used: list[Camera] = []
@@ -160,9 +209,43 @@ class OneModel:
                 source.append(index)
         return shown, used, source
 
+    def depths(self, depths_m: Sequence[np.ndarray | None], cameras: Sequence[Camera]) -> list[np.ndarray | None]:
+        """Depth of the pictures that a call with the same cameras gives, along each one's own optical axis.
+
+        Args:
+            depths_m: (h, w) metres per camera, of whole pictures and at any size, 0 = unknown; None = none.
+            cameras: The rig.
+
+        Returns:
+            One per picture. A rig of one model gets back its own.
+        """
+        if not is_mixed(cameras):
+            return list(depths_m)
+        result: list[np.ndarray | None] = []
+        for depth_m, camera in zip(depths_m, cameras):
+            if camera.model != "fisheye":
+                result.append(depth_m)
+            elif depth_m is None:
+                result += [None] * len(self._views(camera))
+            else:
+                result += [cut(depth_m) for cut in self._depth_cuts(camera, depth_m.shape)]
+        return result
+
+    def _depth_cuts(self, camera: Camera, size: tuple[int, ...]) -> tuple[DepthCut, ...]:
+        key = (_lens(camera), size)
+        if key not in self._known_depth:
+            if len(self._known_depth) >= _MOST_REMEMBERED:
+                self._known_depth.clear()
+            still = replace(camera, T_ego_cam=np.eye(4), T_ref_ego=None)
+            views = self._views(camera)
+            self._known_depth[key] = tuple(
+                DepthCut.between(still, view, cut, (size[0], size[1])) for view, cut in views
+            )
+        return self._known_depth[key]
+
     def _views(self, camera: Camera) -> tuple[tuple[Camera, Cut], ...]:
         """Views in the frame of a fisheye."""
-        lens = (camera.intrinsics.tobytes(), camera.distortion, camera.width, camera.height)
+        lens = _lens(camera)
         if lens not in self._known:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
@@ -170,3 +253,12 @@ class OneModel:
             views = [fit_camera(view, self._width, self._height) for view in pinhole_views(still, self._width)]
             self._known[lens] = tuple((view, Cut.between(still, view)) for view in views)
         return self._known[lens]
+
+
+def is_mixed(cameras: Sequence[Camera]) -> bool:
+    """Whether cameras have lenses of several models."""
+    return len({camera.model for camera in cameras}) > 1
+
+
+def _lens(camera: Camera) -> tuple[object, ...]:
+    return camera.intrinsics.tobytes(), camera.distortion, camera.width, camera.height

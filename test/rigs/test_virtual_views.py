@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gsocc_core import Camera
 from gsocc_core.geometry.cameras import Cameras
@@ -89,3 +91,59 @@ def test_only_mixed_rigs_are_cut():
 def test_a_distorted_pinhole_is_no_fisheye():
     with pytest.raises(ValueError, match="distortion"):
         Camera("x", K, np.eye(4), 10, 10, "fisheye", (0.1,) * 5)
+
+
+def small_fisheye(yaw, k1):
+    return Camera(
+        "side", np.array([[50.0, 0, 80], [0, 50, 60], [0, 0, 1]]), looking((1, 0.5, 1), (yaw, 15, 5)), 160, 120,
+        "fisheye", (k1, -0.01, 0.0, 0.0), looking((0.4, 0, 0), (3, 0, 0)),
+    )  # fmt: skip
+
+
+@settings(max_examples=10)
+@given(
+    st.floats(-180, 180), st.floats(-0.02, 0.05), st.sampled_from((0.5, 1)),
+    st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.5, 1)), st.floats(1, 30), st.booleans(),
+)  # fmt: skip
+def test_depth_of_a_view_leads_to_the_points_that_the_fisheye_saw(yaw, k1, scale, normal, distance_m, is_sphere):
+    """Inside a sphere, and in front of a plane; what the fisheye measures along its axis lies there for every view."""
+    fisheye = small_fisheye(yaw, k1)
+    centre, axis = fisheye.T_ref_cam[:3, 3], fisheye.T_ref_cam[:3, 2]
+    n = fisheye.T_ref_cam[:3, :3] @ normal
+    n /= np.linalg.norm(n)
+    _, directions = Cameras.stack([fisheye.resized(int(160 * scale), int(120 * scale))], dtype=torch.float64).rays()
+    units = directions[0].numpy()
+    facing = units @ n
+    length_m = np.full(facing.shape, distance_m) if is_sphere else distance_m / np.where(facing > 0.2, facing, np.inf)
+    depth_m = np.maximum(length_m * (units @ axis), 0.0)
+
+    one_model = OneModel(100, 60)
+    cameras = [FRONT, fisheye]
+    _, views, _ = one_model([None, None], cameras)
+    cut = one_model.depths([None, depth_m], cameras)
+    assert [None if depth is None else depth.shape for depth in cut] == [None, *[(60, 100)] * (len(views) - 1)]
+    known = 0
+    for depth, view in zip(cut[1:], views[1:]):
+        origins, rays = Cameras.stack([view], dtype=torch.float64).rays()
+        np.testing.assert_allclose(origins[0, 0, 0].numpy(), centre, atol=1e-9)
+        points = (depth[..., None] * rays[0].numpy())[depth > 0]
+        measured = np.linalg.norm(points, axis=-1) if is_sphere else points @ n
+        step = 0.5 / (50 * scale * 0.5) + 1e-3  # half a pixel's diagonal at the border of the lens, radians
+        slope = 1.2 if is_sphere else np.tan(np.arccos(np.clip(0.2, 0, 1))) + 1.2
+        np.testing.assert_allclose(measured, distance_m, rtol=step * slope)
+        known += len(points)
+    assert known > (2000 if is_sphere else 0)
+
+
+def test_depth_beside_the_optical_axis_is_unknown():
+    """Points beyond 90 degrees have no depth in front of a fisheye; zero stays zero, and so do missing maps."""
+    wide = replace(small_fisheye(0, 0.0), intrinsics=np.array([[40.0, 0, 80], [0, 40, 60], [0, 0, 1]]), distortion=None)
+    one_model = OneModel(100, 60)
+    cut = one_model.depths([None, np.full((120, 160), 3.0, np.float32)], [FRONT, wide])
+    assert len(cut) == 4, "three views of 229 degrees"
+    assert (cut[1][:, :20] == 0).all(), "more than 90 degrees to the left"
+    assert (cut[2] > 0).all()
+    assert not np.any(one_model.depths([None, np.zeros((120, 160), np.float32)], [FRONT, wide])[2])
+    assert one_model.depths([None, None], [FRONT, wide]) == [None] * 4
+    whole = np.ones((120, 160), np.float32)
+    assert one_model.depths([whole, None], [wide, wide])[0] is whole, "a rig of one lens model keeps its maps"
