@@ -74,6 +74,7 @@ def evaluate(
     fraction_seed: int = 0,
     absent: Literal["left_out", "counts_as_one"] = "left_out",
     image_width: int | None = None,
+    input_depth_dir: str | None = None,
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
@@ -101,6 +102,7 @@ def evaluate(
             evaluators have it.
         image_width: Score also what the cameras, and one above, would see of the voxels: mIoU, IoU and depth in
             pictures of this width, px; None = leave it.
+        input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
     """
     from gsocc_core.data.build import protocol_of
     from gsocc_core.evaluation.report import markdown, report
@@ -108,8 +110,9 @@ def evaluate(
     from gsocc_core.inference.model_card import put_scores
 
     data = scoring_data(
-        dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed
-    )
+        dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed,
+        input_depth_dir,
+    )  # fmt: skip
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
     scores = score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)
     report([scores], out)
@@ -186,6 +189,8 @@ def predict(
     limit: int | None = None,
     device: str = "auto",
     dataset: DatasetName = "occ3d",
+    input_depth_dir: str | None = None,
+    depth_dir: str | None = None,
 ) -> None:
     """Write predictions in the format of Occ3D, from a data set or from pictures of own cameras.
 
@@ -208,6 +213,9 @@ def predict(
         limit: Only the first so many key frames or sets.
         device: cpu, cuda or auto.
         dataset: Layout of ``dataroot``; the bundle must have its grid and as many classes.
+        input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
+        depth_dir: Folder with the depth of own pictures, laid out and named as they are (images): grey PNG files of 16
+            bits in millimetres, as RGB-D cameras write, or .npy arrays in metres; None = none.
     """
     from gsocc_core.errors import ConfigError
 
@@ -221,16 +229,22 @@ def predict(
 
         loaded = CameraRig.load(rig)
         more = {"pictures": pictures, "gaussians": gaussians, "snapshots": snapshots}
-        predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device)
+        if input_depth_dir is not None:
+            raise ConfigError(
+                "predict", "input_depth_dir", "--depth_dir for the depth of own pictures", input_depth_dir
+            )
+        predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device, depth_dir=depth_dir)
         print(f"{out}: look at it with `gsocc_core view {out}`" if snapshots else out)
         return
     if pictures or gaussians or snapshots:
         expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
         raise ConfigError("predict", "pictures, gaussians, snapshots", expected, "dataroot")
+    if depth_dir is not None:
+        raise ConfigError("predict", "depth_dir", "--input_depth_dir for the depth of a data set", depth_dir)
     from gsocc_core.evaluation.score import scoring_data
     from gsocc_core.export.prediction_files import write_predictions
 
-    data = scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset)
+    data = scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset, input_depth_dir=input_depth_dir)
     write_predictions(bundle, data, out, limit, device, layout)
     print(out)
 
@@ -249,6 +263,7 @@ def export(
     sh_degree: int | None = None,
     device: str = "auto",
     dataset: DatasetName = "occ3d",
+    input_depth_dir: str | None = None,
 ) -> None:
     """Write Gaussians as PLY for 3D Gaussian splatting viewers, and scenes as NPZ.
 
@@ -267,6 +282,7 @@ def export(
         device: cpu, cuda or auto.
         dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes, which must be the
             data set's for occ3d.
+        input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
     """
     from gsocc_core.errors import ConfigError
     from gsocc_core.export.formats import export_scene, export_tree
@@ -279,8 +295,9 @@ def export(
         raise ConfigError("export", "dataroot", "a data set to predict, or a scene.npz as source", "none")
     from gsocc_core.evaluation.score import scoring_data
 
+    data = scoring_data(dataroot, version, split, scenes, None, dataset=dataset, input_depth_dir=input_depth_dir)
     export_tree(
-        source, scoring_data(dataroot, version, split, scenes, None, dataset=dataset), out, formats, limit=limit,
+        source, data, out, formats, limit=limit,
         min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,
     )  # fmt: skip
     print(out)

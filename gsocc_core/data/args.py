@@ -50,6 +50,7 @@ class DataArgs:
             with a class for it; else they have no label.
         features_dir: Folder of features of the supervised views from a foundation model; None = none.
         input_features_dir: Folder of features that the method gets beside the pictures; None = none.
+        input_depth_dir: Folder of depth that the method gets beside the pictures, as ``depth_dir``; None = none.
         view_size: (height, width) of the supervised views, pixels.
         views: Key frames that supervise a sample: the present and views - 1 drawn from ``view_offsets``.
         view_offsets: Candidates, in key frames from the present.
@@ -79,6 +80,7 @@ class DataArgs:
     label_sky: bool = False
     features_dir: str | None = None
     input_features_dir: str | None = None
+    input_depth_dir: str | None = None
     view_size: tuple[int, int] = (256, 704)
     views: int = 7
     view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from gsocc_core.data.args import DataArgs
+from gsocc_core.data.depth_maps import checked_metres
 from gsocc_core.data.feature_files import FeatureFolder, open_features
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
 from gsocc_core.data.key_frames import KeyFrame
@@ -62,7 +63,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         self.folders: dict[str, PictureFolder] = {}
         self.features: dict[str, FeatureFolder] = {}
         for first in [frame for frames in self.scenes for frame in frames][:1]:
-            folders = (self.args.depth_dir, self.args.semantics_dir)
+            folders = (self.args.depth_dir, self.args.semantics_dir, self.args.input_depth_dir)
             self.folders = {f: open_picture_folder(self.root / f, first.shots) for f in folders if f is not None}
             features = (self.args.features_dir, self.args.input_features_dir)
             self.features = {f: open_features(self.root / f, first) for f in features if f is not None}
@@ -155,6 +156,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             scene_names=(present.scene_name,),
             T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
             features=self._features(moments, known),
+            depth_m=self._input_depth(moments, known),
         )
 
     def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
@@ -180,6 +182,18 @@ class DriveDataset(Dataset[FrameSet], ABC):
         maps = [self.features[folder].read(m, width, height) for m, there in zip(moments, known) if there]
         maps += [np.zeros_like(maps[0])] * (len(moments) - len(maps))
         return torch.from_numpy(np.stack(maps))[None]
+
+    def _input_depth(self, moments: Sequence[KeyFrame], known: Sequence[bool]) -> torch.Tensor | None:
+        """(1, T, V, H, W) metres beside the pictures, 0 = unknown, also where there is no such moment."""
+        if (folder := self.args.input_depth_dir) is None:
+            return None
+        height, width = self.image_size
+        depth_m = np.zeros((len(moments), len(self.args.cameras), height, width), np.float32)
+        for i, (moment, there) in enumerate(zip(moments, known)):
+            if there:
+                metres = self.folders[folder].labels(moment, width, height, "depth")
+                depth_m[i] = checked_metres(metres, self.folders[folder].file(moment, moment.shots[0]))
+        return torch.from_numpy(depth_m)[None]
 
     def _targets(self, scene: int, position: int, seed: int | None) -> Targets | None:
         args, present = self.args, self.scenes[scene][position]

@@ -164,7 +164,7 @@ def sample_view_labels(
     """
     if Path(path).suffix == ".zip":
         file = ViewLabelFile(path, kind)
-        picked = [fitfit_nearest(file.codes(camera.name), camera, width, height) for camera in cameras]
+        picked = [fit_nearest(file.codes(camera.name), camera, width, height) for camera in cameras]
         return file.values(np.stack(picked))
     stored = read_npy(path, "labels per picture", mapped=True)
     if not stored.size or stored.ndim != 3 or stored.shape[0] != len(order):

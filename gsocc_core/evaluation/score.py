@@ -62,8 +62,9 @@ def scoring_data(
     labels_dir: str | None = None,
     fraction: float = 1.0,
     fraction_seed: int = 0,
+    input_depth_dir: str | None = None,
 ) -> DataArgs:
-    """Arguments for reading pictures and voxel labels, but no labels per picture.
+    """Arguments for reading pictures, what comes beside them, and voxel labels, but no labels per picture.
 
     Args:
         dataroot: Folder with the data set.
@@ -76,13 +77,14 @@ def scoring_data(
         labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
         fraction: Part of the key frames; see :class:`DataArgs`.
         fraction_seed: Chooses them.
+        input_depth_dir: Folder of depth that comes beside the pictures; None = none.
 
     Returns:
         The arguments.
     """
     args = DataArgs(
         dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes,
-        dataset=dataset, fraction=fraction, fraction_seed=fraction_seed,
+        dataset=dataset, fraction=fraction, fraction_seed=fraction_seed, input_depth_dir=input_depth_dir,
     )  # fmt: skip
     return with_voxel_labels(args, labels_dir) if occ3d_dir is None or labels_dir is not None else args
 
@@ -255,7 +257,8 @@ def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
 
 
 def _with_pictures(frames: FrameSet, other: FrameSet) -> FrameSet:
-    return replace(frames, images=other.images, cameras=other.cameras)
+    """What a method gets of another key frame: depth and features show as much as the pictures that they belong to."""
+    return replace(frames, images=other.images, cameras=other.cameras, depth_m=other.depth_m, features=other.features)
 
 
 class _Metrics:

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from gsocc_core.data.args import check_limit
+from gsocc_core.data.depth_maps import check_depth, read_depth_map
 from gsocc_core.data.images import decode_image, read_header
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.formats import write_prediction
@@ -18,11 +21,13 @@ from gsocc_core.export.snapshots import SnapshotView, write_snapshot
 from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.pictures import draw_comparison
+from gsocc_core.rigs.depth_files import find_depth_files
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.rig_file import CameraRig
 
 #: Width of a camera in the picture of a set, pixels.
 _TILE = 400
+_log = logging.getLogger(__name__)
 
 
 def predict_pictures(
@@ -36,6 +41,7 @@ def predict_pictures(
     snapshots: bool = False,
     limit: int | None = None,
     device: str = "auto",
+    depth_dir: str | Path | None = None,
 ) -> None:
     """Predict every set of a folder of pictures.
 
@@ -53,11 +59,14 @@ def predict_pictures(
         snapshots: Make every set a snapshot too, with its pictures, for ``gsocc_core view``.
         limit: Only the first so many sets.
         device: cpu, cuda or auto.
+        depth_dir: Folder with the pictures' depth, see :func:`gsocc_core.rigs.depth_files.find_depth_files`; None =
+            none.
 
     Raises:
         OutputExistsError: ``out`` exists.
         ConfigError: a rotation of the rig is none, or ``limit`` leaves no set.
-        DataError: the folder does not fit the rig, or a picture cannot be read or has another size.
+        DataError: the folder does not fit the rig, or a picture or its depth cannot be read or has another size.
+        ShapeError: depth has another aspect than its picture.
         BundleError: the bundle is damaged.
     """
     check_limit("predict", limit)
@@ -71,12 +80,20 @@ def predict_pictures(
     sets = find_picture_sets(images, rig)[:limit]
     for found in sets:
         _check_sizes(found, rig)
+    depths = (
+        [(None,) * len(rig.cameras)] * len(sets)
+        if depth_dir is None
+        else find_depth_files(depth_dir, images, rig, sets)
+    )
     predictor = OccupancyPredictor.load(bundle, device)
+    if depth_dir is not None and predictor.method.depth_input == "unused":
+        _log.warning("%s: %s looks at no depth; it is passed over", depth_dir, bundle)
+        depths = [(None,) * len(rig.cameras)] * len(sets)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        for found in tqdm(sets, desc="predict", unit="set"):
-            prediction = _predict(predictor, found, rig)
+        for found, depth in zip(tqdm(sets, desc="predict", unit="set"), depths):
+            prediction = _predict(predictor, found, depth, rig)
             folder = temporary / found.name
             if snapshots:
                 _write_snapshot(folder, prediction, found, rig, predictor.bundle.id)
@@ -91,13 +108,19 @@ def predict_pictures(
         raise
 
 
-def _predict(predictor: OccupancyPredictor, found: PictureSet, rig: CameraRig) -> Prediction:
+def _predict(
+    predictor: OccupancyPredictor, found: PictureSet, depth: Sequence[Path | None], rig: CameraRig
+) -> Prediction:
     images = []
     for file, camera in zip(found.files, rig.cameras):
         height, width = predictor.least_size(camera.model)
         images.append(None if file is None else decode_image(file, min_width=width, min_height=height))
+    depths_m = [
+        None if file is None else check_depth(read_depth_map(file), camera, str(file))
+        for file, camera in zip(depth, rig.cameras)
+    ]
     predictor.reset()
-    return predictor.predict(images, rig.cameras, reference_stamp_ns=found.reference_stamp_ns)
+    return predictor.predict(images, rig.cameras, depths_m=depths_m, reference_stamp_ns=found.reference_stamp_ns)
 
 
 def _draw(folder: Path, prediction: Prediction, found: PictureSet, rig: CameraRig) -> None:

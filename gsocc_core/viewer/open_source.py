@@ -31,6 +31,7 @@ def open_source(
     device: str = "auto",
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
+    input_depth_dir: str | None = None,
 ) -> FrameSource:
     """Open what a path names.
 
@@ -44,6 +45,7 @@ def open_source(
         device: cpu, cuda or auto.
         dataset: Which data set ``source`` holds.
         labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
+        input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
 
     Returns:
         Frames to look at.
@@ -70,7 +72,10 @@ def open_source(
         raise ConfigError("view", "bundle, predictions", "one of the two", (str(bundle), str(predictions)))
     predictor = None if bundle is None else OccupancyPredictor.load(bundle, device)
     scenes = None if scene is None else (scene,)
-    data = scoring_data(str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir)
+    data = scoring_data(
+        str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir,
+        input_depth_dir=input_depth_dir,
+    )  # fmt: skip
     return DriveSource(data, predictor, predictions)
 
 

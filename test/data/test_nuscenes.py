@@ -265,3 +265,38 @@ def test_damaged_trees_are_named(tiny_tree, tmp_path):
     with pytest.raises(DataError, match="ego_pose.json"):
         NuScenesOccupancy(args, (32, 64))
     assert json.loads((root / "v1.0-tiny/splits.json").read_text())["train"] == ["scene-a"]
+
+
+def test_depth_comes_beside_the_pictures_of_every_moment(tiny_tree):
+    args = DataArgs(str(tiny_tree), **ARGS, history=1, input_depth_dir="metric_3d_nusc", depth_dir=None)
+    dataset = NuScenesOccupancy(args, (32, 64))
+    frames = dataset[1]
+    assert frames.depth_m.shape == (1, 2, 6, 32, 64)
+    assert frames.depth_m.dtype == torch.float32
+    order = dataset.orders["metric_3d_nusc"]
+    scale = max(64 / 80, 32 / 45)
+    top = 45 * scale - 32
+    for moment, sample in enumerate(("scene-a-1", "scene-a-0")):
+        stored = np.load(tiny_tree / "metric_3d_nusc" / "scene-a" / f"{sample}.npy")
+        for v, name in enumerate(frames.camera_names):
+            expected = stored[order.index(name), int((7.5 + top) / scale), int(20.5 / scale)]
+            assert frames.depth_m[0, moment, v, 7, 20] == np.float32(expected)
+    first = dataset[0]
+    assert not first.depth_m[0, 1].any(), "before the scene's beginning nothing is known"
+    assert collate([first, frames]).depth_m.shape == (2, 2, 6, 32, 64)
+    assert NuScenesOccupancy(DataArgs(str(tiny_tree), **ARGS), (32, 64))[0].depth_m is None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda a: a * 1000, "looks like millimetres"), (lambda a: -a, "0 or more"), (lambda a: a.astype(int), "depth")],
+)
+def test_input_depth_that_cannot_be_right_is_told_with_its_file(tiny_tree, tmp_path, change, told):
+    stored = np.load(tiny_tree / "metric_3d_nusc" / "scene-a" / "scene-a-0.npy").astype(np.float32)
+    (tmp_path / "metric_3d" / "scene-a").mkdir(parents=True)
+    np.save(tmp_path / "metric_3d" / "scene-a" / "scene-a-0.npy", change(stored))
+    args = DataArgs(str(tiny_tree), **ARGS, input_depth_dir=str(tmp_path / "metric_3d"))
+    with pytest.raises(DataError, match=f"scene-a-0.npy: .*{told}"):
+        NuScenesOccupancy(args, (32, 64))[0]
+    with pytest.raises(DataError, match="absent: folder: expected a folder with labels per picture"):
+        NuScenesOccupancy(replace(args, input_depth_dir="absent"), (32, 64))

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.commands.cli import main
 from gsocc_core.data.build import build_dataset
-from gsocc_core.evaluation.label_sources import Answer
+from gsocc_core.evaluation.label_sources import Answer, donor_from_another_scene
 from gsocc_core.evaluation.report import markdown, write_report
 from gsocc_core.evaluation.score import score, scoring_data
+
+from ..seen_depth import write_bundle  # noqa: TID252 - tests are no package
 
 FREE = OCC3D_NUSCENES.free_id
 
@@ -80,3 +83,44 @@ def test_reports_hold_pictures_only_when_asked_for(scores, tmp_path):
     assert stored["images"]["classes"]["miou"] == 1.0
     assert stored["top_down"]["depth_l1_m"] == 0.0
     assert math.isnan(stored["rayiou"])
+
+
+@pytest.fixture(scope="module")
+def with_depth(tiny_tree, tmp_path_factory):
+    """A tree whose input depth is 10 m in one scene and 20 m in the other."""
+    root = tmp_path_factory.mktemp("metric_3d")
+    for scene, metres in (("scene-a", 10.0), ("scene-b", 20.0)):
+        (root / scene).mkdir()
+        for i in range(3):
+            np.save(root / scene / f"{scene}-{i}.npy", np.full((6, 9, 16), metres, np.float32))
+    return root
+
+
+def test_depth_of_the_data_set_goes_to_the_model(tiny_tree, with_depth, monkeypatch, tmp_path, capsys):
+    bundle = write_bundle(monkeypatch, tmp_path / "bundle")
+    words = ["--bundle", str(bundle), "--dataroot", str(tiny_tree), "--version", "v1.0-tiny", "--device", "cpu"]
+    main(["predict", *words, "--out", str(tmp_path / "out"), "--input_depth_dir", str(with_depth)])
+    with np.load(tmp_path / "out" / "scene-b" / "scene-b-1" / "labels.npz") as stored:
+        x, _, _ = np.nonzero(stored["semantics"] == 2)  # CAM_FRONT, which looks ahead
+    assert x.size
+    assert np.all(np.abs((x + 0.5) * 0.4 - 40 - 1.5 - 20) < 0.6), "20 m before the camera"
+    more = ["--rays", "false", "--limit", "2"]
+    main(["evaluate", *words, *more, "--input_depth_dir", str(with_depth), "--out", str(tmp_path / "scores")])
+    assert json.loads((tmp_path / "scores.json").read_text())
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["evaluate", *words, *more])
+    assert "depth_m of camera CAM_FRONT_LEFT: expected a depth map (metres)" in capsys.readouterr().err
+
+
+def test_swapped_pictures_come_with_their_own_depth(tiny_tree, with_depth):
+    data = scoring_data(str(tiny_tree), "v1.0-tiny", input_depth_dir=str(with_depth))
+    dataset, seen = build_dataset(data, (16, 28)), []
+
+    def answer(frames):
+        seen.append(float(frames.depth_m.median()))
+        return Answer(frames.targets.labels[0].numpy())
+
+    score("x", dataset, answer, rays=False)
+    score("x", dataset, answer, rays=False, donor=donor_from_another_scene(dataset))
+    assert seen == [10.0] * 3 + [20.0] * 6 + [10.0] * 3

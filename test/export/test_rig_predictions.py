@@ -20,6 +20,8 @@ from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_core.viewer.open_source import open_source
 
+from ..seen_depth import write_bundle  # noqa: TID252 - tests are no package
+
 EXAMPLE = Path(__file__).parents[2] / "config" / "rigs" / "example_calibrated.yaml"
 
 
@@ -100,6 +102,39 @@ def test_snapshots_of_own_pictures_can_be_viewed(own, tiny_bundle, capsys):
     assert "--snapshots true` writes some" in capsys.readouterr().err
 
 
+def test_depth_beside_own_pictures_goes_to_the_model(own, tiny_bundle, monkeypatch, caplog, capsys):
+    folder, rig = own
+    bundle = write_bundle(monkeypatch, folder / "seen_depth")
+    words = ("--depth_dir", str(folder / "depth"))
+    for i, name in enumerate(rig.names):
+        (folder / "depth" / name).mkdir(parents=True)
+        for number in range(3):
+            millimetres = np.full((45, 80), 3000 + 500 * i + number, np.uint16)
+            Image.fromarray(millimetres).save(folder / "depth" / name / f"{number:04d}.png")
+    (folder / "depth" / "CAM_BACK" / "0001.png").unlink()
+    np.save(folder / "depth" / "CAM_FRONT" / "0001.npy", np.full((90, 160), 9.5))
+    (folder / "depth" / "CAM_FRONT" / "0001.png").unlink()
+    out = predict(bundle, folder, *words)
+    predictor = OccupancyPredictor.load(bundle, "cpu")
+    images = [np.zeros((45, 80, 3), np.uint8)] * 6
+    depths_m = [np.full((45, 80), (3001 + 500 * i) / 1000, np.float32) for i in range(6)]
+    depths_m[rig.names.index("CAM_BACK")], depths_m[rig.names.index("CAM_FRONT")] = None, np.full((45, 80), 9.5)
+    expected = predictor.predict(images, rig.cameras, depths_m=depths_m).grid.labels.numpy()
+    with np.load(out / "0001" / "labels.npz") as stored:
+        np.testing.assert_array_equal(stored["semantics"], expected)
+    assert set(np.unique(expected)) == {1, 2, 3, 4, 5, 6, 17} - {1 + rig.names.index("CAM_BACK")}
+
+    shutil.rmtree(out)
+    Image.fromarray(np.full((45, 45), 3000, np.uint16)).save(folder / "depth" / "CAM_BACK" / "0002.png")
+    with pytest.raises(SystemExit):
+        predict(bundle, folder, *words)
+    told = "CAM_BACK/0002.png: depth: expected (h, w) of the picture's aspect, 45 : 80, received (45, 45)"
+    assert told in capsys.readouterr().err
+    assert not list(folder.glob("*out*"))
+    predict(tiny_bundle, folder, *words, "--limit", "1")
+    assert "looks at no depth; it is passed over" in caplog.text
+
+
 def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
     rig = CameraRig.load(EXAMPLE)
     (tmp_path / "pictures").mkdir()
@@ -121,6 +156,11 @@ def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
         ([], "received neither"),
         (["--dataroot", "x", "--images", "x", "--rig", "x"], "received --dataroot and --images and --rig"),
         (["--dataroot", "x", "--pictures", "true"], "writes Gaussians of a tree"),
+        (["--dataroot", "x", "--depth_dir", "y"], "--input_depth_dir for the depth of a data set, received y"),
+        (
+            ["--images", "x", "--rig", str(EXAMPLE), "--input_depth_dir", "y"],
+            "--depth_dir for the depth of own pictures",
+        ),
     ],
 )
 def test_the_input_is_one_of_two(words, expected, tmp_path, capsys):
