@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gsocc_core.data.feature_files import BASIS_FILE, read_basis
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
@@ -35,7 +36,6 @@ from gsocc_core.methods.gausstr_network import GaussianHead, PictureDecoder, Pic
 from gsocc_core.methods.method import Method
 from gsocc_core.networks.backbones import BackboneArgs, PictureMap
 from gsocc_core.networks.depth_head import DepthHead
-from gsocc_core.networks.pca import read_basis
 from gsocc_core.networks.simple_pyramid import SimplePyramid
 from gsocc_core.text.class_prompts import ClassPrompts
 
@@ -76,7 +76,8 @@ class GaussTR(Method):
         shape: Sizes and attitudes of Gaussians.
         loss: Loss weights.
         splat: How Gaussians become voxels.
-        basis: ``basis.safetensors`` of a feature folder, with ``features.compression: stored``; a bundle carries it.
+        basis: Feature folder whose ``basis.safetensors`` to use, with ``features.compression: stored``; a bundle
+            carries the basis itself.
         pretrained: Load the backbone's hub weights, if it has a hub id, and the basis.
 
     Raises:
@@ -136,7 +137,7 @@ class GaussTR(Method):
             )
         self.register_buffer("prompt_embeddings", self._checked_prompts(), persistent=False)
         self.feature_basis: Tensor | None
-        self.register_buffer("feature_basis", self._read_basis(basis if pretrained else None))
+        self.register_buffer("feature_basis", self._read_basis(basis, pretrained))
         self._objective = GaussTRLosses(self.classes, self.features_args, self.depth_args, self.loss_args)
 
     @property
@@ -156,16 +157,18 @@ class GaussTR(Method):
             raise ConfigError(WHERE, "prompts", expected, f"{embeddings.shape[1]}, of {self.prompts.encoder}")
         return embeddings.float().clone()
 
-    def _read_basis(self, path: str | None) -> Tensor | None:
-        args = self.features_args
+    def _read_basis(self, folder: str | None, pretrained: bool) -> Tensor | None:
+        args, shape = self.features_args, (self.features_args.dim, self.features_args.channels)
         if args.compression != "stored":
             return None
-        if path is None:  # trained weights take its place
-            return torch.zeros(args.dim, args.channels)
-        basis = read_basis(path)
-        if tuple(basis.shape) != (args.dim, args.channels):
-            raise ConfigError(WHERE, "basis", f"({args.dim}, {args.channels}) in {path}", tuple(basis.shape))
-        return basis
+        if not pretrained:
+            return torch.zeros(shape)  # trained weights take its place
+        found = None if folder is None else read_basis(folder)
+        if found is None:
+            raise ConfigError(WHERE, "basis", f"a feature folder with {BASIS_FILE}, since it is stored", folder)
+        if tuple(found.shape) != shape:
+            raise ConfigError(WHERE, "basis", f"{shape} (features.dim, features.channels)", tuple(found.shape))
+        return found
 
     def forward(self, frames: FrameSet, memory: None = None) -> Output:
         """Predict the scene of the present pictures.

@@ -181,7 +181,7 @@ def test_losses_reach_every_parameter(compression, tmp_path):
     save_file({"basis": basis}, tmp_path / "basis.safetensors")
     model = build(
         features=FeatureArgs(dim=8, channels=3, input_dim=4, compression=compression), pretrained=True,
-        loss=LossArgs(segmentation=1.0, segments=18, classes=1.0), basis=str(tmp_path / "basis.safetensors"),
+        loss=LossArgs(segmentation=1.0, segments=18, classes=1.0), basis=str(tmp_path),
     )  # fmt: skip
     data = batch()
     losses = model.losses(model(data), data)
@@ -295,6 +295,8 @@ def test_what_does_not_fit_is_named():
         model.losses(model(nothing), nothing)
     with pytest.raises(ConfigError, match="prompts: expected embeddings of 12 channels .*, received 8, of made"):
         build(features=FeatureArgs(dim=12, channels=3, input_dim=4))
+    with pytest.raises(ConfigError, match="basis: expected a feature folder with basis.safetensors"):
+        build(features=FeatureArgs(dim=8, channels=3, input_dim=4, compression="stored"), pretrained=True)
     with pytest.raises(ConfigError, match="depth.model: expected a hub id"):
         DepthArgs(source="model")
 
