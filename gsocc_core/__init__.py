@@ -8,7 +8,8 @@ from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.geometry.text_features import TextFeatures
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.splat import Rendering, splat_to_image, splat_to_labels, splat_to_voxels
 
@@ -24,8 +25,10 @@ __all__ = [
     "Rendering",
     "SemanticGrid",
     "Targets",
+    "TextFeatures",
     "VoxelField",
     "VoxelGrid",
+    "VoxelScores",
     "__version__",
     "splat_to_image",
     "splat_to_labels",

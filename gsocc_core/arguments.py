@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import math
 import re
 import types
@@ -94,8 +95,8 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
     """Read the words of a command line as arguments of a function.
 
     Args:
-        words: The first may stand for ``--<positional>``. Names may hold - for _, truth values may be written as
-            ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
+        words: The first may stand for ``--<positional>``, or the first ones where that is a list. Names may hold - for
+            _, truth values may be written as ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
         function: The command.
         positional: Name of the first argument; it may be one that the function itself does not have.
 
@@ -112,6 +113,10 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
     """
     queue, result = list(words), []
     if queue and not queue[0].startswith("-"):
+        count = next((i for i, word in enumerate(queue) if word.startswith("-")), len(queue))
+        if count > 1 and _is_list(annotation := argument_type(function, positional)):
+            texts = str in get_args(annotation)  # quoted, so that YAML leaves them as they are
+            queue[:count] = [json.dumps(queue[:count], ensure_ascii=False) if texts else ",".join(queue[:count])]
         queue.insert(0, f"--{positional}")
     while queue:
         word = queue.pop(0)

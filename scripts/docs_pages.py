@@ -220,7 +220,7 @@ def python() -> str:
         "Operators": ("splat_to_voxels", "splat_to_labels", "splat_to_image", "Rendering"),
         "Prediction": ("OccupancyPredictor", "Prediction"),
         "Value types": ("Camera", "Cameras", "Gaussians", "VoxelGrid", "VoxelField", "SemanticGrid", "ClassTable",
-                        "OCC3D_NUSCENES", "FrameSet", "Targets"),
+                        "OCC3D_NUSCENES", "FrameSet", "Targets", "TextFeatures", "VoxelScores"),
     }  # fmt: skip
     listed = {name for names in groups.values() for name in names}
     if missing := set(gsocc_core.__all__) - listed - {"__version__"}:

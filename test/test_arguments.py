@@ -120,6 +120,18 @@ def test_words_of_a_command_line():
     assert read_words(["a.yaml"], build, "config") == [("config", "a.yaml")]
 
 
+def test_the_first_words_may_be_a_list():
+    def say(phrases: tuple[str, ...] = (), loud: bool = False) -> None: ...
+
+    def add(numbers: tuple[int, ...] = ()) -> None: ...
+
+    assert read_words(["two words", "no, 3", "--loud"], say, "phrases") == [
+        ("phrases", ["two words", "no, 3"]), ("loud", True),
+    ]  # fmt: skip
+    assert read_words(["a,b"], say, "phrases") == [("phrases", ["a", "b"])]
+    assert read_words(["1", "2"], add, "numbers") == [("numbers", [1, 2])]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -7,6 +7,7 @@ from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
 from gsocc_core.commands.rigs import check_rig, rig
+from gsocc_core.commands.words import text
 
 __all__ = [
     "baseline",
@@ -23,6 +24,7 @@ __all__ = [
     "predict",
     "rig",
     "synthesize",
+    "text",
     "train",
     "view",
 ]

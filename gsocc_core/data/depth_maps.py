@@ -69,13 +69,15 @@ def checked_metres(depth_m: np.ndarray, where: object) -> np.ndarray:
     metres[~np.isfinite(metres)] = 0.0  # what float32 cannot hold is no depth either
     if (least := metres.min(initial=0.0)) < 0:
         raise DataError(where, "depth", "metres of 0 or more, 0 = unknown", f"{least:g}")
-    known = metres[metres > 0]
+    check_not_millimetres(metres[metres > 0], where, "depth")
+    return metres
+
+
+def check_not_millimetres(known: np.ndarray, where: object, key: str) -> None:
+    """Raise DataError when the positive finite numbers of a depth map are too large for metres."""
     median = float(np.median(known[:: 1 + known.size // _LOOKED_AT])) if known.size else 0.0
     if median > LARGEST_MEDIAN_M:
-        raise DataError(
-            where, "depth", f"metres, their median up to {LARGEST_MEDIAN_M:g}", f"{median:g} ({_MILLIMETRES})"
-        )
-    return metres
+        raise DataError(where, key, f"metres, their median up to {LARGEST_MEDIAN_M:g}", f"{median:g} ({_MILLIMETRES})")
 
 
 def fit_depth(depth_m: np.ndarray, camera: Camera, width: int, height: int, where: str | None = None) -> np.ndarray:

@@ -59,12 +59,12 @@ def clean_phrases(texts: Sequence[str], where: object) -> list[str]:
     return cleaned
 
 
-def read_phrases(path: str | Path, names: Collection[str]) -> tuple[Phrase, ...]:
+def read_phrases(path: str | Path, names: Collection[str] | None) -> tuple[Phrase, ...]:
     """Read a YAML file: class name -> list of phrases.
 
     Args:
         path: The file.
-        names: Class names that may stand in it.
+        names: Class names that may stand in it; None = any.
 
     Returns:
         All phrases, in the order of the file.
@@ -74,8 +74,9 @@ def read_phrases(path: str | Path, names: Collection[str]) -> tuple[Phrase, ...]
     """
     result: dict[str, Phrase] = {}
     for name, texts in read_yaml(path, "class name: [phrase, ...]").items():
-        if name not in names:
-            raise ConfigError(path, str(name), f"one of {', '.join(names)}", "an unknown class name")
+        if not isinstance(name, str) or (names is not None and name not in names):
+            expected = "the name of a class" if names is None else f"one of {', '.join(names)}"
+            raise ConfigError(path, str(name), expected, "an unknown class name")
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ConfigError(path, name, "a list of phrases", texts)
         for text in texts:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsocc_core.data.depth_maps import check_not_millimetres
 from gsocc_core.data.images import fit_nearest
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.stored import read_json, read_npy
@@ -34,9 +35,6 @@ PUBLISHED_ORDERS = {
 
 #: Names of published folders that hold one ``.npy`` per picture, all cameras together.
 PUBLISHED_BY_PICTURE = ("nuscenes_metric3d", "nuscenes_featup", "nuscenes_grounded_sam2")
-#: Half of a depth map's pixels further away than this, metres, are taken for millimetres.
-_FARTHEST_MEDIAN_M = 200.0
-
 
 @dataclass(frozen=True)
 class PictureFolder:
@@ -198,6 +196,5 @@ def _checked(path: object, stored: np.ndarray, camera: Camera, width: int, heigh
     if kind == "depth":
         some = labels[::4, ::4]
         known = some[(some > 0) & np.isfinite(some)]
-        if known.size and (median := float(np.median(known))) > _FARTHEST_MEDIAN_M:
-            raise DataError(path, f"depth of {camera.name}", "metres", f"a median of {median:.0f}, as of millimetres")
+        check_not_millimetres(known, path, f"depth of {camera.name}")
     return labels

@@ -196,6 +196,31 @@ class SemanticGrid:
         return self.labels != self.classes.free_id
 
 
+@dataclass(frozen=True)
+class VoxelScores:
+    """How well words fit to what each voxel holds.
+
+    Attributes:
+        scores: (Q, X, Y, Z) float32 in 0..1.
+        grid: The grid.
+        words: Q words.
+        observed: (X, Y, Z) bool: a camera sees the voxel, or None.
+    """
+
+    scores: Tensor
+    grid: VoxelGrid
+    words: tuple[str, ...]
+    observed: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.scores.dtype != torch.float32:
+            raise ShapeError("VoxelScores", "scores", torch.float32, self.scores.dtype)
+        if tuple(self.scores.shape) != (len(self.words), *self.grid.shape):
+            raise ShapeError("VoxelScores", "scores", (len(self.words), *self.grid.shape), tuple(self.scores.shape))
+        if self.observed is not None and tuple(self.observed.shape) != self.grid.shape:
+            raise ShapeError("VoxelScores", "observed", self.grid.shape, tuple(self.observed.shape))
+
+
 def _check_grid_shape(where: str, key: str, shape: Sequence[int], grid: VoxelGrid) -> None:
     if tuple(shape[-3:]) != grid.shape:
         raise ShapeError(where, key, f"(..., {grid.shape[0]}, {grid.shape[1]}, {grid.shape[2]})", tuple(shape))

@@ -21,9 +21,11 @@ from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.geometry.text_features import TextFeatures
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
 from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
+from gsocc_core.inference.query import WordQueries
 from gsocc_core.methods.method import check_scene
 from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel, is_mixed
 from gsocc_core.splat import warm_up
@@ -42,6 +44,7 @@ class Prediction:
         latency_ms: Milliseconds per stage: preprocess, network, splat, total; depth too where the bundle's depth model
             ran.
         valid: (V) bool, on the CPU: the picture was there; None = all were.
+        text: Text-aligned features of the scene, for :meth:`OccupancyPredictor.query`; None = the method has none.
     """
 
     grid: SemanticGrid
@@ -50,6 +53,7 @@ class Prediction:
     reference_stamp_ns: int
     latency_ms: dict[str, float]
     valid: Tensor | None = None
+    text: TextFeatures | None = None
 
 
 class OccupancyPredictor:
@@ -71,6 +75,8 @@ class OccupancyPredictor:
         self._missing_depth = MissingDepth(self.method, bundle.path, self.device)
         self._memory: Any = None
         self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
+        self._queries = WordQueries(self.method)
+        self._prediction: Prediction | None = None
 
     @classmethod
     def load(cls, path_or_hub_id: str | Path, device: str = "auto") -> OccupancyPredictor:
@@ -114,8 +120,8 @@ class OccupancyPredictor:
         return (height * FISHEYE_OVERSIZE, width * FISHEYE_OVERSIZE) if model == "fisheye" else (height, width)
 
     def reset(self) -> None:
-        """Forget the streaming memory, as at the start of a drive."""
-        self._memory, self._last = None, None
+        """Forget the streaming memory and the last prediction, as at the start of a drive."""
+        self._memory, self._last, self._prediction = None, None, None
 
     def warm_up(self, cameras: int = 6) -> None:
         """Compile kernels and run the network once, so that the first real picture is not the slow one."""
@@ -244,7 +250,40 @@ class OccupancyPredictor:
         latency = {name: 1e3 * (end - begin) for name, begin, end in marks}
         cameras = frames.cameras.map(lambda t: t[0, 0])
         valid = frames.valid[0, 0].cpu()
-        return Prediction(_first(grid), _first_scene(output.scene), cameras, now[0], latency, valid)
+        text: TextFeatures | None = getattr(output, "text", None)
+        text = None if text is None else text.map(lambda t: t[0])
+        scene = _first_scene(output.scene)
+        self._prediction = Prediction(_first(grid), scene, cameras, now[0], latency, valid, text)
+        return self._prediction
+
+    @torch.inference_mode()
+    def query(
+        self, words: Sequence[str], prediction: Prediction | None = None, negatives: Sequence[str] = ()
+    ) -> VoxelScores:
+        """Ask a prediction for any words.
+
+        A Gaussian's score is that of :func:`gsocc_core.inference.query.contrast`: a softmax over the word and the words
+        that compete with it, of their cosines with the Gaussian's feature. The class prompts of the bundle compete,
+        but for those of the class whose prompt is nearest to the word, so that "van" need not win against "vehicle";
+        ``negatives`` take their place. A voxel has the mean of its Gaussians' scores, and 0 where it is free.
+
+        Args:
+            words: 1 ... 64 phrases.
+            prediction: Of this predictor; None = its last one.
+            negatives: At most 64 phrases that compete with every word but themselves; () = the class prompts do.
+
+        Returns:
+            Scores on the CPU, on the prediction's grid.
+
+        Raises:
+            ConfigError: there is no prediction yet, or its scene has no text features; there are no words, too many or
+                some that the encoder does not know; nothing competes with a word; or the encoder cannot be loaded.
+            ShapeError: the method's text features do not fit its scene or its encoder.
+        """
+        chosen = self._prediction if prediction is None else prediction
+        if chosen is None:
+            raise ConfigError("query", "prediction", "one, or a call of predict before", "none")
+        return self._queries.scores(words, negatives, chosen.scene, chosen.text, chosen.grid)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":

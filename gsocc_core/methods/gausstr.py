@@ -20,7 +20,8 @@ from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.geometry.text_features import TextFeatures
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.methods.gausstr_args import (
     WHERE,
     DepthArgs,
@@ -30,13 +31,14 @@ from gsocc_core.methods.gausstr_args import (
     ShapeArgs,
     SplatArgs,
 )
-from gsocc_core.methods.gausstr_classes import prompt_scores, voxel_classes
+from gsocc_core.methods.gausstr_classes import dependable, prompt_scores, voxel_classes
 from gsocc_core.methods.gausstr_losses import GaussTRLosses
 from gsocc_core.methods.gausstr_network import GaussianHead, PictureDecoder, PictureDepth, even_places
 from gsocc_core.methods.method import Method
 from gsocc_core.networks.backbones import BackboneArgs, PictureMap
 from gsocc_core.networks.depth_head import DepthHead
 from gsocc_core.networks.simple_pyramid import SimplePyramid
+from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts
 
 
@@ -48,12 +50,14 @@ class Output:
         scene: Gaussians (B, V * K) in the reference ego frame; features are scores of the class prompts.
         layers: The Gaussians of each decoder layer, the last one's last, with the features that are aligned; when the
             model is used, the last alone.
+        text: The last layer's features, which text embeddings fit to.
         depth_m: (B, V, h, w) what the depth head predicts, metres; None = there is no such head.
         memory: None.
     """
 
     scene: Gaussians
     layers: tuple[Gaussians, ...]
+    text: TextFeatures
     depth_m: Tensor | None = None
     memory: None = None
 
@@ -195,7 +199,9 @@ class GaussTR(Method):
         layers = tuple(head(*one, scene) for head, one in list(zip(heads, found))[first:])
         scores = prompt_scores(layers[-1].features, self.embeddings, self.splat_args.scale)
         predicted = None if self.depth_head is None else depth[:, 0].unflatten(0, frames.valid[:, 0].shape)
-        return Output(layers[-1].replace(features=scores), layers, predicted)
+        assert self.prompts is not None
+        text = TextFeatures(layers[-1].features, self.feature_basis, self.prompts.encoder)
+        return Output(layers[-1].replace(features=scores), layers, text, predicted)
 
     def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
         """Losses of all decoder layers; see :class:`gsocc_core.methods.gausstr_args.LossArgs`."""
@@ -206,6 +212,15 @@ class GaussTR(Method):
     def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:
         """Labels (B, X, Y, Z); see :func:`gsocc_core.methods.gausstr_classes.voxel_classes`."""
         return voxel_classes(output.scene, grid or self.grid, self.classes, self.splat_args)
+
+    def spread(self, scene: Gaussians | VoxelField, values: Tensor, grid: VoxelGrid) -> Tensor:
+        """Values of Gaussians in voxels, as class scores get there; see :meth:`Method.spread`."""
+        assert isinstance(scene, Gaussians)
+        splat = self.splat_args
+        seen = dependable(scene, grid, splat).replace(features=values)
+        return splat_to_voxels(
+            seen, grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
+        ).features
 
     def _feature_map(self, frames: FrameSet) -> Tensor:
         """(B * V, C, h, w) what the queries look into."""

@@ -16,6 +16,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts
 
 #: What a method does with an input besides pictures: nothing, better with it, nothing without it.
@@ -23,7 +24,11 @@ InputUse = Literal["unused", "optional", "required"]
 
 
 class Output(Protocol):
-    """What :meth:`Method.forward` returns: each method's own dataclass, with at least these two."""
+    """What :meth:`Method.forward` returns: each method's own dataclass, with at least these two.
+
+    With a third, ``text`` (:class:`~gsocc_core.geometry.text_features.TextFeatures` of the scene), a prediction can be
+    asked for any word; without it, or where it is None, it cannot.
+    """
 
     @property
     def scene(self) -> Gaussians | VoxelField:
@@ -87,6 +92,19 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def occupancy(self, output: Any, grid: VoxelGrid | None = None) -> SemanticGrid:
         """Class labels (B, X, Y, Z) of an output on a grid; None = the grid of training."""
+
+    def spread(self, scene: Gaussians, values: Tensor, grid: VoxelGrid) -> Tensor:
+        """Values of Gaussians as means in voxels; a method that votes by a rule of its own uses that one here too.
+
+        Args:
+            scene: (B, N) Gaussians.
+            values: (B, N, C), one row per Gaussian.
+            grid: Where to evaluate.
+
+        Returns:
+            (B, X, Y, Z, C) means, weighted by what each Gaussian adds to a voxel's density; 0 where none reaches.
+        """
+        return splat_to_voxels(scene.replace(features=values, velocities=None), grid).features
 
     def begin(self, surfaces: Callable[[int], Tensor]) -> None:
         """Prepare a training from the beginning; most methods have nothing to prepare.

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gsocc_core.data.phrases import Phrase, read_phrases
+from gsocc_core.data.phrases import Phrase, clean_phrases, read_phrases
 from gsocc_core.data.stored import reading
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
@@ -134,12 +134,12 @@ class ClassPrompts:
             return cls(tuple(lists[0]), tuple(lists[1]), embeddings, content["encoder"])
 
 
-def read_class_prompts(path: str | Path, classes: ClassTable) -> tuple[Phrase, ...]:
+def read_class_prompts(path: str | Path, classes: ClassTable | None) -> tuple[Phrase, ...]:
     """Read a YAML file: class name -> list of phrases, such as those in config/prompts/.
 
     Args:
         path: The file. Free space may have phrases: what stands in pictures and takes no room, such as the sky.
-        classes: Table of the names.
+        classes: Table of the names; None = any names.
 
     Returns:
         All phrases, in the order of the file.
@@ -148,8 +148,9 @@ def read_class_prompts(path: str | Path, classes: ClassTable) -> tuple[Phrase, .
         ConfigError: the file is missing, a name is unknown, a phrase is empty or comes twice, or only free space has
             phrases.
     """
-    phrases = read_phrases(path, classes.names)
-    if all(phrase.class_name == classes.names[classes.free_id] for phrase in phrases):
+    phrases = read_phrases(path, None if classes is None else classes.names)
+    free = None if classes is None else classes.names[classes.free_id]
+    if all(phrase.class_name == free for phrase in phrases):
         raise ConfigError(path, "file", "phrases of at least one class besides free space", "none")
     return phrases
 
@@ -164,16 +165,26 @@ def embed_class_prompts(phrases: Sequence[Phrase], encoder: TextEncoder) -> Clas
     return ClassPrompts(words, tuple(phrase.class_name for phrase in phrases), encoder.embed(words), encoder.name)
 
 
-def load_class_prompts(path: str | Path, classes: ClassTable, encoder: str) -> ClassPrompts:
+def embed_words(words: Sequence[str], encoder: TextEncoder) -> ClassPrompts:
+    """Prompts of which each stands for a class of its own name, with _ between its words.
+
+    Raises:
+        ConfigError: there are none, or the encoder does not know one.
+    """
+    cleaned = dict.fromkeys(clean_phrases(words, "text"))
+    return embed_class_prompts([Phrase(word, word.replace(" ", "_")) for word in cleaned], encoder)
+
+
+def load_class_prompts(path: str | Path, classes: ClassTable | None, encoder: str) -> ClassPrompts:
     """Class prompts from either kind of file.
 
     Args:
         path: A YAML file of words, or a .safetensors file with their embeddings.
-        classes: Table of the class names.
+        classes: Table of the class names; None = any names.
         encoder: Name of the encoder that embeds a YAML file's words; embeddings in a file keep their own.
 
     Returns:
-        The prompts, whose classes the table knows.
+        The prompts, of classes that the table knows.
 
     Raises:
         ConfigError: another kind of file, a name or phrase is wrong, or the encoder cannot be loaded.
@@ -182,7 +193,8 @@ def load_class_prompts(path: str | Path, classes: ClassTable, encoder: str) -> C
     suffix = Path(path).suffix
     if suffix == ".safetensors":
         prompts = ClassPrompts.load(path)
-        prompts.class_ids(classes)
+        if classes is not None:
+            prompts.class_ids(classes)
         return prompts
     if suffix in {".yaml", ".yml"}:
         return embed_class_prompts(read_class_prompts(path, classes), load_text_encoder(encoder))

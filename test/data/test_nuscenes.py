@@ -273,7 +273,7 @@ def test_depth_comes_beside_the_pictures_of_every_moment(tiny_tree):
     frames = dataset[1]
     assert frames.depth_m.shape == (1, 2, 6, 32, 64)
     assert frames.depth_m.dtype == torch.float32
-    order = dataset.orders["metric_3d_nusc"]
+    order = dataset.folders["metric_3d_nusc"].order
     scale = max(64 / 80, 32 / 45)
     top = 45 * scale - 32
     for moment, sample in enumerate(("scene-a-1", "scene-a-0")):

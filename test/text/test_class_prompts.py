@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.commands.cli import main
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError, ShapeError
+from gsocc_core.inference.query import MAX_WORDS, TEMPERATURE
 from gsocc_core.synthetic.world.plain_things import CLASSES, NAMES
 from gsocc_core.text.class_prompts import (
     ClassPrompts,
@@ -159,3 +161,15 @@ def test_prompts_without_words_or_with_other_embeddings_are_refused():
         ClassPrompts((), (), torch.zeros(0, 3), "wordllama")
     with pytest.raises(ShapeError, match="embeddings"):
         ClassPrompts(("car",), ("vehicle",), torch.zeros(3), "wordllama")
+
+
+def test_the_page_about_words_runs(tmp_path, monkeypatch, capsys):
+    page = (SHIPPED.parents[1] / "docs" / "words.md").read_text(encoding="utf-8")
+    (tmp_path / "config").symlink_to(SHIPPED.parent)
+    monkeypatch.chdir(tmp_path)
+    exec(page.split("```python\n")[-1].split("```")[0], {})
+    assert capsys.readouterr().out.splitlines()[0] == "0.67 -0.07"
+    main(["text", "automobile", "car", "traffic cone", "cone"])
+    assert capsys.readouterr().out in page
+    assert f"{TEMPERATURE:g})" in page
+    assert f"At most {MAX_WORDS} words" in page

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""A word's score in every voxel, for scenes whose features a text encoder's embeddings can be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gsocc_core.data.phrases import clean_phrases
+from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.text_features import TextFeatures
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelScores
+from gsocc_core.methods.method import Method
+from gsocc_core.text.encoder import TextEncoder, load_text_encoder
+
+#: Differences of cosines below it do not tell a word from its negatives.
+TEMPERATURE = 0.1
+#: Most words of a call, and of negatives: each fills a grid.
+MAX_WORDS = 64
+_KNOWN = 1024
+
+
+class WordQueries:
+    """Compares words with the text features of predictions; the text encoder is loaded by the first word.
+
+    Args:
+        method: The model behind the predictions.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self._encoder: TextEncoder | None = None
+        self._known: dict[str, Tensor] = {}
+
+    def scores(
+        self,
+        words: Sequence[str],
+        negatives: Sequence[str],
+        scene: Gaussians | VoxelField,
+        text: TextFeatures | None,
+        voxels: SemanticGrid,
+    ) -> VoxelScores:
+        """Score of each word in each voxel; see :meth:`gsocc_core.OccupancyPredictor.query`.
+
+        Args:
+            words: What is asked for.
+            negatives: What competes; () = the class prompts of the method.
+            scene: (N) Gaussians or a voxel field of one prediction.
+            text: Its text features.
+            voxels: Its labels (X, Y, Z).
+
+        Raises:
+            ConfigError: there are no words, too many or some that the encoder does not know; the scene has no text
+                features; or nothing is there to tell a word from.
+            ShapeError: the features do not belong to the encoder, or not to the scene.
+        """
+        phrases, others = _checked(words, "words"), _checked(negatives, "negatives")
+        if not phrases:
+            raise ConfigError("query", "words", "at least one word", "none")
+        if text is None:
+            received = f"a prediction of {type(self.method).__name__}, which has none"
+            raise ConfigError("query", "prediction", "a scene with text features", received)
+        embeddings = self._embed(phrases, text.encoder)
+        if others:
+            rivals = self._embed(others, text.encoder)
+            allowed = torch.tensor([[other != phrase for other in others] for phrase in phrases])
+        else:
+            rivals, allowed = self._class_rivals(phrases, embeddings, text.encoder)
+        if not bool(allowed.any(1).all()):
+            lonely = phrases[int((~allowed.any(1)).nonzero()[0])]
+            raise ConfigError("query", "negatives", f"words to tell {lonely!r} from", "none")
+        found = contrast(text, embeddings, rivals, allowed)
+        return VoxelScores(self._in_voxels(found, scene, voxels), voxels.grid, tuple(phrases), voxels.observed)
+
+    def _embed(self, phrases: Sequence[str], encoder: str) -> Tensor:
+        """(Q, D) embeddings; those of the last words are kept, since standing queries ask for the same again."""
+        if self._encoder is None or self._encoder.name != encoder:
+            self._encoder, self._known = load_text_encoder(encoder), {}
+        if len(self._known) > _KNOWN:
+            self._known = {}
+        if new := [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]:
+            self._known.update(zip(new, self._encoder.embed(new)))
+        return torch.stack([self._known[phrase] for phrase in phrases])
+
+    def _class_rivals(self, phrases: Sequence[str], embeddings: Tensor, encoder: str) -> tuple[Tensor, Tensor]:
+        """The class prompts, and which of them each word competes with: those of other classes than its nearest."""
+        prompts = self.method.prompts
+        if prompts is None or prompts.encoder != encoder:
+            received = "none" if prompts is None else f"class prompts of {prompts.encoder}"
+            raise ConfigError("query", "negatives", f"some, or class prompts of {encoder} in the bundle", received)
+        rivals = functional.normalize(prompts.embeddings, dim=-1)
+        own = [prompts.class_names[i] for i in (embeddings @ rivals.T).argmax(1).tolist()]
+        allowed = [[name != mine and word != phrase for word, name in zip(prompts.words, prompts.class_names)]
+                   for phrase, mine in zip(phrases, own)]  # fmt: skip
+        return rivals, torch.tensor(allowed)
+
+    def _in_voxels(self, scores: Tensor, scene: Gaussians | VoxelField, voxels: SemanticGrid) -> Tensor:
+        """(Q, X, Y, Z) float32 on the CPU, from (N, Q) or (X, Y, Z, Q); 0 where nothing is."""
+        grid = voxels.grid
+        if isinstance(scene, Gaussians):
+            if scores.shape[:-1] != scene.opacities.shape:
+                raise ShapeError("query", "text.values", (*scene.opacities.shape, "E"), (*scores.shape[:-1], "E"))
+            scores = self.method.spread(scene.map(lambda t: t[None]), scores[None], grid)[0]
+        elif scores.shape[:-1] != grid.shape or not scene.grid.same_as(grid):
+            raise ShapeError("query", "text.values", (*grid.shape, "E"), (*scores.shape[:-1], "E"))
+        inside = scores.float().clamp(0.0, 1.0).movedim(-1, 0).cpu()
+        return (inside * voxels.occupied.cpu()).contiguous()
+
+
+def contrast(text: TextFeatures, embeddings: Tensor, rivals: Tensor, allowed: Tensor) -> Tensor:
+    """How much more a feature is like a word than like the words that compete with it.
+
+    With cosines c, the score is exp(c / t) of the word over the same sum of the word and its rivals, t being
+    :data:`TEMPERATURE`: 1 / (1 + M) where all M rivals are as like as the word itself.
+
+    Args:
+        text: Features of a scene.
+        embeddings: (Q, D) of words.
+        rivals: (M, D) of other words.
+        allowed: (Q, M) bool: they compete; at least one per word.
+
+    Returns:
+        (..., Q) in 0..1, of the features' leading shape.
+    """
+    values = functional.normalize(text.values, dim=-1)
+    here, there = (functional.normalize(text.project(part), dim=-1) for part in (embeddings, rivals))
+    mine, others = values @ here.T / TEMPERATURE, values @ there.T / TEMPERATURE
+    lost = [others[..., keep].logsumexp(-1) for keep in allowed.to(values.device)]
+    return torch.sigmoid(mine - torch.stack(lost, dim=-1))
+
+
+def _checked(words: Sequence[str], key: str) -> list[str]:
+    if not isinstance(words, str) and len(words) > MAX_WORDS:
+        raise ConfigError("query", key, f"at most {MAX_WORDS}", len(words))
+    return clean_phrases(words, "query")
