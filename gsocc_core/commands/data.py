@@ -235,8 +235,8 @@ def label_stand_in(
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
     """
     from gsocc_core.labels.run import LabelArgs
-    from gsocc_core.labels.stand_in import StandInArgs
-    from gsocc_core.labels.stand_in import label_stand_in as run
+    from gsocc_core.synthetic.stand_in import StandInArgs
+    from gsocc_core.synthetic.stand_in import label_stand_in as run
 
     args = LabelArgs(dataroot, version, out, split, scenes, cameras, limit, shard=shard)
     run(args, StandInArgs(encoder, feature_noise, depth_noise, depth_dir, seed))

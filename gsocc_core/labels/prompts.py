@@ -51,7 +51,7 @@ def read_prompts(path: str | Path, classes: ClassTable) -> tuple[Prompt, ...]:
 
     Args:
         path: The file. The name ``none`` stands for what shall stay unlabelled, such as the sky.
-        classes: Table of the names. ``others`` (id 0) and free space cannot be labelled.
+        classes: Table of the names. Id 0, which means no label in pictures, and free space cannot be labelled.
 
     Returns:
         All phrases, in the order of the file.

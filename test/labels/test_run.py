@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs: what they write trains a model, a killed one goes on, several share the work."""
 
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,11 @@ from gsocc_core.commands import label_depth, label_semantics, train
 from gsocc_core.commands.cli import main
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.nuscenes_index import open_nuscenes, read_key_frames
+from gsocc_core.data.protocol import Protocol, write_protocol
 from gsocc_core.data.view_label_files import decode
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 
@@ -91,6 +96,32 @@ def test_the_folder_says_how_it_was_made_and_shows_it(labelled):
         preview = Image.open(labelled / name / "preview.jpg")
         assert preview.size == (1440, 1080)
         assert np.asarray(preview).std() > 20
+
+
+def test_a_tree_with_classes_of_its_own_is_labelled_with_them(tree, models, prompts_file, tmp_path):
+    root = shutil.copytree(tree, tmp_path / "tree")
+    colors = ((0, 0, 0), (10, 20, 30), (250, 0, 250))
+    classes = ClassTable(("free", "road", "vehicle"), colors, free_id=0)
+    own = Protocol(
+        "own", classes, VoxelGrid((0.0,) * 3, (8.0,) * 3, 1.0), "camera", True, None, "occ3d_dir", box_classes={}
+    )
+    write_protocol(root / "gts", own)
+    words = tmp_path / "words.yaml"
+    words.write_text("none: [sky]\nvehicle: [car, bus, building, traffic cone, street, vehicle]\n")
+    models_of = (str(models["detector"]), str(models["sam2"]), "v1.0-tiny", str(tmp_path / "out"))
+    label_semantics(str(root), str(words), *models_of, limit=1, mode="combined", device="cpu")
+    with zipfile.ZipFile(tmp_path / "out" / ALL[0]) as file:
+        pictures = [Image.open(io.BytesIO(file.read(f"{name}.png"))) for name in CHANNELS]
+        ids = np.stack([np.asarray(picture) for picture in pictures])
+        shown = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    assert set(np.unique(ids)) == {0, 2}
+    assert (shown[ids == 2] == (250, 0, 250)).all()
+    content = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert content["prompts"]["car"] == "vehicle"
+    preview = np.asarray(Image.open(tmp_path / "out" / "preview.jpg"), int).reshape(-1, 3)
+    assert (preview[:, [0, 2]].mean(1) - preview[:, 1] > 100).any(), "purple over grey"
+    with pytest.raises(ConfigError, match="car: expected one of none, road, vehicle"):
+        label_semantics(str(root), str(prompts_file), *models_of, mode="combined", device="cpu")
 
 
 def test_a_model_trains_on_them(labelled, tmp_path):

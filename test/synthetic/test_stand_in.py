@@ -17,7 +17,7 @@ from gsocc_core.data.names import NO_NAME, KeyFrameNames, NameTable, write_names
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.view_label_files import decode
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
-from gsocc_core.labels.stand_in import seen_features
+from gsocc_core.synthetic.stand_in import seen_features
 
 from ..conftest import CHANNELS  # noqa: TID252 - tests are no package, the constants live beside them
 
