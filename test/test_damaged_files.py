@@ -17,6 +17,7 @@ from PIL import Image
 from gsocc_core import OCC3D_NUSCENES, Camera, Gaussians, SemanticGrid, VoxelGrid
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
+from gsocc_core.data.feature_files import decode_features, encode_features, read_basis, write_basis
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.occ3d import OCC3D_PROTOCOL, read_occ3d
 from gsocc_core.data.ply_vertices import read_ply, write_ply
@@ -152,6 +153,11 @@ def write_bytes(path, content):
     return path
 
 
+def basis_file(path):
+    write_basis(path.parent, torch.eye(3))
+    return path
+
+
 def clouded(path):
     return SimpleNamespace(lidar_path=path, T_ego_lidar=np.eye(4))
 
@@ -165,6 +171,8 @@ READERS = {
     "depth.npy": (depth_npy, lambda p: sample_view_labels(p, ("front",), [CAMERA], 8, 4, "depth")),
     "depth.zip": (lambda p: write_bytes(p, encode_depth({"front": np.ones((9, 9))})), lambda p: decode(p, "depth")),
     "ids.zip": (lambda p: write_bytes(p, encode_classes({"front": np.ones((9, 9))})), lambda p: decode(p, "classes")),
+    "features.zip": (lambda p: write_bytes(p, encode_features({"front": np.ones((2, 3, 4))})), decode_features),
+    "basis.safetensors": (basis_file, lambda p: read_basis(p.parent)),
     "cameras.json": (lambda p: text(p, ["CAM_FRONT", "CAM_BACK"]), lambda p: camera_order(p.parent)),
     "labels.json": (lambda p: text(p, {"cameras": ["front"]}), lambda p: read_folder_content(p.parent)),
     "splits.json": (lambda p: text(p, {"train": ["a"], "val": ["b"]}), read_splits),

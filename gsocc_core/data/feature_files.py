@@ -99,7 +99,7 @@ def read_basis(folder: str | Path) -> torch.Tensor | None:
     from safetensors.torch import load_file
 
     path = Path(folder) / BASIS_FILE
-    if not path.is_file():
+    if not path.exists():
         return None
     with reading(path, "a matrix named basis in a safetensors file"):
         basis = load_file(path)["basis"]
