@@ -36,6 +36,7 @@ PUBLISHED_ORDERS = {
 #: Names of published folders that hold one ``.npy`` per picture, all cameras together.
 PUBLISHED_BY_PICTURE = ("nuscenes_metric3d", "nuscenes_featup", "nuscenes_grounded_sam2")
 
+
 @dataclass(frozen=True)
 class PictureFolder:
     """An open folder of depth, classes or features of pictures.

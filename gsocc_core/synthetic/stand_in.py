@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from gsocc_core.labels.shards import choose_shard
 STAND_IN_FEATURES, STAND_IN_DEPTH = "stand_in_features", "stand_in_depth"
 #: Side of the squares over which features are averaged, pixels.
 BLOCK_PX = 8
-#: What the sky is called.
-SKY_NAME = "sky"
+#: What the sky is called, and how far away it seems, metres: models of metric depth call it far, not unknown.
+SKY_NAME, SKY_DEPTH_M = "sky", 200.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
         draw = np.random.default_rng(_seed(stand_in.seed, frame))
         shown = names.pictures(frame)
         maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in shown.items()}
-        metres = _noisy_depth(depth, frame, stand_in.depth_noise, draw)
+        sky = {name: ids == len(names.table.names) for name, ids in shown.items()}
+        metres = _noisy_depth(depth, frame, sky, stand_in.depth_noise, draw)
         features.write(frame, maps)
         depths.write(frame, metres)
         if frame is frames[0]:
@@ -175,13 +177,15 @@ class _Names:
 
 
 def _noisy_depth(
-    folder: PictureFolder, frame: KeyFrame, noise: float, draw: np.random.Generator
+    folder: PictureFolder, frame: KeyFrame, sky: Mapping[str, np.ndarray], noise: float, draw: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """(H, W) metres per camera name, each pixel's times exp(noise * N(0, 1)); the sky has no depth."""
+    """(H, W) metres per camera name, each pixel's times exp(noise * N(0, 1))."""
     result = {}
     for shot in frame.shots:
         one, camera = replace(frame, shots=(shot,)), shot.camera
-        metres = folder.labels(one, camera.width, camera.height, "depth")[0].astype(np.float32)
+        height, width = sky[camera.name].shape
+        metres = folder.labels(one, width, height, "depth")[0].astype(np.float32)
+        metres[sky[camera.name]] = SKY_DEPTH_M
         result[camera.name] = metres * np.exp(draw.standard_normal(metres.shape, np.float32) * np.float32(noise))
     return result
 
