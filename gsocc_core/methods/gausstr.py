@@ -51,6 +51,7 @@ class Output:
         layers: The Gaussians of each decoder layer, the last one's last, with the features that are aligned; when the
             model is used, the last alone.
         text: The last layer's features, which text embeddings fit to.
+        seen: (B, V, D, h, w) what the queries looked into.
         depth_m: (B, V, h, w) what the depth head predicts, metres; None = there is no such head.
         memory: None.
     """
@@ -58,6 +59,7 @@ class Output:
     scene: Gaussians
     layers: tuple[Gaussians, ...]
     text: TextFeatures
+    seen: Tensor
     depth_m: Tensor | None = None
     memory: None = None
 
@@ -131,6 +133,8 @@ class GaussTR(Method):
         self.depth_head = None
         if self.depth_args.source == "head":
             self.depth_head = DepthHead(args.dim, self.depth_args.head_range_m)
+        if self.loss_args.teacher == "backbone" and (self.backbone is None or not frozen):
+            raise ConfigError(WHERE, "loss.teacher", "labels, unless there is a frozen backbone", "backbone")
         self.segmenters = nn.ModuleList()
         if self.loss_args.segmentation:
             width = self.features_args.dim
@@ -188,7 +192,8 @@ class GaussTR(Method):
             DataError: depth or features are missing, or have another size than the model expects.
         """
         del memory
-        levels = self.pyramid(self._feature_map(frames))
+        seen = self._feature_map(frames)
+        levels = self.pyramid(seen)
         cameras = frames.cameras.map(lambda t: t[:, 0])
         depth = self._depth(frames, levels)
         known = depth.detach().clamp(max=self.depth_args.limit_m)
@@ -198,15 +203,17 @@ class GaussTR(Method):
         first = 0 if self.training else len(heads) - 1
         layers = tuple(head(*one, scene) for head, one in list(zip(heads, found))[first:])
         scores = prompt_scores(layers[-1].features, self.embeddings, self.splat_args.scale)
-        predicted = None if self.depth_head is None else depth[:, 0].unflatten(0, frames.valid[:, 0].shape)
+        shape = frames.valid[:, 0].shape
+        predicted = None if self.depth_head is None else depth[:, 0].unflatten(0, shape)
         assert self.prompts is not None
         text = TextFeatures(layers[-1].features, self.feature_basis, self.prompts.encoder)
-        return Output(layers[-1].replace(features=scores), layers, text, predicted)
+        return Output(layers[-1].replace(features=scores), layers, text, seen.unflatten(0, shape), predicted)
 
     def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
         """Losses of all decoder layers; see :class:`gsocc_core.methods.gausstr_args.LossArgs`."""
         return self._objective(
-            output.layers, self.embeddings, self.feature_basis, self.segmenters, output.depth_m, frames.targets
+            output.layers, self.embeddings, self.feature_basis, self.segmenters, output.seen, output.depth_m,
+            frames.targets,
         )
 
     def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:

@@ -121,6 +121,8 @@ class LossArgs:
 
     Attributes:
         cosine: Rendered features against the teacher's.
+        teacher: Who that is: ``labels`` = features of a folder (``data.features_dir``), ``backbone`` = the frozen
+            backbone's own map of the present pictures (the Talk2DINO model).
         depth: Rendered depth against depth labels: scale-invariant logarithmic error and a fifth of the mean absolute
             error.
         far: What the depth loss does with pixels at the limit of depth or beyond; see
@@ -133,6 +135,7 @@ class LossArgs:
     """
 
     cosine: float = 5.0
+    teacher: Literal["labels", "backbone"] = "labels"
     depth: float = 1.0
     far: FarPixels = "empty"
     segmentation: float = 0.0

@@ -44,6 +44,7 @@ class GaussTRLosses:
         embeddings: Tensor,
         basis: Tensor | None,
         segmenters: nn.ModuleList,
+        seen: Tensor,
         head_depth_m: Tensor | None,
         targets: Targets | None,
     ) -> dict[str, Tensor]:
@@ -54,6 +55,7 @@ class GaussTRLosses:
             embeddings: (P, F) class prompts in the space of those features.
             basis: (D, K) the stored basis, with ``compression: stored``.
             segmenters: Per layer the small network of the segmentation loss.
+            seen: (B, V, D, h, w) the feature map of the present pictures, which may be the teacher's.
             head_depth_m: (B, V, h, w) what the depth head predicts for the present pictures; None = no such head.
             targets: Labels of the views.
 
@@ -75,7 +77,10 @@ class GaussTRLosses:
             labels = _labels(targets.view_semantics, "data.semantics_dir").flatten(0, 2)
             classes = torch.where(valid[:, None, None], labels, ignore)
         if weights.cosine:
-            teacher, projection = self._teacher(targets, valid, basis)
+            values = targets.view_features
+            if weights.teacher == "backbone":
+                values = seen.detach()[:, None]
+            teacher, projection = self._teacher(_labels(values, "data.features_dir"), valid, basis)
 
         losses: dict[str, list[Tensor]] = {}
         for number, layer in enumerate(layers):
@@ -97,9 +102,12 @@ class GaussTRLosses:
             total["depth_head"] = weights.depth_head * self._distil(head_depth_m, targets)
         return total
 
-    def _teacher(self, targets: Targets, valid: Tensor, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _teacher(self, values: Tensor, valid: Tensor, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(M, K, h, w) features that renderings should have, zeros without label, and the basis of Gaussians (D, K)."""
-        values = _labels(targets.view_features, "data.features_dir").flatten(0, 2).float()
+        values = values.flatten(0, 2).float()
+        if len(values) != len(valid):
+            expected = "the present views alone (data.views: 1), since the backbone is the teacher"
+            raise DataError(WHERE, "views", expected, f"{len(valid)} views of {len(values)} pictures")
         values = values * valid[:, None, None, None]
         found, args = values.shape[1], self.features
         stored = args.compression == "stored" and found == args.channels

@@ -5,6 +5,8 @@
 import math
 from dataclasses import replace
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,15 +14,20 @@ from tiny_frames import BACKBONE, GRID, frames
 from torch.nn import functional
 
 from gsocc_core import OCC3D_NUSCENES, Cameras
+from gsocc_core.arguments import keyword_arguments
+from gsocc_core.data.args import DataArgs
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.rigid import quat_to_rotmat
+from gsocc_core.methods.build import build_method
 from gsocc_core.methods.gausstr import GaussTR
 from gsocc_core.methods.gausstr_args import DepthArgs, FeatureArgs, LossArgs, NetworkArgs, ShapeArgs, SplatArgs
 from gsocc_core.methods.gausstr_classes import voxel_classes
 from gsocc_core.methods.gausstr_network import even_places, sample_depth
 from gsocc_core.splat import splat_to_voxels
-from gsocc_core.text.class_prompts import ClassPrompts
+from gsocc_core.text.class_prompts import ClassPrompts, read_class_prompts
+from gsocc_core.yaml_files import read_yaml
 
+ROOT = Path(__file__).parents[2]
 NETWORK = NetworkArgs(
     dim=16, queries=5, layers=2, heads=2, points=2, feed_hidden=24, head_hidden=12, dropout=0.0, levels=(2.0, 1.0)
 )
@@ -215,11 +222,11 @@ def test_rendering_a_scene_of_its_own_features_costs_nothing():
     )  # fmt: skip
     teacher = feature[:, None, None].expand(2, 2, 1, 8, 2, 4)
     targets = replace(data.targets, view_features=teacher, view_depth_m=torch.full_like(data.targets.view_depth_m, 6.0))
-    losses = model._objective([wall], model.embeddings, None, model.segmenters, None, targets)
+    losses = model._objective([wall], model.embeddings, None, model.segmenters, data.features, None, targets)
     assert losses["cosine"].item() == pytest.approx(0.0, abs=1e-4)
     assert losses["depth"].item() == pytest.approx(0.0, abs=0.01), "alpha ends at 0.999"
     far = replace(targets, view_features=-teacher)
-    losses = model._objective([wall], model.embeddings, None, model.segmenters, None, far)
+    losses = model._objective([wall], model.embeddings, None, model.segmenters, data.features, None, far)
     assert losses["cosine"].item() == pytest.approx(10.0, abs=1e-3), "weight 5 times 1 - (-1)"
 
 
@@ -244,6 +251,45 @@ def test_a_frozen_backbone_never_changes():
     sum(model.losses(model(data), data).values()).backward()
     assert all(p.grad is None for p in model.backbone.parameters())
     assert all(torch.equal(v, before[k]) for k, v in model.backbone.state_dict().items())
+
+
+def test_the_backbone_may_be_the_teacher():
+    args = {"backbone": ONE_STAGE, "features": FeatureArgs(dim=16, channels=3), "loss": LossArgs(teacher="backbone")}
+    with pytest.raises(ConfigError, match="prompts: expected embeddings of 16 channels"):
+        build(**args)
+    model = GaussTR(OCC3D_NUSCENES, prompts(16), GRID, (32, 64), network=NETWORK, pretrained=False, **args)
+    data = replace(batch(), features=None)
+    present = replace(
+        data.targets, view_features=None, view_cameras=data.targets.view_cameras.map(lambda t: t[:, :1]),
+        view_valid=data.targets.view_valid[:, :1], view_depth_m=data.targets.view_depth_m[:, :1],
+    )  # fmt: skip
+    model.train()
+    torch.manual_seed(0)
+    output = model(data)
+    live = model.losses(output, replace(data, targets=present))["cosine"]
+    stored = GaussTR(OCC3D_NUSCENES, prompts(16), GRID, (32, 64), network=NETWORK, pretrained=False,
+                     **{**args, "loss": LossArgs()})  # fmt: skip
+    labelled = replace(data, targets=replace(present, view_features=output.seen[:, None]))
+    torch.testing.assert_close(stored.losses(output, labelled)["cosine"], live)
+    with pytest.raises(DataError, match="views: expected the present views alone"):
+        model.losses(output, data)
+    with pytest.raises(ConfigError, match="loss.teacher: expected labels, unless there is a frozen backbone"):
+        build(loss=LossArgs(teacher="backbone"))
+
+
+@pytest.mark.parametrize(("name", "dim", "trainable"), [("featup", 512, 13_743_203), ("talk2dino", 768, 15_947_605)])
+def test_the_published_configurations_have_the_published_sizes(name, dim, trainable):
+    config = read_yaml(ROOT / "config" / "train" / f"nuscenes_gausstr_{name}.yaml", "a training")
+    phrases = read_class_prompts(ROOT / config["prompts"], OCC3D_NUSCENES)
+    assert len(phrases) == 21
+    words = ClassPrompts(
+        tuple(p.text for p in phrases), tuple(p.class_name for p in phrases), torch.randn(21, dim), "made"
+    )
+    with torch.device("meta"):
+        model = build_method("gausstr", config["model"], OCC3D_NUSCENES, pretrained=False, prompts=words)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trainable
+    assert model.classes.channel_ids == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 14, 15, 15, 15, 15, 15, 16, 17)
+    keyword_arguments(DataArgs, config["data"], name)
 
 
 def test_voxels_follow_the_published_class_step():
