@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.splat.options import Composition, Support
-from gsocc_core.splat.shapes import MIN_SCALE_M, MIN_WEIGHT, scenes_in_grid, squared_reach
+from gsocc_core.splat.shapes import MIN_SCALE_M, MIN_WEIGHT, scenes_in_grid, squared_cover, squared_reach
 from gsocc_core.splat.voxels import triton_list_kernels as lister
 from gsocc_core.splat.voxels import triton_sum_kernels as adder
 
@@ -57,8 +57,18 @@ class SplatOptions(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """Squared Mahalanobis distance beyond which a weight is zero."""
-        return squared_reach(self.cutoff, self.support)
+        """Squared Mahalanobis distance beyond which a Gaussian adds nothing."""
+        return (squared_cover if self.mean else squared_reach)(self.cutoff, self.support)
+
+    @property
+    def normalise(self) -> bool:
+        """Features are divided by the density."""
+        return self.composition in {"sum", "hazard"}
+
+    @property
+    def mean(self) -> bool:
+        """Sums are divided by the number of Gaussians that cover a voxel."""
+        return self.composition == "mean"
 
 
 @functools.lru_cache(maxsize=16)
@@ -119,7 +129,8 @@ class _Lists:
         lister.prepare_gaussians[(triton.cdiv(total, block),)](
             *fields, gaussians.opacities.detach().contiguous(), self.features, _frame(options.grid, self.device),
             self.centers, self.records, self.boxes, total, self.channels, *self.shape, options.cutoff, MIN_SCALE_M,
-            UNWEIGHTED=options.composition == "sum_unweighted", BLOCK=block, CHANNELS=16,
+            UNWEIGHTED=options.composition == "sum_unweighted", SUPPORT=get_args(Support).index(options.support),
+            BLOCK=block, CHANNELS=16,
         )  # fmt: skip
 
     def _list(self) -> None:
@@ -155,8 +166,9 @@ class _Lists:
     def kernel_options(self) -> dict[str, Any]:
         """Compile-time options of the kernels that add up."""
         return {
-            "BOX": self.options.support == "box", "PRECISION": _precision(self.device), "BLOCK": BLOCK,
-            "CHANNELS": self.width, "num_warps": WIDE_WARPS if self.width > 32 else USUAL_WARPS, **self.tile,
+            "MEAN": self.options.mean, "BOX": self.options.support != "ellipsoid",
+            "PRECISION": _precision(self.device), "BLOCK": BLOCK, "CHANNELS": self.width,
+            "num_warps": WIDE_WARPS if self.width > 32 else USUAL_WARPS, **self.tile,
         }  # fmt: skip
 
     @property
@@ -167,15 +179,23 @@ class _Lists:
     @property
     def lists(self) -> tuple[Tensor, ...]:
         """Leading arguments of the kernels that add up."""
-        return self.centers, self.records, self.features, self.coarse, self.counts, self.starts, self.entries
-
-    def splat(self, density: Tensor, features: Tensor) -> None:
-        """Fill density (B, X, Y, Z) and features (B, X, Y, Z, C)."""
-        more = self.kernel_options
-        adder.splat_tiles[(self.tiles, triton.cdiv(self.channels, more["CHANNELS"]), self.scenes)](
-            *self.lists, density, features, self.number, self.channels, *self.shape, *self.place, self.options.limit,
-            self.capacity, NORMALISE=self.options.composition != "sum_unweighted", **more,
+        return (
+            self.centers, self.records, self.boxes, self.features, self.coarse, self.counts, self.starts, self.entries,
         )  # fmt: skip
+
+    def splat(self, density: Tensor, features: Tensor) -> Tensor:
+        """Fill density (B, X, Y, Z) and features (B, X, Y, Z, C).
+
+        Returns:
+            For composition ``mean`` (B, X, Y, Z), what both were divided by; otherwise of no meaning.
+        """
+        more = self.kernel_options
+        covering = torch.empty_like(density) if self.options.mean else density
+        adder.splat_tiles[(self.tiles, triton.cdiv(self.channels, more["CHANNELS"]), self.scenes)](
+            *self.lists, density, features, covering, self.number, self.channels, *self.shape, *self.place,
+            self.options.limit, self.capacity, NORMALISE=self.options.normalise, **more,
+        )  # fmt: skip
+        return covering
 
     def label(self, classes: ClassTable, threshold: float, labels: Tensor, confidence: Tensor) -> None:
         """Fill labels and confidence (B, X, Y, Z)."""
@@ -193,7 +213,7 @@ class _Lists:
         rows = self._empty(parts, total, self.channels)
         adder.gather_gradients[(total, parts)](
             self.centers, self.records, self.boxes, self.features, by_density, by_features, sums, rows, self.number,
-            self.channels, *self.shape, self.options.limit, BOX=self.options.support == "box",
+            self.channels, *self.shape, self.options.limit, MEAN=self.options.mean,
             VOXELS=HELD_GRADIENTS // self.width, CHANNELS=self.width,
         )  # fmt: skip
         return (sums[0], rows[0]) if parts == 1 else (sums.sum(0), rows.sum(0))
@@ -230,9 +250,10 @@ class _SplatToVoxels(torch.autograd.Function):
             return density.zero_(), features.zero_()
         with _on(density.device):
             lists = _Lists(gaussians, options)
-            lists.splat(density, features)
+            covering = lists.splat(density, features)
         lists.entries = lists.coarse = lists.starts = lists.counts = torch.empty(0)  # the backward pass needs no lists
         ctx.lists = lists
+        ctx.covering = covering if options.mean else None
         ctx.save_for_backward(*args[:4], density, features)
         return density, features
 
@@ -245,8 +266,9 @@ class _SplatToVoxels(torch.autograd.Function):
         means, scales, quats, opacities, density, features = ctx.saved_tensors
         lists: _Lists = ctx.lists
         by_density, by_features = grads
-        normalise = lists.options.composition != "sum_unweighted"
-        if normalise:  # d (num / den) = (d num - feature d den) / den
+        if lists.options.mean:
+            by_density, by_features = by_density / ctx.covering, by_features / ctx.covering[..., None]
+        elif lists.options.normalise:  # d (num / den) = (d num - feature d den) / den
             solid = density > MIN_WEIGHT
             inverse = torch.where(solid, 1 / torch.where(solid, density, 1.0), 0.0)
             by_density = by_density - (by_features * features).sum(-1) * inverse
@@ -262,7 +284,9 @@ class _SplatToVoxels(torch.autograd.Function):
             parts = torch.autograd.grad(
                 (scene.means, scene.whitening), leaves, (by_means.view(means.shape), by_whitening.view(*means.shape, 3))
             )
-        by_opacity = sums[:, 0] if normalise else sums[:, -1]
+        # Of the first sum, of the last, or (mean) by way of the density and of the features.
+        terms = {"sum_unweighted": sums[:, -1], "mean": sums[:, 0] + sums[:, -1]}
+        by_opacity = terms.get(lists.options.composition, sums[:, 0])
         return (*parts, by_opacity.reshape(opacities.shape), rows.view(lists.features.shape), None)
 
 

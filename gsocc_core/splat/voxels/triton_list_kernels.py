@@ -14,21 +14,28 @@ that depends on values, so a CUDA graph can hold it all:
 4. ``splat_tiles`` or ``label_tiles``: per tile, (V, K) weights of K Gaussians at its V voxels times their (K, C)
    features.
 
-``records`` holds per Gaussian the whitening matrix A (row by row, per voxel), the amplitude a of its weight a phi, the
-share of the density that goes with that weight, and the half edges of its box in voxels.
+``records`` holds per Gaussian the whitening matrix A (row by row, per voxel), the amplitude a of its weight a phi, and
+the share of the density that goes with that weight. ``boxes`` holds the first and last voxel along every axis: those of
+a box are the support itself, those of an ellipsoid only hold it.
 """
+
+from typing import get_args
 
 import triton
 import triton.language as tl
 
+from gsocc_core.splat.options import Support
+
 #: Edge of a coarse column, voxels; a multiple of every tile's edges.
 SIDE = tl.constexpr(32)
 #: Floats of one record, and where in it the parts after A stand.
-RECORD = tl.constexpr(16)
+RECORD = tl.constexpr(12)
 AMPLITUDE = tl.constexpr(9)
 SHARE = tl.constexpr(10)
-HALF = tl.constexpr(11)
-#: Sums that the backward pass gathers per Gaussian: sum of phi t, phi t d (3), phi t d d^T (6), gradient of the share.
+#: Places of the supports among the choices.
+ELLIPSOID, BOX_VOXELS = (tl.constexpr(get_args(Support).index(name)) for name in ("ellipsoid", "box_voxels"))
+#: Sums that the backward pass gathers per Gaussian: sum of phi t, phi t d (3), phi t d d^T (6), and what its opacity
+#: gets beside the first one: gradient of the share, for ``mean`` that of the features' factor.
 SUMS = tl.constexpr(11)
 
 
@@ -58,11 +65,15 @@ def _store_axis(records, i, row, frame, x, y, z, sigma, used):
 
 
 @triton.jit
-def _store_range(boxes, i, axis, center, half, length, used):
+def _store_range(boxes, i, axis, center, half, length, used, SUPPORT: tl.constexpr):
     """First and last voxel of the box along one axis; returns whether there is any."""
-    # A hair wider, so that rounding never leaves out a voxel that the exact test accepts.
-    low = tl.maximum(tl.ceil(center - half - 1e-4), 0.0)
-    high = tl.minimum(tl.floor(center + half + 1e-4), length - 1.0)
+    if SUPPORT == BOX_VOXELS:  # those that hold its corners, and all between
+        low, high = tl.floor(center + 0.5 - half), tl.floor(center + 0.5 + half)
+    else:
+        # Those with their centre inside; of an ellipsoid a hair more, so that rounding never leaves one out.
+        spare = 1e-4 if SUPPORT == ELLIPSOID else 0.0
+        low, high = tl.ceil(center - half - spare), tl.floor(center + half + spare)
+    low, high = tl.maximum(low, 0.0), tl.minimum(high, length - 1.0)
     hit = low <= high
     tl.store(boxes + i * 6 + 2 * axis, tl.where(hit, low, 0.0).to(tl.int32), mask=used)
     tl.store(boxes + i * 6 + 2 * axis + 1, tl.where(hit, high, -1.0).to(tl.int32), mask=used)
@@ -72,7 +83,8 @@ def _store_range(boxes, i, axis, center, half, length, used):
 @triton.jit
 def prepare_gaussians(
     means, scales, quats, opacities, features, frame, centers, records, boxes, total, channels, shape_x, shape_y,
-    shape_z, cutoff, smallest, UNWEIGHTED: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
+    shape_z, cutoff, smallest, UNWEIGHTED: tl.constexpr, SUPPORT: tl.constexpr, BLOCK: tl.constexpr,
+    CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Gaussians in voxel units.
 
@@ -94,6 +106,7 @@ def prepare_gaussians(
         cutoff: Standard deviations.
         smallest: Smallest standard deviation, metres.
         UNWEIGHTED: Composition ``sum_unweighted``.
+        SUPPORT: Place of the support among the choices.
         BLOCK: Gaussians per program.
         CHANNELS: Channels read at once.
     """
@@ -148,13 +161,10 @@ def prepare_gaussians(
     one = tl.full([BLOCK], 1.0, tl.float32)
     tl.store(records + i * RECORD + AMPLITUDE, one if UNWEIGHTED else opacity, mask=used)
     tl.store(records + i * RECORD + SHARE, opacity if UNWEIGHTED else one, mask=used)
-    tl.store(records + i * RECORD + HALF, half_x, mask=used)
-    tl.store(records + i * RECORD + HALF + 1, half_y, mask=used)
-    tl.store(records + i * RECORD + HALF + 2, half_z, mask=used)
 
-    hit = _store_range(boxes, i, 0, cx, half_x, shape_x, used)
-    hit = hit & _store_range(boxes, i, 1, cy, half_y, shape_y, used)
-    hit = hit & _store_range(boxes, i, 2, cz, half_z, shape_z, used)
+    hit = _store_range(boxes, i, 0, cx, half_x, shape_x, used, SUPPORT)
+    hit = hit & _store_range(boxes, i, 1, cy, half_y, shape_y, used, SUPPORT)
+    hit = hit & _store_range(boxes, i, 2, cz, half_z, shape_z, used, SUPPORT)
     # One empty range empties the box: every later test looks at all three.
     tl.store(boxes + i * 6 + 1, tl.full([BLOCK], -1, tl.int32), mask=used & ~(hit & good))
 
@@ -250,7 +260,7 @@ def list_tiles(
         columns_y: Coarse columns along y.
         tiles_y: Tiles along y.
         tiles_z: Tiles along z.
-        limit: Square of the cutoff.
+        limit: Squared distance up to which Gaussians reach.
         capacity: Length of ``entries``; what lies beyond is not written.
         FILL: Second pass.
         TX: Voxels of a tile along x; likewise y and z.

@@ -10,15 +10,25 @@ import triton
 import triton.language as tl
 
 from gsocc_core.splat.shapes import MIN_WEIGHT
-from gsocc_core.splat.voxels.triton_list_kernels import AMPLITUDE, HALF, RECORD, SHARE, SIDE, SUMS, three, tile_origin
+from gsocc_core.splat.voxels.triton_list_kernels import AMPLITUDE, RECORD, SHARE, SIDE, SUMS, three, tile_origin
 
 #: Densities below it have no class vote: float32 could not divide by them.
 SMALLEST = tl.constexpr(MIN_WEIGHT)
 
 
 @triton.jit
-def _phi(i, used, centers, records, x, y, z, x0, y0, z0, limit, BOX: tl.constexpr):
-    """(V, K) values phi of Gaussians i (K,) at voxels (V, 1), whose coordinates x, y, z count from x0, y0, z0."""
+def _between(ends, used, x):
+    """Whether voxels (V, 1) lie between the first and last voxels (K,) of boxes along an axis."""
+    return (x >= tl.load(ends, mask=used, other=0)[None, :]) & (x <= tl.load(ends + 1, mask=used, other=-1)[None, :])
+
+
+@triton.jit
+def _phi(i, used, centers, records, boxes, x, y, z, x0, y0, z0, limit, BOX: tl.constexpr):
+    """(V, K) values phi of Gaussians i (K,) at voxels (V, 1), whose coordinates x, y, z count from x0, y0, z0.
+
+    Returns phi, whether the support holds the voxel, and the three offsets. With BOX the voxels are tested against the
+    boxes; a caller that visits no others need not.
+    """
     # float64 up to the tile's origin: a voxel's coordinate has more digits than float32 leaves for a tiny Gaussian.
     cx = (tl.load(centers + i * 3, mask=used, other=0.0) - x0).to(tl.float32)
     cy = (tl.load(centers + i * 3 + 1, mask=used, other=0.0) - y0).to(tl.float32)
@@ -34,35 +44,41 @@ def _phi(i, used, centers, records, x, y, z, x0, y0, z0, limit, BOX: tl.constexp
     q = u * u + v * v + w * w
     inside = (q <= limit) & used[None, :]
     if BOX:
-        a, b, c = three(record + HALF, used)
-        inside = inside & (tl.abs(dx) <= a[None, :]) & (tl.abs(dy) <= b[None, :]) & (tl.abs(dz) <= c[None, :])
-    return tl.where(inside, tl.exp(-0.5 * q), 0.0), dx, dy, dz
+        box = boxes + i * 6
+        inside = inside & _between(box, used, x + x0) & _between(box + 2, used, y + y0)
+        inside = inside & _between(box + 4, used, z + z0)
+    return tl.where(inside, tl.exp(-0.5 * q), 0.0), inside, dx, dy, dz
 
 
 @triton.jit
 def _add(
-    i, used, votes, density, centers, records, features, channels, column, x, y, z, x0, y0, z0, limit,
-    BOX: tl.constexpr, PRECISION: tl.constexpr,
+    i, used, votes, density, covering, centers, records, boxes, features, channels, column, x, y, z, x0, y0, z0, limit,
+    MEAN: tl.constexpr, BOX: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Add K Gaussians to votes (V, C') and density (V,) of one tile."""
-    phi, _, _, _ = _phi(i, used, centers, records, x, y, z, x0, y0, z0, limit, BOX)
-    weight = phi * tl.load(records + i * RECORD + AMPLITUDE, mask=used, other=0.0)[None, :]
+    """Add K Gaussians to votes (V, C'), density (V,) and, with MEAN, the number of those that cover (V,)."""
+    phi, inside, _, _, _ = _phi(i, used, centers, records, boxes, x, y, z, x0, y0, z0, limit, BOX)
+    amplitude = tl.load(records + i * RECORD + AMPLITUDE, mask=used, other=0.0)[None, :]
+    weight = phi * amplitude
     density += tl.sum(weight * tl.load(records + i * RECORD + SHARE, mask=used, other=0.0)[None, :], axis=1)
+    if MEAN:
+        weight = tl.where(inside, amplitude, 0.0)
+        covering += tl.sum(inside.to(tl.float32), axis=1)
     rows = tl.load(
         features + i[:, None] * channels + column[None, :],
         mask=used[:, None] & (column < channels)[None, :],
         other=0.0,
     )
-    return tl.dot(weight, rows, votes, input_precision=PRECISION), density
+    return tl.dot(weight, rows, votes, input_precision=PRECISION), density, covering
 
 
 @triton.jit
 def _accumulate(
-    tile, scene, centers, records, features, coarse, counts, starts, entries, number, channels, first_channel, chunks,
-    columns, columns_y, tiles_y, tiles_z, limit, capacity, BOX: tl.constexpr, PRECISION: tl.constexpr, TX: tl.constexpr,
-    TY: tl.constexpr, TZ: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
+    tile, scene, centers, records, boxes, features, coarse, counts, starts, entries, number, channels, first_channel,
+    chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, MEAN: tl.constexpr, BOX: tl.constexpr,
+    PRECISION: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, TZ: tl.constexpr, CHUNK: tl.constexpr,
+    BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Votes (V, CHANNELS) and density (V,) of one tile, for the channels from ``first_channel`` on."""
+    """Votes (V, CHANNELS), density (V,) and covering (V,) of one tile, for the channels from ``first_channel`` on."""
     VOXELS: tl.constexpr = TX * TY * TZ
     x0, y0, z0 = tile_origin(tile, tiles_y, tiles_z, TX, TY, TZ)
     voxel = tl.arange(0, VOXELS)
@@ -70,15 +86,16 @@ def _accumulate(
     column = first_channel + tl.arange(0, CHANNELS)
     votes = tl.zeros([VOXELS, CHANNELS], tl.float32)
     density = tl.zeros([VOXELS], tl.float32)
+    covering = tl.zeros([VOXELS], tl.float32)
     index = scene * tl.num_programs(0) + tile
     start, stop = tl.load(starts + index), tl.load(starts + index + 1)
     if stop <= capacity:
         for first in range(start, stop, BLOCK):
             k = first + tl.arange(0, BLOCK)
             i = tl.load(entries + k, mask=k < stop, other=0).to(tl.int64)
-            votes, density = _add(
-                i, k < stop, votes, density, centers, records, features, channels, column, x, y, z, x0, y0, z0, limit,
-                BOX, PRECISION,
+            votes, density, covering = _add(
+                i, k < stop, votes, density, covering, centers, records, boxes, features, channels, column, x, y, z, x0,
+                y0, z0, limit, MEAN, BOX, PRECISION,
             )  # fmt: skip
     else:
         slots = (scene * columns + x0 // SIDE * columns_y + y0 // SIDE) * chunks
@@ -88,11 +105,14 @@ def _accumulate(
                 k = first + tl.arange(0, BLOCK)
                 i = tl.load(coarse + (slots + chunk) * CHUNK + k, mask=k < count, other=0).to(tl.int64)
                 i += scene * number + chunk * CHUNK
-                votes, density = _add(
-                    i, k < count, votes, density, centers, records, features, channels, column, x, y, z, x0, y0, z0,
-                    limit, BOX, PRECISION,
+                votes, density, covering = _add(
+                    i, k < count, votes, density, covering, centers, records, boxes, features, channels, column, x, y,
+                    z, x0, y0, z0, limit, MEAN, BOX, PRECISION,
                 )  # fmt: skip
-    return votes, density
+    if MEAN:
+        covering = tl.maximum(covering, 1.0)
+        votes, density = votes / covering[:, None], density / covering
+    return votes, density, covering
 
 
 @triton.jit
@@ -109,18 +129,18 @@ def _targets(
 
 @triton.jit
 def splat_tiles(
-    centers, records, features, coarse, counts, starts, entries, out_density, out_features, number, channels, shape_x,
-    shape_y, shape_z, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, NORMALISE: tl.constexpr,
-    BOX: tl.constexpr, PRECISION: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr, TZ: tl.constexpr,
-    CHUNK: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
+    centers, records, boxes, features, coarse, counts, starts, entries, out_density, out_features, out_covering, number,
+    channels, shape_x, shape_y, shape_z, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity,
+    NORMALISE: tl.constexpr, MEAN: tl.constexpr, BOX: tl.constexpr, PRECISION: tl.constexpr, TX: tl.constexpr,
+    TY: tl.constexpr, TZ: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Density and features of one tile; programs (tile, block of channels, scene)."""
+    """Density and features of one tile, with MEAN also how many cover; programs (tile, block of channels, scene)."""
     tile, scene = tl.program_id(0), tl.program_id(2).to(tl.int64)
     first_channel = tl.program_id(1) * CHANNELS
-    votes, density = _accumulate(
-        tile, scene, centers, records, features, coarse, counts, starts, entries, number, channels, first_channel,
-        chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, BOX, PRECISION, TX, TY, TZ, CHUNK, BLOCK,
-        CHANNELS,
+    votes, density, covering = _accumulate(
+        tile, scene, centers, records, boxes, features, coarse, counts, starts, entries, number, channels,
+        first_channel, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, MEAN, BOX, PRECISION, TX, TY, TZ,
+        CHUNK, BLOCK, CHANNELS,
     )  # fmt: skip
     target, exists = _targets(tile, scene, shape_x, shape_y, shape_z, tiles_y, tiles_z, TX, TY, TZ)
     if NORMALISE:
@@ -134,14 +154,16 @@ def splat_tiles(
     )
     if tl.program_id(1) == 0:
         tl.store(out_density + target, density, mask=exists)
+        if MEAN:
+            tl.store(out_covering + target, covering, mask=exists)
 
 
 @triton.jit
 def label_tiles(
-    centers, records, features, coarse, counts, starts, entries, ids, out_labels, out_confidence, number, channels,
-    shape_x, shape_y, shape_z, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, threshold, free_id,
-    HAZARD: tl.constexpr, BOX: tl.constexpr, PRECISION: tl.constexpr, TX: tl.constexpr, TY: tl.constexpr,
-    TZ: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
+    centers, records, boxes, features, coarse, counts, starts, entries, ids, out_labels, out_confidence, number,
+    channels, shape_x, shape_y, shape_z, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, threshold,
+    free_id, HAZARD: tl.constexpr, MEAN: tl.constexpr, BOX: tl.constexpr, PRECISION: tl.constexpr, TX: tl.constexpr,
+    TY: tl.constexpr, TZ: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Label and confidence of one tile, the votes never leaving the registers; programs (tile, 1, scene)."""
     tile, scene = tl.program_id(0), tl.program_id(2).to(tl.int64)
@@ -150,10 +172,10 @@ def label_tiles(
     winner = tl.zeros([VOXELS], tl.int32)
     density = tl.zeros([VOXELS], tl.float32)
     for first_channel in range(0, channels, CHANNELS):
-        votes, density = _accumulate(
-            tile, scene, centers, records, features, coarse, counts, starts, entries, number, channels, first_channel,
-            chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, BOX, PRECISION, TX, TY, TZ, CHUNK, BLOCK,
-            CHANNELS,
+        votes, density, _ = _accumulate(
+            tile, scene, centers, records, boxes, features, coarse, counts, starts, entries, number, channels,
+            first_channel, chunks, columns, columns_y, tiles_y, tiles_z, limit, capacity, MEAN, BOX, PRECISION, TX, TY,
+            TZ, CHUNK, BLOCK, CHANNELS,
         )  # fmt: skip
         column = first_channel + tl.arange(0, CHANNELS)
         votes = tl.where((column < channels)[None, :], votes, float("-inf"))
@@ -171,7 +193,7 @@ def label_tiles(
 @triton.jit
 def gather_gradients(
     centers, records, boxes, features, grad_density, grad_features, sums, grad_rows, number, channels, shape_x, shape_y,
-    shape_z, limit, BOX: tl.constexpr, VOXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    shape_z, limit, MEAN: tl.constexpr, VOXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """One part of one Gaussian gathers gradients from its own voxels; programs (B * N, parts).
 
@@ -189,8 +211,8 @@ def gather_gradients(
         shape_x: Voxels along x; likewise y and z.
         shape_y: .
         shape_z: .
-        limit: Square of the cutoff.
-        BOX: Support ``box``.
+        limit: Squared distance up to which Gaussians reach.
+        MEAN: Composition ``mean``: the features do not decay.
         VOXELS: Voxels visited at once.
         CHANNELS: Channels visited at once.
     """
@@ -221,8 +243,8 @@ def gather_gradients(
             z = n % length_z
             y = n // length_z % length_y
             x = n // (length_z * length_y)
-            phi, dx, dy, dz = _phi(
-                i, used, centers, records, x[:, None], y[:, None], z[:, None], x0, y0, z0, limit, BOX
+            phi, inside, dx, dy, dz = _phi(
+                i, used, centers, records, boxes, x[:, None], y[:, None], z[:, None], x0, y0, z0, limit, BOX=False
             )
             phi = tl.where(exists, tl.sum(phi, axis=1), 0.0)
             dx, dy, dz = tl.sum(dx, axis=1), tl.sum(dy, axis=1), tl.sum(dz, axis=1)
@@ -232,12 +254,17 @@ def gather_gradients(
                 mask=exists[:, None] & (column < channels)[None, :],
                 other=0.0,
             )
-            grad_row += tl.sum(grads * phi[:, None], axis=0)
-            term = tl.sum(grads * row[None, :], axis=1)
+            if MEAN:
+                grad_row += tl.sum(tl.where(inside, grads, 0.0), axis=0)
+                term = tl.zeros([VOXELS], tl.float32)
+            else:
+                grad_row += tl.sum(grads * phi[:, None], axis=0)
+                term = tl.sum(grads * row[None, :], axis=1)
             if first_channel == 0:
                 by_density = tl.load(grad_density + source, mask=exists, other=0.0)
                 term += by_density * share
-                m10 += tl.sum(phi * by_density, axis=0)
+                if not MEAN:
+                    m10 += tl.sum(phi * by_density * amplitude, axis=0)
             term = term * phi
             m0 += tl.sum(term, axis=0)
             m1 += tl.sum(term * dx, axis=0)
@@ -249,6 +276,8 @@ def gather_gradients(
             m7 += tl.sum(term * dy * dy, axis=0)
             m8 += tl.sum(term * dy * dz, axis=0)
             m9 += tl.sum(term * dz * dz, axis=0)
+        if MEAN:
+            m10 += tl.sum(grad_row * row, axis=0)
         tl.store(grad_rows + place * channels + column, grad_row * amplitude, mask=column < channels)
     tl.store(sums + place * SUMS, m0)
     tl.store(sums + place * SUMS + 1, m1)
@@ -260,4 +289,4 @@ def gather_gradients(
     tl.store(sums + place * SUMS + 7, m7)
     tl.store(sums + place * SUMS + 8, m8)
     tl.store(sums + place * SUMS + 9, m9)
-    tl.store(sums + place * SUMS + 10, m10 * amplitude)
+    tl.store(sums + place * SUMS + 10, m10)

@@ -62,8 +62,13 @@ def compare(scene, grid, options, safe, min_density=1e-2):
         assert error < 3e-4, f"{name}: relative error {error:.1e}"
 
 
-@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
+@pytest.mark.parametrize(
+    ("composition", "support"),
+    [
+        ("sum", "ellipsoid"), ("sum", "box"), ("hazard", "box_voxels"), ("sum_unweighted", "ellipsoid"),
+        ("sum_unweighted", "box_voxels"), ("mean", "ellipsoid"), ("mean", "box_voxels"),
+    ],
+)  # fmt: skip
 def test_values_and_gradients_equal_the_float64_reference(random_scene, away_from_the_cutoff, composition, support):
     scene = random_scene(12, 5, seed=3)
     safe = away_from_the_cutoff(scene, GRID, 3.0, support)
@@ -110,12 +115,12 @@ def test_grids_whose_edges_no_tile_divides(random_scene, away_from_the_cutoff, s
     torch.testing.assert_close(features[0].cpu().double()[solid], expected.features[solid], rtol=2e-3, atol=3e-4)
 
 
-@pytest.mark.parametrize("support", ["ellipsoid", "box"])
-def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, support):
-    scene = random_scene(6, 2, seed=8, sigma=(0.05, 0.3))
-    compare(scene, GRID, SplatOptions(GRID, "sum", 40.0, support), torch.ones(GRID.shape, dtype=torch.bool))
+@pytest.mark.parametrize(("composition", "support"), [("sum", "ellipsoid"), ("sum", "box"), ("mean", "box_voxels")])
+def test_a_wide_support_adds_what_the_gaussian_is_worth(random_scene, composition, support):
+    scene, options = random_scene(6, 2, seed=8, sigma=(0.05, 0.3)), SplatOptions(GRID, composition, 40.0, support)
+    compare(scene, GRID, options, torch.ones(GRID.shape, dtype=torch.bool))
     faint = scene.replace(opacities=torch.full((6,), 1e-40, dtype=torch.float64))
-    _, features = voxels_cuda(on_device(faint), SplatOptions(GRID, "sum", 40.0, support))
+    _, features = voxels_cuda(on_device(faint), options)
     assert torch.isfinite(features).all()
 
 
@@ -176,22 +181,22 @@ def test_batches_and_buffers(random_scene):
     assert torch.equal(out[1], features)
 
 
-@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted"])
+@pytest.mark.parametrize("composition", ["sum", "hazard", "sum_unweighted", "mean"])
 @pytest.mark.parametrize("count", [16, 70])
 def test_labels_equal_the_argmax_of_the_volume(random_scene, composition, count):
     names = (*(f"class {k}" for k in range(count)), "free")
     colors = tuple((k, 0, 0) for k in range(count + 1))
     classes = type(OCC3D_NUSCENES)(names, colors, free_id=count, channel_to_id=tuple(reversed(range(count))))
     scene = random_scene(60, count, seed=8)
-    options = SplatOptions(GRID, composition, 3.0, "ellipsoid")
+    options, threshold = SplatOptions(GRID, composition, 3.0, "ellipsoid"), 0.05 if composition == "mean" else 0.2
     labels = torch.empty((1, *GRID.shape), dtype=torch.uint8, device=DEVICE)
     confidence = torch.empty((1, *GRID.shape), device=DEVICE)
-    labels_cuda(on_device(scene), options, 0.2, classes, labels, confidence)
-    wanted = splat_to_labels(scene, GRID, classes, composition=composition, threshold=0.2, backend="reference")
+    labels_cuda(on_device(scene), options, threshold, classes, labels, confidence)
+    wanted = splat_to_labels(scene, GRID, classes, composition=composition, threshold=threshold, backend="reference")
     field = splat_to_voxels(scene, GRID, composition=composition, backend="reference")
     best = field.features.topk(2, dim=-1).values
     occupancy = -torch.expm1(-field.density) if composition == "hazard" else field.density.clamp(max=1)
-    clear = ((best[..., 0] - best[..., 1]) > 1e-3) & ((occupancy - 0.2).abs() > 1e-4)
+    clear = ((best[..., 0] - best[..., 1]) > 1e-3) & ((occupancy - threshold).abs() > 1e-4)
     assert clear.float().mean() > 0.5
     assert 0.05 < (wanted.labels != count).float().mean() < 0.99
     assert torch.equal(labels[0].cpu()[clear], wanted.labels[clear])
@@ -206,13 +211,15 @@ from triton.compiler import ASTSource
 from gsocc_core.splat.voxels import triton_sum_kernels as kernels
 POINTERS = {"features": "*fp32", "centers": "*fp64", "records": "*fp32", "coarse": "*i16", "counts": "*i32",
             "starts": "*i64", "entries": "*i32", "out_density": "*fp32", "out_features": "*fp32", "limit": "fp32",
-            "ids": "*u8", "out_labels": "*u8", "out_confidence": "*fp32", "threshold": "fp32"}
-SIZES = dict(CHUNK=1024, TX=4, TY=4, TZ=8, BLOCK=16, CHANNELS=32, NORMALISE=True, BOX=False, PRECISION="tf32x3",
+            "ids": "*u8", "out_labels": "*u8", "out_confidence": "*fp32", "threshold": "fp32",
+            "boxes": "*i32", "out_covering": "*fp32"}
+SIZES = dict(CHUNK=1024, TX=4, TY=4, TZ=8, BLOCK=16, CHANNELS=32, NORMALISE=True, PRECISION="tf32x3",
              HAZARD=False)
 codes = {}
 for capability in map(int, sys.argv[1:]):
-    for kernel in (kernels.splat_tiles, kernels.label_tiles):
-        fixed = {p.name: SIZES[p.name] for p in kernel.params if p.is_constexpr}
+    for kernel, rule in ((kernels.splat_tiles, False), (kernels.label_tiles, True)):
+        sizes = dict(SIZES, MEAN=rule, BOX=rule)
+        fixed = {p.name: sizes[p.name] for p in kernel.params if p.is_constexpr}
         types = {p.name: "constexpr" if p.is_constexpr else POINTERS.get(p.name, "i32") for p in kernel.params}
         compiled = triton.compile(ASTSource(kernel, types, fixed), target=GPUTarget("cuda", capability, 32))
         codes.setdefault(capability, []).append(compiled.asm["ptx"])
