@@ -212,7 +212,12 @@ class GaussTR(Method):
     def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
         """Losses of all decoder layers; see :class:`gsocc_core.methods.gausstr_args.LossArgs`."""
         return self._objective(
-            output.layers, self.embeddings, self.feature_basis, self.segmenters, output.seen, output.depth_m,
+            output.layers,
+            self.embeddings,
+            self.feature_basis,
+            self.segmenters,
+            output.seen,
+            output.depth_m,
             frames.targets,
         )
 

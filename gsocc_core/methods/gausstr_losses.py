@@ -83,7 +83,8 @@ class GaussTRLosses:
             teacher, projection = self._teacher(_labels(values, "data.features_dir"), valid, basis)
 
         losses: dict[str, list[Tensor]] = {}
-        for number, layer in enumerate(layers):
+        rendered = [part for part in (depth, classes, teacher) if part is not None]
+        for number, layer in enumerate(layers if rendered else ()):
             view, scores = self._render(layer, projection, embeddings, cameras)
             if depth is not None:
                 error = silog_depth_loss(view.depth.flatten(0, 1), depth, self.depth.limit_m, weights.far)

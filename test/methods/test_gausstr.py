@@ -4,7 +4,6 @@
 
 import math
 from dataclasses import replace
-
 from pathlib import Path
 
 import pytest
@@ -231,7 +230,9 @@ def test_rendering_a_scene_of_its_own_features_costs_nothing():
 
 
 def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
-    model = build(depth=DepthArgs(source="head", head_range_m=(1.0, 8.0)), backbone=ONE_STAGE, frozen=False)
+    alone = LossArgs(cosine=0.0, depth=0.0)
+    depth = DepthArgs(source="head", head_range_m=(1.0, 8.0))
+    model = build(depth=depth, backbone=ONE_STAGE, frozen=False, loss=alone)
     data = replace(batch(), depth_m=None, features=None)
     assert model.depth_input == "unused"
     losses = model.losses(model(data), data)
@@ -254,10 +255,10 @@ def test_a_frozen_backbone_never_changes():
 
 
 def test_the_backbone_may_be_the_teacher():
-    args = {"backbone": ONE_STAGE, "features": FeatureArgs(dim=16, channels=3), "loss": LossArgs(teacher="backbone")}
-    with pytest.raises(ConfigError, match="prompts: expected embeddings of 16 channels"):
+    args = {"backbone": ONE_STAGE, "features": FeatureArgs(dim=12, channels=3), "loss": LossArgs(teacher="backbone")}
+    with pytest.raises(ConfigError, match="prompts: expected embeddings of 12 channels"):
         build(**args)
-    model = GaussTR(OCC3D_NUSCENES, prompts(16), GRID, (32, 64), network=NETWORK, pretrained=False, **args)
+    model = GaussTR(OCC3D_NUSCENES, prompts(12), GRID, (32, 64), network=NETWORK, pretrained=False, **args)
     data = replace(batch(), features=None)
     present = replace(
         data.targets, view_features=None, view_cameras=data.targets.view_cameras.map(lambda t: t[:, :1]),
@@ -267,7 +268,7 @@ def test_the_backbone_may_be_the_teacher():
     torch.manual_seed(0)
     output = model(data)
     live = model.losses(output, replace(data, targets=present))["cosine"]
-    stored = GaussTR(OCC3D_NUSCENES, prompts(16), GRID, (32, 64), network=NETWORK, pretrained=False,
+    stored = GaussTR(OCC3D_NUSCENES, prompts(12), GRID, (32, 64), network=NETWORK, pretrained=False,
                      **{**args, "loss": LossArgs()})  # fmt: skip
     labelled = replace(data, targets=replace(present, view_features=output.seen[:, None]))
     torch.testing.assert_close(stored.losses(output, labelled)["cosine"], live)
