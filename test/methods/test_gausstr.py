@@ -20,7 +20,7 @@ from gsocc_core.geometry.rigid import quat_to_rotmat
 from gsocc_core.methods.build import build_method
 from gsocc_core.methods.gausstr import GaussTR
 from gsocc_core.methods.gausstr_args import DepthArgs, FeatureArgs, LossArgs, NetworkArgs, ShapeArgs, SplatArgs
-from gsocc_core.methods.gausstr_classes import voxel_classes
+from gsocc_core.methods.gausstr_classes import dependable, voxel_classes
 from gsocc_core.methods.gausstr_network import even_places, sample_depth
 from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts, read_class_prompts
@@ -297,6 +297,17 @@ def test_the_published_configurations_have_the_published_sizes(name, dim, traina
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trainable
     assert model.classes.channel_ids == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 14, 15, 15, 15, 15, 15, 16, 17)
     keyword_arguments(DataArgs, config["data"], name)
+
+
+@pytest.mark.parametrize("source", ["given", "head"])
+def test_using_the_network_never_waits_for_a_gpu(source):
+    """On the meta device nothing has a value: .item(), .cpu(), nonzero or a mask as an index would fail."""
+    model = build(backbone=ONE_STAGE, depth=DepthArgs(source=source), shape=ShapeArgs(rotation="learned")).eval()
+    scene = model.to("meta")(batch().to("meta")).scene
+    assert scene.means.device.type == "meta"
+    assert dependable(scene, GRID, SplatArgs()).opacities.shape == (2, 15)
+    with pytest.raises(RuntimeError):
+        scene.means.sum().item()
 
 
 def test_voxels_follow_the_published_class_step():
