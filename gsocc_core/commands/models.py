@@ -75,6 +75,7 @@ def evaluate(
     absent: Literal["left_out", "counts_as_one"] = "left_out",
     image_width: int | None = None,
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
 
@@ -103,6 +104,7 @@ def evaluate(
         image_width: Score also what the cameras, and one above, would see of the voxels: mIoU, IoU and depth in
             pictures of this width, px; None = leave it.
         input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
     """
     from gsocc_core.data.build import protocol_of
     from gsocc_core.evaluation.report import markdown, report
@@ -112,6 +114,7 @@ def evaluate(
     data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed,
         input_depth_dir,
+        input_features_dir,
     )  # fmt: skip
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
     scores = score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)
@@ -190,6 +193,7 @@ def predict(
     device: str = "auto",
     dataset: DatasetName = "occ3d",
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
     depth_dir: str | None = None,
 ) -> None:
     """Write predictions in the format of Occ3D, from a data set or from pictures of own cameras.
@@ -214,6 +218,7 @@ def predict(
         device: cpu, cuda or auto.
         dataset: Layout of ``dataroot``; the bundle must have its grid and as many classes.
         input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
         depth_dir: Folder with the depth of own pictures, laid out and named as they are (images): grey PNG files of 16
             bits in millimetres, as RGB-D cameras write, or .npy arrays in metres; None = none.
     """
@@ -229,10 +234,10 @@ def predict(
 
         loaded = CameraRig.load(rig)
         more = {"pictures": pictures, "gaussians": gaussians, "snapshots": snapshots}
-        if input_depth_dir is not None:
-            raise ConfigError(
-                "predict", "input_depth_dir", "--depth_dir for the depth of own pictures", input_depth_dir
-            )
+        for key, folder in (("input_depth_dir", input_depth_dir), ("input_features_dir", input_features_dir)):
+            if folder is not None:
+                expected = "a data set; --depth_dir is for the depth of own pictures"
+                raise ConfigError("predict", key, expected, folder)
         predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device, depth_dir=depth_dir)
         print(f"{out}: look at it with `gsocc_core view {out}`" if snapshots else out)
         return
@@ -244,7 +249,16 @@ def predict(
     from gsocc_core.evaluation.score import scoring_data
     from gsocc_core.export.prediction_files import write_predictions
 
-    data = scoring_data(str(dataroot), version, split, scenes, None, dataset=dataset, input_depth_dir=input_depth_dir)
+    data = scoring_data(
+        str(dataroot),
+        version,
+        split,
+        scenes,
+        None,
+        dataset=dataset,
+        input_depth_dir=input_depth_dir,
+        input_features_dir=input_features_dir,
+    )
     write_predictions(bundle, data, out, limit, device, layout)
     print(out)
 
@@ -264,6 +278,7 @@ def export(
     device: str = "auto",
     dataset: DatasetName = "occ3d",
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> None:
     """Write Gaussians as PLY for 3D Gaussian splatting viewers, and scenes as NPZ.
 
@@ -283,6 +298,7 @@ def export(
         dataset: Layout of ``dataroot``; the voxels lie on the bundle's grid and have its classes, which must be the
             data set's for occ3d.
         input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
     """
     from gsocc_core.errors import ConfigError
     from gsocc_core.export.formats import export_scene, export_tree
@@ -295,7 +311,16 @@ def export(
         raise ConfigError("export", "dataroot", "a data set to predict, or a scene.npz as source", "none")
     from gsocc_core.evaluation.score import scoring_data
 
-    data = scoring_data(dataroot, version, split, scenes, None, dataset=dataset, input_depth_dir=input_depth_dir)
+    data = scoring_data(
+        dataroot,
+        version,
+        split,
+        scenes,
+        None,
+        dataset=dataset,
+        input_depth_dir=input_depth_dir,
+        input_features_dir=input_features_dir,
+    )
     export_tree(
         source, data, out, formats, limit=limit,
         min_opacity=min_opacity, features=features, sh_degree=sh_degree, device=device,

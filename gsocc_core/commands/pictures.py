@@ -25,6 +25,7 @@ def view(
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> None:
     """Show a drive with its predictions, or snapshots, on a web page or as pictures.
 
@@ -47,12 +48,23 @@ def view(
         dataset: Data set that ``source`` holds: its layout, grid and classes.
         labels_dir: Folder of its voxel labels; None = the usual one.
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
     """
     from gsocc_core.viewer.open_source import check_view, open_source, show
 
     check_view(out)
     found = open_source(
-        source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir, input_depth_dir
+        source,
+        version,
+        scene,
+        bundle,
+        predictions,
+        occ3d_dir,
+        device,
+        dataset,
+        labels_dir,
+        input_depth_dir,
+        input_features_dir,
     )
     show(found, out, frame, host, port, fps, only_seen, width)
     if out is not None:
@@ -76,6 +88,7 @@ def compare_views(
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> None:
     """Draw predicted against true voxels as the cameras and one above see them, and score these pictures.
 
@@ -97,11 +110,22 @@ def compare_views(
         dataset: Data set that ``source`` holds: its layout, grid, classes and scored voxels.
         labels_dir: Folder of its voxel labels; None = the usual one.
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
     """
     from gsocc_core.viewer.camera_views import table, write_camera_views
     from gsocc_core.viewer.open_source import open_source
 
     found = open_source(
-        source, version, scene, bundle, predictions, occ3d_dir, device, dataset, labels_dir, input_depth_dir
+        source,
+        version,
+        scene,
+        bundle,
+        predictions,
+        occ3d_dir,
+        device,
+        dataset,
+        labels_dir,
+        input_depth_dir,
+        input_features_dir,
     )
     print(f"{table(write_camera_views(found, out, frame, fps, blink, only_seen, tile_width))}\n{out}")

@@ -63,6 +63,7 @@ def scoring_data(
     fraction: float = 1.0,
     fraction_seed: int = 0,
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> DataArgs:
     """Arguments for reading pictures, what comes beside them, and voxel labels, but no labels per picture.
 
@@ -78,6 +79,7 @@ def scoring_data(
         fraction: Part of the key frames; see :class:`DataArgs`.
         fraction_seed: Chooses them.
         input_depth_dir: Folder of depth that comes beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
 
     Returns:
         The arguments.
@@ -85,6 +87,7 @@ def scoring_data(
     args = DataArgs(
         dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes,
         dataset=dataset, fraction=fraction, fraction_seed=fraction_seed, input_depth_dir=input_depth_dir,
+        input_features_dir=input_features_dir,
     )  # fmt: skip
     return with_voxel_labels(args, labels_dir) if occ3d_dir is None or labels_dir is not None else args
 

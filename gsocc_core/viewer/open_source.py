@@ -32,6 +32,7 @@ def open_source(
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
     input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
 ) -> FrameSource:
     """Open what a path names.
 
@@ -46,6 +47,7 @@ def open_source(
         dataset: Which data set ``source`` holds.
         labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
 
     Returns:
         Frames to look at.
@@ -74,7 +76,7 @@ def open_source(
     scenes = None if scene is None else (scene,)
     data = scoring_data(
         str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir,
-        input_depth_dir=input_depth_dir,
+        input_depth_dir=input_depth_dir, input_features_dir=input_features_dir,
     )  # fmt: skip
     return DriveSource(data, predictor, predictions)
 

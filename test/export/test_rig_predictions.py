@@ -159,7 +159,7 @@ def test_a_mixed_rig_of_pinholes_and_fisheyes_predicts(tmp_path, tiny_bundle):
         (["--dataroot", "x", "--depth_dir", "y"], "--input_depth_dir for the depth of a data set, received y"),
         (
             ["--images", "x", "--rig", str(EXAMPLE), "--input_depth_dir", "y"],
-            "--depth_dir for the depth of own pictures",
+            "--depth_dir is for the depth of own pictures",
         ),
     ],
 )
