@@ -16,6 +16,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,7 @@ class Sweep:
         metrics: Numbers to show per variant.
         runs: Folder of all runs.
         evaluate: Further arguments of ``gsocc_core evaluate``.
+        prepare: ``gsocc_core`` commands that are called first, each of which may be called again and again.
         start: Arguments that differ from the base in one more run, whose bundle all variants start from; None = they
             start from random weights. Seeds then differ in what the variants add, and in the order of the data.
     """
@@ -75,6 +77,7 @@ class Sweep:
     runs: str = "runs/sweep"
     evaluate: dict[str, Any] = field(default_factory=lambda: {"depth": True})
     start: dict[str, Any] | None = None
+    prepare: tuple[str, ...] = ()
 
 
 def main() -> int:
@@ -90,6 +93,8 @@ def main() -> int:
             if not Path(tree["out"]).exists():
                 words = [f"--{key}={value}" for key, value in tree.items() if key != "out"]
                 run(["synthesize", str(tree["out"]), *words], None)
+        for command in sweep.prepare:
+            run(shlex.split(command), None)
     starts = [sweep for sweep in sweeps.values() if sweep.start is not None and not start_mark(sweep).exists()]
     # Seed by seed, so that a sweep that is stopped early has compared all variants.
     places = [(place, sweep) for sweep in sweeps.values() for place in range(len(sweep.seeds))]

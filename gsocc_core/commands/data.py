@@ -212,6 +212,8 @@ def label_stand_in(
     depth_noise: float = 0.05,
     depth_dir: str = "metric_3d_nusc",
     seed: int = 0,
+    basis: int | None = None,
+    shuffled: bool = False,
     shard: str | None = None,
 ) -> None:
     """Write features and depth of synthetic pictures out of what the generator knows: a stand-in for foundation models.
@@ -232,6 +234,8 @@ def label_stand_in(
         depth_noise: Standard deviation of the logarithm of depth, drawn for every pixel; 0.05 = about 5 %.
         depth_dir: Folder of the generator's depth.
         seed: Of the noise.
+        basis: Reduce features to so many numbers by a basis that is stored beside them; None = whole features.
+        shuffled: A control that nothing can be learned from: every picture gets the features of another one.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
     """
     from gsocc_core.labels.run import LabelArgs
@@ -239,4 +243,4 @@ def label_stand_in(
     from gsocc_core.synthetic.stand_in import label_stand_in as run
 
     args = LabelArgs(dataroot, version, out, split, scenes, cameras, limit, shard=shard)
-    run(args, StandInArgs(encoder, feature_noise, depth_noise, depth_dir, seed))
+    run(args, StandInArgs(encoder, feature_noise, depth_noise, depth_dir, seed, basis, shuffled))

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from gsocc_core.data.feature_files import read_basis, write_basis
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.names import NAMES_FOLDER, NO_NAME, NameTable, read_names
 from gsocc_core.data.view_labels import PictureFolder, camera_order, open_picture_folder
@@ -27,10 +29,13 @@ from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.preview import write_preview
 from gsocc_core.labels.run import LabelArgs, chosen_key_frames, own_part
 from gsocc_core.labels.shards import choose_shard
+from gsocc_core.networks.pca import pca_basis
 
 STAND_IN_FEATURES, STAND_IN_DEPTH = "stand_in_features", "stand_in_depth"
 #: Side of the squares over which features are averaged, pixels.
 BLOCK_PX = 8
+#: Key frames that a basis is computed from.
+_BASIS_FRAMES = 16
 #: What the sky is called, and how far away it seems, metres: models of metric depth call it far, not unknown.
 SKY_NAME, SKY_DEPTH_M = "sky", 200.0
 
@@ -45,6 +50,9 @@ class StandInArgs:
         depth_noise: Standard deviation of the logarithm of each pixel's depth; 0.05 = about 5 %.
         depth_dir: Folder of the generator's depth, below ``dataroot`` or absolute.
         seed: Of the noise, which also depends on the key frame.
+        basis: Reduce features to so many numbers by a basis that is computed from some of them and stored; None = whole
+            features.
+        shuffled: A control that nothing can be learned from: every picture gets the features of another one.
 
     Raises:
         ConfigError: noise is negative or no number.
@@ -55,11 +63,15 @@ class StandInArgs:
     depth_noise: float = 0.05
     depth_dir: str = "metric_3d_nusc"
     seed: int = 0
+    basis: int | None = None
+    shuffled: bool = False
 
     def __post_init__(self) -> None:
         for key in ("feature_noise", "depth_noise"):
             if not 0 <= getattr(self, key) < np.inf:
                 raise ConfigError("command line", f"--{key}", "0 or more", getattr(self, key))
+        if self.basis is not None and self.basis < 1:
+            raise ConfigError("command line", "--basis", "1 or more", self.basis)
 
 
 def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tuple[Path, Path]:
@@ -90,8 +102,9 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
     features = LabelFolder(
         out / STAND_IN_FEATURES, "features", args.cameras,
         {**common, "encoder": stand_in.encoder, "feature_noise": stand_in.feature_noise, "block_px": BLOCK_PX,
-         "channels": embeddings.shape[1]},
+         "channels": embeddings.shape[1], "basis": stand_in.basis, "shuffled": stand_in.shuffled},
     )  # fmt: skip
+    reduce = None if stand_in.basis is None else _basis(features.path, names, frames, embeddings, stand_in)
     depths = LabelFolder(
         out / STAND_IN_DEPTH, "depth", args.cameras,
         {**common, "depth_noise": stand_in.depth_noise, "depth_dir": stand_in.depth_dir},
@@ -104,7 +117,10 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
     ):  # fmt: skip
         draw = np.random.default_rng(_seed(stand_in.seed, frame))
         shown = names.pictures(frame)
-        maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in shown.items()}
+        said = _shuffled(names, frames, draw) if stand_in.shuffled else shown
+        maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in said.items()}
+        if reduce is not None:
+            maps = {name: np.einsum("dhw,dk->khw", one, reduce) for name, one in maps.items()}
         sky = {name: ids == len(names.table.names) for name, ids in shown.items()}
         metres = _noisy_depth(depth, frame, sky, stand_in.depth_noise, draw)
         features.write(frame, maps)
@@ -136,6 +152,29 @@ def seen_features(ids: np.ndarray, embeddings: np.ndarray, noise: float, draw: n
     features /= np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
     features += draw.standard_normal(features.shape, np.float32) * np.float32(noise / dims**0.5)
     return features.T.reshape(dims, height, width)
+
+
+def _shuffled(names: _Names, frames: Sequence[KeyFrame], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Ids of other pictures under each camera's name."""
+    other = names.pictures(frames[int(draw.integers(len(frames)))])
+    return dict(zip(other, [other[name] for name in draw.permutation(list(other))]))
+
+
+def _basis(
+    folder: Path, names: _Names, frames: Sequence[KeyFrame], embeddings: np.ndarray, stand_in: StandInArgs
+) -> np.ndarray:
+    """(D, K) the folder's basis; whoever comes first computes it from pictures spread over all key frames."""
+    stored = read_basis(folder)
+    if stored is None:
+        draw = np.random.default_rng(stand_in.seed)
+        chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(_BASIS_FRAMES, len(frames))).astype(int)]
+        maps = [
+            seen_features(ids, embeddings, stand_in.feature_noise, draw).reshape(embeddings.shape[1], -1)
+            for frame in chosen for ids in names.pictures(frame).values()
+        ]  # fmt: skip
+        vectors = torch.from_numpy(np.concatenate(maps, axis=1).T.copy())
+        stored = write_basis(folder, pca_basis(vectors, int(stand_in.basis or 1)))
+    return stored.numpy()
 
 
 @dataclass(frozen=True)

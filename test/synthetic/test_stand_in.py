@@ -12,7 +12,7 @@ import torch
 
 from gsocc_core.commands import label_stand_in
 from gsocc_core.commands.cli import main
-from gsocc_core.data.feature_files import decode_features
+from gsocc_core.data.feature_files import decode_features, read_basis
 from gsocc_core.data.names import NO_NAME, KeyFrameNames, NameTable, write_names
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.view_label_files import decode
@@ -148,3 +148,30 @@ def test_a_tree_without_names_is_told_how_to_get_them(tree, tiny_tree, tmp_path)
     with pytest.raises(DataError, match=r"scene-a-0\.npz: pictures: expected ids below 3 and 255, received 7"):
         run(broken, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.zip"))
+
+
+def test_a_basis_reduces_features_and_keeps_what_tells_names_apart(tree, tmp_path):
+    run(tree, tmp_path / "whole", feature_noise=0.0)
+    run(tree, tmp_path / "reduced", feature_noise=0.0, basis=2)
+    basis = read_basis(tmp_path / "reduced" / "stand_in_features").numpy()
+    assert basis.shape == (5, 2)
+    whole, reduced = read(tmp_path / "whole")[0], read(tmp_path / "reduced")[0]
+    expected = np.einsum("dhw,dk->khw", whole["CAM_FRONT"].astype(np.float32), basis)
+    np.testing.assert_allclose(reduced["CAM_FRONT"], expected, atol=2e-3)
+    before = (tmp_path / "reduced" / "stand_in_features" / "scene-a" / "scene-a-1.zip").read_bytes()
+    (tmp_path / "reduced" / "stand_in_features" / "scene-a" / "scene-a-1.zip").unlink()
+    run(tree, tmp_path / "reduced", feature_noise=0.0, basis=2)
+    after = (tmp_path / "reduced" / "stand_in_features" / "scene-a" / "scene-a-1.zip").read_bytes()
+    assert before == after, "the stored basis serves whoever goes on"
+
+
+def test_shuffled_features_belong_to_other_pictures_and_depth_to_its_own(tree, tmp_path):
+    run(tree, tmp_path / "own", feature_noise=0.0)
+    run(tree, tmp_path / "other", feature_noise=0.0, shuffled=True)
+    tokens = [f"scene-{s}-{i}" for s in "ab" for i in range(2)]
+    cars = [read(tmp_path / "other", t)[0][name][2].all() for t in tokens for name in CHANNELS]
+    assert sum(cars) == 4, "every key frame still has one picture that a car fills"
+    assert not all(read(tmp_path / "other", t)[0]["CAM_BACK"][2].all() for t in tokens), "but not always the same one"
+    true = np.load(tree / "metric_3d_nusc" / "scene-a" / "scene-a-0.npy")[DEPTH_ORDER.index("CAM_FRONT")]
+    ratio = read(tmp_path / "other")[1]["CAM_FRONT"][15:] / true[15:]
+    assert np.abs(np.log(ratio)).mean() < 0.06
