@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.networks.clip_patches import ClipPatches
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -33,6 +34,8 @@ _SWIN = (
 _KEYS = {
     "bit": "embedding_size hidden_sizes depths layer_type global_padding num_groups embedding_dynamic_padding "
     "output_stride width_factor drop_path_rate",
+    "clip_vision_model": "hidden_size intermediate_size projection_dim num_hidden_layers num_attention_heads "
+    "image_size patch_size layer_norm_eps attention_dropout initializer_range",
     "convnext": f"{_CONVNEXT} layer_scale_init_value",
     "convnextv2": _CONVNEXT,
     "dinov2": f"{_DINOV2} use_mask_token",
@@ -64,7 +67,8 @@ class BackboneArgs:
 
     Attributes:
         hub_id: Hugging Face id or local folder of pretrained weights; None = random weights.
-        model_type: transformers' model type, a key of :data:`BACKBONES` (resnet, convnext, swin, dinov2, ...). With
+        model_type: transformers' model type, a key of :data:`BACKBONES` (resnet, convnext, swin, dinov2, ...;
+            clip_vision_model = CLIP's patches, one map, whatever ``out_indices``). With
             ``hub_id`` it must describe the same architecture: a trained bundle is rebuilt from it alone, without the
             hub.
         model_args: Sizes of that model, for instance hidden_sizes and depths, as its configuration in transformers
@@ -121,6 +125,8 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
     from transformers import AutoBackbone, AutoConfig
 
     try:
+        if args.model_type == "clip_vision_model":
+            return ClipPatches(args.hub_id if pretrained else None, args.model_args)
         if args.hub_id is not None and pretrained:
             return AutoBackbone.from_pretrained(args.hub_id, out_indices=list(args.out_indices))
         config = AutoConfig.for_model(args.model_type, out_indices=list(args.out_indices), **args.model_args)
@@ -206,8 +212,9 @@ class PictureMap(nn.Module):
             self.backbone.requires_grad_(False).eval()
         else:
             _freeze_unused(self.backbone)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        mean, std = getattr(self.backbone, "mean", IMAGENET_MEAN), getattr(self.backbone, "std", IMAGENET_STD)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     @property
     def channels(self) -> int:

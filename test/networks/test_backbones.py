@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gsocc_core.errors import ConfigError
-from gsocc_core.networks.backbones import BACKBONES, BackboneArgs, ImageEncoder, build_backbone
+from gsocc_core.networks.backbones import BACKBONES, BackboneArgs, ImageEncoder, PictureMap, build_backbone
 
 TINY = {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "layer_type": "basic"}
 
@@ -23,6 +23,25 @@ def test_encoder_returns_one_map_per_stage(model_type, model_args):
     encoder = ImageEncoder(BackboneArgs(None, model_type, model_args, (1, 2, 3)), dim=10).eval()
     maps = encoder(torch.randint(0, 256, (2, 3, 3, 64, 96), dtype=torch.uint8))
     assert [tuple(m.shape) for m in maps] == [(2, 3, 10, 16, 24), (2, 3, 10, 8, 12), (2, 3, 10, 4, 6)]
+
+
+def test_clip_gives_patches_in_the_space_of_text():
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "projection_dim": 6, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "image_size": 32, "patch_size": 8}  # fmt: skip
+    encoder = PictureMap(BackboneArgs(None, "clip_vision_model", sizes, (0,)), frozen=True).train()
+    assert encoder.channels == 6
+    images = torch.randint(0, 256, (2, 3, 24, 40), dtype=torch.uint8)
+    found = encoder(images)
+    assert found.shape == (2, 6, 3, 5)
+    # A picture of one patch row: the class token's way, taken by a patch.
+    clip = encoder.backbone.model
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.48145466, 0.4578275, 0.40821073),
+                                                        (0.26862954, 0.26130258, 0.27577711)))  # fmt: skip
+    pixels = (images / 255 - mean) / std
+    tokens = clip.vision_model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state
+    expected = clip.visual_projection(clip.vision_model.post_layernorm(tokens[1, 1 + 1 * 5 + 3]))
+    torch.testing.assert_close(found[1, :, 1, 3], expected, atol=1e-4, rtol=1e-4)
+    assert not any(p.requires_grad for p in encoder.parameters())
 
 
 def test_encoder_normalises_uint8_and_float_alike():
