@@ -132,24 +132,22 @@ class DepthCut:
     factor: np.ndarray
 
     @classmethod
-    def between(cls, camera: Camera, view: Camera, cut: Cut, size: tuple[int, int]) -> DepthCut:
+    def between(cls, camera: Camera, rays: np.ndarray, view: Camera, cut: Cut) -> DepthCut:
         """Of two cameras at the same place.
 
         Args:
             camera: The fisheye.
+            rays: (h, w, 3) directions of the depth maps' pixels in its frame; the maps show the whole picture.
             view: Its view.
             cut: Where the view's pixels lie.
-            size: (h, w) of the depth maps, which show the whole picture, pixels.
         """
-        height, width = size
+        height, width = rays.shape[:2]
         u, v = cut.uv_px.reshape(*cut.shown.shape, 2).transpose(2, 0, 1)
         columns = np.clip(u * (width / camera.width), 0, width - 1).astype(np.intp)
         rows = np.clip(v * (height / camera.height), 0, height - 1).astype(np.intp)
-        still = replace(camera, T_ego_cam=np.eye(4), T_ref_ego=None).resized(width, height)
-        _, directions = Cameras.stack([still], dtype=torch.float64).rays()
-        rays = directions[0].numpy()[rows, columns]
+        read = rays[rows, columns]
         axis = np.linalg.inv(camera.T_ego_cam)[:3, :3] @ view.T_ego_cam[:3, 2]  # of the view, in the camera's frame
-        ahead, along = rays[..., 2], rays @ axis
+        ahead, along = read[..., 2], read @ axis
         known = cut.shown & (ahead > math.cos(math.radians(LARGEST_DEPTH_ANGLE_DEG))) & (along > 0)
         factor = np.where(known, along / np.where(known, ahead, 1.0), 0.0)
         return cls(rows, columns, factor.astype(np.float32))
@@ -237,9 +235,10 @@ class OneModel:
             if len(self._known_depth) >= _MOST_REMEMBERED:
                 self._known_depth.clear()
             still = replace(camera, T_ego_cam=np.eye(4), T_ref_ego=None)
-            views = self._views(camera)
+            _, directions = Cameras.stack([still.resized(size[1], size[0])], dtype=torch.float64).rays()
+            rays = directions[0].numpy()
             self._known_depth[key] = tuple(
-                DepthCut.between(still, view, cut, (size[0], size[1])) for view, cut in views
+                DepthCut.between(still, rays, view, cut) for view, cut in self._views(camera)
             )
         return self._known_depth[key]
 

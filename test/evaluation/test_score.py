@@ -15,6 +15,7 @@ from gsocc_core.data.build import build_dataset
 from gsocc_core.evaluation.label_sources import Answer, donor_from_another_scene
 from gsocc_core.evaluation.report import markdown, write_report
 from gsocc_core.evaluation.score import score, scoring_data
+from gsocc_core.viewer.open_source import open_source
 
 from ..seen_depth import write_bundle  # noqa: TID252 - tests are no package
 
@@ -107,6 +108,17 @@ def test_depth_of_the_data_set_goes_to_the_model(tiny_tree, with_depth, monkeypa
     more = ["--rays", "false", "--limit", "2"]
     main(["evaluate", *words, *more, "--input_depth_dir", str(with_depth), "--out", str(tmp_path / "scores")])
     assert json.loads((tmp_path / "scores.json").read_text())
+    depth = ["--input_depth_dir", str(with_depth)]
+    main(["export", str(bundle), *words[2:], *depth, "--out", str(tmp_path / "exported"), "--formats", "occ3d"])
+    for scene, frame in (("scene-a", "scene-a-2"), ("scene-b", "scene-b-0")):
+        exported, predicted = (tmp_path / name / scene / frame / "labels.npz" for name in ("exported", "out"))
+        np.testing.assert_array_equal(np.load(exported)["semantics"], np.load(predicted)["semantics"])
+    source = open_source(tiny_tree, "v1.0-tiny", "scene-b", bundle, device="cpu", input_depth_dir=str(with_depth))
+    shown = source.frame(1).prediction.labels.numpy()
+    source.close()
+    np.testing.assert_array_equal(
+        shown, np.load(tmp_path / "out" / "scene-b" / "scene-b-1" / "labels.npz")["semantics"]
+    )
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["evaluate", *words, *more])

@@ -84,6 +84,7 @@ def test_no_depth_for_a_method_that_requires_it_names_the_camera(make):
         with pytest.raises(DataError, match=told) as caught:
             predictor.predict([None, IMAGES[1]], CAMERAS, depths_m=depths_m)
         assert "\n" not in str(caught.value)
+    assert predictor.depth_input == "required"
     predictor.warm_up(2)
     assert predictor.predict(IMAGES, CAMERAS, depths_m=[np.ones((90, 160)), None]).grid.labels.shape == (200, 200, 16)
 
@@ -102,6 +103,7 @@ def test_bad_depth_is_told_by_its_camera(make):
 
 def test_the_bundles_own_model_fills_in_where_none_is_given(make, depth_model):
     predictor = make(depth_model=depth_model)
+    assert predictor.depth_input == "optional"
     assert predictor._missing_depth._model is None, "loaded when it is needed"
     found = predictor.predict(IMAGES, CAMERAS, depths_m=[np.full((90, 160), 7.0), None])
     frames = predictor.method.seen
