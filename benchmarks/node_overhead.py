@@ -37,6 +37,8 @@ MS = 1_000_000
 class Fitting:
     """Stands in for the network: fits the pictures to its size, as OccupancyPredictor does, and stops there."""
 
+    depth_input = "unused"
+
     def __init__(self) -> None:
         self.prediction: Prediction | None = None
 

@@ -26,7 +26,7 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, Voxe
 from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
 from gsocc_core.inference.query import WordQueries
-from gsocc_core.methods.method import check_scene
+from gsocc_core.methods.method import InputUse, check_scene
 from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel, is_mixed
 from gsocc_core.splat import warm_up
 
@@ -109,6 +109,12 @@ class OccupancyPredictor:
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the network's pictures; larger ones are reduced. See :meth:`least_size`."""
         return self.method.image_size
+
+    @property
+    def depth_input(self) -> InputUse:
+        """What is done with depth: required = some must be given; with a depth model in the bundle it is optional."""
+        use = self.method.depth_input
+        return "optional" if use == "required" and self.method.depth_model is not None else use
 
     def least_size(self, model: CameraModel) -> tuple[int, int]:
         """(height, width) in pixels that a decoded picture must keep.

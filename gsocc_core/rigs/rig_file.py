@@ -22,7 +22,8 @@ from gsocc_core.yaml_files import load_yaml
 #: Keys that only gsocc_ros reads.
 ROS_KEYS = ("fixed_frame", "reference", "policy", "min_cameras", "max_spread_ms", "max_wait_ms", "reset_threshold_ms",
             "transform_wait_ms")  # fmt: skip
-ROS_CAMERA_KEYS = ("topic", "camera_info_topic", "frame", "transport", "rectified", "rectified_frame", "mask")
+ROS_CAMERA_KEYS = ("topic", "camera_info_topic", "frame", "transport", "rectified", "rectified_frame", "mask",
+                   "depth_topic", "depth_transport")  # fmt: skip
 #: Keys of a camera's calibration.
 CALIBRATION_KEYS = ("model", "width", "height", "intrinsics", "distortion", "T_ego_cam", "position_m", "rotation_wxyz",
                     "yaw_pitch_roll_deg")  # fmt: skip

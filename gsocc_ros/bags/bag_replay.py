@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from gsocc_core import ClassTable, OccupancyPredictor
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.methods.method import InputUse
 from gsocc_ros.bags.bag_files import Storage, new_bag, open_bag, qos_profile
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
@@ -144,7 +145,7 @@ def replay(
         raise ConfigError("replay_occupancy", "limit", "a positive number or null", options.limit)
     patient = replace(rig, transform_wait_ms=max(rig.transform_wait_ms, TRANSFORM_WAIT_MS))
     with open_bag(bag) as recording:
-        check_topics(recording, bag, rig, options.only_keyframes)
+        check_topics(recording, bag, rig, options.only_keyframes, predictor.depth_input)
         stamps = truth_stamps_ns(recording, GROUND_TRUTH_TOPIC)
         score = ReplayScore(stamps, read_track(recording, rig, stamps), GROUND_TRUTH_TOPIC)
         wants = frozenset(stamps).__contains__ if options.only_keyframes else None
@@ -166,8 +167,17 @@ def _losses(pipeline: OccupancyPipeline) -> str:
     return "none; " + ", ".join(f"{name}: {c.received} received, {c.missing} missing" for name, c in counts.items())
 
 
-def check_topics(recording: Recording, bag: str | Path, rig: Rig, only_keyframes: bool = False) -> None:
+def check_topics(
+    recording: Recording, bag: str | Path, rig: Rig, only_keyframes: bool = False, depth: InputUse = "unused"
+) -> None:
     """Check, before anything is predicted, that a recording has what a rig needs.
+
+    Args:
+        recording: The open recording.
+        bag: Its path, for errors.
+        rig: The robot's cameras.
+        only_keyframes: Ground truth is needed.
+        depth: What the model does with depth.
 
     Raises:
         DataError: a topic is absent, has another type than the rig says, or one whose definition cannot be read.
@@ -184,7 +194,8 @@ def check_topics(recording: Recording, bag: str | Path, rig: Rig, only_keyframes
         if anchorless:
             need += f" with the anchor {rig.anchor} among them"
         raise DataError(bag, names, need, f"{present}; picture topics in the recording: {_pictures(there)}")
-    for wanted in rig_subscriptions(rig):
+    wishes = rig_subscriptions(rig, depth != "unused")
+    for wanted in wishes:
         kind = there.get(wanted.topic)
         if kind is not None and kind != wanted.message_type:
             raise DataError(bag, wanted.topic, f"messages of type {wanted.message_type} as in {rig.path}", kind)
@@ -194,7 +205,11 @@ def check_topics(recording: Recording, bag: str | Path, rig: Rig, only_keyframes
             raise DataError(bag, camera.camera_info_topic, expected, "no message")
     if "/tf" not in there and "/tf_static" not in there:
         raise DataError(bag, "/tf_static", f"transforms from {rig.base_frame} to the cameras", "no message")
-    needed = {item.topic for item in rig_subscriptions(rig)}
+    depths = [camera.depth_topic for camera in rig.cameras if camera.depth_topic is not None]
+    if depth == "required" and depths and not any(topic in there for topic in depths):
+        received = f"none; picture topics in the recording: {_pictures(there)}"
+        raise DataError(bag, ", ".join(depths), "depth of at least one camera, which the model requires", received)
+    needed = {item.topic for item in wishes}
     for connection in recording.connections:
         if connection.topic in needed:
             recording.types_of(connection)
@@ -340,6 +355,7 @@ class _Replay:
             latency_ms=self._latencies.percentile_ms(50),
             latency_p95_ms=self._latencies.percentile_ms(95),
             without_ego_motion=counters.without_ego_motion,
+            without_depth=counters.without_depth,
             cameras=camera_counts(counters),
             faults=dict(self.faults.counts),
         )

@@ -36,6 +36,7 @@ class ReplayReport:
         cameras: Counters per camera: received, used, late, stale, duplicate, unplaced, missing.
         faults: Sets and messages that were left out because something was wrong with them, by place and key of the
             fault; of an exception that gsocc does not raise on purpose, by type, file and line.
+        without_depth: Sets of which a picture had no depth map, though its camera has a depth topic.
     """
 
     bag: str
@@ -52,6 +53,7 @@ class ReplayReport:
     without_ego_motion: int = 0
     cameras: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
+    without_depth: int = 0
 
     def to_json(self, path: str | Path) -> None:
         """Write the report; the file appears complete or not at all."""
@@ -74,6 +76,8 @@ class ReplayReport:
             lines.append(f"{name}: missing in {count['missing']} cycles, {count['late']} late")
         if self.without_ego_motion:
             lines.append(f"{self.without_ego_motion} sets without ego motion (no transform to the fixed frame)")
+        if self.without_depth:
+            lines.append(f"{self.without_depth} sets without depth of a picture (no map near its stamp)")
         lines += [f"left out {count} times: {kind}" for kind, count in self.faults.items()]
         return "\n".join(lines)
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from gsocc_core import Camera, ClassTable, Gaussians, SemanticGrid
 from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.methods.method import InputUse
 from gsocc_core.viewer import CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.frames import THUMBNAIL_PX
 from gsocc_core.viewer.open_source import check_view, show
@@ -191,6 +192,8 @@ class BagSource:
 
 class _NoModel:
     """Stands where the pipeline wants a model; sets are taken, none is predicted."""
+
+    depth_input: InputUse = "unused"
 
     def predict(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError("the viewer only looks")

@@ -224,6 +224,11 @@ def _content(bag: Path, cameras: Sequence[RigCamera], heard: _Heard, base: str, 
             "transport": camera.transport,
             "rectified": camera.rectified,
             **({} if camera.rectified_frame is None else {"rectified_frame": camera.rectified_frame}),
+            **(
+                {}
+                if camera.depth_topic is None
+                else {"depth_topic": camera.depth_topic, "depth_transport": camera.depth_transport}
+            ),
         }
     fixed_frame = None if known is None else known.fixed_frame
     if fixed_frame is None:

@@ -17,6 +17,11 @@ from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
 WINDOW = 100
 #: A fault is told for so long, seconds.
 RECENT_S = 10.0
+#: Counters of sets that lacked something, and what is said while they grow.
+_LACKING = {
+    "without_ego_motion": "sets without ego motion: no transform to the fixed frame",
+    "without_depth": "sets without depth of a picture: no map near its stamp",
+}
 
 
 class Level(IntEnum):
@@ -113,7 +118,7 @@ class Health:
         self._errors = 0
         self._error: tuple[float, str] | None = None
         self._qos: dict[str, str] = {}
-        self._motion_lost = (0, float("-inf"))  # sets without ego motion, and when the last one was noticed
+        self._lacking = dict.fromkeys(_LACKING, (0, float("-inf")))  # how many, and when the last one was noticed
         self.enabled = True
 
     def picture(self, camera: str, now_s: float) -> None:
@@ -153,7 +158,8 @@ class Health:
 
         Rules: a camera is an ERROR when it was silent for ``stale_s`` and a WARN when its QoS does not match. The
         output is an ERROR when it was silent for ``stale_s`` while every camera sends, and a WARN when in the last 10 s
-        sets were lost to errors or made without ego motion, or when the QoS of another input does not match.
+        sets were lost to errors or made without ego motion or without depth, or when the QoS of another input does not
+        match.
         Transforms are an ERROR when a camera's frame is not connected to the base frame and a WARN when the base frame
         is not connected to the fixed frame. Latency is a WARN above the budget and an ERROR above twice
         the budget. The model is a WARN while it is the demo bundle.
@@ -168,8 +174,9 @@ class Health:
             One status per camera, then output, transforms, latency and model.
         """
         around = around or Surroundings()
-        if counters.without_ego_motion > self._motion_lost[0]:
-            self._motion_lost = (counters.without_ego_motion, now_s)
+        for key, (known, _) in self._lacking.items():
+            if (count := getattr(counters, key)) > known:
+                self._lacking[key] = (count, now_s)
         cameras = [self._camera(name, counters, limits, now_s) for name in self._topics]
         seeing = all(status.level < Level.ERROR for status in cameras)
         output = self._output(counters, limits, now_s, seeing)
@@ -209,6 +216,7 @@ class Health:
             "superseded": str(counters.superseded),
             "lost": str(counters.lost),
             "without_ego_motion": str(counters.without_ego_motion),
+            "without_depth": str(counters.without_depth),
             "calibration_changes": str(counters.calibration_changes),
             "errors": str(self._errors),
             "last_error": "" if self._error is None else self._error[1],
@@ -227,8 +235,9 @@ class Health:
         if unheard:
             text = ", ".join(f"{topic}: {policy}" for topic, policy in unheard.items())
             return Status(Level.WARN, "output", f"a publisher's QoS does not match on {text}", values)
-        if now_s - self._motion_lost[1] < RECENT_S:
-            return Status(Level.WARN, "output", "sets without ego motion: no transform to the fixed frame", values)
+        lately = [_LACKING[key] for key, (_, noticed_s) in self._lacking.items() if now_s - noticed_s < RECENT_S]
+        if lately:
+            return Status(Level.WARN, "output", "; ".join(lately), values)
         return Status(Level.OK, "output", "publishing" if age is not None else "waiting for pictures", values)
 
     def _latency_status(self, limits: Limits) -> Status:

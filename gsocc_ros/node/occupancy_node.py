@@ -225,6 +225,8 @@ class OccupancyNode(LifecycleNode):
         assert self.pipeline is not None
         assert self.output is not None
         self.pipeline.use(predictor)
+        if self._input is not None:
+            self._input.renew()
         self.predictor, self.latest = predictor, None
         self.output.use(predictor)
         if self.health is not None:

@@ -22,6 +22,8 @@ from gsocc_ros.pipeline.subscriptions import Subscription
 class PipelineInput:
     """Subscriptions that feed a pipeline; they exist from the beginning to :meth:`destroy`.
 
+    After a change of model, :meth:`renew` subscribes to what the new one wants, and to nothing else.
+
     Args:
         node: Whose subscriptions.
         host: Knows the message classes.
@@ -46,22 +48,31 @@ class PipelineInput:
     ) -> None:
         self._node, self._host, self._pipeline, self._settings, self._health = node, host, pipeline, settings, health
         self._is_enabled, self._received, self._lost = is_enabled, received, lost
-        names = {camera.topic: camera.name for camera in pipeline.rig.cameras}
-        self._made: list[Any] = []
+        self._cameras = {camera.topic: camera.name for camera in pipeline.rig.cameras}
+        self._depths = {camera.depth_topic for camera in pipeline.rig.cameras}
+        self._made: dict[str, Any] = {}
         try:
-            for wanted in pipeline.subscriptions:
-                self._made.append(self._subscribe(wanted, names.get(wanted.topic)))
+            self.renew()
         except Exception:
             self.destroy()  # half of them would feed a pipeline that nobody has
             raise
 
+    def renew(self) -> None:
+        """Listen to what the pipeline wants at present."""
+        wanted = {subscription.topic: subscription for subscription in self._pipeline.subscriptions}
+        for topic in self._made.keys() - wanted.keys():
+            self._node.destroy_subscription(self._made.pop(topic))
+        for topic, subscription in wanted.items():
+            if topic not in self._made:
+                self._made[topic] = self._subscribe(subscription)
+
     def destroy(self) -> None:
         """Listen no longer."""
-        for subscription in self._made:
+        for subscription in self._made.values():
             self._node.destroy_subscription(subscription)
-        self._made = []
+        self._made = {}
 
-    def _subscribe(self, wanted: Subscription, camera: str | None) -> Any:
+    def _subscribe(self, wanted: Subscription) -> Any:
         is_transform = wanted.topic in {"/tf", "/tf_static"}
         best_effort = self._settings.image_reliability == "best_effort" and not is_transform
         qos = QoSProfile(
@@ -70,12 +81,14 @@ class PipelineInput:
             durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
         )
         kind, topic = self._host.message_class(wanted.message_type), wanted.topic
+        camera = self._cameras.get(topic)
+        only_enabled = camera is not None or topic in self._depths
 
         def receive(message: Any) -> None:
             if camera is not None:
                 self._health.picture(camera, time.monotonic())
-                if not self._is_enabled():
-                    return
+            if only_enabled and not self._is_enabled():
+                return
             try:
                 self._pipeline.feed(topic, message)
             except Exception as error:  # noqa: BLE001 - one broken message must not end the node

@@ -17,8 +17,10 @@ import numpy as np
 from gsocc_core import Camera, Prediction
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
+from gsocc_core.methods.method import InputUse
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.camera_poses import CameraPoses
+from gsocc_ros.pipeline.depth_pairs import AwaitedSet, DepthPairs
 from gsocc_ros.pipeline.picture_decoder import PictureDecoder
 from gsocc_ros.pipeline.rig import Rig, RigCamera
 from gsocc_ros.pipeline.subscriptions import Subscription, rig_subscriptions
@@ -32,11 +34,16 @@ HOLD_POSE_NS = 20_000_000
 class Predictor(Protocol):
     """What the pipeline asks of :class:`gsocc_core.OccupancyPredictor`."""
 
+    @property
+    def depth_input(self) -> InputUse:
+        """What it does with depth beside the pictures."""
+
     def predict(
         self,
         images: Sequence[np.ndarray | None],
         cameras: Sequence[Camera],
         *,
+        depths_m: Sequence[np.ndarray | None] | None = None,
         camera_stamps_ns: Sequence[int] | None = None,
         reference_stamp_ns: int | None = None,
         T_world_ego: np.ndarray | None = None,
@@ -93,6 +100,8 @@ class PipelineCounters:
         lost: Sets dropped because something was wrong with them.
         without_ego_motion: Sets predicted as if the robot stood still, because its motion was not known.
         calibration_changes: Changes of a camera's CameraInfo.
+        without_depth: Sets of which a picture had no depth map, though its camera has a depth topic that the model
+            wants.
     """
 
     cameras: Mapping[str, CameraCounters]
@@ -101,6 +110,7 @@ class PipelineCounters:
     lost: int
     without_ego_motion: int
     calibration_changes: int
+    without_depth: int = 0
 
 
 class OccupancyPipeline:
@@ -117,6 +127,9 @@ class OccupancyPipeline:
         wants: Reference stamps for which sets are wanted; None = all.
         memory_gap_s: A gap in reference stamps beyond this makes the predictor forget its memory.
         transforms: Tree of frames to use; None = a :class:`TransformBuffer`.
+
+    Raises:
+        ConfigError: the model requires depth, and the rig has none.
 
     Example:
         >>> pipeline = OccupancyPipeline(Rig.load("nuscenes"), predictor)  # doctest: +SKIP
@@ -136,6 +149,7 @@ class OccupancyPipeline:
         memory_gap_s: float = 2.0,
         transforms: Transforms | None = None,
     ) -> None:
+        _check_depth(rig, predictor)
         self.rig = rig
         self._predictor = predictor
         self._newest_only, self._wants = newest_only, wants
@@ -145,12 +159,13 @@ class OccupancyPipeline:
         self._transforms = transforms or TransformBuffer(jump_ns=rig.sync_settings().reset_threshold_ns)
         self._poses = CameraPoses(rig, self._transforms)
         self._decoder = PictureDecoder(rig, predictor.least_size)
-        self._pending: deque[SyncedSet[Any]] = deque()
+        self._depths = self._depth_pairs()
+        self._pending: deque[AwaitedSet[Any]] = deque()
         self._newest_ns = 0  # reference stamp of the newest set
         self._finished = False
         self._feed_s = 0.0
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
-        self._sets = self._superseded = self._lost = 0
+        self._sets = self._superseded = self._lost = self._without_depth = 0
         self._predicting = False
         self._handlers = self._make_handlers()
 
@@ -162,14 +177,16 @@ class OccupancyPipeline:
         for camera in self.rig.cameras:
             handlers[camera.topic] = partial(self._feed_picture, camera)
             handlers[camera.camera_info_topic] = partial(self._poses.feed_info, camera)
+            if camera.depth_topic is not None:
+                handlers[camera.depth_topic] = partial(self._feed_depth, camera)
         if self.rig.reference is not None:
             handlers[self.rig.reference.topic] = self._feed_reference
         return handlers
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Topics to feed."""
-        return rig_subscriptions(self.rig)
+        """Topics to feed; those of depth only while the model uses it."""
+        return rig_subscriptions(self.rig, self._predictor.depth_input != "unused")
 
     def counters(self) -> PipelineCounters:
         """What happened so far."""
@@ -180,6 +197,7 @@ class OccupancyPipeline:
             self._lost,
             self._poses.without_ego_motion,
             self._poses.calibration_changes,
+            self._without_depth + self._depths.incomplete,
         )
 
     def transform_faults(self) -> dict[str, str]:
@@ -193,9 +211,23 @@ class OccupancyPipeline:
             return self._poses.faults()
 
     def use(self, predictor: Predictor) -> None:
-        """Go on with another model; not while :meth:`predict` runs."""
-        self._predictor, self._last = predictor, None
+        """Go on with another model, which may change the ``subscriptions``; not while :meth:`predict` runs.
+
+        Raises:
+            ConfigError: it requires depth, and the rig has none. The present model goes on.
+        """
+        _check_depth(self.rig, predictor)
+        with self._lock:
+            self._predictor, self._last = predictor, None
+            self._without_depth += self._depths.incomplete
+            self._depths = self._depth_pairs()
         self._decoder.use(predictor.least_size)
+
+    def _depth_pairs(self) -> DepthPairs[Any]:
+        used = self._predictor.depth_input != "unused"
+        cameras = [camera.name for camera in self.rig.cameras if used and camera.depth_topic is not None]
+        settings = self.rig.sync_settings()
+        return DepthPairs(cameras, settings.max_wait_ns, settings.reset_threshold_ns)
 
     def reset(self) -> None:
         """Forget held pictures and the model's memory, as after a jump in time; not while :meth:`predict` runs.
@@ -204,6 +236,7 @@ class OccupancyPipeline:
         """
         with self._lock:
             self._synchronizer.reset()
+            self._depths.reset()
             self._pending.clear()
             self._decoder.forget()
         self._predictor.reset()
@@ -238,20 +271,24 @@ class OccupancyPipeline:
         # Not behind a prediction, when most pictures are passed over.
         if self._newest_only and not self._predicting and calibration is not None:
             self._decoder.begin(camera, stamp, message, calibration)
+        self._depths.picture(camera.name, stamp)
         self._file(self._synchronizer.push(camera.name, stamp, message))
+
+    def _feed_depth(self, camera: RigCamera, message: Any) -> None:
+        self._depths.push(camera.name, stamp_ns(message.header), message, self._pending)
 
     def _feed_reference(self, message: Any) -> None:
         self._file(self._synchronizer.push_reference(stamp_ns(message.header)))
 
     def _file(self, synced: SyncedSet[Any] | None) -> None:
-        if self._pending and self._pending[-1].epoch != self._synchronizer.epoch:
+        if self._pending and self._pending[-1].synced.epoch != self._synchronizer.epoch:
             self._superseded += len(self._pending)
             self._pending.clear()
         if synced is not None:
             self._sets += 1
             self._newest_ns = synced.reference_stamp_ns
             if self._wants is None or self._wants(synced.reference_stamp_ns):
-                self._pending.append(synced)
+                self._pending.append(self._depths.begin(synced))
 
     def finish(self) -> None:
         """The recording is over: release the sets still held; ``take`` no longer waits for anything."""
@@ -261,7 +298,7 @@ class OccupancyPipeline:
             self._finished = True
 
     def take(self) -> ReadySet | None:
-        """The next set whose calibration and transforms are there.
+        """The next set whose calibration and transforms are there, and whose depth is there or waited for long enough.
 
         Returns:
             A set, or None when nothing is ready.
@@ -275,8 +312,12 @@ class OccupancyPipeline:
         with self._lock:
             start = time.perf_counter()
             found: ReadySet | None = None
+            taken: AwaitedSet[Any] | None = None
             while self._pending and (found is None or self._newest_only):
-                synced = self._pending[0]
+                awaited = self._pending[0]
+                if not self._finished and not self._depths.is_settled(awaited):
+                    break
+                synced = awaited.paired
                 waiting_ns = self._newest_ns - synced.reference_stamp_ns
                 waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
                 try:
@@ -290,7 +331,9 @@ class OccupancyPipeline:
                     raise
                 self._pending.popleft()
                 self._superseded += found is not None
-                found = placed
+                found, taken = placed, awaited
+            if taken is not None:
+                self._depths.count(taken)
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
         return None if found is None else replace(found, sync_ms=spent_s * 1e3)
 
@@ -320,6 +363,7 @@ class OccupancyPipeline:
         synced = ready.synced
         start = time.perf_counter()
         images = self._decoder.decode(synced, ready.cameras)
+        depths_m = self._decoder.decode_depths(synced, ready.cameras)
         decode_ms = (time.perf_counter() - start) * 1e3
         now = (synced.epoch, synced.reference_stamp_ns)
         if self._last is not None and (now[0] != self._last[0] or now[1] - self._last[1] > self._memory_gap_ns):
@@ -332,6 +376,7 @@ class OccupancyPipeline:
         prediction = self._predictor.predict(
             images,
             ready.cameras,
+            depths_m=depths_m,
             camera_stamps_ns=stamps,
             reference_stamp_ns=synced.reference_stamp_ns,
             T_world_ego=ready.T_world_ego,
@@ -339,3 +384,9 @@ class OccupancyPipeline:
         stages = {stage: value for stage, value in prediction.latency_ms.items() if stage != "total"}
         latency = {"sync": ready.sync_ms, "decode": decode_ms, **stages}
         return Occupancy(prediction, ready, latency)
+
+
+def _check_depth(rig: Rig, predictor: Predictor) -> None:
+    if predictor.depth_input == "required" and not any(camera.depth_topic for camera in rig.cameras):
+        expected = "depth_topic of at least one camera: the model requires depth and brings no depth_model"
+        raise ConfigError(rig.path, "cameras", expected, "none")

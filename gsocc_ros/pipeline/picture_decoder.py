@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes pictures in threads, also before their set is complete."""
+"""Decodes pictures in threads, also before their set is complete, and depth."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from gsocc_core import Camera
 from gsocc_core.geometry.cameras import CameraModel
 from gsocc_ros.pipeline.camera_input import Calibration, read_mask, read_picture
+from gsocc_ros.pipeline.depth_input import read_depth
 from gsocc_ros.pipeline.rig import Rig, RigCamera
 from gsocc_ros.pipeline.synchronizer import Frame, SyncedSet
 
@@ -125,6 +126,31 @@ class PictureDecoder:
                 frame = synced.frames.get(camera.name)
                 started.append(None if frame is None else self._picture(camera, frame))
         return [None if one is None else one.result() for one in started]
+
+    def decode_depths(self, synced: SyncedSet[Any], cameras: Sequence[Camera]) -> list[np.ndarray | None]:
+        """Depth of a set's pictures.
+
+        Args:
+            synced: The messages.
+            cameras: Cameras at the size that CameraInfo announces.
+
+        Returns:
+            (h, w) float32 metres per camera; None where its picture has no map.
+
+        Raises:
+            DataError: a map does not decode, has an unknown encoding, or is not in the frame of its picture.
+        """
+        if not synced.depths:
+            return [None] * len(cameras)
+        return list(self._threads.map(lambda camera: self._depth(camera, synced), cameras))
+
+    def _depth(self, camera: Camera, synced: SyncedSet[Any]) -> np.ndarray | None:
+        depth, robot = synced.depths.get(camera.name), self._rig.camera(camera.name)
+        if depth is None:
+            return None
+        # Whoever names the frame in the rig does not trust the headers.
+        frame = None if robot.frame is not None else synced.frames[camera.name].payload.header.frame_id
+        return read_depth(depth.payload, robot, (camera.height, camera.width), self._masks[camera.name], frame)
 
     def _picture(self, camera: Camera, frame: Frame[Any]) -> Future[np.ndarray]:
         """The picture that was begun, which is the set's from now on, or one that begins now."""

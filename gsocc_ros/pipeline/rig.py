@@ -37,6 +37,9 @@ class RigCamera:
             CameraInfo; the ``rectified`` camera's own; or the rectified one of the ``first`` camera of a stereo pair,
             shifted by P's fourth column. None = R and that column must say nothing.
         mask: YAML file with one polygon of [u, v] pixels at full size that is painted over (ego hood), or None.
+        depth_topic: Topic of depth that is registered to the pictures, or None.
+        depth_transport: ``raw`` (sensor_msgs/Image) or ``compressed`` (sensor_msgs/CompressedImage of
+            compressed_depth_image_transport).
     """
 
     name: str
@@ -48,6 +51,8 @@ class RigCamera:
     rectified: bool = False
     rectified_frame: RectifiedFrame | None = None
     mask: Path | None = None
+    depth_topic: str | None = None
+    depth_transport: Transport = "raw"
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,8 @@ def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
         rectified=section.flag("rectified", default=False),
         rectified_frame=cast("RectifiedFrame | None", section.text("rectified_frame")),
         mask=None if mask is None else path.parent / mask,
+        depth_topic=_checked_topic(section, "depth_topic", section.text("depth_topic")),
+        depth_transport=section.choice("depth_transport", TRANSPORTS, "raw"),
     )
     if camera.rectified_frame not in (None, *RECTIFIED_FRAMES):
         raise section.fault("rectified_frame", f"one of {list(RECTIFIED_FRAMES)} or null", camera.rectified_frame)
@@ -213,8 +220,11 @@ def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
 
 
 def _topic(section: Section, key: str) -> str:
-    value = section.text(key, required=True) or ""
-    if not value.startswith("/") or value.endswith("/") or " " in value:
+    return _checked_topic(section, key, section.text(key, required=True)) or ""
+
+
+def _checked_topic(section: Section, key: str, value: str | None) -> str | None:
+    if value is not None and (not value.startswith("/") or value.endswith("/") or " " in value):
         raise section.fault(key, "a topic like /cam_front/camera_info", value)
     return value
 
@@ -238,7 +248,14 @@ def _read_reference(path: Path, section: Section) -> RigReference | None:
 def _check_topics(section: Section, rig: Rig) -> None:
     seen: dict[str, str] = {}
     for camera in rig.cameras:
-        for key, topic in (("topic", camera.topic), ("camera_info_topic", camera.camera_info_topic)):
+        topics = {
+            "topic": camera.topic,
+            "camera_info_topic": camera.camera_info_topic,
+            "depth_topic": camera.depth_topic,
+        }
+        for key, topic in topics.items():
+            if topic is None:
+                continue
             if topic in seen:
                 raise section.fault(f"cameras.{camera.name}.{key}", f"a topic other than that of {seen[topic]}", topic)
             seen[topic] = f"cameras.{camera.name}.{key}"

@@ -28,12 +28,19 @@ class Subscription:
     latched: bool = False
 
 
-def rig_subscriptions(rig: Rig) -> tuple[Subscription, ...]:
-    """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one."""
+def rig_subscriptions(rig: Rig, depth: bool = False) -> tuple[Subscription, ...]:
+    """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one.
+
+    Args:
+        rig: The robot's cameras.
+        depth: Depth beside the pictures too, of cameras that have some.
+    """
     topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
     for camera in rig.cameras:
         topics.append(Subscription(camera.topic, PICTURE_TYPES[camera.transport]))
         topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
+        if depth and camera.depth_topic is not None:
+            topics.append(Subscription(camera.depth_topic, PICTURE_TYPES[camera.depth_transport]))
     if rig.reference is not None:
         topics.append(Subscription(rig.reference.topic, rig.reference.message_type))
     return tuple(topics)

@@ -101,6 +101,7 @@ class SyncedSet(Generic[P]):
         reference_source: Where that time comes from: the ``reference`` stream, the ``anchor`` camera, or an
             ``estimate`` from the other cameras when the anchor is missing.
         epoch: Number of resets before this set; a change means that time jumped.
+        depths: Depth map per camera, for pictures that have one; see :mod:`gsocc_ros.pipeline.depth_pairs`.
     """
 
     frames: Mapping[str, Frame[P]]
@@ -108,6 +109,7 @@ class SyncedSet(Generic[P]):
     reference_stamp_ns: int
     reference_source: Literal["reference", "anchor", "estimate"]
     epoch: int
+    depths: Mapping[str, Frame[P]] = field(default_factory=dict)
 
     @property
     def spread_ns(self) -> int:

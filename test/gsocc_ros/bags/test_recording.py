@@ -38,7 +38,9 @@ STORAGES = ("mcap", "sqlite3")
 class Nothing:
     """Finds nothing anywhere."""
 
-    def predict(self, images, cameras, *, camera_stamps_ns, reference_stamp_ns, T_world_ego):
+    depth_input = "unused"
+
+    def predict(self, images, cameras, *, depths_m, camera_stamps_ns, reference_stamp_ns, T_world_ego):
         none = Gaussians(*(torch.zeros(0, width) for width in (3, 3, 4)), torch.zeros(0), torch.zeros(0, 18))
         batch = Cameras.stack([camera.resized(8, 8) for camera in cameras])
         return Prediction(EMPTY, none, batch, reference_stamp_ns, {"total": 1.0})
@@ -110,7 +112,7 @@ def test_a_needed_topic_with_a_broken_definition_is_told_before_anything_is_pred
     )):  # fmt: skip
         bag = bag_of(tmp_path / f"bag{k}", robot(RIG, cycles=2).events(), foreign=[item])
         with pytest.raises(DataError, match=rf"^/cam_\w+/image/compressed: {expected}"):
-            replay(bag, tmp_path / "out", RIG, None)
+            replay(bag, tmp_path / "out", RIG, Nothing())
     assert not (tmp_path / "out").exists()
 
 

@@ -194,7 +194,10 @@ def test_a_rectified_camera_stands_where_its_calibration_says(tmp_path, robot, b
     rig.write_text(rig.read_text().replace("transport: raw,", "transport: raw, rectified: true,"))
     assert main([str(bag), "--out", out, "--rig", str(rig)]) == 2
     assert "/sensors/left/camera_info: p: expected rectified_frame of left in the rig file" in capsys.readouterr().err
-    rig.write_text(rig.read_text().replace("rectified: true,", "rectified: true, rectified_frame: first,"))
+    depth = "depth_topic: /sensors/left/depth, depth_transport: compressed,"
+    rig.write_text(rig.read_text().replace("rectified: true,", f"rectified: true, rectified_frame: first, {depth}"))
     assert main([str(bag), "--out", out, "--rig", str(rig)]) == 0
     np.testing.assert_allclose(CameraRig.load(out).cameras[1].T_ego_cam[:3, 3], [1.0, -0.2, 1.5])
-    assert Rig.load(out).camera("left").rectified_frame == "first"
+    left = Rig.load(out).camera("left")
+    assert left.rectified_frame == "first"
+    assert (left.depth_topic, left.depth_transport) == ("/sensors/left/depth", "compressed"), "kept"

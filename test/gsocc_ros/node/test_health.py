@@ -53,6 +53,21 @@ def test_output_that_stops_while_all_cameras_send_is_an_error_with_its_reason(he
     assert "/tf: no way" in status.message
 
 
+def test_sets_without_depth_or_ego_motion_are_a_warning_for_ten_seconds(health):
+    for name in TOPICS:
+        health.picture(name, 20.0)
+    health.output({"network": 50.0}, 3.0, 20.0)
+    found = judged(health, 20.0, without_depth=2)["output"]
+    assert (found.level, found.values["without_depth"]) == (Level.WARN, "2")
+    assert found.message == "sets without depth of a picture: no map near its stamp"
+    both = judged(health, 20.5, without_depth=2, without_ego_motion=1)["output"].message
+    assert both == "sets without ego motion: no transform to the fixed frame; " + found.message
+    for name in TOPICS:
+        health.picture(name, 31.0)
+    health.output({"network": 50.0}, 3.0, 31.0)
+    assert judged(health, 31.0, without_depth=2, without_ego_motion=1)["output"].level == Level.OK
+
+
 def test_lost_sets_are_a_warning_for_ten_seconds(health):
     for name in TOPICS:
         health.picture(name, 20.0)

@@ -23,14 +23,17 @@ FOUR = Rig.load("example_four_cameras")
 class Recorder:
     """A predictor that remembers what it was given."""
 
+    depth_input = "unused"
+
     def __init__(self, least_size=None):
         self.calls, self.resets = [], 0
         self.least_size = lambda model: least_size
 
-    def predict(self, images, cameras, *, camera_stamps_ns, reference_stamp_ns, T_world_ego):
+    def predict(self, images, cameras, *, depths_m, camera_stamps_ns, reference_stamp_ns, T_world_ego):
         call = SimpleNamespace(
-            images=images, cameras=cameras, stamps=camera_stamps_ns, reference=reference_stamp_ns, T=T_world_ego
-        )
+            images=images, cameras=cameras, depths_m=depths_m, stamps=camera_stamps_ns, reference=reference_stamp_ns,
+            T=T_world_ego,
+        )  # fmt: skip
         self.calls.append(call)
         return SimpleNamespace(
             latency_ms={"network": 1.0, "splat": 2.0, "total": 3.0}, reference_stamp_ns=reference_stamp_ns

@@ -27,6 +27,8 @@ CAMERAS = [SimpleNamespace(name=c.name, height=36, width=64, model="pinhole") fo
 class Model:
     """Never asked, for no set completes."""
 
+    depth_input = "unused"
+
     def least_size(self, model):
         return None
 

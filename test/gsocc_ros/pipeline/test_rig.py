@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_ros.pipeline.rig import Rig
 
 RIGS = sorted((Path(__file__).parents[3] / "config" / "rigs").glob("*.yaml"))
@@ -69,6 +70,20 @@ def test_a_mask_lies_beside_the_rig_file(tmp_path):
     assert Rig.load(write(tmp_path, content)).cameras[0].mask == tmp_path / "masks" / "hood.yaml"
 
 
+def test_depth_stands_beside_the_pictures(tmp_path):
+    content = minimal()
+    (camera,) = Rig.load(write(tmp_path, content)).cameras
+    assert (camera.depth_topic, camera.depth_transport) == (None, "raw")
+    content["cameras"]["front"] |= {"depth_topic": "/front/depth", "depth_transport": "compressed"}
+    (camera,) = Rig.load(write(tmp_path, content)).cameras
+    assert (camera.depth_topic, camera.depth_transport) == ("/front/depth", "compressed")
+    content["cameras"]["front"] |= {"depth_topic": None, "model": "pinhole", "width": 4, "height": 3,
+                                    "intrinsics": [4, 4, 2, 1], "position_m": [0, 0, 1],
+                                    "yaw_pitch_roll_deg": [0, 0, 0]}  # fmt: skip
+    assert Rig.load(write(tmp_path, content)).cameras[0].depth_topic is None
+    assert CameraRig.load(tmp_path / "rig.yaml").names == ("front",), "the library passes over it"
+
+
 FRONT = minimal()["cameras"]["front"]
 
 
@@ -87,6 +102,9 @@ FRONT = minimal()["cameras"]["front"]
         (minimal(base_frame=3), "base_frame"),
         (minimal(fixed_frame=["odom"]), "fixed_frame"),
         (minimal(cameras=[]), "cameras"),
+        (minimal(cameras={"front": {**FRONT, "depth_topic": "depth"}}), "cameras.front.depth_topic"),
+        (minimal(cameras={"front": {**FRONT, "depth_topic": FRONT["topic"]}}), "cameras.front.depth_topic"),
+        (minimal(cameras={"front": {**FRONT, "depth_transport": "theora"}}), "cameras.front.depth_transport"),
         (minimal(cameras={}), "cameras"),
         (minimal(cameras={"front": None}), "cameras.front"),
         (minimal(cameras={"reference": FRONT}), "cameras"),
