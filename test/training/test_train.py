@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.commands import train
 from gsocc_core.commands.cli import main
@@ -21,6 +22,7 @@ from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import method_class, parse_arguments
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.synthetic.write.meanings import protocol_of_world
+from gsocc_core.text.class_prompts import read_class_prompts
 from gsocc_core.yaml_files import read_yaml
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
@@ -237,6 +239,12 @@ def test_every_shipped_configuration_fits_the_signatures(path):
     protocol = protocol_of_world("plain") if path.name.startswith("plain_") else protocol_of(made["data"])
     method = made["method"]
     arguments = parse_arguments(method, with_default_grid(method_class(method), made["model"], protocol), path)
+    if "prompts" in made:  # classes in words: each is one of the data set's
+        assert "channels" not in made
+        words = read_class_prompts(path.parents[2] / made["prompts"], protocol.classes)
+        assert {"free", "manmade" if protocol.classes is OCC3D_NUSCENES else "tree"} <= {w.class_name for w in words}
+        check_fit(protocol, protocol.classes, arguments["grid"], path)
+        return
     assert len(set(made["channels"])) == len(made["channels"])
     # The labels of its data set fit it, channel by channel.
     check_fit(protocol, protocol.classes.with_channels(made["channels"]), arguments["grid"], path)

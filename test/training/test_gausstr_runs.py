@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""GaussTR through the same commands as every method: trained, resumed, scored, used on pictures and on recordings."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from gsocc_core import OccupancyPredictor
+from gsocc_core.commands.cli import main
+from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
+from gsocc_core.data.build import build_dataset
+from gsocc_core.errors import DataError
+from gsocc_core.inference.bundle import load_bundle
+from gsocc_core.labels.folder import LabelFolder
+from gsocc_ros.bags.bag_replay import replay_occupancy
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+
+WORDS = {"car": ["car"], "driveable_surface": ["road"], "manmade": ["building"], "free": ["sky"]}
+BACKBONE = {
+    "model_type": "resnet", "out_indices": [2],
+    "model_args": {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "layer_type": "basic"},
+}  # fmt: skip
+NETWORK = {"dim": 16, "queries": 12, "layers": 2, "heads": 2, "points": 1, "feed_hidden": 16, "head_hidden": 16,
+           "levels": [1.0]}  # fmt: skip
+
+
+@pytest.fixture
+def config(tiny_tree, tmp_path, monkeypatch):
+    """A configuration, and the features that it trains on."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rng = np.random.default_rng(0)
+    folder = LabelFolder(tmp_path / "features", "features", SURROUND_CAMERAS, {"model": "made"})
+    data = DataArgs(str(tiny_tree), "v1.0-tiny", None, depth_dir=None, semantics_dir=None)
+    for frame in (frame for frames in build_dataset(data, (32, 64)).scenes for frame in frames):
+        folder.write(frame, {name: rng.standard_normal((256, 4, 7)).astype(np.float32) for name in SURROUND_CAMERAS})
+    (tmp_path / "words.yaml").write_text(yaml.safe_dump(WORDS, sort_keys=False))
+
+    def write(**model):
+        content = {
+            "out": str(tmp_path / "run"), "method": "gausstr", "prompts": str(tmp_path / "words.yaml"),
+            "model": {"image_size": [32, 64], "backbone": BACKBONE, "frozen": False, "network": NETWORK,
+                      "features": {"dim": 256, "channels": 4}, "loss": {"segmentation": 1.0},
+                      "splat": {"least_opacity": None}, **model},
+            "data": {"dataroot": str(tiny_tree), "version": "v1.0-tiny", "occ3d_dir": None, "view_size": [16, 32],
+                     "views": 1, "features_dir": str(folder.path), "input_depth_dir": "metric_3d_nusc"},
+            "optimizer": {"warmup_steps": 1, "ema_decay": 0.0},
+            "run": {"batch_size": 1, "accelerator": "cpu", "checkpoint_every": 1, "max_steps": 2,
+                    "progress_bar": False},
+        }  # fmt: skip
+        path = tmp_path / "train.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        return str(path)
+
+    return write
+
+
+def test_trained_resumed_scored_and_asked(config, tiny_tree, tmp_path, capsys):
+    path = config()
+    run = tmp_path / "run"
+    main(["train", path, "--run.keep_checkpoints", "3"])
+    straight = load_bundle(run / "bundle").method.state_dict()
+    assert not any(name.startswith("segmenters") for name in straight), (
+        "a bundle has no network of the segmentation loss"
+    )
+    (run / "checkpoints" / "step=2.ckpt").unlink()
+    main(["train", path, "--resume", "auto"])
+    resumed = load_bundle(run / "bundle").method.state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+    tree = ["--dataroot", str(tiny_tree), "--version", "v1.0-tiny", "--split", "val"]
+    main(["evaluate", str(run / "bundle"), *tree, "--input_depth_dir", "metric_3d_nusc", "--out", str(run / "score")])
+    (scores,) = json.loads((run / "score.json").read_text())
+    assert 0 <= scores["miou"] <= 1
+    main(
+        ["predict", str(run / "bundle"), *tree, "--input_depth_dir", "metric_3d_nusc", "--out", str(run / "predicted")]
+    )
+    assert len(list((run / "predicted").rglob("*.npz"))) == 3
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run / "bundle"), *tree, "--out", str(run / "blind")])
+    assert "depth" in (error := capsys.readouterr().err.strip().splitlines()[-1])
+    assert "expected" in error
+
+    predictor = OccupancyPredictor.load(run / "bundle", "cpu")
+    data = DataArgs(str(tiny_tree), "v1.0-tiny", "val", depth_dir=None, semantics_dir=None, views=1,
+                    input_depth_dir="metric_3d_nusc")  # fmt: skip
+    prediction = predictor.predict_frames(build_dataset(data, predictor.image_size)[0])
+    found = predictor.query(["van", "street"], prediction)
+    assert found.scores.shape == (2, 200, 200, 16)
+    assert found.scores.max() > 0
+    assert set(prediction.grid.labels.unique().tolist()) <= {4, 11, 15, 17}
+
+
+def test_a_head_of_its_own_needs_pictures_alone(config, tiny_tree, tmp_path):
+    path = config(depth={"source": "head"}, loss={})
+    main(["train", path, "--data.input_depth_dir", "null"])
+    bundle = tmp_path / "run" / "bundle"
+    nuscenes_to_rosbag2(str(tiny_tree), str(tmp_path / "bag"), scene="scene-b", version="v1.0-tiny")
+    report = replay_occupancy(str(tmp_path / "bag"), str(tmp_path / "replayed"), str(bundle))
+    assert report.sets == 3
+    images = [np.full((45, 80, 3), 80, np.uint8)]
+    data = DataArgs(str(tiny_tree), "v1.0-tiny", "val", depth_dir=None, semantics_dir=None, views=1)
+    camera = build_dataset(data, (32, 64)).key_frame(0).shots[0].camera
+    assert OccupancyPredictor.load(bundle, "cpu").predict(images, [camera]).scene.means.shape == (12, 3)
+    main(["train", config(), "--out", str(tmp_path / "given")])
+    with pytest.raises(DataError, match="depth"):
+        OccupancyPredictor.load(tmp_path / "given" / "bundle", "cpu").predict(images, [camera])
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(config, tmp_path):
+    path = config(depth={"source": "head"})
+    words = [sys.executable, "-m", "gsocc_core", "train", path, "--run.devices", "2", "--run.strategy", "ddp"]
+    done = subprocess.run(words, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "run" / "bundle" / "model.safetensors").is_file()
