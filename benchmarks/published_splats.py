@@ -27,21 +27,20 @@ def _inverse_covariances(scene: Gaussians) -> Tensor:
 
 
 def slice_loop(scene: Gaussians, grid: VoxelGrid, density: Tensor, votes: Tensor) -> None:
-    """GaussTR (Jiang et al. 2025): one Gaussian at a time adds to the block of voxels inside its 3-sigma box."""
+    """GaussTR (Jiang et al. 2025): one Gaussian at a time adds to the block of voxels that its 3-sigma box touches."""
     density.zero_()
     votes.zero_()
     centers = grid.centers.to(scene.means)
-    lower, size = (scene.means.new_tensor(v) for v in (grid.lower, grid.size_m))
-    last = torch.tensor(grid.shape, device=scene.means.device) - 1
+    lower, upper, size = (scene.means.new_tensor(v) for v in (grid.lower, grid.upper, grid.size_m))
     sigma = scene.covariances()
     half = 3 * sigma.diagonal(dim1=-2, dim2=-1).sqrt()
     for i in range(len(scene)):
-        low = ((scene.means[i] - half[i] - lower) / size).long()
-        high = ((scene.means[i] + half[i] - lower) / size).long()
-        if bool((high < 0).any() or (low > last).any()):
+        low, high = scene.means[i] - half[i], scene.means[i] + half[i]
+        if bool((high < lower).any() or (low > upper).any()):
             continue
-        a, b = low.clamp(min=0).tolist(), (torch.minimum(high, last) + 1).tolist()
-        block = tuple(slice(p, q) for p, q in zip(a, b))
+        corners = torch.stack([low, high]).clamp(lower, upper)  # within the volume truncating means rounding down
+        first, last = ((corners - lower) / size).long().tolist()
+        block = tuple(slice(p, q + 1) for p, q in zip(first, last))
         offset = centers[block] - scene.means[i]
         inverse = torch.linalg.inv(sigma[i])
         weight = scene.opacities[i] * torch.exp(-0.5 * ((offset @ inverse) * offset).sum(-1))

@@ -11,7 +11,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
-from gsocc_core.splat import Rendering, splat_to_image, splat_to_labels, splat_to_voxels
+from gsocc_core.splat import Rendering, classify_voxels, splat_to_image, splat_to_labels, splat_to_voxels
 
 __all__ = [
     "OCC3D_NUSCENES",
@@ -30,6 +30,7 @@ __all__ = [
     "VoxelGrid",
     "VoxelScores",
     "__version__",
+    "classify_voxels",
     "splat_to_image",
     "splat_to_labels",
     "splat_to_voxels",

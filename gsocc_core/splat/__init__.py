@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators: Gaussians to voxels, to labels, to pictures. One signature each, several backends."""
 
+from gsocc_core.splat.classify import classify_voxels
 from gsocc_core.splat.options import Backend, Composition, DepthMode, Support
 from gsocc_core.splat.to_image import Rendering, splat_to_image
 from gsocc_core.splat.to_labels import splat_to_labels
@@ -14,6 +15,7 @@ __all__ = [
     "DepthMode",
     "Rendering",
     "Support",
+    "classify_voxels",
     "splat_to_image",
     "splat_to_labels",
     "splat_to_voxels",

@@ -77,16 +77,15 @@ class _Arrays:
     def tiles(self, threads: int) -> tuple[np.ndarray | float, ...]:
         """Leading arguments of the kernels that work tile by tile."""
         order = balanced_order(np.diff(self.starts), threads)
-        divisor = self.channels + 1 if self.counted else self.channels if self.normalise else -1
         return (
             order, self.centers, self.forms, self.boxes, self.starts, self.entries, self.amplitudes, self.rows,
-            self.limit, self.cover, divisor,
+            self.limit, self.cover, self.counted,
         )  # fmt: skip
 
-    def splat(self, density: np.ndarray, features: np.ndarray, counts: np.ndarray) -> None:
-        """Fill density (X, Y, Z), features (X, Y, Z, C) and, unless empty, counts (X, Y, Z)."""
+    def splat(self, density: np.ndarray, features: np.ndarray, divisors: np.ndarray) -> None:
+        """Fill density (X, Y, Z), features (X, Y, Z, C) and, for ``mean``, what both were divided by, unless empty."""
         with parallel_kernels() as threads:
-            kernels.splat_tiles(*self.tiles(threads), density, features, counts)
+            kernels.splat_tiles(*self.tiles(threads), self.normalise, density, features, divisors)
 
     def shares(self, threads: int) -> tuple[np.ndarray, np.ndarray]:
         """Gaussians in the order of their first column, and cuts into consecutive shares of about equal cost."""
@@ -97,23 +96,36 @@ class _Arrays:
         targets = np.linspace(0, total[-1] if len(total) else 0, threads * SHARES_PER_THREAD + 1)[1:-1]
         return order, np.concatenate([[0], np.searchsorted(total, targets), [len(order)]])
 
-    def gradients(self, *fields: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Gradients of means, whitening, opacities and features.
-
-        Args:
-            fields: Density, features and counts as :meth:`splat` filled them, then the gradients of the first two.
-        """
+    def gradients(
+        self,
+        density: np.ndarray,
+        features: np.ndarray,
+        divisors: np.ndarray,
+        by_density: np.ndarray,
+        by_features: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Gradients of means, whitening, opacities and features, given what :meth:`splat` wrote and its gradients."""
         count, width = self.rows.shape
-        volume = np.empty((*self.shape, width), np.float32)
+        volume, rows = np.empty((*self.shape, width), np.float32), self.rows
+        if self.counted:
+            by_density, by_features = by_density / divisors, by_features / divisors[..., None]
+            rows = np.zeros_like(rows)
+            rows[:, self.channels] = 1.0  # what a voxel's distance changes is the density alone
         g_means, g_whitening = np.zeros((count, 3), np.float32), np.zeros((count, 3, 3), np.float32)
         g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
         with parallel_kernels() as threads:
-            gradient_kernels.gradient_rows(*fields, self.normalise, volume)
+            shares = self.shares(threads)
+            gradient_kernels.gradient_rows(density, features, by_density, by_features, self.normalise, volume)
+            grads = volume.reshape(-1, width)
             gradient_kernels.gather_gradients(
-                *self.shares(threads), self.centers, self.forms, self.boxes, self.whitening, self.size, self.shape,
-                self.amplitudes, self.rows, self.limit, self.cover, self.channels if self.counted else -1,
-                volume.reshape(-1, width), g_means, g_whitening, g_amplitudes, g_rows,
+                *shares, self.centers, self.forms, self.boxes, self.whitening, self.size, self.shape, self.amplitudes,
+                rows, self.limit, grads, g_means, g_whitening, g_amplitudes, g_rows,
             )  # fmt: skip
+            if self.counted:
+                g_rows[:] = 0.0
+                gradient_kernels.gather_covered(
+                    *shares, self.centers, self.forms, self.boxes, self.shape, self.cover, grads, g_rows
+                )
         g_features = g_rows[:, : self.channels]
         if self.counted:  # the rows are features times opacity
             g_opacities = g_amplitudes + (g_features * self.features).sum(1)
@@ -132,10 +144,10 @@ class _SplatToVoxels(torch.autograd.Function):
         shape = (count, *args[5].shape)
         density, features = np.empty(shape, np.float32), np.empty((*shape, channels), np.float32)
         ctx.arrays = [_Arrays(scenes.scene(b), *args[5:]) for b in range(count)]
-        ctx.counts = []
+        ctx.divisors = []
         for b, arrays in enumerate(ctx.arrays):
-            ctx.counts.append(np.empty(shape[1:] if arrays.counted else (0, 0, 0), np.float32))
-            arrays.splat(density[b], features[b], ctx.counts[b])
+            ctx.divisors.append(np.empty(shape[1:] if arrays.counted else (0, 0, 0), np.float32))
+            arrays.splat(density[b], features[b], ctx.divisors[b])
         result = torch.from_numpy(density), torch.from_numpy(features)
         ctx.save_for_backward(*result)
         return result
@@ -144,7 +156,7 @@ class _SplatToVoxels(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of density and features into those of the tensor arguments."""
-        fields = [*(value.numpy() for value in ctx.saved_tensors), ctx.counts, *(as_float32(grad) for grad in grads)]
+        fields = [*(value.numpy() for value in ctx.saved_tensors), ctx.divisors, *(as_float32(grad) for grad in grads)]
         scenes = [arrays.gradients(*(f[b] for f in fields)) for b, arrays in enumerate(ctx.arrays)]
         if not scenes:
             return (None,) * 9

@@ -18,38 +18,29 @@ from gsocc_core.splat.voxels.kernels import CURVATURE, FAST_MATH, SMALLEST, TILE
 
 
 @kernel(parallel=True)
-def gradient_rows(density, features, counts, grad_density, grad_features, normalise, out):
-    """Gradients by the unnormalised sums, as rows: out (X, Y, Z, R). d (num / den) = (d num - feature d den) / den.
-
-    Where ``counts`` (X, Y, Z) is not empty, it is what density and features were divided by, and constant.
-    """
+def gradient_rows(density, features, grad_density, grad_features, normalise, out):
+    """Gradients by the unnormalised sums, as rows: out (X, Y, Z, R). d (num / den) = (d num - feature d den) / den."""
     channels, width = features.shape[3], out.shape[3]
     for x in numba.prange(density.shape[0]):
         for y in range(density.shape[1]):
             for z in range(density.shape[2]):
                 row, grad, feature = out[x, y, z], grad_features[x, y, z], features[x, y, z]
                 scale, dot_product = np.float32(1.0), np.float32(0.0)
-                if counts.shape[0] > 0:
-                    scale = np.float32(1.0) / max(counts[x, y, z], np.float32(1.0))
-                elif normalise:
+                if normalise:
                     value = density[x, y, z]
                     scale = np.float32(1.0) / value if value > SMALLEST else np.float32(0.0)
                     for c in range(channels):
                         dot_product += grad[c] * feature[c]
                 for c in range(channels):
                     row[c] = grad[c] * scale
-                by_density = grad_density[x, y, z] * (scale if counts.shape[0] > 0 else np.float32(1.0))
-                row[channels] = by_density - dot_product * scale
+                row[channels] = grad_density[x, y, z] - dot_product * scale
                 for c in range(channels + 1, width):
                     row[c] = 0.0
 
 
 @kernel(fastmath=FAST_MATH)
-def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit, column, g_rows, moments):
-    """Walk over the voxels of Gaussian i: moments (10,) of phi <grad, row>, and g_rows[i] += phi amplitude grad.
-
-    With ``column`` >= 0 (``mean``) the row has no part in it: moments of phi grad[column], and g_rows[i] stays.
-    """
+def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit, g_rows, moments):
+    """Walk over the voxels of Gaussian i: g_rows[i] += phi amplitude grad, moments (10,) of phi <grad, row>."""
     first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
     phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
     growth = math.exp(-form[CURVATURE])
@@ -68,12 +59,9 @@ def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit,
                     sum0, sum1, sum2 = 0.0, 0.0, 0.0
                     for z in range(first[k], last[k] + 1):
                         product = np.float32(0.0)
-                        if column >= 0:
-                            product = grads[base + z, column]
-                        else:
-                            for c in range(0, rows.shape[1], LANES):
-                                product += dot(grads, base + z, rows, i, c)
-                                add_scaled(g_rows, i, grads, base + z, c, np.float32(phi * amplitude))
+                        for c in range(0, rows.shape[1], LANES):
+                            product += dot(grads, base + z, rows, i, c)
+                            add_scaled(g_rows, i, grads, base + z, c, np.float32(phi * amplitude))
                         dz = z - center[2]
                         term = phi * float(product)
                         sum0, sum1, sum2 = sum0 + term, sum1 + term * dz, sum2 + term * dz * dz
@@ -88,6 +76,40 @@ def _gather(grads, size_y, levels, center, form, box, rows, i, amplitude, limit,
                     moments[7] += sum0 * dy * dy
                     moments[8] += sum1 * dy
                     moments[9] += sum2
+
+
+@kernel(parallel=True)
+def gather_gradients(
+    order, cuts, centers, forms, boxes, whitening, size, shape, amplitudes, rows, limit, grads, g_means, g_whitening,
+    g_amplitudes, g_rows,
+):  # fmt: skip
+    """Each Gaussian gathers from its own voxels, so no two threads write the same gradient.
+
+    With q = |A d|^2 and S = sum dL/dq d d^T, m = sum dL/dq d: dL/dA = 2 A S and dL/dmean = -2 A^T A m.
+    """
+    for chunk in numba.prange(cuts.shape[0] - 1):
+        for place in range(cuts[chunk], cuts[chunk + 1]):
+            i = order[place]
+            moments = np.zeros(10)
+            _gather(
+                grads, shape[1], shape[2], centers[i], forms[i], boxes[i], rows, i, amplitudes[i], limit, g_rows,
+                moments,
+            )  # fmt: skip
+            g_amplitudes[i] = moments[0]
+            scale = -0.5 * amplitudes[i]
+            m, s, A = np.empty(3), np.empty((3, 3)), whitening[i]
+            index = 4
+            for j in range(3):
+                m[j] = scale * moments[1 + j] * size[j]
+                for k in range(j, 3):
+                    s[j, k] = scale * moments[index] * size[j] * size[k]
+                    s[k, j] = s[j, k]
+                    index += 1
+            for r in range(3):
+                am = A[r, 0] * m[0] + A[r, 1] * m[1] + A[r, 2] * m[2]
+                for k in range(3):
+                    g_whitening[i, r, k] = 2.0 * (A[r, 0] * s[0, k] + A[r, 1] * s[1, k] + A[r, 2] * s[2, k])
+                    g_means[i, k] -= 2.0 * A[r, k] * am
 
 
 @kernel(fastmath=FAST_MATH)
@@ -109,37 +131,9 @@ def _gather_covered(grads, size_y, levels, center, form, box, i, cover, g_rows):
 
 
 @kernel(parallel=True)
-def gather_gradients(
-    order, cuts, centers, forms, boxes, whitening, size, shape, amplitudes, rows, limit, cover, column, grads, g_means,
-    g_whitening, g_amplitudes, g_rows,
-):  # fmt: skip
-    """Each Gaussian gathers from its own voxels, so no two threads write the same gradient.
-
-    ``column`` is the density's place in a row for ``mean``, where g_rows takes no weight, and -1 otherwise.
-    With q = |A d|^2 and S = sum dL/dq d d^T, m = sum dL/dq d: dL/dA = 2 A S and dL/dmean = -2 A^T A m.
-    """
+def gather_covered(order, cuts, centers, forms, boxes, shape, cover, grads, g_rows):
+    """Composition ``mean``: g_rows[i] += grad of every voxel that Gaussian i covers, whatever its weight there."""
     for chunk in numba.prange(cuts.shape[0] - 1):
         for place in range(cuts[chunk], cuts[chunk + 1]):
             i = order[place]
-            moments = np.zeros(10)
-            _gather(
-                grads, shape[1], shape[2], centers[i], forms[i], boxes[i], rows, i, amplitudes[i], limit, column,
-                g_rows, moments,
-            )  # fmt: skip
-            if column >= 0:
-                _gather_covered(grads, shape[1], shape[2], centers[i], forms[i], boxes[i], i, cover, g_rows)
-            g_amplitudes[i] = moments[0]
-            scale = -0.5 * amplitudes[i]
-            m, s, A = np.empty(3), np.empty((3, 3)), whitening[i]
-            index = 4
-            for j in range(3):
-                m[j] = scale * moments[1 + j] * size[j]
-                for k in range(j, 3):
-                    s[j, k] = scale * moments[index] * size[j] * size[k]
-                    s[k, j] = s[j, k]
-                    index += 1
-            for r in range(3):
-                am = A[r, 0] * m[0] + A[r, 1] * m[1] + A[r, 2] * m[2]
-                for k in range(3):
-                    g_whitening[i, r, k] = 2.0 * (A[r, 0] * s[0, k] + A[r, 1] * s[1, k] + A[r, 2] * s[2, k])
-                    g_means[i, k] -= 2.0 * A[r, k] * am
+            _gather_covered(grads, shape[1], shape[2], centers[i], forms[i], boxes[i], i, cover, g_rows)

@@ -127,6 +127,8 @@ def walk_plans(center, form, box, x0, y0, limit, first, last, phi, ratio):
     Writes, for every column k: first and last level of the box with a squared distance up to the limit (first > last:
     none), phi at the first one, and the ratio of phi at the second one to it. Whether a column belongs to the box is
     for the caller to know.
+
+    numba's disk cache notices changes of a kernel's own file only: after an edit here, touch gradient_kernels.py.
     """
     a, inverse_a = form[CURVATURE], 1.0 / form[CURVATURE]
     ox, oy, cz = x0 - center[0], y0 - center[1], center[2]
@@ -221,27 +223,33 @@ def _count_tile(volume, x0, y0, x1, y1, levels, entries, centers, forms, boxes, 
 
 @kernel()
 def _tile_sums(
-    x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, channels, divisor
-):  # fmt: skip
-    """Sums (TILE * TILE * Z, R) of one tile."""
+    x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, counted, channels
+):
+    """Sums (TILE * TILE * Z, R) of one tile; for ``mean`` features and density divided, and then the divisor."""
     volume = np.zeros((TILE * TILE * levels, rows.shape[1]), np.float32)
-    if divisor > channels:
-        _count_tile(
-            volume, x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, channels
-        )  # fmt: skip
-    else:
+    if not counted:
         _add_tile(volume, x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit)
+        return volume
+    _count_tile(
+        volume, x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, channels
+    )  # fmt: skip
+    for v in range(volume.shape[0]):
+        volume[v, channels + 1] = max(volume[v, channels + 1], np.float32(1.0))
+        scale = np.float32(1.0) / volume[v, channels + 1]
+        for c in range(channels + 1):
+            volume[v, c] *= scale
     return volume
 
 
 @kernel(parallel=True)
 def splat_tiles(
-    order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, cover, divisor, density, votes, counts
+    order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, cover, counted, normalise, density, votes,
+    divisors,
 ):  # fmt: skip
     """Fill density (X, Y, Z) and votes (X, Y, Z, C) tile by tile, in the given order of tiles.
 
-    ``divisor`` is the column of a row by whose sum the votes are divided: the density's, that of the ones (``mean``,
-    where the density is divided as well), or -1. ``counts`` (X, Y, Z), if not empty, receives the sum of the ones.
+    ``normalise`` divides the votes by the density. ``counted`` stands for ``mean``; then ``divisors`` (X, Y, Z), unless
+    it is empty, receives what density and votes were divided by.
     """
     levels, channels = density.shape[2], votes.shape[3]
     tiles_y = (density.shape[1] + TILE - 1) // TILE
@@ -253,30 +261,33 @@ def splat_tiles(
         if listed.shape[0] == 0:
             density[x0:x1, y0:y1] = 0.0
             votes[x0:x1, y0:y1] = 0.0
-            counts[x0:x1, y0:y1] = 0.0
+            divisors[x0:x1, y0:y1] = 1.0
             continue
         volume = _tile_sums(
-            x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, channels, divisor
+            x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, counted, channels
         )  # fmt: skip
         for x in range(x1 - x0):
             for y in range(y1 - y0):
                 for z in range(levels):
                     source = volume[(x * TILE + y) * levels + z]
                     target = votes[x0 + x, y0 + y, z]
+                    value = source[channels]
+                    density[x0 + x, y0 + y, z] = value
                     scale = np.float32(1.0)
-                    if divisor >= 0:
-                        total = source[divisor]
-                        scale = np.float32(1.0) / total if total > SMALLEST else np.float32(0.0)
-                    density[x0 + x, y0 + y, z] = source[channels] * (scale if divisor > channels else np.float32(1.0))
+                    if normalise:
+                        scale = np.float32(1.0) / value if value > SMALLEST else np.float32(0.0)
                     for c in range(channels):
                         target[c] = source[c] * scale
-                    if counts.shape[0] > 0:
-                        counts[x0 + x, y0 + y, z] = source[divisor]
+        if divisors.shape[0] > 0:
+            for x in range(x1 - x0):
+                for y in range(y1 - y0):
+                    first = (x * TILE + y) * levels
+                    divisors[x0 + x, y0 + y] = volume[first : first + levels, channels + 1]
 
 
 @kernel(parallel=True)
 def label_tiles(
-    order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, cover, divisor, hazard, threshold, ids,
+    order, centers, forms, boxes, starts, entries, amplitudes, rows, limit, cover, counted, hazard, threshold, ids,
     free_id, labels, confidence,
 ):  # fmt: skip
     """Fill labels (X, Y, Z) and confidence without a volume of C channels: one tile's rows live at a time."""
@@ -292,15 +303,13 @@ def label_tiles(
         if listed.shape[0] == 0:
             continue
         volume = _tile_sums(
-            x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, channels, divisor
+            x0, y0, x1, y1, levels, listed, centers, forms, boxes, amplitudes, rows, limit, cover, counted, channels
         )  # fmt: skip
         for x in range(x1 - x0):
             for y in range(y1 - y0):
                 for z in range(levels):
                     row = volume[(x * TILE + y) * levels + z]
                     density = row[channels]
-                    if divisor > channels:
-                        density /= max(row[divisor], np.float32(1.0))
                     occupied = min(1.0 - math.exp(-density) if hazard else float(density), 1.0)
                     if density > 0.0 and occupied >= threshold:
                         value, best = row[0], 0
