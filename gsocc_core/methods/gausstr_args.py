@@ -152,7 +152,7 @@ class SplatArgs:
         composition: See :func:`gsocc_core.splat_to_voxels`.
         cutoff: Support of a Gaussian in standard deviations.
         support: See :func:`gsocc_core.splat_to_voxels`.
-        threshold: Density above which a voxel counts as occupied.
+        threshold: Density from which a voxel counts as occupied.
         least_opacity: Gaussians that are not more opaque are left out; so are, with it, those whose mean is outside the
             grid and those thinner than ``least_std_m``. None = all count (the FeatUp model).
         least_std_m: See ``least_opacity``; along the axes of the ego frame, metres.
@@ -162,7 +162,7 @@ class SplatArgs:
 
     composition: Composition = "sum"
     cutoff: float = 3.0
-    support: Support = "box"
+    support: Support = "box_voxels"
     threshold: float = 0.04
     least_opacity: float | None = 0.6
     least_std_m: float = 0.05

@@ -12,10 +12,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import to_grid
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.methods.gausstr_args import SplatArgs
-from gsocc_core.splat import splat_to_voxels
-
-#: Factor of the softmax that tells which prompts fit nowhere.
-_SHARP = 100.0
+from gsocc_core.splat import classify_voxels, splat_to_voxels
 
 
 def prompt_scores(features: Tensor, embeddings: Tensor, scale: float) -> Tensor:
@@ -53,8 +50,8 @@ def dependable(scene: Gaussians, grid: VoxelGrid, splat: SplatArgs) -> Gaussians
 def voxel_classes(scene: Gaussians, grid: VoxelGrid, classes: ClassTable, splat: SplatArgs) -> SemanticGrid:
     """Labels of a scene whose features are scores of prompts.
 
-    A voxel's scores are the mean of its Gaussians'. Prompt denoising: a prompt that nowhere stands out is left out
-    everywhere. The best of the others names the class, unless the voxel is too thin.
+    A voxel's scores are the mean of its Gaussians'. A prompt that nowhere stands out is left out everywhere, and the
+    best of the others names the class, unless the voxel is too thin; see :func:`gsocc_core.splat.classify_voxels`.
 
     Args:
         scene: (B, N) Gaussians.
@@ -63,16 +60,12 @@ def voxel_classes(scene: Gaussians, grid: VoxelGrid, classes: ClassTable, splat:
         splat: How Gaussians become voxels.
 
     Returns:
-        (B, X, Y, Z) labels; confidence is the density, at most 1, where occupied, and what is left to 1 where free.
+        (B, X, Y, Z) labels with confidence.
     """
     field = splat_to_voxels(
         dependable(scene, grid, splat), grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
     )
-    scores = field.features
-    outstanding = (_SHARP * scores).softmax(-1).flatten(1, 3).amax(1)
-    scores = torch.where((outstanding >= splat.least_score)[:, None, None, None], scores, -1.0)
-    ids = torch.as_tensor(classes.channel_ids, dtype=torch.uint8, device=scores.device)
-    full = field.density > splat.threshold
-    labels = torch.where(full, ids[scores.argmax(-1)], classes.free_id).to(torch.uint8)
-    solid = field.density.clamp(max=1.0)
-    return SemanticGrid(labels, grid, classes, torch.where(full, solid, 1 - solid))
+    return classify_voxels(
+        field, classes, threshold=splat.threshold, least=splat.least_score,
+        faint=0.0 if splat.composition == "mean" else 1e-6,
+    )  # fmt: skip
