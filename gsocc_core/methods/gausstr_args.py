@@ -68,7 +68,7 @@ class FeatureArgs:
     input_dim: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.channels <= self.dim:
+        if self.compression != "none" and not 1 <= self.channels <= self.dim:
             raise ConfigError(WHERE, "features.channels", f"1 ... dim {self.dim}", self.channels)
 
 

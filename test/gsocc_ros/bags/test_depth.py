@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, Camera, OccupancyPredictor
@@ -210,3 +211,39 @@ def test_depth_that_is_not_registered_costs_its_set_and_is_told(drive, tmp_path,
     report, labels = replayed(bundle, rig, bag_of(tmp_path / "bag", changed), tmp_path / "replayed")
     assert len(labels) == 3
     assert report.faults == {"/front/depth/image_raw: frame_id": 1}
+
+
+def test_gausstr_stands_where_the_depth_topics_say(drive, bag_of, tmp_path):
+    """Gaussians of a front camera lie at the depth that its topic tells, and without depth there are none."""
+    from gsocc_core.inference.bundle import save_bundle
+    from gsocc_core.methods.build import build_method
+    from gsocc_core.text.class_prompts import ClassPrompts
+
+    rig, events, _ = drive
+    words = ClassPrompts(("car", "sky"), ("car", "free"), torch.eye(2, 8), "made")
+    arguments = {
+        "grid": {"lower": [-40.0, -40.0, -1.0], "upper": [40.0, 40.0, 5.4], "voxel_size": 0.4}, "image_size": [32, 64],
+        "backbone": {"model_type": "resnet", "out_indices": [1],
+                     "model_args": {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}},
+        "network": {"dim": 8, "queries": 20, "layers": 1, "heads": 2, "points": 1, "feed_hidden": 8, "head_hidden": 8,
+                    "levels": [1.0]},
+        "features": {"dim": 8, "compression": "none"}, "splat": {"least_opacity": None, "least_score": 0.0},
+    }  # fmt: skip
+    torch.manual_seed(0)
+    method = build_method("gausstr", arguments, OCC3D_NUSCENES, pretrained=False, prompts=words)
+    for head in method.heads:  # every Gaussian is a car at the depth of its pixel
+        torch.nn.init.zeros_(head.regress[2].weight)
+        torch.nn.init.zeros_(head.regress[2].bias)
+        torch.nn.init.zeros_(head.feature[2].weight)
+        head.feature[2].bias.data = torch.eye(8)[0] * 5
+    save_bundle(tmp_path / "bundle", "gausstr", arguments, method, "made")
+    report, labels = replayed(tmp_path / "bundle", rig, bag_of(tmp_path / "bag", events), tmp_path / "replayed")
+    assert (report.sets, report.without_depth) == (4, 0)
+    for cycle, grid in enumerate(labels):
+        assert set(np.unique(grid)) == {4, 17}
+        # No map of the drive knows anything nearer than 2 m: nothing stands around the cameras.
+        nearest = np.linalg.norm(np.argwhere(grid == 4)[:, :2] * 0.4 - 39.8, axis=1).min()
+        assert 0.5 < nearest < 12, cycle
+    alone = [event for event in events if "depth" not in event.topic]
+    with pytest.raises((ConfigError, DataError), match="depth"):
+        replayed(tmp_path / "bundle", rig, bag_of(tmp_path / "other", alone), tmp_path / "none")
