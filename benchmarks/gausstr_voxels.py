@@ -73,7 +73,7 @@ def near_a_tie(scene: Gaussians, grid: VoxelGrid, density: Tensor, features: Ten
     prompts = torch.tensor(PROMPT_IDS)
     scores = torch.stack([features[..., prompts == group].amax(-1) for group in GROUPS], dim=-1)
     two = scores.topk(2, dim=-1).values
-    close = (two[..., 0] - two[..., 1] < 1e-5) & (density > 0)
+    close = (two[..., 0] - two[..., 1] < 1e-5) & (density > THRESHOLD - 2e-5)
     return member, member | close | ((density - THRESHOLD).abs() < 2e-5)
 
 

@@ -217,7 +217,7 @@ def python() -> str:
     import gsocc_core
 
     groups = {
-        "Operators": ("splat_to_voxels", "splat_to_labels", "splat_to_image", "Rendering"),
+        "Operators": ("splat_to_voxels", "splat_to_labels", "classify_voxels", "splat_to_image", "Rendering"),
         "Prediction": ("OccupancyPredictor", "Prediction"),
         "Value types": ("Camera", "Cameras", "Gaussians", "VoxelGrid", "VoxelField", "SemanticGrid", "ClassTable",
                         "OCC3D_NUSCENES", "FrameSet", "Targets", "TextFeatures", "VoxelScores"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -15,6 +16,12 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField
 from gsocc_core.splat import classify_kernels
 from gsocc_core.splat.threads import parallel_kernels
+
+
+@functools.lru_cache(maxsize=16)
+def class_ids(classes: ClassTable, device: torch.device) -> Tensor:
+    """(C,) uint8 class of every channel on a device; kept, because an upload would wait for the host."""
+    return torch.tensor(classes.channel_ids, dtype=torch.uint8, device=device)
 
 
 @torch.no_grad()
@@ -121,8 +128,7 @@ def classify_reference(
     best = torch.where(kept, features, -torch.inf).argmax(-1)
     occupancy = density.clamp(max=1.0)
     full = some & (occupancy >= threshold)
-    ids = torch.as_tensor(classes.channel_ids, dtype=torch.uint8, device=density.device)
-    labels = torch.where(full, ids[best], classes.free_id).to(torch.uint8)
+    labels = torch.where(full, class_ids(classes, density.device)[best], classes.free_id).to(torch.uint8)
     return labels, torch.where(full, occupancy, 1.0 - occupancy).float()
 
 

@@ -12,6 +12,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.splat.classify import class_ids
 from gsocc_core.splat.near_origin import scene_near_grid
 from gsocc_core.splat.options import (
     Backend,
@@ -131,7 +132,7 @@ def _labels_of_field(field: VoxelField, composition: Composition, threshold: flo
     """The definition, from a whole volume."""
     occupancy = -torch.expm1(-field.density) if composition == "hazard" else field.density.clamp(max=1.0)
     full = (field.density > 0) & (occupancy >= threshold)
-    ids = torch.as_tensor(result.classes.channel_ids, dtype=torch.uint8, device=field.density.device)
+    ids = class_ids(result.classes, field.density.device)
     result.labels.copy_(torch.where(full, ids[field.features.argmax(-1)], result.classes.free_id))
     assert result.confidence is not None
     result.confidence.copy_(torch.where(full, occupancy, 1.0 - occupancy))

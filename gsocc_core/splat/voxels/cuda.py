@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.splat.classify import class_ids
 from gsocc_core.splat.options import Composition, Support
 from gsocc_core.splat.shapes import MIN_SCALE_M, MIN_WEIGHT, scenes_in_grid, squared_cover, squared_reach
 from gsocc_core.splat.voxels import triton_list_kernels as lister
@@ -76,11 +77,6 @@ def _frame(grid: VoxelGrid, device: torch.device) -> Tensor:
     """Pose, corner and voxel edges as the kernels read them; kept, because an upload would wait for the host."""
     T = grid.T_ego_grid_matrix
     return torch.from_numpy(np.concatenate([T[:3, :3].ravel(), T[:3, 3], grid.lower, grid.size_m])).to(device)
-
-
-@functools.lru_cache(maxsize=16)
-def _class_ids(classes: ClassTable, device: torch.device) -> Tensor:
-    return torch.tensor(classes.channel_ids, dtype=torch.uint8, device=device)
 
 
 def _precision(device: torch.device) -> str:
@@ -200,7 +196,7 @@ class _Lists:
     def label(self, classes: ClassTable, threshold: float, labels: Tensor, confidence: Tensor) -> None:
         """Fill labels and confidence (B, X, Y, Z)."""
         adder.label_tiles[(self.tiles, 1, self.scenes)](
-            *self.lists, _class_ids(classes, self.device), labels, confidence, self.number, self.channels, *self.shape,
+            *self.lists, class_ids(classes, self.device), labels, confidence, self.number, self.channels, *self.shape,
             *self.place, self.options.limit, self.capacity, threshold, classes.free_id,
             HAZARD=self.options.composition == "hazard", **self.kernel_options,
         )  # fmt: skip

@@ -76,12 +76,12 @@ def test_values_and_gradients_equal_the_float64_reference(random_scene, away_fro
     compare(scene, GRID, SplatOptions(GRID, composition, 3.0, support), safe)
 
 
-@pytest.mark.parametrize("capacity", [0, 25, None])
-def test_a_tile_whose_list_does_not_fit_is_as_right(random_scene, away_from_the_cutoff, capacity):
+@pytest.mark.parametrize(("composition", "capacity"), [("sum", 0), ("mean", 25), ("sum", None)])
+def test_a_tile_whose_list_does_not_fit_is_as_right(random_scene, away_from_the_cutoff, composition, capacity):
     scene = random_scene(60, 3, seed=4)
     safe = away_from_the_cutoff(scene, GRID, 3.0, "ellipsoid")
-    expected = splat_to_voxels(scene, GRID, backend="reference")
-    density, features = voxels_cuda(on_device(scene), SplatOptions(GRID, "sum", 3.0, "ellipsoid", capacity))
+    expected = splat_to_voxels(scene, GRID, composition=composition, backend="reference")
+    density, features = voxels_cuda(on_device(scene), SplatOptions(GRID, composition, 3.0, "ellipsoid", capacity))
     torch.testing.assert_close(density[0].cpu().double()[safe], expected.density[safe], rtol=3e-5, atol=3e-6)
     solid = safe & (expected.density > 1e-2)
     torch.testing.assert_close(features[0].cpu().double()[solid], expected.features[solid], rtol=2e-3, atol=3e-4)
@@ -188,12 +188,13 @@ def test_labels_equal_the_argmax_of_the_volume(random_scene, composition, count)
     colors = tuple((k, 0, 0) for k in range(count + 1))
     classes = type(OCC3D_NUSCENES)(names, colors, free_id=count, channel_to_id=tuple(reversed(range(count))))
     scene = random_scene(60, count, seed=8)
-    options, threshold = SplatOptions(GRID, composition, 3.0, "ellipsoid"), 0.05 if composition == "mean" else 0.2
+    support, threshold = ("box_voxels", 0.02) if composition == "mean" else ("ellipsoid", 0.2)
+    options, rule = SplatOptions(GRID, composition, 3.0, support), {"composition": composition, "support": support}
     labels = torch.empty((1, *GRID.shape), dtype=torch.uint8, device=DEVICE)
     confidence = torch.empty((1, *GRID.shape), device=DEVICE)
     labels_cuda(on_device(scene), options, threshold, classes, labels, confidence)
-    wanted = splat_to_labels(scene, GRID, classes, composition=composition, threshold=threshold, backend="reference")
-    field = splat_to_voxels(scene, GRID, composition=composition, backend="reference")
+    wanted = splat_to_labels(scene, GRID, classes, threshold=threshold, backend="reference", **rule)
+    field = splat_to_voxels(scene, GRID, backend="reference", **rule)
     best = field.features.topk(2, dim=-1).values
     occupancy = -torch.expm1(-field.density) if composition == "hazard" else field.density.clamp(max=1)
     clear = ((best[..., 0] - best[..., 1]) > 1e-3) & ((occupancy - threshold).abs() > 1e-4)
