@@ -13,7 +13,7 @@ import numpy as np
 from gsocc_core.errors import ShapeError
 from gsocc_core.synthetic.render.picture_kernels import Lens, Look, Shades, Surfaces, develop, pose_triangles, shade
 from gsocc_core.synthetic.render.raster_kernels import rasterize, visible_chunks
-from gsocc_core.synthetic.render.shadows import GroundMaps, SunMap, contact_map, moving_sun_map
+from gsocc_core.synthetic.render.shadows import GroundMaps, StandingShadows, SunMap, actors_sun_map, contact_map
 from gsocc_core.synthetic.world.materials import noise_tile
 from gsocc_core.synthetic.world.paint import PaintedNames
 from gsocc_core.synthetic.world.scene import SKY, Light, Mesh, StreetScene
@@ -122,8 +122,21 @@ def light_vector(light: Light) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class PosedActors:
+    """The actors' triangles at one time: world surfaces and each actor's bounding box."""
+
+    surfaces: Surfaces
+    lower: np.ndarray
+    upper: np.ndarray
+    poses: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Stage:
-    """A scene prepared for drawing: triangles sorted into chunks, tables over all triangles, static shadow maps."""
+    """A scene prepared for drawing: triangles sorted into chunks, tables over all triangles, static shadow maps.
+
+    ``standing`` holds the actors that stand as they are at all times; of those that move it holds nothing of use.
+    """
 
     surfaces: Surfaces
     chunk_starts: np.ndarray
@@ -131,6 +144,9 @@ class Stage:
     chunk_upper: np.ndarray
     actor_rest: Surfaces
     actor_starts: np.ndarray
+    actor_moves: np.ndarray
+    standing: PosedActors
+    standing_shadows: StandingShadows
     class_ids: np.ndarray
     name_ids: np.ndarray
     instance_ids: np.ndarray
@@ -139,16 +155,6 @@ class Stage:
     look: Look
     ground: GroundMaps
     sun: SunMap
-
-
-@dataclass(frozen=True, eq=False)
-class PosedActors:
-    """The actors' triangles at one time: world surfaces and each actor's bounding box."""
-
-    surfaces: Surfaces
-    lower: np.ndarray
-    upper: np.ndarray
-    poses: np.ndarray
 
 
 def _stage(scene: StreetScene) -> Stage:
@@ -193,20 +199,37 @@ def _build_stage(scene: StreetScene) -> Stage:
     painted = PaintedNames(scene.static, table, scene.paint)
     roads = np.append(painted.road_of[order], np.full(len(classes) - len(order), -1))
     ground = GroundMaps.of(surfaces.corners, np.isin(scene.static.class_ids[order], scene.kind.flat_ids))
+    sun = SunMap.of(surfaces.corners, scene.light.sun_direction)
+    actor_starts = np.cumsum(counts)
+    moves = np.array([actor.trajectory.moves for actor in scene.actors], bool)
+    standing = _pose(rest, actor_starts, ~moves, scene.T_world_actors(0.0), rest, np.zeros((2, len(meshes), 3)))
+    shadows = StandingShadows.of(sun, standing.surfaces.corners, _spans(actor_starts), moves)
     return Stage(
-        surfaces, np.append(starts, len(order)), lower, upper, rest, np.cumsum(counts),
-        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), roads, painted, look, ground,
-        SunMap.of(surfaces.corners, scene.light.sun_direction),
+        surfaces, np.append(starts, len(order)), lower, upper, rest, actor_starts, moves, standing, shadows,
+        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), roads, painted, look, ground, sun,
     )  # fmt: skip
 
 
+def _spans(starts: np.ndarray) -> np.ndarray:
+    """(A, 2) first triangle and one after the last of every actor."""
+    return np.stack([starts[:-1], starts[1:]], 1)
+
+
 def _pose_actors(scene: StreetScene, stage: Stage, t_s: float) -> PosedActors:
-    corners, normals = np.empty_like(stage.actor_rest.corners), np.empty_like(stage.actor_rest.normals)
-    lower, upper = np.empty((len(scene.actors), 3)), np.empty((len(scene.actors), 3))
-    poses = np.array([actor.T_world_box(t_s) for actor in scene.actors]).reshape(-1, 4, 4)
-    rest = stage.actor_rest
-    pose_triangles(rest.corners, rest.normals, stage.actor_starts, poses, corners, normals, lower, upper)
-    return PosedActors(Surfaces(corners, normals, stage.actor_rest.uv, stage.actor_rest.materials), lower, upper, poses)
+    still = stage.standing
+    boxes = np.stack([still.lower, still.upper])
+    return _pose(
+        stage.actor_rest, stage.actor_starts, stage.actor_moves, scene.T_world_actors(t_s), still.surfaces, boxes
+    )
+
+
+def _pose(
+    rest: Surfaces, starts: np.ndarray, which: np.ndarray, poses: np.ndarray, others: Surfaces, boxes: np.ndarray
+) -> PosedActors:
+    """Pose some actors; triangles and boxes (2, A, 3) of the others are taken as they are."""
+    corners, normals, (lower, upper) = others.corners.copy(), others.normals.copy(), boxes
+    pose_triangles(np.flatnonzero(which), rest.corners, rest.normals, starts, poses, corners, normals, lower, upper)
+    return PosedActors(Surfaces(corners, normals, rest.uv, rest.materials), lower, upper, poses)
 
 
 def _lens(K: np.ndarray, T_world_cam: np.ndarray, seed: int) -> Lens:
@@ -245,8 +268,8 @@ def _side_planes(lens: Lens, width: int, height: int) -> np.ndarray:
 def _shades(stage: Stage, scene: StreetScene, moving: PosedActors, origin: np.ndarray) -> Shades:
     near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < 70.0
     poses = [(moving.poses[i], scene.actors[i].size_wlh_m) for i in np.flatnonzero(near)]
-    spans = np.stack([stage.actor_starts[:-1], stage.actor_starts[1:]], 1)[near]
-    sun_moving = moving_sun_map(stage.sun, moving.surfaces.corners, spans)
+    spans = np.where(near[:, None], _spans(stage.actor_starts), 0)
+    sun_moving = actors_sun_map(stage.sun, stage.standing_shadows, moving.surfaces.corners, spans, stage.actor_moves)
     ground = stage.ground
     return Shades(
         stage.sun.heights, sun_moving, contact_map(ground, poses), ground.height, ground.openness,

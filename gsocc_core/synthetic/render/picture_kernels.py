@@ -371,6 +371,7 @@ def develop(
 
 @kernel()
 def pose_triangles(
+    which: np.ndarray,
     corners: np.ndarray,
     normals: np.ndarray,
     starts: np.ndarray,
@@ -380,19 +381,20 @@ def pose_triangles(
     lower: np.ndarray,
     upper: np.ndarray,
 ) -> None:
-    """Move every actor's triangles from its box frame into the world.
+    """Move some actors' triangles from their box frames into the world.
 
     Args:
-        corners: (T, 3, 3) in the box frames.
+        which: (K,) the actors.
+        corners: (T, 3, 3) of all actors in the box frames.
         normals: (T, 3, 3) in the box frames.
         starts: (A + 1,) first triangle of each actor.
         poses: (A, 4, 4) of the boxes in the world.
-        out_corners: (T, 3, 3) result.
-        out_normals: (T, 3, 3) result.
-        lower: (A, 3) lower corners of the actors' bounding boxes.
-        upper: (A, 3) upper corners.
+        out_corners: (T, 3, 3) result; updated where the actors' triangles are.
+        out_normals: (T, 3, 3) result; updated likewise.
+        lower: (A, 3) lower corners of the actors' bounding boxes; updated.
+        upper: (A, 3) upper corners; updated.
     """
-    for a in range(poses.shape[0]):
+    for a in which:
         lower[a], upper[a] = np.inf, -np.inf
         for t in range(starts[a], starts[a + 1]):
             for i in range(3):

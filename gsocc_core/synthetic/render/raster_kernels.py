@@ -252,35 +252,68 @@ def fill_from_above(corners: np.ndarray, raster: np.ndarray) -> None:
 
 
 @kernel()
-def draw_heights(corners: np.ndarray, start: int, stop: int, heights: np.ndarray, offset: float) -> None:
-    """Keep the greatest height over each pixel, seen along the projection that was applied to columns and rows.
+def draw_heights(
+    corners: np.ndarray, spans: np.ndarray, frame: np.ndarray, first_row: int, first_column: int, heights: np.ndarray
+) -> None:
+    """Keep the greatest height over each texel of a map, or of a window of it, seen along a slanted direction.
 
     Args:
-        corners: (T, 3, 3) column and row in pixels, height in metres.
-        start: First triangle to draw.
-        stop: One after the last.
-        heights: (H, W) float32, 0 where nothing was drawn; updated with height + offset.
-        offset: Makes every drawn value positive, metres.
+        corners: (T, 3, 3) in the world.
+        spans: (S, 2) first triangle and one after the last, of what is drawn.
+        frame: (8,) the map's origin x, y, texels per metre, shear x, y per metre of height, and what is added to
+            heights so that every drawn one is positive, metres.
+        first_row: Row of the map at which the window begins.
+        first_column: Column.
+        heights: (H, W) float32 window, 0 where nothing was drawn; updated with height + offset.
     """
     height, width = heights.shape
-    for t in range(start, stop):
-        ax, ay, az = corners[t, 0, 0], corners[t, 0, 1], corners[t, 0, 2] + offset
-        bx, by, bz = corners[t, 1, 0], corners[t, 1, 1], corners[t, 1, 2] + offset
-        cx, cy, cz = corners[t, 2, 0], corners[t, 2, 1], corners[t, 2, 2] + offset
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < 1e-9:
-            continue
-        column0, column1 = max(math.ceil(min(ax, bx, cx) - 0.5), 0), min(math.floor(max(ax, bx, cx) - 0.5), width - 1)
-        row0, row1 = max(math.ceil(min(ay, by, cy) - 0.5), 0), min(math.floor(max(ay, by, cy) - 0.5), height - 1)
-        for row in range(row0, row1 + 1):
-            y = row + 0.5
-            for column in range(column0, column1 + 1):
-                x = column + 0.5
-                w0 = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-                w1 = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-                if w0 >= 0.0 and w1 >= 0.0 and w0 + w1 <= 1.0:
-                    z = w0 * az + w1 * bz + (1.0 - w0 - w1) * cz
-                    heights[row, column] = max(heights[row, column], z)
+    x0, y0, scale, shear_x, shear_y, offset = frame[0], frame[1], frame[2], frame[3], frame[4], frame[5]
+    last_row, last_column = first_row + height - 1, first_column + width - 1
+    for s in range(spans.shape[0]):
+        for t in range(spans[s, 0], spans[s, 1]):
+            az, bz, cz = corners[t, 0, 2], corners[t, 1, 2], corners[t, 2, 2]
+            ax, ay = (corners[t, 0, 0] - az * shear_x - x0) * scale, (corners[t, 0, 1] - az * shear_y - y0) * scale
+            bx, by = (corners[t, 1, 0] - bz * shear_x - x0) * scale, (corners[t, 1, 1] - bz * shear_y - y0) * scale
+            cx, cy = (corners[t, 2, 0] - cz * shear_x - x0) * scale, (corners[t, 2, 1] - cz * shear_y - y0) * scale
+            az, bz, cz = az + offset, bz + offset, cz + offset
+            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+            if abs(area) < 1e-9:
+                continue
+            column0 = max(math.ceil(min(ax, bx, cx) - 0.5), first_column)
+            column1 = min(math.floor(max(ax, bx, cx) - 0.5), last_column)
+            row0 = max(math.ceil(min(ay, by, cy) - 0.5), first_row)
+            row1 = min(math.floor(max(ay, by, cy) - 0.5), last_row)
+            for row in range(row0, row1 + 1):
+                y = row + 0.5
+                for column in range(column0, column1 + 1):
+                    x = column + 0.5
+                    w0 = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+                    w1 = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+                    if w0 >= 0.0 and w1 >= 0.0 and w0 + w1 <= 1.0:
+                        z = w0 * az + w1 * bz + (1.0 - w0 - w1) * cz
+                        i, j = row - first_row, column - first_column
+                        heights[i, j] = max(heights[i, j], z)
+
+
+@kernel()
+def lay_patches(
+    which: np.ndarray, places: np.ndarray, starts: np.ndarray, values: np.ndarray, heights: np.ndarray
+) -> None:
+    """Lay parts of a map over it, greater values win.
+
+    Args:
+        which: (K,) patches to lay.
+        places: (A, 4) their first row and column in the map, rows and columns.
+        starts: (A,) their first value.
+        values: (V,) float32 values of all patches, row by row.
+        heights: (H, W) float32 map; updated.
+    """
+    for a in which:
+        at = starts[a]
+        for i in range(places[a, 0], places[a, 0] + places[a, 2]):
+            for j in range(places[a, 1], places[a, 1] + places[a, 3]):
+                heights[i, j] = max(heights[i, j], values[at])
+                at += 1
 
 
 @kernel()

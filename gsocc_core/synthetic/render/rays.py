@@ -78,10 +78,9 @@ def cast_rays(scene: StreetScene, t_s: float, origins_world: np.ndarray, directi
     trace_static(*trees.static, origins, directions, distance, triangle)
     class_ids = np.where(triangle >= 0, trees.static_classes[triangle], SKY).astype(np.uint8)
     if scene.actors:
-        poses = np.stack([actor.T_world_box(t_s) for actor in scene.actors])
         trace_actors(
-            *trees.actors, trees.first_nodes, trees.first_triangles, trees.radii, poses, origins, directions, distance,
-            triangle, instance,
+            *trees.actors, trees.first_nodes, trees.first_triangles, trees.radii, scene.T_world_actors(t_s), origins,
+            directions, distance, triangle, instance,
         )  # fmt: skip
         on_actor = instance >= 0
         class_ids[on_actor] = trees.actor_classes[triangle[on_actor]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from gsocc_core.synthetic.render.raster_kernels import cover_ground, draw_heights
+from gsocc_core.synthetic.render.raster_kernels import cover_ground, draw_heights, lay_patches
 
 _SUN_TEXELS_PER_M = 5.0
 _GROUND_TEXELS_PER_M = 4.0
@@ -44,33 +44,68 @@ class SunMap:
         frame = np.array([*origin, _SUN_TEXELS_PER_M, *shear, _OFFSET_M, 0.0, 0.0])
         size = np.ceil((flat.max((0, 1)) + 1.0 - origin) * _SUN_TEXELS_PER_M).astype(int)
         heights = np.zeros((size[1], size[0]), np.float32)
-        draw_heights(_project(corners, frame), 0, len(corners), heights, _OFFSET_M)
+        draw_heights(corners, np.array([[0, len(corners)]]), frame, 0, 0, heights)
         return cls(heights, frame)
 
 
-def _project(corners: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    projected = corners.copy()
-    projected[..., :2] = (corners[..., :2] - corners[..., 2:] * frame[3:5] - frame[:2]) * frame[2]
-    return projected
+@dataclass(frozen=True, eq=False)
+class StandingShadows:
+    """What each actor that stands adds to the sun's map, drawn once.
+
+    Attributes:
+        places: (A, 4) int64 first row and column in the map, rows and columns; none of actors that move.
+        starts: (A,) int64 first value.
+        values: (V,) float32 heights + offset, row by row.
+    """
+
+    places: np.ndarray
+    starts: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, still: SunMap, corners: np.ndarray, spans: np.ndarray, moves: np.ndarray) -> StandingShadows:
+        """Draw them.
+
+        Args:
+            still: The static map.
+            corners: (T, 3, 3) world corners of the actors that stand; of others they are not read.
+            spans: (A, 2) first triangle and one after the last of every actor.
+            moves: (A,) bool.
+        """
+        frame, limits = still.frame, np.array(still.heights.shape)
+        places, parts = np.zeros((len(spans), 4), np.int64), [np.zeros(0, np.float32)]
+        for i in np.flatnonzero(~moves & (spans[:, 1] > spans[:, 0])):
+            own = corners[spans[i, 0] : spans[i, 1]].reshape(-1, 3)
+            texels = (own[:, :2] - own[:, 2:] * frame[3:5] - frame[:2])[:, ::-1] * frame[2]
+            lower = np.clip(np.floor(texels.min(0)).astype(np.int64), 0, limits)
+            size = np.clip(np.ceil(texels.max(0)).astype(np.int64), lower, limits) - lower
+            patch = np.zeros(size, np.float32)
+            draw_heights(corners, spans[i : i + 1], frame, *lower, patch)
+            places[i] = [*lower, *size]
+            parts.append(patch.ravel())
+        sizes = places[:, 2] * places[:, 3]
+        return cls(places, np.cumsum(sizes) - sizes, np.concatenate(parts))
 
 
-def moving_sun_map(still: SunMap, corners: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """The sun's map of the actors alone, in the frame of the static one.
+def actors_sun_map(
+    still: SunMap, standing: StandingShadows, corners: np.ndarray, spans: np.ndarray, moves: np.ndarray
+) -> np.ndarray:
+    """The sun's map of some actors alone, in the frame of the static one.
 
     Args:
         still: The static map.
+        standing: Shadows of those that stand.
         corners: (T, 3, 3) corners of all actors at this time.
-        spans: (A, 2) first triangle and one after the last, of the actors to draw.
+        spans: (A, 2) first triangle and one after the last of every actor; equal = it is left out.
+        moves: (A,) bool.
 
     Returns:
         (H, W) float32.
     """
     heights = np.zeros(still.heights.shape, np.float32)  # untouched pages of a zeroed array cost nothing
-    if len(spans):
-        first = int(spans[:, 0].min())
-        projected = _project(corners[first : int(spans[:, 1].max())], still.frame)
-        for start, stop in spans:
-            draw_heights(projected, int(start) - first, int(stop) - first, heights, _OFFSET_M)
+    draw_heights(corners, spans[moves], still.frame, 0, 0, heights)
+    drawn = np.flatnonzero(~moves & (spans[:, 1] > spans[:, 0]))
+    lay_patches(drawn, standing.places, standing.starts, standing.values, heights)
     return heights
 
 
@@ -99,11 +134,11 @@ class GroundMaps:
         origin = corners[..., :2].min((0, 1))
         scale = _GROUND_TEXELS_PER_M
         size = np.ceil((corners[..., :2].max((0, 1)) - origin) * scale).astype(int) + 1
-        frame = np.array([*origin, scale, 0.0, 0.0, 0.0, 0.0, 0.0])
+        frame = np.array([*origin, scale, 0.0, 0.0, _OFFSET_M, 0.0, 0.0])
         maps = []
         for chosen in (flat, ~flat):
             heights = np.zeros((size[1], size[0]), np.float32)
-            draw_heights(_project(corners[chosen], frame), 0, int(chosen.sum()), heights, _OFFSET_M)
+            draw_heights(corners[chosen], np.array([[0, int(chosen.sum())]]), frame, 0, 0, heights)
             maps.append(heights)
         ground, above = maps
         rise = np.clip(above - ground, 0.0, 12.0)

@@ -3,7 +3,8 @@
 """The plain world: what a thing is shows at once; where it is, how it moves and what is hidden is the whole question.
 
 Things of a class share a colour family. Everything stands and moves at random places in random directions, so that
-neither the place in the picture nor the place in the grid tells a class or a motion. The ground is flat.
+neither the place in the picture nor the place in the grid tells a class or a motion. The ground is flat; along every
+drive its classes have the same shares.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ from gsocc_core.synthetic.world.vehicles import centered
 _REACH_M, _GROUND_MARGIN_M = 45.0, 30.0
 #: Ground per thing of each class that stands, per thing that could move but does not, and per thing that moves, in
 #: square metres.
-_AREA_M2 = {"standing": 230.0, "parked": 170.0, "moving": 200.0}
+_AREA_M2 = {"building": 430.0, "tree": 340.0, "container": 340.0, "parked": 260.0, "moving": 290.0}
 #: Places that are tried for each.
 _TRIES = 12
-#: Edge of a patch of ground, and size of its random shapes, metres.
-_PATCH_M, _PATCH_SIZE_M = 1.6, 4.5
+#: Edge of a patch of ground, size of its random shapes, and how far around the ego's way their shares are kept, metres.
+_PATCH_M, _PATCH_SIZE_M, _SHARES_M = 1.6, 6.0, 25.6
+#: Shares of the ground's classes. With the first one at about 0.7, naming it everywhere scores what drawing classes by
+#: these shares does; with equal ones a table of commonest labels, which is made of few blobs, would fall behind chance.
+_GROUND_SHARES = (0.68, 0.16, 0.16)
+_SHARE_STEPS = 60
 #: Free space around the ego's path and between things, metres.
 _EGO_CLEAR_M, _GAP_M = 2.4, 0.5
 _STEP_S = 0.25
@@ -123,6 +128,12 @@ class _Place:
         self.lower, self.upper = way.min(0) - _REACH_M, way.max(0) + _REACH_M
         self._moving, self._moving_radii = [way], [_EGO_CLEAR_M]
         self._standing, self._standing_radii = np.zeros((0, 2)), np.zeros(0)
+
+    def near_way(self, lower_m: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(X, Y) bool: cells of the patches' size that begin at ``lower_m`` and lie where labels may reach."""
+        centers = [lower_m[k] + (np.arange(counts[k]) + 0.5) * _PATCH_M for k in range(2)]
+        gap = [np.abs(centers[k][:, None] - self._moving[0][None, :, k]) < _SHARES_M for k in range(2)]
+        return (gap[0][:, None] & gap[1][None]).any(2)
 
     def count(self, kind: str) -> int:
         """How many things of a kind the area holds."""
@@ -217,8 +228,8 @@ def _actor(label: str, mesh: Mesh, foot: Trajectory, moves: bool) -> Actor:
 
 def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder, labels: tuple[str, ...]) -> None:
     rng = place.rng
-    for _ in range(len(labels) * place.count("standing")):
-        _, look = _choose(rng, looks, labels)
+    for label in np.repeat(labels, [place.count(label) for label in labels]):
+        _, look = _choose(rng, looks, (str(label),))
         mesh, yaw = make_thing(rng, look), float(rng.uniform(-np.pi, np.pi))
         found = place.take(_radius(mesh), partial(_somewhere, place, np.zeros((1, 2))))
         if found is not None:
@@ -226,28 +237,39 @@ def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder, l
 
 
 def _add_ground(rng: np.random.Generator, builder: MeshBuilder, place: _Place, looks: dict[str, Look]) -> None:
-    """A plane of random patches."""
+    """A plane of random patches; neighbours along x that look the same are one quad."""
     lower = place.lower - _GROUND_MARGIN_M
     counts = np.ceil((place.upper + _GROUND_MARGIN_M - lower) / _PATCH_M).astype(int)
     of_class = [np.flatnonzero([CLASSES.names[c] == label for c in NAMES.class_ids]) for label in GROUND]
-    label = _patches(rng, counts, len(GROUND), _PATCH_SIZE_M)
-    variant = _patches(rng, counts, min(map(len, of_class)), 2.5 * _PATCH_SIZE_M)
-    name_ids = np.array([names[: min(map(len, of_class))] for names in of_class])[label, variant].ravel()
-    x, y = (grid.ravel() for grid in np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"))
-    corner = np.stack([x, y], 1) * _PATCH_M + lower
-    steps = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * _PATCH_M
-    plan = corner[:, None] + steps
+    variants = min(map(len, of_class))
+    near = place.near_way(lower, counts)
+    label = _patches(rng, near, _GROUND_SHARES, _PATCH_SIZE_M)
+    variant = _patches(rng, near, (1.0 / variants,) * variants, 2.0 * _PATCH_SIZE_M)
+    name_of = np.array([names[:variants] for names in of_class])[label, variant].T  # (Y, X)
+    begins = np.diff(name_of, axis=1, prepend=-1) != 0
+    y, x = np.nonzero(begins)
+    ends = np.append(np.flatnonzero(begins)[1:], begins.size) - y * counts[0]
+    name_ids = name_of[begins]
+    plan = np.stack(
+        [np.stack([x, y], 1), np.stack([ends, y], 1), np.stack([ends, y + 1], 1), np.stack([x, y + 1], 1)], 1
+    )
+    plan = plan * _PATCH_M + lower
     quads = np.concatenate([plan, np.zeros((*plan.shape[:2], 1))], axis=2)
     by_id = [looks[name] for name in NAMES.names]
     materials = np.array([look.material for look in by_id])[name_ids]
     builder.quads(quads, np.array(NAMES.class_ids)[name_ids], materials, plan, name_ids)
 
 
-def _patches(rng: np.random.Generator, counts: np.ndarray, kinds: int, size_m: float) -> np.ndarray:
-    """(X, Y) int: random blobs of equal share."""
-    sigma = size_m / _PATCH_M / 2
-    fields = [ndimage.gaussian_filter(rng.standard_normal(counts), sigma, mode="wrap") for _ in range(kinds)]
-    return np.argmax(fields, axis=0)
+def _patches(rng: np.random.Generator, near: np.ndarray, shares: tuple[float, ...], size_m: float) -> np.ndarray:
+    """(X, Y) int: random blobs of several kinds with the given shares where ``near`` is true."""
+    sigma, noise = size_m / _PATCH_M / 2, rng.standard_normal((len(shares), *near.shape))
+    fields = ndimage.gaussian_filter(noise, (0, sigma, sigma), mode="wrap")
+    fields /= fields.std(axis=(1, 2), keepdims=True)
+    inside, lift = fields[:, near], np.zeros((len(shares), 1))
+    for _ in range(_SHARE_STEPS):
+        found = np.bincount((inside + lift).argmax(0), minlength=len(shares)) / inside.shape[1]
+        lift += (np.array(shares) - found)[:, None]
+    return np.argmax(fields + lift[:, None], axis=0)
 
 
 def _light(rng: np.random.Generator) -> Light:

@@ -49,7 +49,7 @@ NAMES = NameTable(
 )
 PLAIN_WORLD = WorldKind(
     title="plain world",
-    version="plain 1.0",
+    version="plain 2.0",
     classes=CLASSES,
     names=NAMES,
     grid=VoxelGrid((-25.6, -25.6, -1.0), (25.6, 25.6, 5.4), 0.8),
@@ -145,7 +145,7 @@ def _wall(b: MeshBuilder, look: Look, k: float) -> None:
 
 def _barn(b: MeshBuilder, look: Look, k: float) -> None:
     _box(b, look, (0, 0, 1.1), (5.6 * k, 3.6 * k, 2.2))
-    b.ellipsoid((0, 0, 2.2), (2.8 * k, 1.8 * k, 1.9), look.class_id, look.dark, 2)
+    b.ellipsoid((0, 0, 2.2), (2.8 * k, 1.8 * k, 1.9), look.class_id, look.dark, 1)
 
 
 def _fir(b: MeshBuilder, look: Look, k: float) -> None:
@@ -155,7 +155,7 @@ def _fir(b: MeshBuilder, look: Look, k: float) -> None:
 
 def _oak(b: MeshBuilder, look: Look, k: float) -> None:
     b.prism((0, 0, 0), (0, 0, 2.0), 0.45, look.class_id, look.dark, 7)
-    b.ellipsoid((0, 0, 3.3), (1.9 * k, 1.9 * k, 1.6 * k), look.class_id, look.material, 2)
+    b.ellipsoid((0, 0, 3.3), (1.9 * k, 1.9 * k, 1.6 * k), look.class_id, look.material, 1)
 
 
 def _hedge(b: MeshBuilder, look: Look, k: float) -> None:
@@ -197,7 +197,7 @@ def _tractor(b: MeshBuilder, look: Look, k: float) -> None:
 def _legs(b: MeshBuilder, look: Look, length: float, width: float, height: float, radius: float) -> None:
     for x in (-0.4 * length, 0.4 * length):
         for y in (-0.3 * width, 0.3 * width):
-            b.prism((x, y, 0), (x, y, height), radius, look.class_id, look.dark, 6)
+            b.prism((x, y, 0), (x, y, height), radius, look.class_id, look.dark, 6, caps=False)
 
 
 def _horse(b: MeshBuilder, look: Look, k: float) -> None:
@@ -215,7 +215,7 @@ def _cow(b: MeshBuilder, look: Look, k: float) -> None:
 
 def _elephant(b: MeshBuilder, look: Look, k: float) -> None:
     _legs(b, look, 2.8 * k, 1.7, 1.3, 0.33)
-    b.ellipsoid((0, 0, 2.0), (1.7 * k, 1.0, 1.05), look.class_id, look.material, 2)
+    b.ellipsoid((0, 0, 2.0), (1.7 * k, 1.0, 1.05), look.class_id, look.material, 1)
     b.ellipsoid((1.8 * k, 0, 2.3), (0.75, 0.7, 0.75), look.class_id, look.material, 1)
     b.prism((2.3 * k, 0, 2.1), (2.5 * k, 0, 0.4), 0.25, look.class_id, look.dark, 7, top_radius=0.12)
 

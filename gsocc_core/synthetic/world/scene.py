@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -106,13 +107,20 @@ class Trajectory:
         return len(self.times_s) > 1
 
     @cached_property
-    def _angle_rates(self) -> np.ndarray:
-        return np.gradient(self.yaw_pitch_roll, self.times_s, axis=0)
+    def _times(self) -> list[float]:
+        return [float(t) for t in self.times_s]
+
+    @cached_property
+    def _way(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and angles side by side, (K, 6), and their rates."""
+        rates = np.gradient(self.yaw_pitch_roll, self.times_s, axis=0)
+        return np.hstack([self.positions_m, self.yaw_pitch_roll]), np.hstack([self.velocities_m_s, rates])
 
     def _segment(self, t_s: float) -> tuple[int, float, float]:
-        i = int(np.clip(np.searchsorted(self.times_s, t_s, side="right") - 1, 0, len(self.times_s) - 2))
-        length = float(self.times_s[i + 1] - self.times_s[i])
-        return i, length, (t_s - float(self.times_s[i])) / length
+        times = self._times
+        i = min(max(bisect_right(times, t_s) - 1, 0), len(times) - 2)
+        length = times[i + 1] - times[i]
+        return i, length, (t_s - times[i]) / length
 
     @cached_property
     def _standing_pose(self) -> np.ndarray:
@@ -131,9 +139,9 @@ class Trajectory:
             T[:3, 3] = self.positions_m[end] + (t_s - self.times_s[end]) * self.velocities_m_s[end]
         else:
             i, length, u = self._segment(t_s)
-            basis = np.array([(1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (3 - 2 * u), u * u * (u - 1)])
-            T[:3, 3] = _hermite(basis, self.positions_m, self.velocities_m_s, i, length)
-            angles = _hermite(basis, self.yaw_pitch_roll, self._angle_rates, i, length)
+            basis = ((1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (3 - 2 * u), u * u * (u - 1))
+            way = _hermite(basis, *self._way, i, length)
+            T[:3, 3], angles = way[:3], way[3:]
         T[:3, :3] = rotation_from_angles(*angles)
         return T
 
@@ -145,11 +153,13 @@ class Trajectory:
             return self.velocities_m_s[0 if t_s < self.times_s[0] else -1].copy()
         i, length, u = self._segment(t_s)
         slope = 6 * u * (1 - u) / length
-        basis = np.array([-slope, (1 - u) * (1 - 3 * u) / length, slope, u * (3 * u - 2) / length])
+        basis = (-slope, (1 - u) * (1 - 3 * u) / length, slope, u * (3 * u - 2) / length)
         return _hermite(basis, self.positions_m, self.velocities_m_s, i, length)
 
 
-def _hermite(basis: np.ndarray, values: np.ndarray, rates: np.ndarray, i: int, length: float) -> np.ndarray:
+def _hermite(
+    basis: tuple[float, float, float, float], values: np.ndarray, rates: np.ndarray, i: int, length: float
+) -> np.ndarray:
     return (
         basis[0] * values[i]
         + basis[1] * length * rates[i]
@@ -309,6 +319,22 @@ class StreetScene:
     def T_world_ego(self, t_s: float) -> np.ndarray:
         """(4, 4) float64 pose of the ego frame (REP-103, on the road under the rear axle) in the world."""
         return self.ego.pose(t_s)
+
+    def T_world_actors(self, t_s: float) -> np.ndarray:
+        """(A, 4, 4) float64 poses of the actors' box centres in the world at a time in seconds.
+
+        The last answer is kept and given again for the same time: it must not be written to.
+        """
+        if "still" not in self._cache:
+            self._cache["still"] = np.array([actor.T_world_box(0.0) for actor in self.actors]).reshape(-1, 4, 4)
+        kept = self._cache.get("posed")
+        if kept is None or kept[0] != t_s:
+            poses = self._cache["still"].copy()
+            for i, actor in enumerate(self.actors):
+                if actor.trajectory.moves:
+                    poses[i] = actor.T_world_box(t_s)
+            kept = self._cache["posed"] = t_s, poses
+        return kept[1]
 
     def ego_velocity_world(self, t_s: float) -> np.ndarray:
         """(3,) float64 velocity of the ego in the world, m/s."""

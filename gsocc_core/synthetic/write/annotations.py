@@ -84,10 +84,11 @@ class BoxObserver:
         noticed = (self._lidar_points > 0) | (fraction > _MIN_VISIBLE)
         notes = []
         for key_index, t_s in enumerate(key_times_s):
+            poses = self.scene.T_world_actors(float(t_s))
             for actor in self.scene.actors:
                 i = actor.instance_index
                 if noticed[: key_index + 1, i].any() and noticed[key_index:, i].any():
-                    T = T_global_world @ actor.T_world_box(float(t_s))
+                    T = T_global_world @ poses[i]
                     points = int(self._lidar_points[key_index, i])
                     notes.append(BoxNote(actor, key_index, T, points, float(fraction[key_index, i])))
         return notes

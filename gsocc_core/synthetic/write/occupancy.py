@@ -130,7 +130,6 @@ class SurfaceMemory:
         flat = np.isin(np.arange(max(len(classes.names), 1)), scene.kind.flat_ids)
         self._weights = np.where(flat, 1, 2).astype(np.uint8)
         self._votes = np.zeros((*self.grid.shape, len(self._weights)), np.uint16)
-        self._posed: tuple[float, np.ndarray] | None = None
 
     def _layout_cells(self) -> None:
         """Cells in which LiDAR returns are remembered: one dense box of flags per body."""
@@ -264,10 +263,8 @@ class SurfaceMemory:
         return T_voxel_ego(self.grid) @ np.linalg.inv(T_world_ego) @ self.T_world_bodies(t_s)
 
     def T_world_bodies(self, t_s: float) -> np.ndarray:
-        """(B, 4, 4) float64 poses of all bodies at a drive time in seconds; the last answer is kept."""
-        if self._posed is None or self._posed[0] != t_s:
-            self._posed = t_s, np.stack([np.eye(4), *(actor.T_world_box(t_s) for actor in self.scene.actors)])
-        return self._posed[1]
+        """(B, 4, 4) float64 poses of all bodies at a drive time in seconds."""
+        return np.concatenate([np.eye(4)[None], self.scene.T_world_actors(t_s)])
 
 
 def trace(origins_ego_m: np.ndarray, ends_ego_m: np.ndarray, hits: np.ndarray, grid: VoxelGrid) -> np.ndarray:
