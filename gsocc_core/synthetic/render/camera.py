@@ -6,14 +6,24 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar, cast
 
 import numpy as np
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.synthetic.render.picture_kernels import Lens, Look, Shades, Surfaces, develop, pose_triangles, shade
+from gsocc_core.synthetic.render.picture_kernels import (
+    Lens,
+    Look,
+    Shades,
+    Surfaces,
+    develop,
+    pose_triangles,
+    shade,
+    tone_curve,
+)
 from gsocc_core.synthetic.render.raster_kernels import rasterize, visible_chunks
-from gsocc_core.synthetic.render.shadows import GroundMaps, StandingShadows, SunMap, actors_sun_map, contact_map
+from gsocc_core.synthetic.render.shadows import ActorShadows, GroundMaps, SunMap
 from gsocc_core.synthetic.world.materials import noise_tile
 from gsocc_core.synthetic.world.paint import PaintedNames
 from gsocc_core.synthetic.world.scene import SKY, Light, Mesh, StreetScene
@@ -23,6 +33,8 @@ FAR_M = 260.0
 #: Pictures up to this width are coloured with 2x2 samples per pixel.
 SUPERSAMPLED_WIDTH = 640
 _CHUNK_M = 24.0
+#: Actors farther from the camera cast no shadow, metres.
+_SHADOW_RANGE_M = 70.0
 
 T = TypeVar("T")
 
@@ -78,23 +90,26 @@ def render_camera(
         raise ShapeError("render_camera", "intrinsics, T_world_cam", "(3, 3) and (4, 4)", (K.shape, pose.shape))
     stage = _stage(scene)
     moving = _pose_actors(scene, stage, t_s)
-    inverse_depth, triangle_of = _draw(stage, moving, K, pose, width, height)
+    lens = _lens(K, pose)
+    groups = _visible(stage, moving, lens, width, height)
+    inverse_depth, triangle_of = _draw(groups, lens, K, width, height)
     factor = 2 if width <= SUPERSAMPLED_WIDTH else 1
     samples = triangle_of
     K_color = np.diag([factor, factor, 1.0]) @ K
+    color_lens = lens
     if factor > 1:
-        _, samples = _draw(stage, moving, K_color, pose, width * factor, height * factor)
+        color_lens = _lens(K_color, pose)
+        _, samples = _draw(groups, color_lens, K_color, width * factor, height * factor)
     seed = zlib.crc32(np.round(np.append(pose[:3].ravel(), t_s), 6).tobytes()) & 0xFFFFFF
-    lens = _lens(K_color, pose, seed)
     radiance = np.empty((height * factor, width * factor, 3), np.float32)
-    shades = _shades(stage, scene, moving, pose[:3, 3])
+    shades = _shades(stage, moving, pose[:3, 3])
     light = light_vector(scene.light)
-    shade(lens, factor, samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
+    shade(color_lens, factor, samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
     rgb = np.empty((height, width, 3), np.uint8)
-    develop(radiance, factor, samples, light, seed, rgb)
+    develop(radiance, factor, samples, light, _tone_curve(), seed, rgb)
     sky = triangle_of < 0
     depth = np.where(sky, 0.0, 1.0 / np.where(sky, 1.0, inverse_depth)).astype(np.float32)
-    names = _names(stage, triangle_of, depth, _lens(K, pose, seed))
+    names = _names(stage, triangle_of, depth, lens)
     return RenderedView(rgb, depth, stage.class_ids[triangle_of], names, stage.instance_ids[triangle_of])
 
 
@@ -144,17 +159,14 @@ class Stage:
     chunk_upper: np.ndarray
     actor_rest: Surfaces
     actor_starts: np.ndarray
-    actor_moves: np.ndarray
     standing: PosedActors
-    standing_shadows: StandingShadows
+    shadows: ActorShadows
     class_ids: np.ndarray
     name_ids: np.ndarray
     instance_ids: np.ndarray
     roads: np.ndarray
     painted: PaintedNames
     look: Look
-    ground: GroundMaps
-    sun: SunMap
 
 
 def _stage(scene: StreetScene) -> Stage:
@@ -202,24 +214,22 @@ def _build_stage(scene: StreetScene) -> Stage:
     sun = SunMap.of(surfaces.corners, scene.light.sun_direction)
     actor_starts = np.cumsum(counts)
     moves = np.array([actor.trajectory.moves for actor in scene.actors], bool)
-    standing = _pose(rest, actor_starts, ~moves, scene.T_world_actors(0.0), rest, np.zeros((2, len(meshes), 3)))
-    shadows = StandingShadows.of(sun, standing.surfaces.corners, _spans(actor_starts), moves)
+    poses = scene.T_world_actors(0.0)
+    standing = _pose(rest, actor_starts, ~moves, poses, rest, np.zeros((2, len(meshes), 3)))
+    spans = np.stack([actor_starts[:-1], actor_starts[1:]], 1)
+    sizes = np.array([actor.size_wlh_m for actor in scene.actors], np.float64).reshape(-1, 3)
+    shadows = ActorShadows.of(sun, ground, spans, sizes, moves, standing.surfaces.corners, poses)
     return Stage(
-        surfaces, np.append(starts, len(order)), lower, upper, rest, actor_starts, moves, standing, shadows,
-        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), roads, painted, look, ground, sun,
+        surfaces, np.append(starts, len(order)), lower, upper, rest, actor_starts, standing, shadows,
+        classes.astype(np.uint8), names.astype(np.uint8), instances.astype(np.int32), roads, painted, look,
     )  # fmt: skip
-
-
-def _spans(starts: np.ndarray) -> np.ndarray:
-    """(A, 2) first triangle and one after the last of every actor."""
-    return np.stack([starts[:-1], starts[1:]], 1)
 
 
 def _pose_actors(scene: StreetScene, stage: Stage, t_s: float) -> PosedActors:
     still = stage.standing
     boxes = np.stack([still.lower, still.upper])
     return _pose(
-        stage.actor_rest, stage.actor_starts, stage.actor_moves, scene.T_world_actors(t_s), still.surfaces, boxes
+        stage.actor_rest, stage.actor_starts, stage.shadows.moves, scene.T_world_actors(t_s), still.surfaces, boxes
     )
 
 
@@ -232,27 +242,37 @@ def _pose(
     return PosedActors(Surfaces(corners, normals, rest.uv, rest.materials), lower, upper, poses)
 
 
-def _lens(K: np.ndarray, T_world_cam: np.ndarray, seed: int) -> Lens:
-    return Lens(
-        np.ascontiguousarray(T_world_cam[:3, :3].T), np.ascontiguousarray(T_world_cam[:3, 3]), np.linalg.inv(K), seed
-    )
+@cache
+def _tone_curve() -> np.ndarray:
+    return tone_curve()
 
 
-def _draw(
-    stage: Stage, moving: PosedActors, K: np.ndarray, T_world_cam: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray]:
-    lens = _lens(K, T_world_cam, 0)
-    inverse_depth, triangle_of = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
-    planes = _side_planes(lens, width, height)
-    view = (lens.R_cam_world, lens.origin, K, lens.K_inv, inverse_depth, triangle_of)
-    for surfaces, starts, lower, upper, first in (
-        (moving.surfaces, stage.actor_starts, moving.lower, moving.upper, len(stage.surfaces.corners)),
-        (stage.surfaces, stage.chunk_starts, stage.chunk_lower, stage.chunk_upper, 0),
+def _lens(K: np.ndarray, T_world_cam: np.ndarray) -> Lens:
+    R_cam_world, origin = np.ascontiguousarray(T_world_cam[:3, :3].T), np.ascontiguousarray(T_world_cam[:3, 3])
+    return Lens(R_cam_world, origin, np.linalg.inv(K))
+
+
+#: What is drawn of some triangles: corners, chunks in the order of drawing, first triangles of all chunks, first id.
+_Group = tuple[np.ndarray, np.ndarray, np.ndarray, int]
+
+
+def _visible(stage: Stage, moving: PosedActors, lens: Lens, width: int, height: int) -> list[_Group]:
+    planes, groups = _side_planes(lens, width, height), []
+    for corners, starts, lower, upper, first in (
+        (moving.surfaces.corners, stage.actor_starts, moving.lower, moving.upper, len(stage.surfaces.corners)),
+        (stage.surfaces.corners, stage.chunk_starts, stage.chunk_lower, stage.chunk_upper, 0),
     ):
         seen = np.flatnonzero(visible_chunks(lower, upper, planes, lens.origin, FAR_M))
         gap = np.maximum(np.maximum(lower[seen] - lens.origin, lens.origin - upper[seen]), 0.0)
-        for i in seen[np.argsort((gap**2).sum(1), kind="stable")]:  # near ones first: fewer pixels are written twice
-            rasterize(surfaces.corners, starts[i], starts[i + 1], first, *view)
+        order = np.argsort((gap**2).sum(1), kind="stable")  # near ones first: fewer pixels are written twice
+        groups.append((corners, seen[order], starts, first))
+    return groups
+
+
+def _draw(groups: list[_Group], lens: Lens, K: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    inverse_depth, triangle_of = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
+    for group in groups:
+        rasterize(*group, lens.R_cam_world, lens.origin, K, lens.K_inv, inverse_depth, triangle_of)
     return inverse_depth, triangle_of
 
 
@@ -265,13 +285,11 @@ def _side_planes(lens: Lens, width: int, height: int) -> np.ndarray:
     return np.concatenate([normals, -(normals @ lens.origin)[:, None]], axis=1)
 
 
-def _shades(stage: Stage, scene: StreetScene, moving: PosedActors, origin: np.ndarray) -> Shades:
-    near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < 70.0
-    poses = [(moving.poses[i], scene.actors[i].size_wlh_m) for i in np.flatnonzero(near)]
-    spans = np.where(near[:, None], _spans(stage.actor_starts), 0)
-    sun_moving = actors_sun_map(stage.sun, stage.standing_shadows, moving.surfaces.corners, spans, stage.actor_moves)
-    ground = stage.ground
+def _shades(stage: Stage, moving: PosedActors, origin: np.ndarray) -> Shades:
+    near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < _SHADOW_RANGE_M
+    shadows = stage.shadows
+    sun, ground = shadows.sun, shadows.ground
     return Shades(
-        stage.sun.heights, sun_moving, contact_map(ground, poses), ground.height, ground.openness,
-        stage.sun.frame, ground.frame,
+        sun.heights, shadows.sun_map(moving.surfaces.corners, near), shadows.contact_map(moving.poses, near),
+        ground.height, ground.openness, sun.frame, ground.frame,
     )  # fmt: skip

@@ -56,15 +56,14 @@ class Shades(NamedTuple):
 
 
 class Lens(NamedTuple):
-    """One view: rotation into the camera, position, inverse intrinsics, seed of the sensor noise."""
+    """One view: rotation into the camera, position, inverse intrinsics."""
 
     R_cam_world: np.ndarray
     origin: np.ndarray
     K_inv: np.ndarray
-    seed: int
 
 
-@kernel()
+@kernel(inline="always")
 def _sunlit(sun: np.ndarray, moving: np.ndarray, frame: np.ndarray, x: float, y: float, z: float) -> float:
     """Share of the sun's disc that a point sees, from the four nearest texels of the shadow maps."""
     column = (x - frame[3] * z - frame[0]) * frame[2] - 0.5
@@ -83,7 +82,7 @@ def _sunlit(sun: np.ndarray, moving: np.ndarray, frame: np.ndarray, x: float, y:
     return total
 
 
-@kernel()
+@kernel(inline="always")
 def _ambient(
     ground: np.ndarray, contact: np.ndarray, openness: np.ndarray, frame: np.ndarray, x: float, y: float, z: float
 ) -> float:
@@ -130,7 +129,7 @@ def sky(d: np.ndarray, light: np.ndarray, tile: np.ndarray, clouds: bool, out: n
         out[k] = base * (1.0 - cover) + cloud * cover + 0.25 * glow * light[3 + k] * (1.0 - 0.7 * cover)
 
 
-@kernel()
+@kernel(inline="always")
 def _shade_point(
     normal: np.ndarray, view: np.ndarray, distance: float, albedo: np.ndarray, light: np.ndarray,
     sun: float, open_sky: float, scratch: np.ndarray, out: np.ndarray,
@@ -192,7 +191,7 @@ def shade(
     patterns, colors, table, paint, tile = look.patterns, look.colors, look.params, look.paint, look.tile
     corners_s, normals_s, uv_s, materials_s = static.corners, static.normals, static.uv, static.materials
     corners_m, normals_m, uv_m, materials_m = moving.corners, moving.normals, moving.uv, moving.materials
-    p, q = np.empty((3, 3)), np.zeros((3, 3))
+    p, q, rows = np.empty((3, 3)), np.zeros((3, 3)), np.empty((3, 3))
     ray, x, normal, out, scratch, albedo = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(5)
     own_normal, corners, normals, uv = np.empty(3), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 2))
     pattern, c, params = 0, np.empty((2, 3), np.float32), np.empty(8, np.float32)
@@ -236,7 +235,7 @@ def shade(
                 else:
                     material = materials_m[triangle - split]
                     _take(corners_m, normals_m, uv_m, triangle - split, corners, normals, uv)
-                pixel_weights(corners, R, origin, K_inv, p, q)
+                pixel_weights(corners, R, origin, K_inv, p, rows, q)
                 _face_normal(corners, own_normal)
                 if material != last_material:
                     last_material = material
@@ -283,7 +282,7 @@ def shade(
                 radiance[row, column, k] = out[k]
 
 
-@kernel()
+@kernel(inline="always")
 def _take(
     all_corners: np.ndarray, all_normals: np.ndarray, all_uv: np.ndarray, t: int,
     corners: np.ndarray, normals: np.ndarray, uv: np.ndarray,
@@ -296,7 +295,7 @@ def _take(
         uv[i, 0], uv[i, 1] = all_uv[t, i, 0], all_uv[t, i, 1]
 
 
-@kernel()
+@kernel(inline="always")
 def _face_normal(c: np.ndarray, out: np.ndarray) -> None:
     """Unit normal of the triangle with corners ``c``."""
     for k in range(3):
@@ -313,8 +312,8 @@ _CURVE_END = 3.0
 
 
 @kernel()
-def _tone_curve() -> np.ndarray:
-    """Display value of exposed light x at index sqrt(x) / _CURVE_END * _CURVE."""
+def tone_curve() -> np.ndarray:
+    """(_CURVE + 1,) display value of exposed light x at index sqrt(x) / _CURVE_END * _CURVE."""
     curve = np.empty(_CURVE + 1)
     for i in range(_CURVE + 1):
         root = i * _CURVE_END / _CURVE
@@ -325,8 +324,9 @@ def _tone_curve() -> np.ndarray:
 
 @kernel()
 def develop(
-    radiance: np.ndarray, factor: int, triangle_of: np.ndarray, light: np.ndarray, seed: int, rgb: np.ndarray
-) -> None:
+    radiance: np.ndarray, factor: int, triangle_of: np.ndarray, light: np.ndarray, curve: np.ndarray, seed: int,
+    rgb: np.ndarray,
+) -> None:  # fmt: skip
     """Turn linear light into a picture: antialiasing, exposure, vignetting, tone curve, sensor noise.
 
     Args:
@@ -334,11 +334,12 @@ def develop(
         factor: Samples per pixel and axis; 1 = edges between triangles are smoothed instead.
         triangle_of: (H * factor, W * factor) int32.
         light: The light vector.
+        curve: What :func:`tone_curve` gives.
         seed: Seed of the sensor noise.
         rgb: (H, W, 3) uint8 result.
     """
     height, width = rgb.shape[:2]
-    mean, curve = np.empty(3), _tone_curve()
+    mean = np.empty(3)
     for row in range(height):
         for column in range(width):
             mean[:] = 0.0

@@ -18,6 +18,8 @@ from gsocc_core.compiling import kernel
 
 #: Nearest visible depth, metres.
 NEAR_M = 0.05
+#: Greatest distance from a box at which it still darkens the ground, metres.
+COVER_REACH_M = 0.625
 
 
 @kernel(inline="always")
@@ -39,10 +41,11 @@ def _determinant(p: np.ndarray) -> float:
     )
 
 
-@kernel()
+@kernel(inline="always")
 def pixel_weights(
-    corners: np.ndarray, R_cam_world: np.ndarray, origin: np.ndarray, K_inv: np.ndarray, p: np.ndarray, out: np.ndarray
-) -> bool:
+    corners: np.ndarray, R_cam_world: np.ndarray, origin: np.ndarray, K_inv: np.ndarray, p: np.ndarray,
+    rows: np.ndarray, out: np.ndarray,
+) -> bool:  # fmt: skip
     """Coefficients of a triangle's weights as functions of the pixel: b_i = out[i] . (u, v, 1).
 
     Args:
@@ -51,6 +54,7 @@ def pixel_weights(
         origin: (3,) camera position in the world.
         K_inv: (3, 3) inverse intrinsics.
         p: (3, 3) float64 scratch, corners in the camera frame afterwards.
+        rows: (3, 3) float64 scratch.
         out: (3, 3) float64 result.
 
     Returns:
@@ -63,7 +67,6 @@ def pixel_weights(
     det = _determinant(p)
     if abs(det) < 1e-12:
         return False
-    rows = np.empty((3, 3))
     _edge_rows(p, 1.0 / det, rows)
     for i in range(3):
         for k in range(3):
@@ -127,8 +130,8 @@ def _fill(q: np.ndarray, box: np.ndarray, triangle: int, inverse_depth: np.ndarr
 @kernel()
 def rasterize(
     corners: np.ndarray,
-    start: int,
-    stop: int,
+    chunks: np.ndarray,
+    starts: np.ndarray,
     first_id: int,
     R_cam_world: np.ndarray,
     origin: np.ndarray,
@@ -137,12 +140,12 @@ def rasterize(
     inverse_depth: np.ndarray,
     triangle_of: np.ndarray,
 ) -> None:
-    """Draw triangles ``start`` ... ``stop - 1`` into a z-buffer.
+    """Draw chunks of triangles into a z-buffer.
 
     Args:
         corners: (T, 3, 3) corners in the world.
-        start: First triangle to draw.
-        stop: One after the last.
+        chunks: (K,) chunks to draw, in this order.
+        starts: (C + 1,) first triangle of each chunk.
         first_id: Added to the triangle's index to give what is written.
         R_cam_world: (3, 3) rotation into the camera frame.
         origin: (3,) camera position in the world.
@@ -156,30 +159,31 @@ def rasterize(
     y0, y1 = K_inv[1, 2], K_inv[1, 1] * height + K_inv[1, 2]
     skewed = K[0, 1] != 0.0
     p, rows, q, box = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty(4)
-    for t in range(start, stop):
-        for i in range(3):
-            x, y, z = corners[t, i, 0] - origin[0], corners[t, i, 1] - origin[1], corners[t, i, 2] - origin[2]
-            for k in range(3):
-                p[i, k] = R_cam_world[k, 0] * x + R_cam_world[k, 1] * y + R_cam_world[k, 2] * z
-        if p[0, 2] < NEAR_M and p[1, 2] < NEAR_M and p[2, 2] < NEAR_M:
-            continue
-        if not skewed and _outside(p, x0, x1, 0):
-            continue
-        if _outside(p, y0, y1, 1):
-            continue
-        _bounds(p, K, box)
-        if math.ceil(box[0] - 0.5 - 1e-7) > math.floor(box[2] - 0.5 + 1e-7):
-            continue
-        if math.ceil(box[1] - 0.5 - 1e-7) > math.floor(box[3] - 0.5 + 1e-7):
-            continue
-        det = _determinant(p)
-        if abs(det) < 1e-12:
-            continue
-        _edge_rows(p, 1.0 / det, rows)
-        for i in range(3):
-            for k in range(3):
-                q[i, k] = rows[i, 0] * K_inv[0, k] + rows[i, 1] * K_inv[1, k] + rows[i, 2] * K_inv[2, k]
-        _fill(q, box, first_id + t, inverse_depth, triangle_of)
+    for chunk in chunks:
+        for t in range(starts[chunk], starts[chunk + 1]):
+            for i in range(3):
+                x, y, z = corners[t, i, 0] - origin[0], corners[t, i, 1] - origin[1], corners[t, i, 2] - origin[2]
+                for k in range(3):
+                    p[i, k] = R_cam_world[k, 0] * x + R_cam_world[k, 1] * y + R_cam_world[k, 2] * z
+            if p[0, 2] < NEAR_M and p[1, 2] < NEAR_M and p[2, 2] < NEAR_M:
+                continue
+            if not skewed and _outside(p, x0, x1, 0):
+                continue
+            if _outside(p, y0, y1, 1):
+                continue
+            _bounds(p, K, box)
+            if math.ceil(box[0] - 0.5 - 1e-7) > math.floor(box[2] - 0.5 + 1e-7):
+                continue
+            if math.ceil(box[1] - 0.5 - 1e-7) > math.floor(box[3] - 0.5 + 1e-7):
+                continue
+            det = _determinant(p)
+            if abs(det) < 1e-12:
+                continue
+            _edge_rows(p, 1.0 / det, rows)
+            for i in range(3):
+                for k in range(3):
+                    q[i, k] = rows[i, 0] * K_inv[0, k] + rows[i, 1] * K_inv[1, k] + rows[i, 2] * K_inv[2, k]
+            _fill(q, box, first_id + t, inverse_depth, triangle_of)
 
 
 @kernel(inline="always")
@@ -297,7 +301,7 @@ def draw_heights(
 
 @kernel()
 def lay_patches(
-    which: np.ndarray, places: np.ndarray, starts: np.ndarray, values: np.ndarray, heights: np.ndarray
+    which: np.ndarray, places: np.ndarray, starts: np.ndarray, values: np.ndarray, raster: np.ndarray
 ) -> None:
     """Lay parts of a map over it, greater values win.
 
@@ -305,37 +309,41 @@ def lay_patches(
         which: (K,) patches to lay.
         places: (A, 4) their first row and column in the map, rows and columns.
         starts: (A,) their first value.
-        values: (V,) float32 values of all patches, row by row.
-        heights: (H, W) float32 map; updated.
+        values: (V,) values of all patches, row by row.
+        raster: (H, W) map; updated.
     """
     for a in which:
         at = starts[a]
         for i in range(places[a, 0], places[a, 0] + places[a, 2]):
             for j in range(places[a, 1], places[a, 1] + places[a, 3]):
-                heights[i, j] = max(heights[i, j], values[at])
+                raster[i, j] = max(raster[i, j], values[at])
                 at += 1
 
 
 @kernel()
-def cover_ground(poses: np.ndarray, sizes: np.ndarray, frame: np.ndarray, cover: np.ndarray) -> None:
+def cover_ground(
+    poses: np.ndarray, sizes: np.ndarray, frame: np.ndarray, first_row: int, first_column: int, cover: np.ndarray
+) -> None:
     """Darken the ground under and beside boxes.
 
     Args:
         poses: (A, 4, 4) of the boxes in the world.
         sizes: (A, 3) width, length, height, metres.
         frame: (3,) the map's origin x, y and texels per metre.
-        cover: (P, Q) uint8 map, 255 = covered; greater values win.
+        first_row: Row of the map at which the window begins.
+        first_column: Column.
+        cover: (P, Q) uint8 window of the map, 255 = covered; greater values win.
     """
     scale = frame[2]
     for a in range(poses.shape[0]):
         width, length, height = sizes[a, 0], sizes[a, 1], sizes[a, 2]
-        reach = 0.25 + 0.15 * min(height, 2.5)
+        reach = min(0.25 + 0.15 * height, COVER_REACH_M)
         radius = 0.5 * math.hypot(width, length) + reach
         x0, y0 = poses[a, 0, 3], poses[a, 1, 3]
-        j0 = max(int(math.floor((x0 - radius - frame[0]) * scale)), 0)
-        i0 = max(int(math.floor((y0 - radius - frame[1]) * scale)), 0)
-        j1 = min(int(math.ceil((x0 + radius - frame[0]) * scale)) + 1, cover.shape[1])
-        i1 = min(int(math.ceil((y0 + radius - frame[1]) * scale)) + 1, cover.shape[0])
+        j0 = max(int(math.floor((x0 - radius - frame[0]) * scale)), first_column)
+        i0 = max(int(math.floor((y0 - radius - frame[1]) * scale)), first_row)
+        j1 = min(int(math.ceil((x0 + radius - frame[0]) * scale)) + 1, first_column + cover.shape[1])
+        i1 = min(int(math.ceil((y0 + radius - frame[1]) * scale)) + 1, first_row + cover.shape[0])
         for i in range(i0, i1):
             y = (i + 0.5) / scale + frame[1] - y0
             for j in range(j0, j1):
@@ -343,4 +351,5 @@ def cover_ground(poses: np.ndarray, sizes: np.ndarray, frame: np.ndarray, cover:
                 along = abs(x * poses[a, 0, 0] + y * poses[a, 1, 0]) - 0.5 * length
                 across = abs(x * poses[a, 0, 1] + y * poses[a, 1, 1]) - 0.5 * width
                 inside = min(max(0.5 - max(along, across) / (2 * reach), 0.0), 1.0)
-                cover[i, j] = max(cover[i, j], np.uint8(255 * inside * inside * (3 - 2 * inside)))
+                row, column = i - first_row, j - first_column
+                cover[row, column] = max(cover[row, column], np.uint8(255 * inside * inside * (3 - 2 * inside)))

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from gsocc_core.synthetic.render.raster_kernels import cover_ground, draw_heights, lay_patches
+from gsocc_core.synthetic.render.raster_kernels import COVER_REACH_M, cover_ground, draw_heights, lay_patches
 
 _SUN_TEXELS_PER_M = 5.0
 _GROUND_TEXELS_PER_M = 4.0
@@ -46,67 +46,6 @@ class SunMap:
         heights = np.zeros((size[1], size[0]), np.float32)
         draw_heights(corners, np.array([[0, len(corners)]]), frame, 0, 0, heights)
         return cls(heights, frame)
-
-
-@dataclass(frozen=True, eq=False)
-class StandingShadows:
-    """What each actor that stands adds to the sun's map, drawn once.
-
-    Attributes:
-        places: (A, 4) int64 first row and column in the map, rows and columns; none of actors that move.
-        starts: (A,) int64 first value.
-        values: (V,) float32 heights + offset, row by row.
-    """
-
-    places: np.ndarray
-    starts: np.ndarray
-    values: np.ndarray
-
-    @classmethod
-    def of(cls, still: SunMap, corners: np.ndarray, spans: np.ndarray, moves: np.ndarray) -> StandingShadows:
-        """Draw them.
-
-        Args:
-            still: The static map.
-            corners: (T, 3, 3) world corners of the actors that stand; of others they are not read.
-            spans: (A, 2) first triangle and one after the last of every actor.
-            moves: (A,) bool.
-        """
-        frame, limits = still.frame, np.array(still.heights.shape)
-        places, parts = np.zeros((len(spans), 4), np.int64), [np.zeros(0, np.float32)]
-        for i in np.flatnonzero(~moves & (spans[:, 1] > spans[:, 0])):
-            own = corners[spans[i, 0] : spans[i, 1]].reshape(-1, 3)
-            texels = (own[:, :2] - own[:, 2:] * frame[3:5] - frame[:2])[:, ::-1] * frame[2]
-            lower = np.clip(np.floor(texels.min(0)).astype(np.int64), 0, limits)
-            size = np.clip(np.ceil(texels.max(0)).astype(np.int64), lower, limits) - lower
-            patch = np.zeros(size, np.float32)
-            draw_heights(corners, spans[i : i + 1], frame, *lower, patch)
-            places[i] = [*lower, *size]
-            parts.append(patch.ravel())
-        sizes = places[:, 2] * places[:, 3]
-        return cls(places, np.cumsum(sizes) - sizes, np.concatenate(parts))
-
-
-def actors_sun_map(
-    still: SunMap, standing: StandingShadows, corners: np.ndarray, spans: np.ndarray, moves: np.ndarray
-) -> np.ndarray:
-    """The sun's map of some actors alone, in the frame of the static one.
-
-    Args:
-        still: The static map.
-        standing: Shadows of those that stand.
-        corners: (T, 3, 3) corners of all actors at this time.
-        spans: (A, 2) first triangle and one after the last of every actor; equal = it is left out.
-        moves: (A,) bool.
-
-    Returns:
-        (H, W) float32.
-    """
-    heights = np.zeros(still.heights.shape, np.float32)  # untouched pages of a zeroed array cost nothing
-    draw_heights(corners, spans[moves], still.frame, 0, 0, heights)
-    drawn = np.flatnonzero(~moves & (spans[:, 1] > spans[:, 0]))
-    lay_patches(drawn, standing.places, standing.starts, standing.values, heights)
-    return heights
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,18 +86,117 @@ class GroundMaps:
         return cls(ground - _OFFSET_M, np.exp(-closeness).astype(np.float32), frame[:3].copy())
 
 
-def contact_map(ground: GroundMaps, boxes: Sequence[tuple[np.ndarray, tuple[float, float, float]]]) -> np.ndarray:
-    """How much of the sky the actors hide from the ground right under and beside them.
+@dataclass(frozen=True, eq=False)
+class _Patches:
+    """What each actor that stands adds to a map: (A, 4) first row and column, rows and columns, (A,) first value."""
 
-    Args:
-        ground: Gives the frame.
-        boxes: Pose (4, 4) and size (width, length, height) of every actor.
+    windows: np.ndarray
+    starts: np.ndarray
+    values: np.ndarray
 
-    Returns:
-        (P, Q) uint8, 255 = covered.
+    @classmethod
+    def of(cls, windows: np.ndarray, dtype: type, draw: Callable[[int, int, int, np.ndarray], None]) -> _Patches:
+        """Draw them: ``draw`` takes an actor, the first row and column, and zeros for its patch."""
+        parts = [np.zeros((rows, columns), dtype) for _, _, rows, columns in windows]
+        for i, part in enumerate(parts):
+            if part.size:
+                draw(i, windows[i, 0], windows[i, 1], part)
+        sizes = windows[:, 2] * windows[:, 3]
+        return cls(windows, np.cumsum(sizes) - sizes, np.concatenate([np.zeros(0, dtype), *map(np.ravel, parts)]))
+
+    def lay(self, which: np.ndarray, raster: np.ndarray) -> None:
+        """Lay those of some actors, (A,) bool, over a map; greater values win."""
+        lay_patches(np.flatnonzero(which), self.windows, self.starts, self.values, raster)
+
+
+def _window(texels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(4,) int64 first row and column, rows and columns of a map around (N, 2) columns and rows."""
+    limits = np.array(shape[::-1])
+    lower = np.clip(np.floor(texels.min(0)).astype(np.int64) - 1, 0, limits)
+    upper = np.clip(np.ceil(texels.max(0)).astype(np.int64) + 1, lower, limits)
+    return np.concatenate([lower[::-1], (upper - lower)[::-1]])
+
+
+@dataclass(frozen=True, eq=False)
+class ActorShadows:
+    """What the actors add to the maps; that of those that stand is drawn once and laid over the maps of every picture.
+
+    Attributes:
+        sun: The sun's map without actors.
+        ground: The ground's maps.
+        spans: (A, 2) first triangle and one after the last of every actor.
+        sizes_m: (A, 3) width, length, height of the actors' boxes.
+        moves: (A,) bool.
     """
-    cover = np.zeros(ground.height.shape, np.uint8)
-    if boxes:
-        poses, sizes = (np.array(column, np.float64) for column in zip(*boxes))
-        cover_ground(poses, sizes, ground.frame, cover)
-    return cover
+
+    sun: SunMap
+    ground: GroundMaps
+    spans: np.ndarray
+    sizes_m: np.ndarray
+    moves: np.ndarray
+    _on_sun: _Patches
+    _on_ground: _Patches
+
+    @classmethod
+    def of(
+        cls, sun: SunMap, ground: GroundMaps, spans: np.ndarray, sizes_m: np.ndarray, moves: np.ndarray,
+        corners: np.ndarray, poses: np.ndarray,
+    ) -> ActorShadows:  # fmt: skip
+        """Draw what those that stand add.
+
+        Args:
+            sun: The sun's map without actors.
+            ground: The ground's maps.
+            spans: (A, 2) first triangle and one after the last of every actor.
+            sizes_m: (A, 3) width, length, height of the actors' boxes.
+            moves: (A,) bool.
+            corners: (T, 3, 3) world corners of the actors that stand; of others they are not read.
+            poses: (A, 4, 4) of the boxes in the world, likewise.
+        """
+        on_sun, on_ground = np.zeros((2, len(spans), 4), np.int64)
+        for i in np.flatnonzero(~moves & (spans[:, 1] > spans[:, 0])):
+            own = corners[slice(*spans[i])].reshape(-1, 3)
+            flat = own[:, :2] - own[:, 2:] * sun.frame[3:5]
+            on_sun[i] = _window((flat - sun.frame[:2]) * sun.frame[2], sun.heights.shape)
+            reach = 0.5 * np.hypot(*sizes_m[i, :2]) + COVER_REACH_M
+            square = poses[i, :2, 3] + np.array([[-reach], [reach]])
+            on_ground[i] = _window((square - ground.frame[:2]) * ground.frame[2], ground.height.shape)
+
+        def shade(i: int, row: int, column: int, heights: np.ndarray) -> None:
+            draw_heights(corners, spans[i : i + 1], sun.frame, row, column, heights)
+
+        def hide(i: int, row: int, column: int, cover: np.ndarray) -> None:
+            cover_ground(poses[i : i + 1], sizes_m[i : i + 1], ground.frame, row, column, cover)
+
+        patches = _Patches.of(on_sun, np.float32, shade), _Patches.of(on_ground, np.uint8, hide)
+        return cls(sun, ground, spans, sizes_m, moves, *patches)
+
+    def sun_map(self, corners: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """The sun's map of some actors alone, in the frame of the static one.
+
+        Args:
+            corners: (T, 3, 3) corners of all actors at this time.
+            drawn: (A,) bool.
+
+        Returns:
+            (H, W) float32.
+        """
+        heights = np.zeros(self.sun.heights.shape, np.float32)  # untouched pages of a zeroed array cost nothing
+        draw_heights(corners, self.spans[drawn & self.moves], self.sun.frame, 0, 0, heights)
+        self._on_sun.lay(drawn & ~self.moves, heights)
+        return heights
+
+    def contact_map(self, poses: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """How much of the sky some actors hide from the ground right under and beside them.
+
+        Args:
+            poses: (A, 4, 4) of all boxes in the world at this time.
+            drawn: (A,) bool.
+
+        Returns:
+            (P, Q) uint8, 255 = covered.
+        """
+        cover, chosen = np.zeros(self.ground.height.shape, np.uint8), drawn & self.moves
+        cover_ground(poses[chosen], self.sizes_m[chosen], self.ground.frame, 0, 0, cover)
+        self._on_ground.lay(drawn & ~self.moves, cover)
+        return cover

@@ -36,14 +36,14 @@ from gsocc_core.synthetic.world.vehicles import centered
 _REACH_M, _GROUND_MARGIN_M = 45.0, 30.0
 #: Ground per thing of each class that stands, per thing that could move but does not, and per thing that moves, in
 #: square metres.
-_AREA_M2 = {"building": 430.0, "tree": 340.0, "container": 340.0, "parked": 260.0, "moving": 290.0}
+_AREA_M2 = {"building": 680.0, "tree": 600.0, "container": 540.0, "parked": 560.0, "moving": 590.0}
 #: Places that are tried for each.
-_TRIES = 12
+_TRIES = 60
 #: Edge of a patch of ground, size of its random shapes, and how far around the ego's way their shares are kept, metres.
 _PATCH_M, _PATCH_SIZE_M, _SHARES_M = 1.6, 6.0, 25.6
-#: Shares of the ground's classes. With the first one at about 0.7, naming it everywhere scores what drawing classes by
-#: these shares does; with equal ones a table of commonest labels, which is made of few blobs, would fall behind chance.
-_GROUND_SHARES = (0.68, 0.16, 0.16)
+#: Shares of the ground's classes. Naming the first one everywhere then scores what drawing them by their shares does;
+#: with equal shares a table of commonest labels, which comes from few blobs, would fall behind chance.
+_GROUND_SHARES = (0.72, 0.14, 0.14)
 _SHARE_STEPS = 60
 #: Free space around the ego's path and between things, metres.
 _EGO_CLEAR_M, _GAP_M = 2.4, 0.5
@@ -84,9 +84,10 @@ def build_plain(seed: int, duration_s: float) -> StreetScene:
     place = _Place(rngs[2], ego, duration_s)
     _add_ground(rngs[3], builder, place, looks)
     # What needs much room comes first, or it would find none.
-    _add_standing(place, looks, builder, ("building",))
+    _add_standing(place, looks, builder, "building")
     actors = [*_moving(place, looks), *_parked(place, looks)]
-    _add_standing(place, looks, builder, ("tree", "container"))
+    _add_standing(place, looks, builder, "container")
+    _add_standing(place, looks, builder, "tree")
     actors = [replace(actor, instance_index=i) for i, actor in enumerate(actors)]
     paint = np.zeros((2, 2, 2), np.uint8)  # no pattern of this world reads it
     return StreetScene(
@@ -126,7 +127,7 @@ class _Place:
         self.rng, self.times_s = rng, np.arange(-1.0, duration_s + 1.0 + _STEP_S, _STEP_S)
         way = np.stack([ego.pose(t)[:2, 3] for t in self.times_s])
         self.lower, self.upper = way.min(0) - _REACH_M, way.max(0) + _REACH_M
-        self._moving, self._moving_radii = [way], [_EGO_CLEAR_M]
+        self._moving, self._moving_radii = way[None], np.array([_EGO_CLEAR_M])
         self._standing, self._standing_radii = np.zeros((0, 2)), np.zeros(0)
 
     def near_way(self, lower_m: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -157,8 +158,8 @@ class _Place:
             centers = find()
             if self._free(centers, radius_m + _GAP_M):
                 if len(centers) > 1:
-                    self._moving.append(centers)
-                    self._moving_radii.append(radius_m)
+                    self._moving = np.concatenate([self._moving, centers[None]])
+                    self._moving_radii = np.append(self._moving_radii, radius_m)
                 else:
                     self._standing = np.concatenate([self._standing, centers])
                     self._standing_radii = np.append(self._standing_radii, radius_m)
@@ -166,31 +167,34 @@ class _Place:
         return None
 
     def _free(self, centers: np.ndarray, radius_m: float) -> bool:
-        gaps = np.linalg.norm(centers[:, None] - self._standing[None], axis=2) - self._standing_radii
-        if gaps.size and gaps.min() < radius_m:
-            return False
-        ways = np.linalg.norm(np.stack(self._moving) - centers, axis=2).min(1) - self._moving_radii
-        return bool(ways.min() >= radius_m)
+        for others, radii in ((self._standing[:, None], self._standing_radii), (self._moving, self._moving_radii)):
+            gaps = ((others - centers) ** 2).sum(2).min(1, initial=np.inf)
+            if (gaps < (radii + radius_m) ** 2).any():
+                return False
+        return True
 
 
 def _radius(mesh: Mesh) -> float:
     return float(np.linalg.norm(mesh.vertices_m[:, :2], axis=1).max())
 
 
-def _choose(rng: np.random.Generator, looks: dict[str, Look], labels: tuple[str, ...]) -> tuple[str, Look]:
-    """A class, then a name of it: every name of a class is as frequent as the others."""
-    label = str(rng.choice(labels))
-    names = [name for name, class_id in zip(NAMES.names, NAMES.class_ids) if CLASSES.names[class_id] == label]
-    return label, looks[str(rng.choice(names))]
+def _deal(
+    rng: np.random.Generator, looks: dict[str, Look], labels: tuple[str, ...], count: int
+) -> list[tuple[str, Mesh]]:
+    """Things of some classes, each name as often as the others; those that need most room come first."""
+    names = [name for name, class_id in zip(NAMES.names, NAMES.class_ids) if CLASSES.names[class_id] in labels]
+    rounds = [rng.permutation(names) for _ in range(count // len(names) + 1)]
+    chosen = [looks[str(name)] for name in np.concatenate(rounds)[:count]]
+    things = [(CLASSES.names[look.class_id], make_thing(rng, look)) for look in chosen]
+    return sorted(things, key=lambda thing: -_radius(thing[1]))
 
 
 def _moving(place: _Place, looks: dict[str, Look]) -> list[Actor]:
     """Things on straight and circular ways, at random places in random directions with random speeds."""
     rng, actors = place.rng, []
     middle, same = len(place.times_s) // 2, np.ones(len(place.times_s))
-    for _ in range(place.count("moving")):
-        label, look = _choose(rng, looks, MOVING)
-        mesh, turns = make_thing(rng, look), rng.uniform() < 0.6
+    for label, mesh in _deal(rng, looks, MOVING, place.count("moving")):
+        turns = rng.uniform() < 0.6
         speed = float(rng.uniform(1.0, 7.0 if turns else 4.5))
         rate = float(rng.choice([-1.0, 1.0]) * speed / rng.uniform(3.0, 9.0)) if turns else 0.0
         yaw = float(rng.uniform(-np.pi, np.pi))
@@ -209,9 +213,8 @@ def _somewhere(place: _Place, way_m: np.ndarray) -> np.ndarray:
 def _parked(place: _Place, looks: dict[str, Look]) -> list[Actor]:
     """The same things, standing."""
     rng, actors = place.rng, []
-    for _ in range(place.count("parked")):
-        label, look = _choose(rng, looks, MOVING)
-        mesh, yaw = make_thing(rng, look), float(rng.uniform(-np.pi, np.pi))
+    for label, mesh in _deal(rng, looks, MOVING, place.count("parked")):
+        yaw = float(rng.uniform(-np.pi, np.pi))
         found = place.take(_radius(mesh), partial(_somewhere, place, np.zeros((1, 2))))
         if found is not None:
             actors.append(_actor(label, mesh, Trajectory.standing(np.array([*found[0], 0.0]), yaw), False))
@@ -226,11 +229,10 @@ def _actor(label: str, mesh: Mesh, foot: Trajectory, moves: bool) -> Actor:
     return Actor(0, category, moving if moves else still, int(mesh.class_ids[0]), size, body, trajectory)
 
 
-def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder, labels: tuple[str, ...]) -> None:
+def _add_standing(place: _Place, looks: dict[str, Look], builder: MeshBuilder, label: str) -> None:
     rng = place.rng
-    for label in np.repeat(labels, [place.count(label) for label in labels]):
-        _, look = _choose(rng, looks, (str(label),))
-        mesh, yaw = make_thing(rng, look), float(rng.uniform(-np.pi, np.pi))
+    for _, mesh in _deal(rng, looks, (label,), place.count(label)):
+        yaw = float(rng.uniform(-np.pi, np.pi))
         found = place.take(_radius(mesh), partial(_somewhere, place, np.zeros((1, 2))))
         if found is not None:
             builder.place(mesh, np.array([*found[0], 0.0]), yaw)
