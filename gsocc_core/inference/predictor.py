@@ -116,6 +116,11 @@ class OccupancyPredictor:
         use = self.method.depth_input
         return "optional" if use == "required" and self.method.depth_model is not None else use
 
+    @property
+    def features_input(self) -> InputUse:
+        """What is done with feature maps: required = they must be given."""
+        return self.method.features_input
+
     def least_size(self, model: CameraModel) -> tuple[int, int]:
         """(height, width) in pixels that a decoded picture must keep.
 

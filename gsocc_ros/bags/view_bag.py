@@ -194,6 +194,7 @@ class _NoModel:
     """Stands where the pipeline wants a model; sets are taken, none is predicted."""
 
     depth_input: InputUse = "unused"
+    features_input: InputUse = "unused"
 
     def predict(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError("the viewer only looks")

@@ -38,6 +38,10 @@ class Predictor(Protocol):
     def depth_input(self) -> InputUse:
         """What it does with depth beside the pictures."""
 
+    @property
+    def features_input(self) -> InputUse:
+        """What it does with feature maps beside the pictures."""
+
     def predict(
         self,
         images: Sequence[np.ndarray | None],
@@ -129,7 +133,7 @@ class OccupancyPipeline:
         transforms: Tree of frames to use; None = a :class:`TransformBuffer`.
 
     Raises:
-        ConfigError: the model requires depth, and the rig has none.
+        ConfigError: the model requires depth, and the rig has none; or it requires features.
 
     Example:
         >>> pipeline = OccupancyPipeline(Rig.load("nuscenes"), predictor)  # doctest: +SKIP
@@ -149,7 +153,7 @@ class OccupancyPipeline:
         memory_gap_s: float = 2.0,
         transforms: Transforms | None = None,
     ) -> None:
-        _check_depth(rig, predictor)
+        _check_inputs(rig, predictor)
         self.rig = rig
         self._predictor = predictor
         self._newest_only, self._wants = newest_only, wants
@@ -214,9 +218,9 @@ class OccupancyPipeline:
         """Go on with another model, which may change the ``subscriptions``; not while :meth:`predict` runs.
 
         Raises:
-            ConfigError: it requires depth, and the rig has none. The present model goes on.
+            ConfigError: it requires depth, and the rig has none; or it requires features. The present model goes on.
         """
-        _check_depth(self.rig, predictor)
+        _check_inputs(self.rig, predictor)
         with self._lock:
             self._predictor, self._last = predictor, None
             self._without_depth += self._depths.incomplete
@@ -386,7 +390,10 @@ class OccupancyPipeline:
         return Occupancy(prediction, ready, latency)
 
 
-def _check_depth(rig: Rig, predictor: Predictor) -> None:
+def _check_inputs(rig: Rig, predictor: Predictor) -> None:
+    if predictor.features_input == "required":
+        expected = "a model that takes pictures, or pictures and depth: cameras bring no feature maps"
+        raise ConfigError(rig.path, "bundle", expected, "one that requires features")
     if predictor.depth_input == "required" and not any(camera.depth_topic for camera in rig.cameras):
         expected = "depth_topic of at least one camera: the model requires depth and brings no depth_model"
         raise ConfigError(rig.path, "cameras", expected, "none")

@@ -44,7 +44,7 @@ def occupied(level):
 class StandIn:
     """Reads the level back from whatever pictures are there."""
 
-    depth_input = "unused"
+    depth_input = features_input = "unused"
 
     def __init__(self, error=0):
         self.error, self.sets, self.resets = error, [], 0

@@ -213,6 +213,14 @@ def test_depth_that_is_not_registered_costs_its_set_and_is_told(drive, tmp_path,
     assert report.faults == {"/front/depth/image_raw: frame_id": 1}
 
 
+def test_a_model_that_requires_features_is_told_at_once(drive, tmp_path, monkeypatch, bag_of):
+    rig, events, _ = drive
+    bundle = write_bundle(monkeypatch, tmp_path / "bundle", features_input="required")
+    with pytest.raises(ConfigError, match="rig.yaml: bundle: expected a model that takes pictures.*no feature maps"):
+        replayed(bundle, rig, bag_of(tmp_path / "bag", events), tmp_path / "replayed")
+    assert not (tmp_path / "replayed").exists()
+
+
 def test_gausstr_stands_where_the_depth_topics_say(drive, bag_of, tmp_path):
     """Gaussians of a front camera lie at the depth that its topic tells, and without depth there are none."""
     from gsocc_core.inference.bundle import save_bundle

@@ -38,7 +38,7 @@ STORAGES = ("mcap", "sqlite3")
 class Nothing:
     """Finds nothing anywhere."""
 
-    depth_input = "unused"
+    depth_input = features_input = "unused"
 
     def predict(self, images, cameras, *, depths_m, camera_stamps_ns, reference_stamp_ns, T_world_ego):
         none = Gaussians(*(torch.zeros(0, width) for width in (3, 3, 4)), torch.zeros(0), torch.zeros(0, 18))

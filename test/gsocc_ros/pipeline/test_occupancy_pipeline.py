@@ -23,7 +23,7 @@ FOUR = Rig.load("example_four_cameras")
 class Recorder:
     """A predictor that remembers what it was given."""
 
-    depth_input = "unused"
+    depth_input = features_input = "unused"
 
     def __init__(self, least_size=None):
         self.calls, self.resets = [], 0

@@ -27,7 +27,7 @@ CAMERAS = [SimpleNamespace(name=c.name, height=36, width=64, model="pinhole") fo
 class Model:
     """Never asked, for no set completes."""
 
-    depth_input = "unused"
+    depth_input = features_input = "unused"
 
     def least_size(self, model):
         return None
