@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsocc_core.data.depth_maps import check_depth
-from gsocc_core.data.images import fit_camera, fit_image, fit_nearest
 from gsocc_core.errors import ConfigError, DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.classes import ClassTable
@@ -25,9 +23,10 @@ from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
 from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
+from gsocc_core.inference.own_pictures import OwnPictures
 from gsocc_core.inference.query import WordQueries
 from gsocc_core.methods.method import InputUse, check_scene
-from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE, OneModel, is_mixed
+from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE
 from gsocc_core.splat import warm_up
 
 
@@ -71,7 +70,7 @@ class OccupancyPredictor:
         """Put a bundle's model on a device; see :meth:`load`."""
         self.bundle, self.device = bundle, _device(device)
         self.method = bundle.method.to(self.device).eval()
-        self._one_model = OneModel(self.image_size[1], self.image_size[0])
+        self._own_pictures = OwnPictures(self.method)
         self._missing_depth = MissingDepth(self.method, bundle.path, self.device)
         self._memory: Any = None
         self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
@@ -198,13 +197,7 @@ class OccupancyPredictor:
             if given is not None and len(given) != len(cameras):
                 raise ShapeError("predict", key, f"one per camera, {len(cameras)}", len(given))
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
-        shown, used, source = self._one_model(images, cameras)
-        frames = self._frames(shown, used, [stamps[i] for i in source], reference, T_world_ego)
-        frames = replace(
-            frames,
-            depth_m=self._depth(depths_m, images, cameras, used),
-            features=self._features(features, images, cameras),
-        )
+        frames = self._own_pictures(images, cameras, stamps, reference, T_world_ego, depths_m, features)
         return self.predict_frames(frames, started=started)
 
     @torch.inference_mode()
@@ -300,83 +293,6 @@ class OccupancyPredictor:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def _frames(
-        self,
-        images: Sequence[np.ndarray | None],
-        cameras: Sequence[Camera],
-        stamps: Sequence[int],
-        reference: int,
-        T_world_ego: np.ndarray | None,
-    ) -> FrameSet:
-        height, width = self.image_size
-        pictures, fitted = [], []
-        for image, camera in zip(images, cameras):
-            if image is None:
-                pictures.append(np.zeros((height, width, 3), np.uint8))
-                fitted.append(fit_camera(camera, width, height))
-            else:
-                picture, small = fit_image(image, camera, width, height)
-                pictures.append(picture)
-                fitted.append(small)
-        valid = torch.tensor([[[image is not None for image in images]]])
-        pose = None if T_world_ego is None else torch.as_tensor(np.asarray(T_world_ego), dtype=torch.float64)[None]
-        return FrameSet(
-            images=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)[None, None],
-            cameras=Cameras.stack(_equal_distortion(fitted)).map(lambda t: t[None, None]),
-            camera_names=tuple(camera.name for camera in cameras),
-            camera_stamps_ns=torch.tensor([[list(stamps)]]),
-            reference_stamp_ns=torch.tensor([[reference]]),
-            T_ref_ego=torch.eye(4)[None, None],
-            valid=valid,
-            pose_valid=torch.ones(1, 1, dtype=torch.bool),
-            T_world_ego=pose,
-        )
-
-    def _depth(
-        self,
-        depths_m: Sequence[np.ndarray | None] | None,
-        images: Sequence[np.ndarray | None],
-        cameras: Sequence[Camera],
-        used: Sequence[Camera],
-    ) -> Tensor | None:
-        """(1, 1, V, H, W) metres, 0 where a picture or its map is missing; None where there is no map at all."""
-        if depths_m is None or self.method.depth_input == "unused":
-            return None
-        checked = [
-            None if depth is None or image is None else check_depth(np.asarray(depth), camera)
-            for depth, image, camera in zip(depths_m, images, cameras)
-        ]
-        if all(depth is None for depth in checked):
-            return None
-        height, width = self.image_size
-        cut = self._one_model.depths(checked, cameras)
-        unknown = np.zeros((height, width), np.float32)
-        fitted = [unknown if d is None else fit_nearest(d, c, width, height) for d, c in zip(cut, used)]
-        return torch.from_numpy(np.stack(fitted))[None, None]
-
-    def _features(
-        self,
-        features: Sequence[np.ndarray | None] | None,
-        images: Sequence[np.ndarray | None],
-        cameras: Sequence[Camera],
-    ) -> Tensor | None:
-        """(1, 1, V, D, h, w), zeros where a picture or its features are missing; None where there are none at all."""
-        if features is None or self.method.features_input == "unused":
-            return None
-        given = [None if image is None else feature for feature, image in zip(features, images)]
-        shapes = {camera.name: feature.shape for feature, camera in zip(given, cameras) if feature is not None}
-        if not shapes:
-            return None
-        if is_mixed(cameras):
-            expected = "cameras of one lens model: features are not cut into views"
-            raise ShapeError("predict", "features", expected, "pinhole and fisheye lenses")
-        first = next(iter(shapes.values()))
-        for name, shape in shapes.items():
-            if len(shape) != 3 or shape != first:
-                raise ShapeError("predict", f"features of {name}", "(D, h, w), the same of all cameras", shape)
-        stacked = np.stack([np.zeros(first, np.float32) if f is None else f.astype(np.float32) for f in given])
-        return torch.from_numpy(stacked)[None, None]
-
 
 def _device(name: str) -> torch.device:
     if name == "auto":
@@ -388,15 +304,6 @@ def _device(name: str) -> torch.device:
         received = f"{name!r} ({str(error).splitlines()[0]})"
         raise ConfigError("predictor", "device", "auto, cpu, or cuda with a GPU present", received) from error
     return device
-
-
-def _equal_distortion(cameras: Sequence[Camera]) -> list[Camera]:
-    """Cameras with as many coefficients each: a coefficient that is not given is zero."""
-    count = max(len(camera.distortion or ()) for camera in cameras)
-    if not count:
-        return list(cameras)
-    padded = [(*(c.distortion or ()), *(0.0,) * count)[:count] for c in cameras]
-    return [replace(camera, distortion=distortion) for camera, distortion in zip(cameras, padded)]
 
 
 def _first(grid: SemanticGrid) -> SemanticGrid:
