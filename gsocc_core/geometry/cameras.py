@@ -281,7 +281,9 @@ class Cameras:
             indexing="ij",
         )
         pixels = torch.stack([u, v, torch.ones_like(u)], dim=-1)
-        plane = pixels @ torch.linalg.inv(self.intrinsics)[..., None, :, :].transpose(-1, -2)  # (..., V, H, W, 3)
+        # An inverse without a check of its result: the check would wait for a GPU.
+        inverse = torch.linalg.inv_ex(self.intrinsics).inverse
+        plane = pixels @ inverse[..., None, :, :].transpose(-1, -2)  # (..., V, H, W, 3)
         T = self.T_ref_cam[..., None, :, :]
         rotation_t = T[..., :3, :3].transpose(-1, -2)
         origin = T[..., None, :3, 3].expand(*plane.shape)
@@ -307,7 +309,6 @@ class Cameras:
         """
         if self.model == "orthographic":
             raise ShapeError("Cameras.rays_at", "model", "pinhole or fisheye", self.model)
-        # An inverse without a check of its result: the check would wait for a GPU.
         inverse = torch.linalg.inv_ex(self.intrinsics).inverse
         plane = uv @ inverse[..., :2, :2].transpose(-1, -2) + inverse[..., None, :2, 2]
         directions = self._undistort(plane[..., None, :])[..., 0, :]

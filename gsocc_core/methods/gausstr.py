@@ -132,7 +132,7 @@ class GaussTR(Method):
         )
         self.depth_head = None
         if self.depth_args.source == "head":
-            self.depth_head = DepthHead(args.dim, self.depth_args.head_range_m)
+            self.depth_head = DepthHead(args.dim, len(args.levels), self.depth_args.head_range_m)
         if self.loss_args.teacher == "backbone" and (self.backbone is None or not frozen):
             raise ConfigError(WHERE, "loss.teacher", "labels, unless there is a frozen backbone", "backbone")
         self.segmenters = nn.ModuleList()
@@ -250,7 +250,7 @@ class GaussTR(Method):
     def _depth(self, frames: FrameSet, levels: list[Tensor]) -> Tensor:
         """(B * V, 1, h, w) metres."""
         if self.depth_head is not None:
-            return self.depth_head(levels[0])
+            return self.depth_head(levels, frames.cameras.map(lambda t: t[:, 0]))
         if frames.depth_m is None:
             expected = "depth beside the pictures (data.input_depth_dir, or depths_m of predict)"
             raise DataError(WHERE, "depth_m", expected, "none")

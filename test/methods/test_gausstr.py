@@ -248,7 +248,7 @@ def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
     expected = 3 * (output.depth_m[:, 1:].log() - near.log()).abs().mean()
     torch.testing.assert_close(loss, expected)
     loss.backward()
-    assert model.depth_head.net[0].weight.grad.abs().max() > 0
+    assert model.depth_head.net[1].weight.grad.abs().max() > 0
     assert model.eval()(data).scene.means.isfinite().all()
 
 
