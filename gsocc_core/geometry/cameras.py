@@ -8,6 +8,7 @@ therefore scales the first two rows of the intrinsics and changes nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.rigid import invert_rigid, transform_points
@@ -302,7 +304,8 @@ class Cameras:
 
         Returns:
             (..., V, N, 3) with unit depth along the optical axis, so that ``depth * direction`` is the point at that
-            depth. A fisheye's rays beside or behind the camera have none; they point 87 degrees off the axis.
+            depth. A fisheye's rays beyond 87 degrees off the axis, beside and behind the camera, are told as those of
+            87 degrees on the same side.
 
         Raises:
             ShapeError: orthographic cameras, whose rays do not start at one point.
@@ -312,7 +315,11 @@ class Cameras:
         inverse = torch.linalg.inv_ex(self.intrinsics).inverse
         plane = uv @ inverse[..., :2, :2].transpose(-1, -2) + inverse[..., None, :2, 2]
         directions = self._undistort(plane[..., None, :])[..., 0, :]
-        return directions / directions[..., 2:].clamp(min=0.05)
+        sideways, depth = directions[..., :2], directions[..., 2:]
+        least = math.cos(math.radians(87.0))
+        edge = functional.normalize(sideways, dim=-1) * math.tan(math.radians(87.0))
+        sideways = torch.where(depth > least, sideways / depth.clamp(min=least), edge)
+        return torch.cat([sideways, torch.ones_like(depth)], dim=-1)
 
     def _undistort(self, plane: Tensor) -> Tensor:
         """Camera-frame directions (..., V, H, W, 3) of distorted image-plane positions (..., V, H, W, 2)."""

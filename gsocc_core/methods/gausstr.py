@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gsocc_core.data.args import DataArgs
 from gsocc_core.data.feature_files import BASIS_FILE, read_basis
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.text_features import TextFeatures
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.methods.gausstr_args import (
     WHERE,
     DepthArgs,
@@ -31,14 +32,13 @@ from gsocc_core.methods.gausstr_args import (
     ShapeArgs,
     SplatArgs,
 )
-from gsocc_core.methods.gausstr_classes import dependable, prompt_scores, voxel_classes
+from gsocc_core.methods.gausstr_classes import prompt_scores, voxel_classes, voxel_means
 from gsocc_core.methods.gausstr_losses import GaussTRLosses
 from gsocc_core.methods.gausstr_network import GaussianHead, PictureDecoder, PictureDepth, even_places
 from gsocc_core.methods.method import Method
 from gsocc_core.networks.backbones import BackboneArgs, PictureMap
 from gsocc_core.networks.depth_head import DepthHead
 from gsocc_core.networks.simple_pyramid import SimplePyramid
-from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts
 
 
@@ -93,6 +93,7 @@ class GaussTR(Method):
     TRAINING_ONLY = ("loss", "basis", "segmenters")
 
     prompt_embeddings: Tensor
+    first_places: Tensor
 
     def __init__(
         self,
@@ -122,6 +123,9 @@ class GaussTR(Method):
         args, aligned = self.network_args, self._aligned_channels()
 
         self.backbone = None if backbone is None else PictureMap(backbone, frozen, pretrained)
+        patch = None if self.backbone is None else self.backbone.patch_px
+        if patch is not None and any(side % patch for side in self.image_size):
+            raise ConfigError(WHERE, "image_size", f"multiples of the backbone's patch, {patch}", self.image_size)
         self.features_input = "required" if self.backbone is None else "unused"
         given = self.features_args.input_dim or self.features_args.dim
         channels = given if self.backbone is None else self.backbone.channels
@@ -137,12 +141,16 @@ class GaussTR(Method):
             raise ConfigError(WHERE, "loss.teacher", "labels, unless there is a frozen backbone", "backbone")
         self.segmenters = nn.ModuleList()
         if self.loss_args.segmentation:
+            if self.loss_args.segments < len(self.classes.names):
+                expected = f"at least {len(self.classes.names)}, one per class"
+                raise ConfigError(WHERE, "loss.segments", expected, self.loss_args.segments)
             width = self.features_args.dim
             compressed = width if self.features_args.compression == "none" else self.features_args.channels
             self.segmenters.extend(
                 nn.Sequential(nn.Linear(compressed, width), nn.ReLU(), nn.Linear(width, self.loss_args.segments))
                 for _ in range(args.layers)
             )
+        self.register_buffer("first_places", even_places(args.queries), persistent=False)
         self.register_buffer("prompt_embeddings", self._checked_prompts(), persistent=False)
         self.feature_basis: Tensor | None
         self.register_buffer("feature_basis", self._read_basis(basis, pretrained))
@@ -197,7 +205,10 @@ class GaussTR(Method):
         cameras = frames.cameras.map(lambda t: t[:, 0])
         depth = self._depth(frames, levels)
         known = depth.detach().clamp(max=self.depth_args.limit_m)
-        scene = PictureDepth(known, cameras, frames.valid[:, 0])
+        valid = frames.valid[:, 0]
+        if self.backbone is None and frames.features is not None:  # of zeros where a picture has none
+            valid = valid & frames.features[:, 0].flatten(2).any(-1)
+        scene = PictureDepth(known, cameras, valid)
         heads: list[GaussianHead] = list(self.heads)  # type: ignore[arg-type]
         found = self.decoder(levels, self._places(len(depth), depth.device), heads)
         first = 0 if self.training else len(heads) - 1
@@ -225,14 +236,20 @@ class GaussTR(Method):
         """Labels (B, X, Y, Z); see :func:`gsocc_core.methods.gausstr_classes.voxel_classes`."""
         return voxel_classes(output.scene, grid or self.grid, self.classes, self.splat_args)
 
-    def spread(self, scene: Gaussians | VoxelField, values: Tensor, grid: VoxelGrid) -> Tensor:
-        """Values of Gaussians in voxels, as class scores get there; see :meth:`Method.spread`."""
-        assert isinstance(scene, Gaussians)
-        splat = self.splat_args
-        seen = dependable(scene, grid, splat).replace(features=values)
-        return splat_to_voxels(
-            seen, grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
-        ).features
+    def spread(self, scene: Gaussians, values: Tensor, grid: VoxelGrid) -> Tensor:
+        """Means of Gaussians' values in voxels, weighted as they vote for classes; see :meth:`Method.spread`."""
+        return voxel_means(scene, values, grid, self.splat_args)
+
+    def check_data(self, data: DataArgs) -> None:
+        """Refuse data whose labels would be left out or would not fit without a word; see :meth:`Method.check_data`."""
+        loss, (height, width), view = self.loss_args, self.image_size, data.view_size
+        if loss.depth and loss.far == "empty" and data.max_view_depth_m <= self.depth_args.limit_m:
+            expected = f"more than depth.limit_m {self.depth_args.limit_m:g}, or loss.far: ignored"
+            raise ConfigError(WHERE, "data.max_view_depth_m", expected, data.max_view_depth_m)
+        same_pictures = loss.teacher == "backbone" or self.depth_head is not None
+        if same_pictures and abs(view[0] * width - view[1] * height) > max(height, width):
+            expected = f"the aspect of image_size {height} x {width}, since labels meet what the network makes of it"
+            raise ConfigError(WHERE, "data.view_size", expected, f"{view[0]} x {view[1]}")
 
     def _feature_map(self, frames: FrameSet) -> Tensor:
         """(B * V, C, h, w) what the queries look into."""
@@ -261,4 +278,4 @@ class GaussTR(Method):
         count = self.network_args.queries
         if self.training or self.network_args.places == "random":
             return torch.rand(pictures, count, 2, device=device)
-        return even_places(count).to(device).expand(pictures, -1, -1)
+        return self.first_places.expand(pictures, -1, -1)

@@ -9,9 +9,14 @@ from typing import Literal
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.losses.aligned_features import FarPixels
-from gsocc_core.splat import Composition, Support
+from gsocc_core.splat import Support
 
 WHERE = "GaussTR"
+
+
+def _check(key: str, good: bool, expected: str, received: object) -> None:
+    if not good:
+        raise ConfigError(WHERE, key, expected, received)
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,10 @@ class NetworkArgs:
     places: Literal["even", "random"] = "even"
 
     def __post_init__(self) -> None:
+        for key in ("dim", "queries", "layers", "heads", "points", "feed_hidden", "head_hidden"):
+            _check(f"network.{key}", getattr(self, key) >= 1, "1 or more", getattr(self, key))
         if self.dim % self.heads or self.dim % 4:
             raise ConfigError(WHERE, "network.dim", f"a multiple of 4 and of {self.heads} heads", self.dim)
-        if self.layers < 1:
-            raise ConfigError(WHERE, "network.layers", "1 or more", self.layers)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class FeatureArgs:
     input_dim: int | None = None
 
     def __post_init__(self) -> None:
+        for key in ("dim", "input_dim"):
+            value = getattr(self, key)
+            _check(f"features.{key}", value is None or value >= 1, "1 or more", value)
         if self.compression != "none" and not 1 <= self.channels <= self.dim:
             raise ConfigError(WHERE, "features.channels", f"1 ... dim {self.dim}", self.channels)
 
@@ -93,8 +101,10 @@ class DepthArgs:
         if (self.source == "model") != (self.model is not None):
             expected = "a hub id or folder with source: model, and null without"
             raise ConfigError(WHERE, "depth.model", expected, self.model)
-        if not 0 < self.head_range_m[0] < self.head_range_m[1]:
-            raise ConfigError(WHERE, "depth.head_range_m", "0 < low < high (m)", self.head_range_m)
+        low, high = self.head_range_m
+        _check("depth.head_range_m", 0 < low < high, "0 < low < high (m)", self.head_range_m)
+        # The head's range begins below the limit, whoever gives the depth: its labels are cut at both.
+        _check("depth.limit_m", self.limit_m > low, f"more than head_range_m's {low:g}", self.limit_m)
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,11 @@ class ShapeArgs:
     of_width_px: float = 1600.0
     rotation: Literal["camera", "learned"] = "camera"
 
+    def __post_init__(self) -> None:
+        for key in ("least_px", "of_width_px"):
+            _check(f"shape.{key}", getattr(self, key) > 0, "a positive number", getattr(self, key))
+        _check("shape.span", self.span >= 0, "0 or more", self.span)
+
 
 @dataclass(frozen=True)
 class LossArgs:
@@ -126,7 +141,8 @@ class LossArgs:
         depth: Rendered depth against depth labels: scale-invariant logarithmic error and a fifth of the mean absolute
             error.
         far: What the depth loss does with pixels at the limit of depth or beyond; see
-            :func:`gsocc_core.losses.aligned_features.silog_depth_loss`.
+            :func:`gsocc_core.losses.aligned_features.silog_depth_loss`. ``empty`` needs their labels:
+            ``data.max_view_depth_m`` must be larger than the limit.
         segmentation: Class labels of pictures, read from rendered features by a small network (the FeatUp model: 1).
         segments: Outputs of that network.
         classes: Class labels of pictures against rendered scores of the class prompts. Not published: with it and
@@ -143,13 +159,17 @@ class LossArgs:
     classes: float = 0.0
     depth_head: float = 1.0
 
+    def __post_init__(self) -> None:
+        for key in ("cosine", "depth", "segmentation", "classes", "depth_head"):
+            _check(f"loss.{key}", getattr(self, key) >= 0, "0 or more", getattr(self, key))
+
 
 @dataclass(frozen=True)
 class SplatArgs:
     """How Gaussians become voxels; the defaults are those of the paper's Talk2DINO model.
 
     Attributes:
-        composition: See :func:`gsocc_core.splat_to_voxels`.
+        composition: ``sum``, or ``mean`` as in the authors' first release; see :func:`gsocc_core.splat_to_voxels`.
         cutoff: Support of a Gaussian in standard deviations.
         support: See :func:`gsocc_core.splat_to_voxels`.
         threshold: Density from which a voxel counts as occupied.
@@ -160,7 +180,7 @@ class SplatArgs:
         least_score: A prompt that scores below this in every voxel, in a softmax of 100 times the scores, is left out.
     """
 
-    composition: Composition = "sum"
+    composition: Literal["sum", "mean"] = "sum"
     cutoff: float = 3.0
     support: Support = "box_voxels"
     threshold: float = 0.04
@@ -168,3 +188,9 @@ class SplatArgs:
     least_std_m: float = 0.05
     scale: float = 1.0
     least_score: float = 0.1
+
+    def __post_init__(self) -> None:
+        for key in ("threshold", "least_score"):
+            _check(f"splat.{key}", 0 <= getattr(self, key) <= 1, "0 ... 1", getattr(self, key))
+        for key in ("cutoff", "scale"):
+            _check(f"splat.{key}", getattr(self, key) > 0, "a positive number", getattr(self, key))

@@ -19,6 +19,7 @@ from gsocc_core.losses.aligned_features import cosine_loss, silog_depth_loss
 from gsocc_core.losses.rendering import rendered_depth_loss, rendered_semantic_loss
 from gsocc_core.methods.gausstr_args import WHERE, DepthArgs, FeatureArgs, LossArgs
 from gsocc_core.networks.pca import pca_basis
+from gsocc_core.networks.precision import full_precision
 from gsocc_core.splat import Rendering, splat_to_image
 
 #: Gaussians nearer or farther than this are not rendered, metres.
@@ -67,6 +68,23 @@ class GaussTRLosses:
         """
         if targets is None or targets.view_cameras is None or targets.view_valid is None:
             raise DataError(WHERE, "targets", "views with labels", "none")
+        # Rendering, covariances and principal components need the range of float32, whatever the network computes in.
+        with full_precision(seen.device):
+            layers = [layer.map(Tensor.float) for layer in layers]
+            return self._losses(layers, embeddings, basis, segmenters, seen, head_depth_m, targets)
+
+    def _losses(
+        self,
+        layers: Sequence[Gaussians],
+        embeddings: Tensor,
+        basis: Tensor | None,
+        segmenters: nn.ModuleList,
+        seen: Tensor,
+        head_depth_m: Tensor | None,
+        targets: Targets,
+    ) -> dict[str, Tensor]:
+        assert targets.view_cameras is not None
+        assert targets.view_valid is not None
         cameras = targets.view_cameras.map(lambda t: t.flatten(1, 2))
         valid = targets.view_valid.flatten()
         weights, ignore = self.weights, self.classes.ignore_id
@@ -76,7 +94,7 @@ class GaussTRLosses:
         if weights.segmentation or weights.classes:
             labels = _labels(targets.view_semantics, "data.semantics_dir").flatten(0, 2)
             classes = torch.where(valid[:, None, None], labels, ignore)
-        if weights.cosine:
+        if weights.cosine or weights.segmentation:
             values = targets.view_features
             if weights.teacher == "backbone":
                 values = seen.detach()[:, None]
@@ -89,18 +107,18 @@ class GaussTRLosses:
             if depth is not None:
                 error = silog_depth_loss(view.depth.flatten(0, 1), depth, self.depth.limit_m, weights.far)
                 losses.setdefault("depth", []).append(weights.depth * error)
-            if teacher is not None:
+            if weights.cosine and teacher is not None:
                 error = cosine_loss(view.features.flatten(0, 1), teacher)
                 losses.setdefault("cosine", []).append(weights.cosine * error)
             if classes is not None and weights.segmentation:
-                error = _cross_entropy(segmenters[number](view.features.flatten(0, 1)), classes, ignore)
+                error = _cross_entropy(segmenters[number - len(layers)](view.features.flatten(0, 1)), classes, ignore)
                 losses.setdefault("segmentation", []).append(weights.segmentation * error)
             if classes is not None and weights.classes:
                 error = rendered_semantic_loss(scores.flatten(0, 1), classes, self.classes.channel_ids, ignore)
                 losses.setdefault("classes", []).append(weights.classes * error)
         total = {name: torch.stack(values).sum() for name, values in losses.items()}
         if head_depth_m is not None and weights.depth_head:
-            total["depth_head"] = weights.depth_head * self._distil(head_depth_m, targets)
+            total["depth_head"] = weights.depth_head * self._distil(head_depth_m.float(), targets)
         return total
 
     def _teacher(self, values: Tensor, valid: Tensor, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -122,7 +140,10 @@ class GaussTRLosses:
         if args.compression == "stored":
             return torch.einsum("mdhw,dk->mkhw", values, _labels(basis, "basis")), None
         vectors = values.movedim(1, -1).flatten(0, 2)
-        step = pca_basis(vectors[vectors.abs().sum(-1) > 0], args.channels)
+        vectors = vectors[vectors.abs().sum(-1) > 0]
+        if len(vectors) < 2:  # nothing to learn from, and nothing to compress
+            return values[:, : args.channels], torch.eye(args.dim, args.channels, device=values.device)
+        step = pca_basis(vectors, args.channels)
         return torch.einsum("mdhw,dk->mkhw", values, step), step
 
     def _render(
@@ -130,6 +151,8 @@ class GaussTRLosses:
     ) -> tuple[Rendering, Tensor]:
         """Views of one layer's scene: compressed features with depth, and, if they are asked for, class scores."""
         features = layer.features if projection is None else layer.features @ projection
+        if not (self.weights.cosine or self.weights.segmentation):
+            features = features[..., :0]
         count = features.shape[-1]
         if self.weights.classes:
             features = torch.cat([features, layer.features @ embeddings.T], -1)

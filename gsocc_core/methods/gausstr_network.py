@@ -17,9 +17,12 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import multiply_quats, rotmat_to_quat, transform_points
 from gsocc_core.methods.gausstr_args import NetworkArgs, ShapeArgs
 from gsocc_core.networks.deformable import PictureAttention
+from gsocc_core.networks.precision import full_precision
 
 #: Bound on what the inverse sigmoid divides by.
 _EPS = 1e-5
+#: Tangent of the angle off the optical axis from which depth along it says nothing (86 degrees).
+_STEEPEST = 15.0
 
 
 def even_places(count: int) -> Tensor:
@@ -142,26 +145,35 @@ class GaussianHead(nn.Module):
         Returns:
             (B, V * K) Gaussians in the reference ego frame.
         """
+        said = {name: getattr(self, name)(queries).float() for name in ("regress", "opacity", "feature", "scale")}
+        turn = None if self.rotation is None else self.rotation(queries).float()
+        # Half precision would move means by centimetres.
+        with full_precision(queries.device):
+            return self._place(said, turn, places, scene)
+
+    def _place(self, said: dict[str, Tensor], turn: Tensor | None, places: Tensor, scene: PictureDepth) -> Gaussians:
+        """Gaussians of what the sub-heads said (B * V, K, channels)."""
         cameras, views = scene.cameras, scene.valid.shape
-        step = self.regress(queries)
+        step = said["regress"]
         places = moved(places, step[..., :2])
         depth, known = sample_depth(scene.depth_m, places)
         depth, places = depth.unflatten(0, views), places.unflatten(0, views)
-        rays = cameras.rays_at(places * places.new_tensor([cameras.width, cameras.height]))
+        x, y = places.unbind(-1)
+        rays = cameras.rays_at(torch.stack([x * cameras.width, y * cameras.height], dim=-1))
+        ahead = rays[..., :2].square().sum(-1) < _STEEPEST**2
         points = rays * (depth * (1 + step[..., 2].unflatten(0, views)))[..., None]
         pose = cameras.T_ref_cam
         means = transform_points(pose, points)
         pixel = self.shape.least_px / self.shape.of_width_px * cameras.width / cameras.intrinsics[..., None, 0, 0]
-        size = (1 + self.shape.span * self.scale(queries).sigmoid()).unflatten(0, views)
+        size = (1 + self.shape.span * said["scale"].sigmoid()).unflatten(0, views)
         scales = size * (depth * pixel).clamp(min=1e-6)[..., None]
         quats = rotmat_to_quat(pose[..., :3, :3])[..., None, :].expand(*depth.shape, 4)
-        if self.rotation is not None:
-            upright = torch.tensor([1.0, 0.0, 0.0, 0.0], device=quats.device)
-            own = functional.normalize(upright + self.rotation(queries).unflatten(0, views), dim=-1)
-            quats = multiply_quats(quats, own)
-        opacities = self.opacity(queries).sigmoid()[..., 0].unflatten(0, views)
-        opacities = opacities * (known.unflatten(0, views) & scene.valid[..., None])
-        features = self.feature(queries).unflatten(0, views)
+        if turn is not None:
+            w, *rest = turn.unflatten(0, views).unbind(-1)
+            quats = multiply_quats(quats, functional.normalize(torch.stack([1 + w, *rest], dim=-1), dim=-1))
+        opacities = said["opacity"].sigmoid()[..., 0].unflatten(0, views)
+        opacities = opacities * (known.unflatten(0, views) & ahead & scene.valid[..., None])
+        features = said["feature"].unflatten(0, views)
         return Gaussians(
             means.flatten(1, 2), scales.flatten(1, 2), quats.flatten(1, 2), opacities.flatten(1, 2),
             features.flatten(1, 2),

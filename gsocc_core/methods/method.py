@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from gsocc_core.data.args import DataArgs
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
@@ -105,6 +106,9 @@ class Method(nn.Module, ABC):
             (B, X, Y, Z, C) means, weighted by what each Gaussian adds to a voxel's density; 0 where none reaches.
         """
         return splat_to_voxels(scene.replace(features=values, velocities=None), grid).features
+
+    def check_data(self, data: DataArgs) -> None:
+        """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
 
     def begin(self, surfaces: Callable[[int], Tensor]) -> None:
         """Prepare a training from the beginning; most methods have nothing to prepare.

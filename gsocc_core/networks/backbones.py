@@ -221,6 +221,14 @@ class PictureMap(nn.Module):
         """Channels of the map."""
         return int(self.backbone.channels[-1])  # type: ignore[index]
 
+    @property
+    def patch_px(self) -> int | None:
+        """Side of a vision transformer's patch, pixels; None = it has none."""
+        if (patch := getattr(self.backbone, "patch_px", None)) is not None:
+            return int(patch)
+        config: Any = self.backbone.config
+        return int(config.patch_size) if config.model_type.startswith(("dinov2", "dinov3_vit")) else None
+
     def train(self, mode: bool = True) -> PictureMap:
         """Training mode, but not of a frozen backbone."""
         super().train(mode)

@@ -109,8 +109,11 @@ class PictureAttention(nn.Module):
         seen = torch.zeros_like(queries)
         for level, level_map in enumerate(maps):
             values = self.value(level_map.movedim(1, -1)).movedim(-1, 1)
-            size = queries.new_tensor([level_map.shape[-1], level_map.shape[-2]])
-            where = places[:, :, None, None] + offsets[:, :, :, level] / size
+            # Numbers, not a tensor of sizes: an upload would wait for the GPU.
+            height, width = level_map.shape[-2:]
+            u, v = offsets[:, :, :, level].unbind(-1)
+            x, y = places[:, :, None, None].unbind(-1)
+            where = torch.stack([x + u / width, y + v / height], dim=-1)
             seen = seen + weighted_samples(values, where, shares[:, :, :, level])
         return queries + self.dropout(self.out(seen))
 

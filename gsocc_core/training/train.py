@@ -107,6 +107,7 @@ def train(
         _check_same_prompts(checkpoint.parent.parent / PROMPTS, words)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
     network = build_method(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
+    network.check_data(data)
     dataset = build_dataset(data, network.image_size)
     if dataset.labels_dir is not None:
         check_fit(protocol, table, network.grid, where)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tiny_frames import BACKBONE, GRID, frames
 from torch.nn import functional
 
-from gsocc_core import OCC3D_NUSCENES, Cameras
+from gsocc_core import OCC3D_NUSCENES, Cameras, Gaussians
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.data.args import DataArgs
 from gsocc_core.errors import ConfigError, DataError
@@ -20,8 +20,9 @@ from gsocc_core.geometry.rigid import quat_to_rotmat
 from gsocc_core.methods.build import build_method
 from gsocc_core.methods.gausstr import GaussTR
 from gsocc_core.methods.gausstr_args import DepthArgs, FeatureArgs, LossArgs, NetworkArgs, ShapeArgs, SplatArgs
-from gsocc_core.methods.gausstr_classes import dependable, voxel_classes
-from gsocc_core.methods.gausstr_network import even_places, sample_depth
+from gsocc_core.methods.gausstr_classes import dependable, voxel_classes, voxel_field
+from gsocc_core.methods.gausstr_network import PictureDepth, even_places, sample_depth
+from gsocc_core.networks.backbones import BackboneArgs
 from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts, read_class_prompts
 from gsocc_core.yaml_files import read_yaml
@@ -229,6 +230,123 @@ def test_rendering_a_scene_of_its_own_features_costs_nothing():
     assert losses["cosine"].item() == pytest.approx(10.0, abs=1e-3), "weight 5 times 1 - (-1)"
 
 
+def test_half_precision_ends_where_metres_begin():
+    """What the network says may be rounded; where that puts Gaussians, and what is rendered of them, is not."""
+    model, data = build(shape=ShapeArgs(rotation="learned")), batch()
+    head, cameras = model.heads[0], data.cameras.map(lambda t: t[:, 0])
+    queries, places = torch.randn(6, 5, 16), torch.rand(6, 5, 2)
+    depth = PictureDepth(data.depth_m[:, 0].flatten(0, 1)[:, None], cameras, data.valid[:, 0])
+    said = {}
+    for name in ("regress", "opacity", "feature", "scale", "rotation"):
+        getattr(head, name).register_forward_hook(lambda *a, name=name: said.update({name: a[-1]}))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = head(queries, places, depth)
+        rounded = {name: value.clone() for name, value in said.items()}
+        losses = model.losses(model(data), data)
+    assert rounded["regress"].dtype == torch.bfloat16
+    for name, value in rounded.items():  # the same numbers, and float32 around them
+        getattr(head, name).forward = lambda _, value=value: value.float()
+    outside = head(queries, places, depth)
+    for field in ("means", "scales", "quats", "opacities", "features"):
+        torch.testing.assert_close(getattr(inside, field), getattr(outside, field), atol=1e-6, rtol=1e-6)
+    assert all(value.isfinite() and value.dtype == torch.float32 for value in losses.values())
+
+
+def test_left_out_gaussians_count_nowhere():
+    """The mean over Gaussians takes those of opacity 0 for absent; queries are means whatever the composition."""
+    scene = Gaussians(
+        torch.tensor([[[0.4, 0.4, 0.2]] * 4]), torch.full((1, 4, 3), 0.6), torch.tensor([1.0, 0, 0, 0]).expand(1, 4, 4),
+        torch.tensor([[0.9, 0.2, 0.0, 0.7]]), torch.tensor([[[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.8, 0.2]]]),
+    )  # fmt: skip
+    for composition in ("sum", "mean"):
+        args = SplatArgs(composition=composition, support="ellipsoid", least_opacity=0.5)
+        alone = scene.map(lambda t: t[:, [0, 3]])
+        for one in (voxel_field, lambda s, g, a: voxel_field(s, g, replace(a, least_opacity=None))):
+            field = one(scene if one is voxel_field else alone, GRID, args)
+            kept = voxel_field(alone, GRID, args)
+            torch.testing.assert_close(field.density, kept.density)
+            torch.testing.assert_close(field.features, kept.features)
+        model = build(splat=args).eval()
+        found = model.spread(scene, torch.tensor([[[0.9], [0.3], [0.3], [0.9]]]), GRID)
+        reached = found[found > 0]
+        torch.testing.assert_close(reached, torch.full_like(reached, 0.9), atol=1e-3, rtol=0)
+        assert len(reached) > 20
+
+
+def test_pictures_without_features_give_no_gaussians():
+    model, data = build().eval(), batch()
+    data.features[:, :, 1] = 0.0
+    opacities = model(data).scene.opacities.unflatten(1, (3, 5))
+    assert (opacities[:, 1] == 0).all()
+    assert (opacities[:, [0, 2]] > 0).all()
+
+
+def test_batches_without_labelled_features_cost_nothing():
+    model, data = build(), batch()
+    blank = replace(data, targets=replace(data.targets, view_features=torch.zeros_like(data.targets.view_features)))
+    losses = model.losses(model(blank), blank)
+    assert losses["cosine"].item() == 0
+    assert losses["depth"] > 0
+    only = build(loss=LossArgs(cosine=0.0, segmentation=1.0, segments=18))
+    assert set(only.losses(only(data), data)) == {"depth", "segmentation"}
+    only.eval()
+    assert only.losses(only(data), data)["segmentation"].isfinite(), "the last layer has the last segmenter"
+
+
+def test_data_that_would_lose_labels_without_a_word_is_refused():
+    model = build()
+    args = DataArgs("nowhere", view_size=(32, 64), max_view_depth_m=100.0)
+    model.check_data(args)
+    with pytest.raises(ConfigError, match="max_view_depth_m: expected more than depth.limit_m 51.2, or loss.far"):
+        model.check_data(replace(args, max_view_depth_m=40.0))
+    build(loss=LossArgs(far="ignored")).check_data(replace(args, max_view_depth_m=40.0))
+    model.check_data(replace(args, view_size=(20, 64)))
+    head = build(backbone=ONE_STAGE, depth=DepthArgs(source="head"))
+    head.check_data(replace(args, view_size=(16, 32)))
+    with pytest.raises(ConfigError, match="view_size: expected the aspect of image_size 32 x 64.*received 20 x 64"):
+        head.check_data(replace(args, view_size=(20, 64)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        (NetworkArgs, "queries", 0), (NetworkArgs, "heads", 0), (NetworkArgs, "dim", 255), (FeatureArgs, "dim", 0),
+        (FeatureArgs, "channels", 513), (DepthArgs, "limit_m", -1.0), (DepthArgs, "head_range_m", (2.0, 1.0)),
+        (ShapeArgs, "of_width_px", 0.0), (ShapeArgs, "span", -1.0), (LossArgs, "cosine", -1.0),
+        (SplatArgs, "threshold", 1.5), (SplatArgs, "cutoff", 0.0), (SplatArgs, "scale", 0.0),
+    ],
+)  # fmt: skip
+def test_numbers_that_make_no_sense_are_named(kind, key, value):
+    with pytest.raises(ConfigError, match=rf"GaussTR: \w+\.{key}: expected"):
+        kind(**{key: value})
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match="loss.segments: expected at least 18"):
+        build(loss=LossArgs(segmentation=1.0, segments=3))
+    dinov2 = BackboneArgs(
+        None, "dinov2",
+        {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}, (1,),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"image_size: expected multiples of the backbone's patch, 14"):
+        build(backbone=dinov2)
+    assert build(backbone=dinov2, image_size=(28, 56)).pyramid.lateral[0].in_channels == 6
+
+
+@pytest.mark.gpu
+def test_using_the_network_uploads_and_downloads_nothing_on_a_gpu():
+    model = build(backbone=ONE_STAGE, depth=DepthArgs(source="head"), shape=ShapeArgs(rotation="learned")).eval().cuda()
+    data = batch().to("cuda")
+    with torch.no_grad():
+        model(data)  # what is looked up once
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            scene = model(data).scene
+            dependable(scene, GRID, SplatArgs())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
     depth, alone = DepthArgs(source="head", head_range_m=(2.0, 6.0)), LossArgs(cosine=0.0, depth=0.0, depth_head=3.0)
     model = build(depth=depth, backbone=ONE_STAGE, frozen=False, loss=alone)
@@ -376,3 +494,10 @@ def test_fisheye_rays_lead_where_pixels_look():
     torch.testing.assert_close(found, uv, atol=1e-3, rtol=0)
     torch.testing.assert_close(depth, torch.full((1, 3), 3.0))
     assert seen.all()
+    plain = replace(camera, distortion=None)
+    degrees = torch.tensor([60.0, 86.9, 88.0, 95.0, 100.0])
+    uv = torch.stack([32 + 20 * degrees.deg2rad(), torch.full((5,), 16.0)], -1)[None]
+    expected = degrees.clamp(max=87.0).deg2rad().tan()
+    rays = plain.rays_at(uv)[0]
+    torch.testing.assert_close(rays[:, 0], expected, atol=0.02, rtol=1e-3)
+    torch.testing.assert_close(rays[:, 2], torch.ones(5))
