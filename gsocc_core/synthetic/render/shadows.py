@@ -97,7 +97,7 @@ class _Patches:
     @classmethod
     def of(cls, windows: np.ndarray, dtype: type, draw: Callable[[int, int, int, np.ndarray], None]) -> _Patches:
         """Draw them: ``draw`` takes an actor, the first row and column, and zeros for its patch."""
-        parts = [np.zeros((rows, columns), dtype) for _, _, rows, columns in windows]
+        parts: list[np.ndarray] = [np.zeros((rows, columns), dtype) for _, _, rows, columns in windows]
         for i, part in enumerate(parts):
             if part.size:
                 draw(i, windows[i, 0], windows[i, 1], part)

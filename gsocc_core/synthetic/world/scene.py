@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -107,20 +108,14 @@ class Trajectory:
         return len(self.times_s) > 1
 
     @cached_property
-    def _times(self) -> list[float]:
-        return [float(t) for t in self.times_s]
-
-    @cached_property
-    def _way(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and angles side by side, (K, 6), and their rates."""
+    def glide(self) -> Glide:
+        """The motion's samples, positions and angles side by side."""
         rates = np.gradient(self.yaw_pitch_roll, self.times_s, axis=0)
-        return np.hstack([self.positions_m, self.yaw_pitch_roll]), np.hstack([self.velocities_m_s, rates])
-
-    def _segment(self, t_s: float) -> tuple[int, float, float]:
-        times = self._times
-        i = min(max(bisect_right(times, t_s) - 1, 0), len(times) - 2)
-        length = times[i + 1] - times[i]
-        return i, length, (t_s - times[i]) / length
+        return Glide(
+            self.times_s.tolist(),
+            np.hstack([self.positions_m, self.yaw_pitch_roll]),
+            np.hstack([self.velocities_m_s, rates]),
+        )
 
     @cached_property
     def _standing_pose(self) -> np.ndarray:
@@ -132,17 +127,8 @@ class Trajectory:
         """(4, 4) float64 pose of the body in the world at a time in seconds."""
         if not self.moves:
             return self._standing_pose.copy()
-        T = np.eye(4)
-        if t_s < self.times_s[0] or t_s > self.times_s[-1]:
-            end = 0 if t_s < self.times_s[0] else -1
-            angles = self.yaw_pitch_roll[end]
-            T[:3, 3] = self.positions_m[end] + (t_s - self.times_s[end]) * self.velocities_m_s[end]
-        else:
-            i, length, u = self._segment(t_s)
-            basis = ((1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (3 - 2 * u), u * u * (u - 1))
-            way = _hermite(basis, *self._way, i, length)
-            T[:3, 3], angles = way[:3], way[3:]
-        T[:3, :3] = rotation_from_angles(*angles)
+        T, way = np.eye(4), self.glide.at(t_s)
+        T[:3, :3], T[:3, 3] = rotation_from_angles(*way[3:]), way[:3]
         return T
 
     def velocity(self, t_s: float) -> np.ndarray:
@@ -151,10 +137,44 @@ class Trajectory:
             return np.zeros(3)
         if t_s < self.times_s[0] or t_s > self.times_s[-1]:
             return self.velocities_m_s[0 if t_s < self.times_s[0] else -1].copy()
-        i, length, u = self._segment(t_s)
+        i, length, u = self.glide.segment(t_s)
         slope = 6 * u * (1 - u) / length
         basis = (-slope, (1 - u) * (1 - 3 * u) / length, slope, u * (3 * u - 2) / length)
         return _hermite(basis, self.positions_m, self.velocities_m_s, i, length)
+
+
+@dataclass(frozen=True, eq=False)
+class Glide:
+    """Cubic Hermite motion of one body or of several that are sampled at the same times.
+
+    Attributes:
+        times_s: K ascending sample times.
+        values: (K, ..., 6) positions, metres, and yaw, pitch, roll, rad.
+        rates: (K, ..., 6) their derivatives.
+    """
+
+    times_s: list[float]
+    values: np.ndarray
+    rates: np.ndarray
+
+    def segment(self, t_s: float) -> tuple[int, float, float]:
+        """Index of the interval around a time, its length in seconds and how far into it the time is, 0 ... 1."""
+        times = self.times_s
+        i = min(max(bisect_right(times, t_s) - 1, 0), len(times) - 2)
+        length = times[i + 1] - times[i]
+        return i, length, (t_s - times[i]) / length
+
+    def at(self, t_s: float) -> np.ndarray:
+        """(..., 6) positions and angles at a time; outside the samples they go straight on without turning."""
+        times = self.times_s
+        if t_s < times[0] or t_s > times[-1]:
+            end = 0 if t_s < times[0] else -1
+            way = self.values[end].copy()
+            way[..., :3] += (t_s - times[end]) * self.rates[end][..., :3]
+            return way
+        i, length, u = self.segment(t_s)
+        basis = ((1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2, u * u * (3 - 2 * u), u * u * (u - 1))
+        return _hermite(basis, self.values, self.rates, i, length)
 
 
 def _hermite(
@@ -325,16 +345,33 @@ class StreetScene:
 
         The last answer is kept and given again for the same time: it must not be written to.
         """
-        if "still" not in self._cache:
-            self._cache["still"] = np.array([actor.T_world_box(0.0) for actor in self.actors]).reshape(-1, 4, 4)
         kept = self._cache.get("posed")
         if kept is None or kept[0] != t_s:
-            poses = self._cache["still"].copy()
+            still, groups = self._motions()
+            poses = still.copy()
+            for which, glide in groups:
+                ways = glide.at(t_s)
+                poses[which, :3, 3] = ways[:, :3]
+                poses[which, :3, :3] = [rotation_from_angles(*angles) for angles in ways[:, 3:].tolist()]
+            kept = self._cache["posed"] = t_s, poses
+        return cast("np.ndarray", kept[1])
+
+    def _motions(self) -> tuple[np.ndarray, list[tuple[list[int], Glide]]]:
+        """(A, 4, 4) poses of the actors that stand, and those that move in groups with the same sample times."""
+        if "motions" not in self._cache:
+            still, groups = np.tile(np.eye(4), (len(self.actors), 1, 1)), defaultdict(list)
             for i, actor in enumerate(self.actors):
                 if actor.trajectory.moves:
-                    poses[i] = actor.T_world_box(t_s)
-            kept = self._cache["posed"] = t_s, poses
-        return kept[1]
+                    groups[actor.trajectory.times_s.tobytes()].append(i)
+                else:
+                    still[i] = actor.T_world_box(0.0)
+            joined = []
+            for which in groups.values():
+                glides = [self.actors[i].trajectory.glide for i in which]
+                values, rates = (np.stack([getattr(g, key) for g in glides], 1) for key in ("values", "rates"))
+                joined.append((which, Glide(glides[0].times_s, values, rates)))
+            self._cache["motions"] = still, joined
+        return cast("tuple[np.ndarray, list[tuple[list[int], Glide]]]", self._cache["motions"])
 
     def ego_velocity_world(self, t_s: float) -> np.ndarray:
         """(3,) float64 velocity of the ego in the world, m/s."""

@@ -212,16 +212,16 @@ def _sensor_rows(record: DriveRecord) -> Tables:
         {
             "token": token("calibrated_sensor", name, channel),
             "sensor_token": token("sensor", channel),
-            **_pose_fields(T),
+            **pose,
             "camera_intrinsic": intrinsics,
         }
-        for channel, T, intrinsics, _, _ in mounts
+        for (channel, _, intrinsics, _, _), pose in zip(mounts, _pose_fields([T for _, T, *_ in mounts]), strict=True)
     ]
     sizes = {channel: (width, height) for channel, _, _, width, height in mounts}
     readings: list[Row] = []
     poses: list[Row] = []
     newest: dict[str, Row] = {}
-    for shot, T_global_ego in zip(record.schedule.shots, record.T_global_ego, strict=True):
+    for shot, pose in zip(record.schedule.shots, _pose_fields(record.T_global_ego), strict=True):
         key = token("sample_data", name, shot.channel, shot.stamp_us)
         width, height = sizes[shot.channel]
         row: Row = {
@@ -242,7 +242,7 @@ def _sensor_rows(record: DriveRecord) -> Tables:
             row["prev"], previous["next"] = previous["token"], key
         newest[shot.channel] = row
         readings.append(row)
-        poses.append({"token": key, "timestamp": shot.stamp_us, **_pose_fields(T_global_ego)})
+        poses.append({"token": key, "timestamp": shot.stamp_us, **pose})
     return {"calibrated_sensor": calibrations, "sample_data": readings, "ego_pose": poses}
 
 
@@ -250,7 +250,7 @@ def _annotation_rows(record: DriveRecord) -> Tables:
     annotations: list[Row] = []
     tracks: dict[int, list[Row]] = {}
     instances: list[Row] = []
-    for note in record.notes:
+    for note, pose in zip(record.notes, _pose_fields([note.T_global_box for note in record.notes]), strict=True):
         actor, track = note.actor, tracks.setdefault(note.actor.instance_index, [])
         key = token("sample_annotation", record.name, actor.instance_index, note.key_index)
         row: Row = {
@@ -259,7 +259,7 @@ def _annotation_rows(record: DriveRecord) -> Tables:
             "instance_token": token("instance", record.name, actor.instance_index),
             "visibility_token": next((k for k, _, limit in VISIBILITIES if note.visible_fraction <= limit), "4"),
             "attribute_tokens": [token("attribute", _known(actor.attribute, ATTRIBUTES))] if actor.attribute else [],
-            **_pose_fields(note.T_global_box),
+            **pose,
             "size": [float(edge) for edge in actor.size_wlh_m],
             "prev": "",
             "next": "",
@@ -285,6 +285,7 @@ def _known(name: str, names: tuple[str, ...]) -> str:
     return name
 
 
-def _pose_fields(T: np.ndarray) -> Row:
-    quat = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(T[:3, :3], dtype=np.float64)))
-    return {"translation": T[:3, 3].tolist(), "rotation": quat.tolist()}
+def _pose_fields(poses: Sequence[np.ndarray]) -> list[Row]:
+    T = np.array(poses, np.float64).reshape(-1, 4, 4)
+    quats = rotmat_to_quat(torch.from_numpy(np.ascontiguousarray(T[:, :3, :3])))
+    return [{"translation": t, "rotation": q} for t, q in zip(T[:, :3, 3].tolist(), quats.tolist(), strict=True)]

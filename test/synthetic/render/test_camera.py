@@ -44,7 +44,8 @@ def test_zbuffer_sees_what_rays_see_also_where_triangles_cross_the_near_plane(se
     # Centres all around the camera: many triangles lie partly or wholly behind it.
     corners = rng.normal(0.0, 3.0, (30, 1, 3)) + np.array([0.0, 0.0, 2.0]) + rng.normal(0.0, 2.5, (30, 3, 3))
     inverse_depth, triangle_of = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
-    rasterize(corners, 0, 30, 0, np.eye(3), np.zeros(3), K, np.linalg.inv(K), inverse_depth, triangle_of)
+    chunks, starts = np.array([1, 0]), np.array([0, 13, 30])
+    rasterize(corners, chunks, starts, 0, np.eye(3), np.zeros(3), K, np.linalg.inv(K), inverse_depth, triangle_of)
     depth, best = oracle(corners, K, width, height)
     # Only rays that pass an edge within rounding may differ.
     assert (triangle_of != best).mean() < 0.003
@@ -63,7 +64,7 @@ def test_pose_of_the_camera_moves_the_picture_like_the_world():
     for world, R_cam_world, at in ((corners, np.eye(3), np.zeros(3)), (corners @ R.T + origin, R.T, origin)):
         inverse_depth, triangle_of = np.zeros((30, 40), np.float32), np.full((30, 40), -1, np.int32)
         view = (np.ascontiguousarray(R_cam_world), at, K, np.linalg.inv(K), inverse_depth, triangle_of)
-        rasterize(world, 0, 10, 100, *view)
+        rasterize(world, np.array([0]), np.array([0, 10]), 100, *view)
         pictures.append((inverse_depth, triangle_of))
     np.testing.assert_allclose(pictures[0][0], pictures[1][0], atol=1e-6)
     np.testing.assert_array_equal(pictures[0][1], pictures[1][1])

@@ -45,6 +45,30 @@ def test_every_name_occurs_and_names_its_class(scenes):
     np.testing.assert_array_equal(NAMES.class_of_name()[names], classes)
 
 
+def test_names_of_a_class_are_equally_frequent(scenes):
+    """Large things find their place, too."""
+    of_movable = [i for i, class_id in enumerate(NAMES.class_ids) if class_id in CLASSES.dynamic_ids]
+    for scene in scenes:
+        counts = np.bincount([actor.mesh.name_ids[0] for actor in scene.actors], minlength=len(NAMES.names))
+        assert counts.sum() == counts[of_movable].sum() > 30
+        assert np.ptp(counts[of_movable]) <= 2
+
+
+def test_along_every_drive_the_ground_has_its_shares_and_naming_the_first_is_as_good_as_chance(scenes):
+    """A class of share p, drawn by chance, scores p / (2 - p); named everywhere, it scores its share."""
+    rng = np.random.default_rng(0)
+    for scene in scenes:
+        flat = np.isin(scene.static.class_ids, PLAIN_WORLD.flat_ids)
+        corners = scene.static.vertices_m[scene.static.triangles[flat][::2]]  # two triangles are a patch of ground
+        way = np.stack([scene.T_world_ego(t_s)[:2, 3] for t_s in np.arange(-1.0, 7.1, 0.25)])
+        points = rng.uniform(way.min(0) - 25.0, way.max(0) + 25.0, (2000, 2))
+        points = points[(np.abs(points[:, None] - way) < 25.0).all(2).any(1)]
+        inside = (points[:, None] >= corners.min(1)[:, :2]) & (points[:, None] < corners.max(1)[:, :2])
+        shares = np.bincount(scene.static.class_ids[flat][::2][inside.all(2).argmax(1)], minlength=4)[1:] / len(points)
+        np.testing.assert_allclose(shares, [0.72, 0.14, 0.14], atol=0.05)
+        assert (shares / (2 - shares)).sum() < shares[0] + 0.02
+
+
 def test_nothing_touches_anything_at_any_time(scenes):
     for scene in scenes:
         for t_s in np.linspace(0.0, 6.0, 13):
@@ -67,6 +91,12 @@ def test_moving_and_parked_things_look_alike_and_velocities_are_those_of_the_pos
                 assert 0.9 < np.linalg.norm(step) < 7.1
     assert set(moving) == set(parked) == set(MOVING)
     assert 0.2 < len(moving) / (len(moving) + len(parked)) < 0.6
+
+
+def test_poses_of_all_actors_are_those_of_each(scenes):
+    for t_s in (-3.0, 0.0, 2.345, 2.345, 30.0):
+        poses = scenes[0].T_world_actors(t_s)
+        np.testing.assert_array_equal(poses, [actor.T_world_box(t_s) for actor in scenes[0].actors])
 
 
 def test_where_a_thing_is_does_not_tell_its_motion(scenes):
