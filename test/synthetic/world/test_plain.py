@@ -97,6 +97,10 @@ def test_poses_of_all_actors_are_those_of_each(scenes):
     for t_s in (-3.0, 0.0, 2.345, 2.345, 30.0):
         poses = scenes[0].T_world_actors(t_s)
         np.testing.assert_array_equal(poses, [actor.T_world_box(t_s) for actor in scenes[0].actors])
+    for actor, pose in zip(scenes[0].actors, poses, strict=True):
+        way = actor.trajectory
+        expected = way.positions_m[-1] + (t_s - way.times_s[-1]) * way.velocities_m_s[-1]
+        np.testing.assert_allclose(pose[:3, 3], expected, err_msg="straight on after the last sample")
 
 
 def test_where_a_thing_is_does_not_tell_its_motion(scenes):
