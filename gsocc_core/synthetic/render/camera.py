@@ -91,7 +91,8 @@ def render_camera(
     stage = _stage(scene)
     moving = _pose_actors(scene, stage, t_s)
     lens = _lens(K, pose)
-    groups = _visible(stage, moving, lens, width, height)
+    planes = _side_planes(lens, width, height)
+    groups = _visible(stage, moving, planes, lens.origin)
     inverse_depth, triangle_of = _draw(groups, lens, K, width, height)
     factor = 2 if width <= SUPERSAMPLED_WIDTH else 1
     samples = triangle_of
@@ -102,7 +103,7 @@ def render_camera(
         _, samples = _draw(groups, color_lens, K_color, width * factor, height * factor)
     seed = zlib.crc32(np.round(np.append(pose[:3].ravel(), t_s), 6).tobytes()) & 0xFFFFFF
     radiance = np.empty((height * factor, width * factor, 3), np.float32)
-    shades = _shades(stage, moving, pose[:3, 3])
+    shades = _shades(stage, moving, planes, lens.origin)
     light = light_vector(scene.light)
     shade(color_lens, factor, samples, stage.surfaces, moving.surfaces, stage.look, shades, light, radiance)
     rgb = np.empty((height, width, 3), np.uint8)
@@ -256,14 +257,14 @@ def _lens(K: np.ndarray, T_world_cam: np.ndarray) -> Lens:
 _Group = tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
-def _visible(stage: Stage, moving: PosedActors, lens: Lens, width: int, height: int) -> list[_Group]:
-    planes, groups = _side_planes(lens, width, height), []
+def _visible(stage: Stage, moving: PosedActors, planes: np.ndarray, origin: np.ndarray) -> list[_Group]:
+    groups = []
     for corners, starts, lower, upper, first in (
         (moving.surfaces.corners, stage.actor_starts, moving.lower, moving.upper, len(stage.surfaces.corners)),
         (stage.surfaces.corners, stage.chunk_starts, stage.chunk_lower, stage.chunk_upper, 0),
     ):
-        seen = np.flatnonzero(visible_chunks(lower, upper, planes, lens.origin, FAR_M))
-        gap = np.maximum(np.maximum(lower[seen] - lens.origin, lens.origin - upper[seen]), 0.0)
+        seen = np.flatnonzero(visible_chunks(lower, upper, planes, origin, FAR_M))
+        gap = np.maximum(np.maximum(lower[seen] - origin, origin - upper[seen]), 0.0)
         order = np.argsort((gap**2).sum(1), kind="stable")  # near ones first: fewer pixels are written twice
         groups.append((corners, seen[order], starts, first))
     return groups
@@ -285,11 +286,12 @@ def _side_planes(lens: Lens, width: int, height: int) -> np.ndarray:
     return np.concatenate([normals, -(normals @ lens.origin)[:, None]], axis=1)
 
 
-def _shades(stage: Stage, moving: PosedActors, origin: np.ndarray) -> Shades:
+def _shades(stage: Stage, moving: PosedActors, planes: np.ndarray, origin: np.ndarray) -> Shades:
     near = np.linalg.norm(0.5 * (moving.lower + moving.upper) - origin, axis=1) < _SHADOW_RANGE_M
     shadows = stage.shadows
+    drawn = near & visible_chunks(*shadows.boxes(moving.lower, moving.upper), planes, origin, np.inf)
     sun, ground = shadows.sun, shadows.ground
     return Shades(
-        sun.heights, shadows.sun_map(moving.surfaces.corners, near), shadows.contact_map(moving.poses, near),
+        sun.heights, shadows.sun_map(moving.surfaces.corners, drawn), shadows.contact_map(moving.poses, drawn),
         ground.height, ground.openness, sun.frame, ground.frame,
     )  # fmt: skip

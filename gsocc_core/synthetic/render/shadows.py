@@ -16,6 +16,8 @@ _SUN_TEXELS_PER_M = 5.0
 _GROUND_TEXELS_PER_M = 4.0
 #: Added to heights in the maps, so that 0 means "nothing here", metres.
 _OFFSET_M = 500.0
+#: Points that are shaded look for what is above them up to this far aside: texels, offset along the normal, metres.
+_BLUR_M = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +27,12 @@ class SunMap:
     Attributes:
         heights: (H, W) float32 height + offset, 0 = nothing.
         frame: (8,) origin x, y, texels per metre, shear x, y, offset, 0, 0.
+        lowest_m: Height of the lowest point of what stands still, metres.
     """
 
     heights: np.ndarray
     frame: np.ndarray
+    lowest_m: float
 
     @classmethod
     def of(cls, corners: np.ndarray, sun_direction: tuple[float, float, float]) -> SunMap:
@@ -45,7 +49,7 @@ class SunMap:
         size = np.ceil((flat.max((0, 1)) + 1.0 - origin) * _SUN_TEXELS_PER_M).astype(int)
         heights = np.zeros((size[1], size[0]), np.float32)
         draw_heights(corners, np.array([[0, len(corners)]]), frame, 0, 0, heights)
-        return cls(heights, frame)
+        return cls(heights, frame, float(corners[..., 2].min()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +174,22 @@ class ActorShadows:
 
         patches = _Patches.of(on_sun, np.float32, shade), _Patches.of(on_ground, np.uint8, hide)
         return cls(sun, ground, spans, sizes_m, moves, *patches)
+
+    def boxes(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes around what the actors can darken, themselves included.
+
+        Args:
+            lower: (A, 3) lower corners of the actors' bounding boxes in the world.
+            upper: (A, 3) upper corners.
+
+        Returns:
+            Lower and upper corners.
+        """
+        way = (
+            -(upper[:, 2:] - self.sun.lowest_m) * self.sun.frame[3:5]
+        )  # of a shadow from its actor to the lowest ground
+        slid = np.hstack([way, np.broadcast_to(self.sun.lowest_m - lower[:, 2:], (len(lower), 1))])
+        return lower + np.minimum(slid, 0.0) - _BLUR_M, upper + np.maximum(slid, 0.0) + _BLUR_M
 
     def sun_map(self, corners: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """The sun's map of some actors alone, in the frame of the static one.

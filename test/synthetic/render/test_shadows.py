@@ -25,14 +25,19 @@ def actors():
     return poses, sizes, corners[:, _TRIANGLES].reshape(-1, 3, 3)
 
 
-def test_standing_actors_are_drawn_once_and_shade_as_if_drawn_every_time(actors):
+def prepare(actors):
+    """Their shadows on a square of ground whose edges are 20 m, every third of them moving."""
     poses, sizes, corners = actors
     ground = np.array([[[0.0, 0, 0], [20, 0, 0], [20, 20, 0]], [[0.0, 0, 0], [20, 20, 0], [0, 20, 0]]])
     sun, maps = SunMap.of(ground, (0.5, -0.3, 0.8)), GroundMaps.of(ground, np.ones(2, bool))
-    spans = np.arange(len(poses) + 1)[:, None] * len(_TRIANGLES)
-    spans = np.hstack([spans[:-1], spans[1:]])
-    moves, drawn = np.arange(len(poses)) % 3 == 0, np.arange(len(poses)) % 4 != 1
-    shadows = ActorShadows.of(sun, maps, spans, sizes, moves, corners, poses)
+    starts = np.arange(len(poses) + 1)[:, None] * len(_TRIANGLES)
+    moves = np.arange(len(poses)) % 3 == 0
+    return ActorShadows.of(sun, maps, np.hstack([starts[:-1], starts[1:]]), sizes, moves, corners, poses)
+
+
+def test_standing_actors_are_drawn_once_and_shade_as_if_drawn_every_time(actors):
+    (poses, sizes, corners), shadows = actors, prepare(actors)
+    sun, maps, spans, drawn = shadows.sun, shadows.ground, shadows.spans, np.arange(len(poses)) % 4 != 1
     heights = np.zeros_like(sun.heights)
     draw_heights(corners, spans[drawn], sun.frame, 0, 0, heights)
     np.testing.assert_array_equal(shadows.sun_map(corners, drawn), heights)
@@ -41,6 +46,26 @@ def test_standing_actors_are_drawn_once_and_shade_as_if_drawn_every_time(actors)
     np.testing.assert_array_equal(shadows.contact_map(poses, drawn), cover)
     assert (heights > 0).mean() > 0.1
     assert (cover > 0).mean() > 0.1
+
+
+def test_what_an_actor_darkens_lies_in_its_box_and_the_box_is_no_larger(actors):
+    (poses, _, corners), shadows = actors, prepare(actors)
+    points = corners.reshape(len(poses), -1, 3)
+    lower, upper = shadows.boxes(points.min(1), points.max(1))
+    for i in range(len(poses)):
+        alone = np.arange(len(poses)) == i
+        for raster, frame in (
+            (shadows.sun_map(corners, alone), shadows.sun.frame),
+            (shadows.contact_map(poses, alone), shadows.ground.frame),
+        ):
+            row, column = np.nonzero(raster)
+            ground = np.stack([column, row], 1) / frame[2] + frame[:2]
+            assert (ground > lower[i, :2]).all()
+            assert (ground < upper[i, :2]).all()
+        top = points[i] - points[i][:, 2:] * np.array([0.5 / 0.8, -0.3 / 0.8, 1.0])
+        around = np.concatenate([points[i], top])
+        np.testing.assert_array_less(around.min(0) - lower[i], 2.5)
+        np.testing.assert_array_less(upper[i] - around.max(0), 2.5)
 
 
 def test_a_map_holds_the_height_of_what_the_sun_sees_first():
