@@ -185,9 +185,7 @@ class ActorShadows:
         Returns:
             Lower and upper corners.
         """
-        way = (
-            -(upper[:, 2:] - self.sun.lowest_m) * self.sun.frame[3:5]
-        )  # of a shadow from its actor to the lowest ground
+        way = (self.sun.lowest_m - upper[:, 2:]) * self.sun.frame[3:5]  # of a shadow, down to the lowest ground
         slid = np.hstack([way, np.broadcast_to(self.sun.lowest_m - lower[:, 2:], (len(lower), 1))])
         return lower + np.minimum(slid, 0.0) - _BLUR_M, upper + np.maximum(slid, 0.0) + _BLUR_M
 
