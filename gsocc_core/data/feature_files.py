@@ -10,6 +10,7 @@ camera, beside ``labels.json``; a folder of ``<stem>.npy`` is read likewise, see
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ import torch
 from gsocc_core.data.images import cover
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.stored import read_npy, reading
-from gsocc_core.data.view_label_files import pack, unpack
+from gsocc_core.data.view_label_files import pack, read_folder_content, unpack
 from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera
@@ -125,18 +126,35 @@ def write_basis(folder: str | Path, basis: torch.Tensor) -> torch.Tensor:
 
     path = Path(folder) / BASIS_FILE
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    content = save({"basis": basis.float().cpu().contiguous()})
     try:
-        part.write_bytes(save({"basis": basis.float().cpu().contiguous()}))
-        # A link, unlike a renamed file, never replaces what is there.
+        part.write_bytes(content)
+        # Neither, unlike a renamed file, ever replaces what is there.
         with contextlib.suppress(FileExistsError):
-            os.link(part, path)
+            try:
+                os.link(part, path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                _create(path, content)
     except OSError as error:
-        raise DataError(path, "write", "space for the basis", error) from error
+        raise DataError(path, "write", "a file that can be written", error) from error
     finally:
         part.unlink(missing_ok=True)
     stored = read_basis(folder)
     assert stored is not None
     return stored
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a new file, or none; FileExistsError = it is there."""
+    with path.open("xb", buffering=0) as file:
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def fit_features(features: np.ndarray, camera: Camera, width: int, height: int) -> np.ndarray:
@@ -182,17 +200,22 @@ def _between(features: np.ndarray, axis: int, start: float, share: float) -> np.
     return features.take(below, axis) * (1 - part) + features.take(above, axis) * part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureFolder:
     """An open folder of features.
 
     Attributes:
         folder: Its layout.
         channels: D of every map in it.
+        basis: (D', D) float32 that reduced its features to D numbers; None = they are as they came.
+        source: What made them, as its ``labels.json`` has it: the text encoder of a stand-in, else the model; None =
+            unknown.
     """
 
     folder: PictureFolder
     channels: int
+    basis: torch.Tensor | None = None
+    source: str | None = None
 
     def read(self, frame: KeyFrame, width: int, height: int) -> np.ndarray:
         """Features of a key frame's pictures, fitted as the pictures are.
@@ -235,10 +258,14 @@ def open_features(folder: str | Path, first: KeyFrame) -> FeatureFolder:
         The open folder.
 
     Raises:
-        DataError: there is no such folder, its layout is unknown, or the first file is missing or holds something else.
+        DataError: there is no such folder, its layout is unknown, the first file is missing or holds something else, or
+            its basis is damaged.
     """
     layout = open_picture_folder(folder, first.shots)
-    return FeatureFolder(layout, _maps(layout, replace(first, shots=first.shots[:1]))[0].shape[0])
+    channels = _maps(layout, replace(first, shots=first.shots[:1]))[0].shape[0]
+    content = read_folder_content(folder) or {}
+    source = content.get("encoder") or content.get("model")
+    return FeatureFolder(layout, channels, read_basis(folder), None if source is None else str(source))
 
 
 def _maps(folder: PictureFolder, frame: KeyFrame) -> list[np.ndarray]:

@@ -2,13 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features of pictures: their files, and the part of a map that a cropped picture keeps."""
 
+import errno
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from gsocc_core.data.feature_files import decode_features, encode_features, fit_features
+from gsocc_core.data.feature_files import (
+    decode_features,
+    encode_features,
+    fit_features,
+    open_features,
+    read_basis,
+    write_basis,
+)
 from gsocc_core.data.images import cover
+from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.cameras import Camera
 
@@ -66,3 +80,48 @@ def test_what_are_no_features_is_refused(tmp_path):
     (tmp_path / "t.zip").write_bytes(encode_features({"front": np.ones((1, 1, 1))})[:-40])
     with pytest.raises(DataError, match=r"t\.zip: content"):
         decode_features(tmp_path / "t.zip")
+
+
+@pytest.mark.parametrize("made", [{"model": "owner/dino"}, {"model": "none: a stand-in", "encoder": "wordllama"}, None])
+def test_an_open_folder_carries_its_basis_and_what_made_it(tmp_path, made):
+    frame = KeyFrame("t", "s", 0, 0, np.eye(4), np.eye(4), Path("l"), (SimpleNamespace(camera=CAMERA, path=Path("a")),))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "t.zip").write_bytes(encode_features({"front": np.ones((2, 1, 1))}))
+    if made is None:
+        (tmp_path / "cameras.json").write_text(json.dumps(["front"]))
+    else:
+        (tmp_path / "labels.json").write_text(json.dumps({"cameras": ["front"], **made}))
+    opened = open_features(tmp_path, frame)
+    assert opened.channels == 2
+    assert opened.basis is None
+    assert opened.source == (None if made is None else list(made.values())[-1])
+    write_basis(tmp_path, torch.eye(5)[:, :2])
+    assert torch.equal(open_features(tmp_path, frame).basis, torch.eye(5)[:, :2])
+
+
+def test_a_basis_is_written_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    assert torch.equal(write_basis(tmp_path, torch.eye(3)), torch.eye(3))
+    assert torch.equal(write_basis(tmp_path, torch.zeros(3, 3)), torch.eye(3)), "the first decides"
+    assert [p.name for p in tmp_path.iterdir()] == ["basis.safetensors"]
+
+
+def test_why_a_basis_was_not_written_is_told(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"basis\.safetensors: write: .* a file that can be written, .*No such file"):
+        write_basis(tmp_path / "nowhere", torch.eye(3))
+
+    def link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def create(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr("gsocc_core.data.feature_files._create", create)
+    with pytest.raises(DataError, match="No space left on device"):
+        write_basis(tmp_path, torch.eye(3))
+    assert read_basis(tmp_path) is None
+    assert not list(tmp_path.iterdir())
