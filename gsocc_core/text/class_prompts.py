@@ -22,6 +22,9 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.text.encoder import TextEncoder, load_text_encoder
 
 _TENSOR, _KEY = "embeddings", "prompts"
+_YAML = {".yaml", ".yml"}
+#: Numbers of unit vectors that differ by less are the same but for roundings.
+_SAME = 1e-3
 _WHAT = "class prompts as `gsocc_core text --prompts` writes them"
 
 
@@ -77,16 +80,42 @@ class ClassPrompts:
         return tuple(ids[name] for name in self.class_names)
 
     def same_as(self, other: ClassPrompts) -> bool:
-        """Whether words, classes, encoder and embeddings are the same."""
+        """Whether words, classes and encoder are the same, and no number of the embeddings differs by 0.001 or more.
+
+        Another machine, or another number of threads, embeds words in other roundings.
+        """
         mine, theirs = ((p.words, p.class_names, p.encoder) for p in (self, other))
-        return mine == theirs and torch.equal(self.embeddings.cpu(), other.embeddings.cpu())
+        here, there = self.embeddings.cpu(), other.embeddings.cpu()
+        return mine == theirs and here.shape == there.shape and bool((here - there).abs().max() < _SAME)
+
+    def told_otherwise(self, path: str | Path, classes: ClassTable | None, encoder: str) -> str | None:
+        """What a file tells instead of these prompts, for people; None = the same. No encoder is loaded.
+
+        Of a YAML file, words, classes and the encoder's name are compared, of a .safetensors file embeddings as well.
+
+        Args:
+            path: See :func:`load_class_prompts`.
+            classes: See there.
+            encoder: See there.
+
+        Raises:
+            ConfigError: another kind of file, or a name or phrase is wrong.
+            DataError: the file of embeddings is missing or damaged.
+        """
+        if Path(path).suffix in _YAML:
+            phrases = read_class_prompts(path, classes)
+            words, names = tuple(p.text for p in phrases), tuple(p.class_name for p in phrases)
+            same = (words, names, encoder) == (self.words, self.class_names, self.encoder)
+            return None if same else f"{_described(words, names)} ({encoder})"
+        other = load_class_prompts(path, classes, encoder)
+        if self.same_as(other):
+            return None
+        told = f"{other.described()} ({other.encoder})"
+        return "the same words with other embeddings" if told == f"{self.described()} ({self.encoder})" else told
 
     def described(self) -> str:
         """One line with the words of each class, for people."""
-        groups: dict[str, list[str]] = {}
-        for word, name in zip(self.words, self.class_names):
-            groups.setdefault(name, []).append(word)
-        return "; ".join(f"{name}: {', '.join(words)}" for name, words in groups.items())
+        return _described(self.words, self.class_names)
 
     def save(self, path: str | Path, *, replace: bool = False) -> None:
         """Write a safetensors file that holds everything; it appears only when complete.
@@ -132,6 +161,13 @@ class ClassPrompts:
             if not isinstance(content["encoder"], str):
                 raise DataError(path, "encoder", "its name", repr(content["encoder"]))
             return cls(tuple(lists[0]), tuple(lists[1]), embeddings, content["encoder"])
+
+
+def _described(words: Sequence[str], class_names: Sequence[str]) -> str:
+    groups: dict[str, list[str]] = {}
+    for word, name in zip(words, class_names):
+        groups.setdefault(name, []).append(word)
+    return "; ".join(f"{name}: {', '.join(words)}" for name, words in groups.items())
 
 
 def read_class_prompts(path: str | Path, classes: ClassTable | None) -> tuple[Phrase, ...]:
@@ -196,6 +232,6 @@ def load_class_prompts(path: str | Path, classes: ClassTable | None, encoder: st
         if classes is not None:
             prompts.class_ids(classes)
         return prompts
-    if suffix in {".yaml", ".yml"}:
+    if suffix in _YAML:
         return embed_class_prompts(read_class_prompts(path, classes), load_text_encoder(encoder))
     raise ConfigError(path, "prompts", "a .yaml file of words, or a .safetensors file of class prompts", repr(suffix))

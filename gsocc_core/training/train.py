@@ -102,9 +102,8 @@ def train(
     lightning.seed_everything(run.seed, workers=False, verbose=False)
     table = protocol.classes if classes is None else ClassTable.from_yaml(classes)
     table = table if channels is None else table.with_channels(channels)
-    words = _class_prompts(prompts, encoder, table, channels)
-    if checkpoint is not None:
-        _check_same_prompts(checkpoint.parent.parent / PROMPTS, words)
+    began = None if checkpoint is None else checkpoint.parent.parent / PROMPTS
+    words = _class_prompts(prompts, encoder, table, channels, began)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
     network = build_method(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
     network.check_data(data)
@@ -121,7 +120,7 @@ def train(
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
         _write_config(folder, config)
-        if words is not None:
+        if words is not None and began != folder / PROMPTS:
             words.save(folder / PROMPTS, replace=True)
 
     card = _card(folder.name, method, data, run, network)
@@ -184,24 +183,30 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
 
 
 def _class_prompts(
-    path: str | None, encoder: str, classes: ClassTable, channels: tuple[int, ...] | None
+    path: str | None, encoder: str, classes: ClassTable, channels: tuple[int, ...] | None, began: Path | None
 ) -> ClassPrompts | None:
-    if path is None:
-        return None
-    if channels is not None:
+    """The words of a new run; a run that goes on keeps those that it began with, wherever they are read from.
+
+    Args:
+        path: The file that names them.
+        encoder: Embeds them, unless the run has them.
+        classes: Class table.
+        channels: Must be None where there are words.
+        began: Where a run to resume keeps its words; None = a new run.
+    """
+    if path is not None and channels is not None:
         raise ConfigError("train", "channels", "null, since prompts say what each feature channel stands for", channels)
-    return load_class_prompts(path, classes, encoder)
-
-
-def _check_same_prompts(path: Path, words: ClassPrompts | None) -> None:
-    """A run goes on with the words that it began with, wherever they are read from."""
-    before = ClassPrompts.load(path) if path.is_file() else None
-    if before is None and words is None:
-        return
-    if before is None or words is None or not words.same_as(before):
-        told = [f"{p.described()} ({p.encoder})" if p is not None else "none" for p in (before, words)]
-        received = "the same words with other embeddings" if told[0] == told[1] else told[1]
-        raise ConfigError(path, "prompts", f"{told[0]} as in the run to resume", received)
+    if began is None:
+        return None if path is None else load_class_prompts(path, classes, encoder)
+    words = ClassPrompts.load(began) if began.is_file() else None
+    if words is None or path is None:
+        received = None if words is None and path is None else path or "none"
+    else:
+        received = words.told_otherwise(path, classes, encoder)
+    if received is not None:
+        told = "none" if words is None else f"{words.described()} ({words.encoder})"
+        raise ConfigError(began, "prompts", f"{told} as in the run to resume", received)
+    return words
 
 
 def _defaults(kind: type) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def files(tiny_tree, tmp_path):
     return str(tmp_path / "train.yaml"), tmp_path
 
 
-def test_words_reach_the_bundle_its_card_and_the_runs_that_go_on(files, capsys):
+def test_words_reach_the_bundle_its_card_and_the_runs_that_go_on(files, capsys, monkeypatch):
     config, folder = files
     main(["train", config])
     bundle = load_bundle(folder / "run" / "bundle")
@@ -51,14 +51,15 @@ def test_words_reach_the_bundle_its_card_and_the_runs_that_go_on(files, capsys):
     ours = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     assert (ours["prompts"], ours["encoder"]) == (str(folder / "words.yaml"), "wordllama")
 
-    # The same words from another file are no change; other words, or none, are.
+    # The same words from another file, in the roundings of another machine, are no change; other words, or none, are.
+    stored = (folder / "run" / "prompts.safetensors").read_bytes()
+    same = ClassPrompts.load(folder / "run" / "prompts.safetensors")
+    for name, embeddings in (("turned", -same.embeddings), ("rounded", same.embeddings + 5e-4)):
+        ClassPrompts(same.words, same.class_names, embeddings, same.encoder).save(folder / f"{name}.safetensors")
     again = ["train", config, "--resume", "auto", "--run.max_steps", "2"]
-    main([*again, "--prompts", str(folder / "run" / "prompts.safetensors")])
+    main([*again, "--prompts", str(folder / "rounded.safetensors")])
     assert (folder / "run" / "checkpoints" / "step=2.ckpt").is_file()
     (folder / "more.yaml").write_text(yaml.safe_dump(WORDS | {"truck": ["lorry"]}, sort_keys=False))
-    same = ClassPrompts.load(folder / "run" / "prompts.safetensors")
-    turned = ClassPrompts(same.words, same.class_names, -same.embeddings, same.encoder)
-    turned.save(folder / "turned.safetensors")
     for path, received in (
         (folder / "more.yaml", r"received car: car, van; .*truck: lorry \(wordllama\)"),
         (folder / "turned.safetensors", "received the same words with other embeddings"),
@@ -69,6 +70,17 @@ def test_words_reach_the_bundle_its_card_and_the_runs_that_go_on(files, capsys):
         error = capsys.readouterr().err
         assert "prompts.safetensors: prompts: expected car: car, van; bus: bus;" in error
         assert re.search(received, error), error
+    with pytest.raises(SystemExit):
+        main([*again, "--encoder", "clip:nowhere"])
+    assert "sky (wordllama) as in the run to resume, received car: car, van; " in (error := capsys.readouterr().err)
+    assert "sky (clip:nowhere)" in error
+
+    # Embeddings are the run's own, so that no encoder is needed.
+    monkeypatch.setattr("gsocc_core.text.static_words.find_spec", lambda name: None)
+    main([*again[:-1], "3"])
+    assert (folder / "run" / "checkpoints" / "step=3.ckpt").is_file()
+    assert (folder / "run" / "prompts.safetensors").read_bytes() == stored
+    assert torch.equal(load_bundle(folder / "run" / "bundle").method.prompts.embeddings, same.embeddings)
 
 
 @pytest.mark.parametrize(
