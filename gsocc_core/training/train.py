@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_grid
-from gsocc_core.data.drives import collate
+from gsocc_core.data.drives import DriveDataset, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.inference.bundle import PROMPTS, save_bundle
@@ -86,7 +86,8 @@ def train(
         encoder: Text encoder that embeds the words of a YAML file.
 
     Raises:
-        ConfigError: a value is wrong, or the checkpoint to resume from does not exist.
+        ConfigError: a value is wrong, the checkpoint to resume from does not exist, or the features of
+            ``data.features_dir`` are in another basis than the method's.
         DataError: the data set is incomplete, or the file of class prompts is damaged.
         OutputExistsError: ``out`` exists and the run does not resume.
     """
@@ -116,6 +117,8 @@ def train(
         begun = start_from(network, method, init)
         if _is_first_process():
             sys.stderr.write(f"{begun}\n")
+    if checkpoint is None:
+        _check_basis(network, dataset, where, "model.basis" if init is None else "init")
     validation = _validation(data, val_split, run, network.image_size)
     step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
@@ -207,6 +210,18 @@ def _class_prompts(
         told = "none" if words is None else f"{words.described()} ({words.encoder})"
         raise ConfigError(began, "prompts", f"{told} as in the run to resume", received)
     return words
+
+
+def _check_basis(network: Method, dataset: DriveDataset, where: Path, named: str) -> None:
+    """A method that compares features in a basis learns nothing from features that another one reduced."""
+    mine, folder = getattr(network, "feature_basis", None), dataset.features.get(dataset.args.features_dir or "")
+    if mine is None or folder is None or folder.basis is None:
+        return
+    mine, theirs = mine.detach().cpu().float(), folder.basis
+    if mine.shape != theirs.shape or not torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4):
+        source = "" if folder.source is None else f" ({folder.source})"
+        received = f"those of {folder.folder.path}{source}, in another basis"
+        raise ConfigError(where, "data.features_dir", f"features in the basis of {named}", received)
 
 
 def _defaults(kind: type) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gsocc_core import OccupancyPredictor
 from gsocc_core.commands.cli import main
 from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import build_dataset
+from gsocc_core.data.feature_files import write_basis
 from gsocc_core.errors import DataError
 from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.labels.folder import LabelFolder
@@ -110,6 +111,32 @@ def test_a_head_of_its_own_needs_pictures_alone(config, tiny_tree, tmp_path):
     main(["train", config(), "--out", str(tmp_path / "given")])
     with pytest.raises(DataError, match="depth"):
         OccupancyPredictor.load(tmp_path / "given" / "bundle", "cpu").predict(images, [camera])
+
+
+def test_features_in_another_basis_are_refused_at_once(config, tmp_path, capsys, monkeypatch):
+    own, other = tmp_path / "features", tmp_path / "other"
+    other.mkdir()
+    basis = torch.linalg.qr(torch.randn(256, 256, generator=torch.Generator().manual_seed(0)))[0]
+    write_basis(own, basis)
+    write_basis(other, basis.roll(1, dims=1))
+    stored = {"dim": 256, "channels": 256, "compression": "stored"}
+    with pytest.raises(SystemExit):
+        main(["train", config(features=stored, basis=str(other), loss={})])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    told = f"config.yaml: data.features_dir: expected features in the basis of model.basis, received those of {own}"
+    assert f"{told} (made), in another basis" in error
+    assert not (tmp_path / "run").exists()
+
+    class Reached(Exception):  # noqa: N818 - no error: what a run that goes on comes to next
+        pass
+
+    def fit(*args, **kwargs):
+        raise Reached
+
+    monkeypatch.setattr("lightning.Trainer.fit", fit)
+    for change in ({"features": stored, "basis": str(own)}, {"features": {"dim": 256, "channels": 4}}):
+        with pytest.raises(Reached):
+            main(["train", config(loss={}, **change), "--out", str(tmp_path / f"run{len(change)}")])
 
 
 @pytest.mark.slow
