@@ -95,8 +95,9 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
     """Read the words of a command line as arguments of a function.
 
     Args:
-        words: The first may stand for ``--<positional>``, or the first ones where that is a list. Names may hold - for
-            _, truth values may be written as ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
+        words: The first may stand for ``--<positional>``, or the first ones where that is a list; where the function's
+            next argument is a list, those behind the first stand for it. Names may hold - for _, truth values may be
+            written as ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
         function: The command.
         positional: Name of the first argument; it may be one that the function itself does not have.
 
@@ -110,13 +111,18 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
         >>> def drive(car: str, lights: bool = True, stops: tuple[str, ...] = ()) -> None: ...
         >>> read_words(["van", "--no-lights", "--stops", "a,b"], drive, "car")
         [('car', 'van'), ('lights', False), ('stops', ['a', 'b'])]
+        >>> def load(car: str, things: tuple[str, ...]) -> None: ...
+        >>> read_words(["van", "crate", "garden chair"], load, "car")
+        [('car', 'van'), ('things', ['crate', 'garden chair'])]
     """
     queue, result = list(words), []
     if queue and not queue[0].startswith("-"):
         count = next((i for i, word in enumerate(queue) if word.startswith("-")), len(queue))
-        if count > 1 and _is_list(annotation := argument_type(function, positional)):
-            texts = str in get_args(annotation)  # quoted, so that YAML leaves them as they are
-            queue[:count] = [json.dumps(queue[:count], ensure_ascii=False) if texts else ",".join(queue[:count])]
+        list_name = list_behind(function, positional)
+        if _is_list(annotation := argument_type(function, positional)):
+            queue[:count] = [_joined(queue[:count], annotation)]
+        elif count > 1 and list_name is not None:
+            queue[1:count] = [f"--{list_name}", _joined(queue[1:count], argument_type(function, list_name))]
         queue.insert(0, f"--{positional}")
     while queue:
         word = queue.pop(0)
@@ -138,6 +144,21 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
         known = key == positional and key not in inspect.signature(function).parameters
         result.append((key, text if known else _typed(function, key, text)))
     return result
+
+
+def list_behind(function: Callable[..., Any], positional: str) -> str | None:
+    """Name of the argument behind the first, if that is a list whose members may stand without its name."""
+    names = list(inspect.signature(function).parameters)
+    if names[:1] != [positional] or len(names) < 2 or not _is_list(argument_type(function, names[1])):
+        return None
+    return names[1]
+
+
+def _joined(words: Sequence[str], annotation: Any) -> str:
+    """Words as one list in YAML; several texts in quotes, so that YAML leaves them as they are."""
+    if len(words) == 1:
+        return words[0]
+    return json.dumps(words, ensure_ascii=False) if str in get_args(annotation) else ",".join(words)
 
 
 def put(content: dict[str, Any], name: str, value: Any) -> None:

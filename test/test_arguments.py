@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsocc_core.arguments import keyword_arguments, put, read_words
+from gsocc_core.arguments import keyword_arguments, list_behind, put, read_words
 from gsocc_core.errors import ConfigError
 from gsocc_core.training.args import OptimizerArgs
 
@@ -130,6 +130,23 @@ def test_the_first_words_may_be_a_list():
     ]  # fmt: skip
     assert read_words(["a,b"], say, "phrases") == [("phrases", ["a", "b"])]
     assert read_words(["1", "2"], add, "numbers") == [("numbers", [1, 2])]
+
+
+def test_the_words_behind_the_first_may_be_a_list():
+    def ask(model: str, phrases: tuple[str, ...], loud: bool = False) -> None: ...
+
+    def drive(model: str, speed: float = 1.0, stops: tuple[str, ...] = ()) -> None: ...
+
+    assert list_behind(ask, "model") == "phrases"
+    assert read_words(["m", "two words", "no, 3", "--loud"], ask, "model") == [
+        ("model", "m"), ("phrases", ["two words", "no, 3"]), ("loud", True),
+    ]  # fmt: skip
+    assert read_words(["m", "a,b"], ask, "model") == [("model", "m"), ("phrases", ["a", "b"])]
+    assert read_words(["m", "--phrases", "a"], ask, "model") == [("model", "m"), ("phrases", ["a"])]
+    assert read_words(["m"], ask, "model") == [("model", "m")]
+    assert list_behind(drive, "model") is None
+    with pytest.raises(ConfigError, match="town: expected --key value"):
+        read_words(["m", "town"], drive, "model")
 
 
 @pytest.mark.parametrize(

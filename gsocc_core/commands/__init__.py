@@ -7,7 +7,7 @@ from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
 from gsocc_core.commands.rigs import check_rig, rig
-from gsocc_core.commands.words import text
+from gsocc_core.commands.words import query, text
 
 __all__ = [
     "baseline",
@@ -22,6 +22,7 @@ __all__ = [
     "label_semantics",
     "label_stand_in",
     "predict",
+    "query",
     "rig",
     "synthesize",
     "text",

@@ -16,7 +16,7 @@ from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train", "evaluate",
-    "baseline", "predict", "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
+    "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
 )  # fmt: skip
 
 
@@ -109,9 +109,12 @@ def _check_complete(name: str, function: Callable[..., None], positional: str, c
     Raises:
         ConfigError: an argument without a default is missing.
     """
+    from gsocc_core.arguments import list_behind
+
     for key, parameter in inspect.signature(function).parameters.items():
         if parameter.default is inspect.Parameter.empty and key not in content:
             first = f" or the first word after {name!r}" if key == positional else ""
+            first = f" or the words behind {positional.upper()}" if key == list_behind(function, positional) else first
             expected = f"--{key} VALUE{first} (gsocc_core {name} --help lists all)"
             raise ConfigError("command line", key, expected, "nothing")
 
@@ -119,9 +122,12 @@ def _check_complete(name: str, function: Callable[..., None], positional: str, c
 def _help(name: str, function: Callable[..., None], positional: str) -> None:
     from jsonargparse import ArgumentParser
 
+    from gsocc_core.arguments import list_behind
+
     required = name == "train" or inspect.signature(function).parameters[positional].default is inspect.Parameter.empty
     first = positional.upper() if required else f"[{positional.upper()}]"
-    usage = f"gsocc_core {name} {first} [--key value ...]"
+    more = list_behind(function, positional)
+    usage = f"gsocc_core {name} {first}{f' {more.upper()} ...' if more else ''} [--key value ...]"
     parser = ArgumentParser(prog=f"gsocc_core {name}", usage=usage, description=_summary(function))
     if positional == "config":
         parser.add_argument("--config", help="YAML file with the arguments below; words overrule it. (required)")

@@ -222,30 +222,22 @@ def predict(
         depth_dir: Folder with the depth of own pictures, laid out and named as they are (images): grey PNG files of 16
             bits in millimetres, as RGB-D cameras write, or .npy arrays in metres; None = none.
     """
+    from gsocc_core.commands.inputs import check_inputs
     from gsocc_core.errors import ConfigError
 
-    if (dataroot is None) == (images is None) or (images is None) != (rig is None):
-        given = [f"--{k}" for k, v in (("dataroot", dataroot), ("images", images), ("rig", rig)) if v is not None]
-        received = " and ".join(given) + (" alone" if len(given) == 1 else "") if given else "neither"
-        raise ConfigError("predict", "input", "either --dataroot, or --images with --rig", received)
-    if images is not None and rig is not None:
+    source = check_inputs("predict", dataroot, images, rig, input_depth_dir, input_features_dir, depth_dir)
+    if source == "images":
         from gsocc_core.export.rig_predictions import predict_pictures
         from gsocc_core.rigs.rig_file import CameraRig
 
-        loaded = CameraRig.load(rig)
+        loaded = CameraRig.load(str(rig))
         more = {"pictures": pictures, "gaussians": gaussians, "snapshots": snapshots}
-        for key, folder in (("input_depth_dir", input_depth_dir), ("input_features_dir", input_features_dir)):
-            if folder is not None:
-                expected = "a data set; --depth_dir is for the depth of own pictures"
-                raise ConfigError("predict", key, expected, folder)
-        predict_pictures(bundle, images, loaded, out, **more, limit=limit, device=device, depth_dir=depth_dir)
+        predict_pictures(bundle, str(images), loaded, out, **more, limit=limit, device=device, depth_dir=depth_dir)
         print(f"{out}: look at it with `gsocc_core view {out}`" if snapshots else out)
         return
     if pictures or gaussians or snapshots:
         expected = "--images; `export` writes Gaussians of a tree, `view` shows it"
         raise ConfigError("predict", "pictures, gaussians, snapshots", expected, "dataroot")
-    if depth_dir is not None:
-        raise ConfigError("predict", "depth_dir", "--input_depth_dir for the depth of a data set", depth_dir)
     from gsocc_core.evaluation.score import scoring_data
     from gsocc_core.export.prediction_files import write_predictions
 

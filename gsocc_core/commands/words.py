@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from gsocc_core.data.args import DatasetName
+
 
 def text(
     words: tuple[str, ...] = (),
@@ -45,3 +47,72 @@ def text(
         made.class_ids(table)
     made.save(out)
     print(f"{out}: {made.described()}")
+
+
+def query(
+    bundle: str,
+    words: tuple[str, ...],
+    out: str = "query",
+    negatives: tuple[str, ...] = (),
+    threshold: float = 0.5,
+    dataroot: str | None = None,
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    scenes: tuple[str, ...] | None = None,
+    images: str | None = None,
+    rig: str | None = None,
+    frame: int = 0,
+    device: str = "auto",
+    dataset: DatasetName = "occ3d",
+    input_depth_dir: str | None = None,
+    input_features_dir: str | None = None,
+    depth_dir: str | None = None,
+) -> None:
+    """Show where a model finds any words.
+
+    `query BUNDLE "garden chair" dog --dataroot TREE` predicts one key frame of a data set and asks it; ``images`` with
+    ``rig`` is for one set of own pictures. The folder ``out`` gets ``picture.png`` (the voxels of each word lit up in
+    the cameras, from behind and from above), ``scores.npz`` (scores, grid and words) and a point cloud
+    ``00_<word>.ply`` per word. A table tells each word's best score, its voxels from the threshold on, and the distance
+    of the nearest.
+
+    Args:
+        bundle: Bundle folder or hub id of a model whose scenes are aligned with words, such as GaussTR.
+        words: What to look for, 1 ... 64 words or phrases.
+        out: Folder to make; it must not exist.
+        negatives: Words that compete with them, at most 64; none = the class prompts of the bundle.
+        threshold: Score from which on a voxel counts, above 0, up to 1.
+        dataroot: Folder with the data set; needs no labels.
+        version: Name of the tables' folder of a nuScenes tree.
+        split: A split of ``splits.json`` or an official one; None = all scenes.
+        scenes: Explicit scene names; they win over ``split``.
+        images: Folder with one picture <camera>.jpg|png per camera, or with one folder per camera.
+        rig: Rig file with the cameras' calibration.
+        frame: Number of the key frame or set, from 0; negative numbers count from the end.
+        device: cpu, cuda or auto.
+        dataset: Layout of ``dataroot``.
+        input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
+        input_features_dir: Folder of features likewise; None = none.
+        depth_dir: Folder with the depth of own pictures, as `predict` takes it (images); None = none.
+    """
+    from pathlib import Path
+
+    from gsocc_core.commands.inputs import check_inputs
+    from gsocc_core.export.query_files import Question, query_drive, query_pictures
+    from gsocc_core.inference.found import summary_table
+
+    source = check_inputs("query", dataroot, images, rig, input_depth_dir, input_features_dir, depth_dir)
+    question = Question(words, Path(out), negatives, threshold, frame)
+    if source == "images":
+        from gsocc_core.rigs.rig_file import CameraRig
+
+        found = query_pictures(bundle, str(images), CameraRig.load(str(rig)), question, depth_dir, device)
+    else:
+        from gsocc_core.evaluation.score import scoring_data
+
+        data = scoring_data(
+            str(dataroot), version, split, scenes, None, dataset=dataset, input_depth_dir=input_depth_dir,
+            input_features_dir=input_features_dir,
+        )  # fmt: skip
+        found = query_drive(bundle, data, question, device)
+    print(f"{summary_table(found, threshold)}\n{out}")

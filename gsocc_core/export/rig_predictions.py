@@ -73,27 +73,15 @@ def predict_pictures(
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
-    for camera in rig.cameras:
-        if fault := rotation_fault(camera.T_ego_cam):
-            expected = "a rotation; `gsocc_core check-rig` says more"
-            raise ConfigError(rig.path, f"cameras.{camera.name}.T_ego_cam", expected, f"one that {fault}")
-    sets = find_picture_sets(images, rig)[:limit]
-    for found in sets:
-        _check_sizes(found, rig)
-    depths = (
-        [(None,) * len(rig.cameras)] * len(sets)
-        if depth_dir is None
-        else find_depth_files(depth_dir, images, rig, sets)
-    )
+    sets = checked_sets(images, rig, slice(limit))
+    depths = depth_files(depth_dir, images, rig, sets)
     predictor = OccupancyPredictor.load(bundle, device)
-    if depth_dir is not None and predictor.method.depth_input == "unused":
-        _log.warning("%s: %s looks at no depth; it is passed over", depth_dir, bundle)
-        depths = [(None,) * len(rig.cameras)] * len(sets)
+    depths = seen_depths(predictor, depths, depth_dir)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         for found, depth in zip(tqdm(sets, desc="predict", unit="set"), depths):
-            prediction = _predict(predictor, found, depth, rig)
+            prediction = predict_set(predictor, found, depth, rig)
             folder = temporary / found.name
             if snapshots:
                 _write_snapshot(folder, prediction, found, rig, predictor.bundle.id)
@@ -108,9 +96,72 @@ def predict_pictures(
         raise
 
 
-def _predict(
+def checked_sets(images: str | Path, rig: CameraRig, part: slice) -> list[PictureSet]:
+    """Sets of a folder whose pictures fit the rig, before anything is computed.
+
+    Args:
+        images: Folder, see :func:`gsocc_core.rigs.picture_sets.find_picture_sets`.
+        rig: The cameras.
+        part: Which of the sets, in their order.
+
+    Raises:
+        ConfigError: a rotation of the rig is none.
+        DataError: the folder does not fit the rig, or a picture has another size.
+    """
+    for camera in rig.cameras:
+        if fault := rotation_fault(camera.T_ego_cam):
+            expected = "a rotation; `gsocc_core check-rig` says more"
+            raise ConfigError(rig.path, f"cameras.{camera.name}.T_ego_cam", expected, f"one that {fault}")
+    sets = find_picture_sets(images, rig)[part]
+    for found in sets:
+        _check_sizes(found, rig)
+    return sets
+
+
+def depth_files(
+    depth_dir: str | Path | None, images: str | Path, rig: CameraRig, sets: Sequence[PictureSet]
+) -> Sequence[Sequence[Path | None]]:
+    """Depth of sets of pictures, one file or None per camera and set.
+
+    Args:
+        depth_dir: Folder, see :func:`gsocc_core.rigs.depth_files.find_depth_files`; None = there is none.
+        images: Folder of the pictures.
+        rig: The cameras.
+        sets: The sets.
+
+    Raises:
+        DataError: the folder does not fit the pictures.
+    """
+    if depth_dir is None:
+        return [(None,) * len(rig.cameras)] * len(sets)
+    return find_depth_files(depth_dir, images, rig, sets)
+
+
+def seen_depths(
+    predictor: OccupancyPredictor, depths: Sequence[Sequence[Path | None]], depth_dir: str | Path | None
+) -> Sequence[Sequence[Path | None]]:
+    """What the model looks at of :func:`depth_files`; where it looks at no depth, the log says that there is some."""
+    if depth_dir is None or predictor.method.depth_input != "unused":
+        return depths
+    _log.warning("%s: %s looks at no depth; it is passed over", depth_dir, predictor.bundle.id)
+    return [(None,) * len(files) for files in depths]
+
+
+def predict_set(
     predictor: OccupancyPredictor, found: PictureSet, depth: Sequence[Path | None], rig: CameraRig
 ) -> Prediction:
+    """Predict one set of pictures by itself: no memory, no motion within the set.
+
+    Args:
+        predictor: The model.
+        found: The pictures.
+        depth: Depth per camera, see :func:`depth_files`.
+        rig: The cameras.
+
+    Raises:
+        DataError: a picture or its depth cannot be read, or the method requires depth and there is none.
+        ShapeError: depth has another aspect than its picture.
+    """
     images = []
     for file, camera in zip(found.files, rig.cameras):
         height, width = predictor.least_size(camera.model)

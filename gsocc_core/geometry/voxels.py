@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -196,29 +197,73 @@ class SemanticGrid:
         return self.labels != self.classes.free_id
 
 
+#: What :meth:`VoxelScores.best_words` says where no word fits well enough.
+NO_WORD = 255
+
+
 @dataclass(frozen=True)
 class VoxelScores:
-    """How well words fit to what each voxel holds.
+    """How well words fit to what each voxel holds. Only voxels that hold something are kept: all others score 0.
 
     Attributes:
-        scores: (Q, X, Y, Z) float32 in 0..1.
+        index: (N,) int64 flat numbers of the voxels that hold something, ascending.
+        values: (Q, N) float32 scores in 0..1.
         grid: The grid.
-        words: Q words.
+        words: Q words, fewer than :data:`NO_WORD`.
         observed: (X, Y, Z) bool: a camera sees the voxel, or None.
+
+    Example:
+        >>> grid = VoxelGrid((0.0, 0.0, 0.0), (3.0, 1.0, 1.0), 1.0)
+        >>> found = VoxelScores(torch.tensor([0, 2]), torch.tensor([[0.2, 0.9]]), grid, ("dog",))
+        >>> [round(score, 1) for score in found.scores.flatten().tolist()]
+        [0.2, 0.0, 0.9]
+        >>> found.best_words(0.5).flatten().tolist()
+        [255, 255, 0]
     """
 
-    scores: Tensor
+    index: Tensor
+    values: Tensor
     grid: VoxelGrid
     words: tuple[str, ...]
     observed: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.scores.dtype != torch.float32:
-            raise ShapeError("VoxelScores", "scores", torch.float32, self.scores.dtype)
-        if tuple(self.scores.shape) != (len(self.words), *self.grid.shape):
-            raise ShapeError("VoxelScores", "scores", (len(self.words), *self.grid.shape), tuple(self.scores.shape))
+        for name, kind in (("index", torch.int64), ("values", torch.float32)):
+            if getattr(self, name).dtype != kind:
+                raise ShapeError("VoxelScores", name, kind, getattr(self, name).dtype)
+        if self.index.ndim != 1:
+            raise ShapeError("VoxelScores", "index", "(N,)", tuple(self.index.shape))
+        if len(self.words) >= NO_WORD:
+            raise ShapeError("VoxelScores", "words", f"fewer than {NO_WORD}", len(self.words))
+        if tuple(self.values.shape) != (len(self.words), len(self.index)):
+            raise ShapeError("VoxelScores", "values", (len(self.words), len(self.index)), tuple(self.values.shape))
+        count, ends = math.prod(self.grid.shape), self.index[[0, -1]].tolist() if len(self.index) else [0, 0]
+        if not 0 <= ends[0] <= ends[1] < count:
+            raise ShapeError("VoxelScores", "index", f"0 ... {count - 1}, ascending", ends)
         if self.observed is not None and tuple(self.observed.shape) != self.grid.shape:
             raise ShapeError("VoxelScores", "observed", self.grid.shape, tuple(self.observed.shape))
+
+    @property
+    def scores(self) -> Tensor:
+        """(Q, X, Y, Z) float32 on the CPU, made anew by every call."""
+        volumes = np.zeros((len(self.words), math.prod(self.grid.shape)), np.float32)
+        index = self.index.cpu().numpy()
+        for volume, values in zip(volumes, self.values.cpu().numpy()):
+            volume[index] = values
+        return torch.from_numpy(volumes).view(len(self.words), *self.grid.shape)
+
+    def best_words(self, threshold: float) -> Tensor:
+        """(X, Y, Z) uint8 on the CPU: number of the word with the best score; NO_WORD where none reaches the threshold.
+
+        Args:
+            threshold: Least score, above 0.
+        """
+        best = torch.full((math.prod(self.grid.shape),), NO_WORD, dtype=torch.uint8)
+        if self.words:
+            values, words = self.values.cpu().max(0)
+            reached = values >= threshold
+            best[self.index.cpu()[reached]] = words[reached].to(torch.uint8)
+        return best.view(self.grid.shape)
 
 
 def _check_grid_shape(where: str, key: str, shape: Sequence[int], grid: VoxelGrid) -> None:

@@ -120,6 +120,11 @@ class OccupancyPredictor:
         """What is done with feature maps: required = they must be given."""
         return self.method.features_input
 
+    @property
+    def last_prediction(self) -> Prediction | None:
+        """What :meth:`query` asks where nothing else is given; None = nothing was predicted since :meth:`reset`."""
+        return self._prediction
+
     def least_size(self, model: CameraModel) -> tuple[int, int]:
         """(height, width) in pixels that a decoded picture must keep.
 
@@ -288,6 +293,22 @@ class OccupancyPredictor:
         if chosen is None:
             raise ConfigError("query", "prediction", "one, or a call of predict before", "none")
         return self._queries.scores(words, negatives, chosen.scene, chosen.text, chosen.grid)
+
+    def prepare_query(self, words: Sequence[str], negatives: Sequence[str] = ()) -> tuple[str, ...]:
+        """Check words and load the text encoder before there is a prediction, so that the first answer is quick.
+
+        Args:
+            words: As :meth:`query` will get them.
+            negatives: Likewise.
+
+        Returns:
+            The words as answers name them: in lower case, with single spaces.
+
+        Raises:
+            ConfigError: the bundle has no class prompts, and so its scenes no text features; or :meth:`query` would
+                refuse the words.
+        """
+        return self._queries.prepare(words, negatives)
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -13,6 +13,7 @@ from gsocc_core.pictures.draw import (
     draw_voxels,
 )
 from gsocc_core.pictures.film import write_pictures
+from gsocc_core.pictures.lit_words import draw_query, light_up, word_colors
 
 __all__ = [
     "Panel",
@@ -22,6 +23,9 @@ __all__ = [
     "draw_arrows",
     "draw_comparison",
     "draw_panels",
+    "draw_query",
     "draw_voxels",
+    "light_up",
+    "word_colors",
     "write_pictures",
 ]

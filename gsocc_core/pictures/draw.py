@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,7 +216,7 @@ def draw_panels(images: dict[str, np.ndarray | None], panels: Sequence[Panel], w
             draw_arrows(tile, panel.arrows_m)
         picture.paste(tile, (i * panel_width, top))
         draw.text((i * panel_width + 10, top + 8), panel.title, fill=(30, 30, 34), font=font)
-    _draw_legend(draw, legend, picture.height - legend_height, width, font)
+    draw_legend(draw, legend, picture.height - legend_height, width, font)
     return picture
 
 
@@ -264,13 +264,22 @@ def _axes(view: Viewpoint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return right, np.cross(forward, right), forward
 
 
-def _draw_legend(
+def draw_legend(
     draw: ImageDraw.ImageDraw,
-    entries: dict[str, tuple[int, int, int]],
+    entries: Mapping[str, tuple[int, int, int]],
     top: int,
     width: int,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
+    """Draw coloured squares with names, in as many rows as they take.
+
+    Args:
+        draw: Of the picture.
+        entries: Colour per name.
+        top: Row where the legend begins, pixels.
+        width: Of the picture, pixels.
+        font: Of the names.
+    """
     x, y = 10, top + 8
     for name, color in entries.items():
         text = name.replace("_", " ")

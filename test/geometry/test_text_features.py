@@ -31,13 +31,29 @@ def test_shapes_that_do_not_fit_are_named():
             features.project(torch.ones(2, 7))
 
 
-def test_scores_have_one_grid_per_word():
-    scores = torch.zeros(2, 2, 2, 1)
-    assert VoxelScores(scores, GRID, ("a", "b")).observed is None
+def test_scores_know_the_voxels_that_hold_something():
+    index, values = torch.tensor([1, 3]), torch.tensor([[0.25, 0.5], [0.75, 0.0]])
+    found = VoxelScores(index, values, GRID, ("a", "b"))
+    assert found.observed is None
+    assert found.scores.flatten(1).tolist() == [[0, 0.25, 0, 0.5], [0, 0.75, 0, 0]]
+    assert found.scores.shape == (2, *GRID.shape)
+    assert found.best_words(0.5).flatten().tolist() == [255, 1, 255, 0], "a score at the threshold counts"
+    assert found.best_words(0.51).flatten().tolist() == [255, 1, 255, 255]
+    nothing = VoxelScores(index[:0], values[:, :0], GRID, ("a", "b"))
+    assert not nothing.scores.any()
+    assert (nothing.best_words(0.5) == 255).all()
+
+
+def test_scores_of_another_shape_are_named():
+    index, values = torch.tensor([1, 3]), torch.zeros(2, 2)
     for wrong, key in (
-        ((scores.double(), GRID, ("a", "b")), "scores"),
-        ((scores, GRID, ("a",)), "scores"),
-        ((scores, GRID, ("a", "b"), torch.ones(2, 2, 2, dtype=torch.bool)), "observed"),
+        ((index, values.double(), GRID, ("a", "b")), "values"),
+        ((index.int(), values, GRID, ("a", "b")), "index"),
+        ((index[None], values, GRID, ("a", "b")), "index"),
+        ((index + 1, values, GRID, ("a", "b")), "index"),
+        ((index, values, GRID, ("a",)), "values"),
+        ((index, torch.zeros(255, 2), GRID, ("a",) * 255), "words"),
+        ((index, values, GRID, ("a", "b"), torch.ones(2, 2, 2, dtype=torch.bool)), "observed"),
     ):
         with pytest.raises(ShapeError, match=f"VoxelScores: {key}"):
             VoxelScores(*wrong)

@@ -4,6 +4,7 @@
 
 import math
 import shutil
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -221,3 +222,39 @@ def test_scenes_without_text_features_and_other_encoders_are_named(bundle, tmp_p
     predictor.method.prompts = None
     with pytest.raises(ConfigError, match="in the bundle, received none"):
         predictor.query(["bus"])
+
+
+def test_words_are_checked_before_there_is_a_prediction(bundle, monkeypatch):
+    predictor = OccupancyPredictor.load(bundle, device="cpu")
+    assert predictor.prepare_query([" Bus", "garbage  can"]) == ("bus", "garbage can")
+    for words, message in (([], "at least one word"), (["x"] * 65, "at most 64"), (["🦄"], "letters that the encoder")):
+        with pytest.raises(ConfigError, match=message):
+            predictor.prepare_query(words)
+    monkeypatch.setattr("gsocc_core.inference.query.load_text_encoder", lambda name: pytest.fail("loaded already"))
+    camera = Camera("front", K, np.eye(4), 64, 32)
+    predictor.predict([np.zeros((32, 64, 3), np.uint8)], [camera])
+    predictor.query(["bus"])
+    predictor.method.prompts = None
+    with pytest.raises(
+        ConfigError, match="query: bundle: expected a method with text features.*received Worded, which has none"
+    ):
+        predictor.prepare_query(["bus"])
+
+
+def test_threads_may_ask_at_once(method, encoder):
+    """Standing queries of one thread and a service of another: no word may get lost while the store is emptied."""
+    asked, failed = WordQueries(method), []
+
+    def ask(letter):
+        try:
+            for number in range(600):
+                asked.prepare([f"{letter} {number}", "dog"])
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
