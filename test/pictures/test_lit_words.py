@@ -108,14 +108,15 @@ def test_the_voxel_around_a_camera_does_not_blind_it():
 
 def test_one_picture_of_everything():
     semantics = scene()
-    found = scores(semantics, {TREE: 0.9})
     semantics.labels[13, 5:10, 3] = WALL  # a roof over the tree
+    found = scores(semantics, {TREE: 0.9})
     image = np.full((60, 100, 3), 128, np.uint8)
     picture = np.asarray(draw_query({"front": image}, [camera()], semantics, found, 0.5, ["word 0: 20 voxels"], 400))
     cameras, above = picture[:120], picture[120:280, 240:]
     assert picture.shape == (120 + 160 + 58, 400, 3)
     assert reddish(cameras[:, :200]).any()
     assert reddish(picture[120:280, :240]).any()
+    assert reddish(above).sum() > 300, "5 voxels of 10 x 10 pixels"
     rows, columns = np.nonzero(reddish(above))
     # x up, y to the left: the tree lies 5 m ahead and reaches farther to the right; the roof over it is left out.
     assert rows.max() < 80 - 4 * 9
