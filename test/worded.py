@@ -3,20 +3,27 @@
 """A tiny method that is told its classes in words: Gaussians at known places, each with a learned text feature."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from gsocc_core import Gaussians, TextFeatures, VoxelGrid, splat_to_labels
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import METHODS
 from gsocc_core.methods.method import Method
+from gsocc_core.synthetic.world.plain_things import CLASSES
 from gsocc_core.text.class_prompts import ClassPrompts
+from gsocc_core.text.encoder import load_text_encoder
 
 #: What names them in a configuration while :func:`listed` holds.
 NAME, OPTIONAL = "worded", "optionally_worded"
 GRID = VoxelGrid((-4.0, -4.0, -1.0), (4.0, 4.0, 1.0), 1.0)
 #: Places of its Gaussians, metres: in the middle of voxels, farther apart than they reach.
 MEANS = ((-2.5, -2.5, 0.5), (-2.5, 2.5, 0.5), (2.5, -2.5, 0.5), (2.5, 2.5, 0.5))
+
+#: What stands there in the bundle of :func:`write_bundle`, and the words of its classes.
+HELD, WORDS = ("bus", "oak", "crate", "horse"), ("vehicle", "tree", "animal", "container")
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,18 @@ class OptionallyWorded(Worded):
             classes, pretrained, prompts or ClassPrompts(("it",), (classes.names[1],), torch.ones(1, 3), "wordllama")
         )
         self.prompts = prompts
+
+
+def write_bundle(patch, path: Path, held: tuple[str, ...] = HELD) -> Path:
+    """A bundle in which things stand at the four places; it can be loaded until the patch is undone."""
+    listed(patch)
+    encoder = load_text_encoder("wordllama")
+    prompts = ClassPrompts(WORDS, WORDS, encoder.embed(WORDS), encoder.name)
+    method = Worded(CLASSES, False, prompts)
+    with torch.no_grad():
+        method.aligned.copy_(encoder.embed(held))
+    save_bundle(path, NAME, {}, method, "# words\n", half=False)
+    return path
 
 
 def listed(patch) -> None:

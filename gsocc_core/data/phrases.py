@@ -59,6 +59,16 @@ def clean_phrases(texts: Sequence[str], where: object) -> list[str]:
     return cleaned
 
 
+def split_phrases(text: str) -> tuple[str, ...]:
+    """Phrases of a text with commas between them, as people type them; what is empty is left out.
+
+    Example:
+        >>> split_phrases("Dog, garden chair,")
+        ('Dog', 'garden chair')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def read_phrases(path: str | Path, names: Collection[str] | None) -> tuple[Phrase, ...]:
     """Read a YAML file: class name -> list of phrases.
 

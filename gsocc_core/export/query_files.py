@@ -222,7 +222,7 @@ def _answer(
             encoder=prediction.text.encoder if prediction.text else "", bundle_id=predictor.bundle.id,
             reference_stamp_ns=prediction.reference_stamp_ns,
         )  # fmt: skip
-        captions = [_caption(summary) for summary in summaries]
+        captions = [summary.text for summary in summaries]
         picture = draw_query(images, cameras, prediction.grid, scores, question.threshold, captions)
         picture.save(temporary / "picture.png")
         temporary.chmod(0o755)
@@ -231,12 +231,6 @@ def _answer(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return summaries
-
-
-def _caption(summary: WordSummary) -> str:
-    if summary.nearest_m is None:
-        return f"{summary.word}: none (best score {summary.best_score:.2f})"
-    return f"{summary.word}: {summary.voxels} voxels, nearest {summary.nearest_m:.0f} m"
 
 
 def _thumbnail(path: Path) -> np.ndarray:

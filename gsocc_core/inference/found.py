@@ -72,6 +72,18 @@ class WordSummary:
     voxels: int
     nearest_m: float | None
 
+    @property
+    def text(self) -> str:
+        """For people.
+
+        Example:
+            >>> WordSummary("dog", 0.91, 4, 7.25).text, WordSummary("pram", 0.2, 0, None).text
+            ('dog: 4 voxels, nearest 7.2 m', 'pram: none (best score 0.20)')
+        """
+        if self.nearest_m is None:
+            return f"{self.word}: none (best score {self.best_score:.2f})"
+        return f"{self.word}: {self.voxels} voxel{'s' if self.voxels > 1 else ''}, nearest {self.nearest_m:.1f} m"
+
 
 def check_threshold(where: str, threshold: float) -> None:
     """Raise ConfigError unless a threshold says something: above 0, which all voxels reach, and up to 1."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,15 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Writer
 from tqdm import tqdm
 
-from gsocc_core import ClassTable, OccupancyPredictor
+from gsocc_core import ClassTable, OccupancyPredictor, Prediction, VoxelScores
+from gsocc_core.data.phrases import split_phrases
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
-from gsocc_core.methods.method import InputUse
+from gsocc_core.inference.found import THRESHOLD, check_threshold
 from gsocc_ros.bags.bag_files import Storage, new_bag, open_bag, qos_profile
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
 from gsocc_ros.bags.replay_score import ReplayScore, read_track, truth_stamps_ns
+from gsocc_ros.bags.replay_topics import check_topics
 from gsocc_ros.messages.message_host import Distro, rosbags_host
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import (
@@ -35,14 +37,16 @@ from gsocc_ros.messages.outputs import (
     TRUTH_CLASSES_TOPIC,
     OutputMessages,
 )
+from gsocc_ros.messages.query_messages import QUERY_OUTPUTS, QUERY_WORDS_TOPIC, query_words, standing_messages
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.faults import Faults
 from gsocc_ros.pipeline.occupancy_pipeline import Occupancy, OccupancyPipeline, Predictor
 from gsocc_ros.pipeline.rig import Rig
-from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
 #: A recording has no deadline, so sets wait longer for their transforms than on a robot.
 TRANSFORM_WAIT_MS = 2000.0
+#: What may be written: it takes the place of what the recording holds.
+_WRITTEN = {**OUTPUTS, **QUERY_OUTPUTS}
 #: When the first so many sets are all lost, the rest of the recording is not tried.
 HOPELESS = 100
 
@@ -60,6 +64,8 @@ def replay_occupancy(
     pass_through: bool = True,
     markers: bool = False,
     report: str | None = None,
+    queries: str = "",
+    query_threshold: float = THRESHOLD,
 ) -> ReplayReport:
     """Predict occupancy for every set of pictures in a recording and write it into a new recording.
 
@@ -82,6 +88,10 @@ def replay_occupancy(
         markers: Write ``/occupancy/markers``, too. They show the same as ``/occupancy/voxels`` in viewers without point
             clouds, and take longer to build than everything else together.
         report: JSON file to write the report to.
+        queries: Words that every prediction is asked, with commas between them: ``dog, garden chair``. Then
+            ``/occupancy/queries``, ``/occupancy/query_words`` and ``/occupancy/query_markers`` are written, too. They
+            need a bundle with text features.
+        query_threshold: Score from which on a voxel is in ``/occupancy/queries``.
 
     Returns:
         Accuracy, speed and losses.
@@ -89,8 +99,8 @@ def replay_occupancy(
     Raises:
         OutputExistsError: the output or the report is there already.
         DataError: the recording cannot be read, lacks a topic that the rig names, or gives no set.
-        ConfigError: the rig is wrong.
-        BundleError: the model is.
+        ConfigError: the rig is wrong, or the queries are, or the model cannot be asked.
+        BundleError: the model is wrong.
 
     Example:
         >>> replay_occupancy("drive", "drive_occupancy", bundle="bundles/demo").miou  # doctest: +SKIP
@@ -102,11 +112,29 @@ def replay_occupancy(
     with open_bag(bag) as recording:  # a wrong recording should be told before a large model is loaded
         check_topics(recording, bag, robot, only_keyframes)
     predictor = OccupancyPredictor.load(bundle, device=device)
-    options = ReplayOptions(storage, distro, limit, only_keyframes, pass_through, markers, predictor.bundle.id)
+    check_threshold("replay_occupancy", query_threshold)
+    words = split_phrases(queries)
+    asked = Standing(predictor.query, predictor.prepare_query(words), query_threshold) if words else None
+    options = ReplayOptions(storage, distro, limit, only_keyframes, pass_through, markers, predictor.bundle.id, asked)
     result = replay(bag, out, robot, predictor, options)
     if report:
         result.to_json(report)
     return result
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What every prediction is asked.
+
+    Attributes:
+        query: Answers words about a prediction.
+        words: The words.
+        threshold: Least score of what is written.
+    """
+
+    query: Callable[[Sequence[str], Prediction], VoxelScores]
+    words: tuple[str, ...]
+    threshold: float = THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -120,6 +148,7 @@ class ReplayOptions:
     pass_through: bool = True
     markers: bool = False
     model_id: str = ""
+    standing: Standing | None = None
 
 
 def replay(
@@ -167,60 +196,6 @@ def _losses(pipeline: OccupancyPipeline) -> str:
     return "none; " + ", ".join(f"{name}: {c.received} received, {c.missing} missing" for name, c in counts.items())
 
 
-def check_topics(
-    recording: Recording, bag: str | Path, rig: Rig, only_keyframes: bool = False, depth: InputUse = "unused"
-) -> None:
-    """Check, before anything is predicted, that a recording has what a rig needs.
-
-    Args:
-        recording: The open recording.
-        bag: Its path, for errors.
-        rig: The robot's cameras.
-        only_keyframes: Ground truth is needed.
-        depth: What the model does with depth.
-
-    Raises:
-        DataError: a topic is absent, has another type than the rig says, or one whose definition cannot be read.
-    """
-    topics = recording.topics
-    there = {name: info.msgtype for name, info in topics.items() if info.msgcount}
-    settings = rig.sync_settings()
-    absent = [camera for camera in rig.cameras if camera.topic not in there]
-    present = len(rig.cameras) - len(absent)
-    anchorless = settings.policy == "anchor" and any(camera.name == rig.anchor for camera in absent)
-    if absent and (present < settings.smallest_set or anchorless):
-        names = ", ".join(camera.topic for camera in absent)
-        need = f"pictures of {settings.smallest_set} of {len(rig.cameras)} cameras (policy {rig.policy}, min_cameras)"
-        if anchorless:
-            need += f" with the anchor {rig.anchor} among them"
-        raise DataError(bag, names, need, f"{present}; picture topics in the recording: {_pictures(there)}")
-    wishes = rig_subscriptions(rig, depth != "unused")
-    for wanted in wishes:
-        kind = there.get(wanted.topic)
-        if kind is not None and kind != wanted.message_type:
-            raise DataError(bag, wanted.topic, f"messages of type {wanted.message_type} as in {rig.path}", kind)
-    for camera in rig.cameras:
-        if camera not in absent and camera.camera_info_topic not in there:
-            expected = f"sensor_msgs/msg/CameraInfo of {camera.name}"
-            raise DataError(bag, camera.camera_info_topic, expected, "no message")
-    if "/tf" not in there and "/tf_static" not in there:
-        raise DataError(bag, "/tf_static", f"transforms from {rig.base_frame} to the cameras", "no message")
-    depths = [camera.depth_topic for camera in rig.cameras if camera.depth_topic is not None]
-    if depth == "required" and depths and not any(topic in there for topic in depths):
-        received = f"none; picture topics in the recording: {_pictures(there)}"
-        raise DataError(bag, ", ".join(depths), "depth of at least one camera, which the model requires", received)
-    needed = {item.topic for item in wishes}
-    for connection in recording.connections:
-        if connection.topic in needed:
-            recording.types_of(connection)
-    if only_keyframes and GROUND_TRUTH_TOPIC not in there:
-        raise DataError(bag, GROUND_TRUTH_TOPIC, "ground truth to choose key frames by", "no message")
-
-
-def _pictures(there: dict[str, str | None]) -> list[str]:
-    return sorted(name for name, kind in there.items() if kind and kind.endswith("Image"))
-
-
 class _Replay:
     """One pass through a recording."""
 
@@ -234,15 +209,16 @@ class _Replay:
     ) -> None:
         self._recording, self._pipeline, self._writer = recording, pipeline, writer
         self._score, self._options = score, options
-        host, self._types = rosbags_host(options.distro)
+        self._host, self._types = rosbags_host(options.distro)
         left_out = DEBUG_TOPICS if options.markers else DEBUG_TOPICS | {MARKERS_TOPIC}
         topics = [topic for topic in OUTPUTS if topic not in left_out]
-        self._outputs = OutputMessages(host, pipeline.rig.base_frame, options.model_id, topics)
+        self._outputs = OutputMessages(self._host, pipeline.rig.base_frame, options.model_id, topics)
         self._tables: dict[str, ClassTable] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
         self._latencies = Latencies()
         self.faults = Faults("a set or message is left out")
         self.sets = self.truths = 0
+        self._answered = False
 
     @property
     def _done(self) -> bool:
@@ -254,7 +230,7 @@ class _Replay:
         with tqdm(total=recording.message_count, unit="msg", desc="replay") as progress:
             for connection, log_ns, raw in recording.messages():
                 topic = connection.topic
-                if self._options.pass_through and topic not in OUTPUTS:
+                if self._options.pass_through and topic not in _WRITTEN:
                     self._copy(connection, log_ns, raw)
                 if topic in wanted:
                     message = recording.decode(connection, log_ns, raw)
@@ -300,11 +276,28 @@ class _Replay:
         for topic, message in self._outputs.build(prediction):
             self._write(topic, log_ns, message)
         latency_ms = {**occupancy.latency_ms, "messages": (time.perf_counter() - start) * 1e3}
+        if self._options.standing is not None:
+            with self._counting():
+                latency_ms["queries"] = self._answer(self._options.standing, prediction, log_ns)
         for topic, message in self._outputs.latency(prediction, latency_ms):
             self._write(topic, log_ns, message)
         self._latencies.add(latency_ms)
         self._score.add_prediction(occupancy.ready.synced.reference_stamp_ns, prediction.grid)
         self.sets += 1
+
+    def _answer(self, standing: Standing, prediction: Prediction, log_ns: int) -> float:
+        """Write what a prediction says to the standing queries; milliseconds."""
+        start, stamp, frame = time.perf_counter(), prediction.reference_stamp_ns, self._pipeline.rig.base_frame
+        if not self._answered:
+            words = query_words(self._host, standing.words, standing.threshold, stamp, frame)
+            self._write(QUERY_WORDS_TOPIC, log_ns, words)
+            self._answered = True
+        scores = standing.query(standing.words, prediction)
+        for topic, message in standing_messages(
+            self._host, scores, standing.threshold, stamp, frame, tuple(QUERY_OUTPUTS)
+        ):
+            self._write(topic, log_ns, message)
+        return (time.perf_counter() - start) * 1e3
 
     def _add_truth(self, message: Any) -> None:
         stamp = stamp_ns(message.header)
@@ -328,7 +321,7 @@ class _Replay:
         self._writer.write(self._connections[key], log_ns, raw)
 
     def _write(self, topic: str, log_ns: int, message: Any) -> None:
-        output = OUTPUTS[topic]
+        output = _WRITTEN[topic]
         key = (topic, output.message_type)
         if key not in self._connections:
             self._connections[key] = self._writer.add_connection(

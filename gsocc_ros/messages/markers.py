@@ -14,7 +14,7 @@ from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.occupancy_messages import pose_from_quat
 
 #: visualization_msgs/Marker: types and actions.
-ARROW, CUBE, ADD, DELETE_ALL = 0, 1, 0, 3
+ARROW, CUBE, TEXT, ADD, DELETE_ALL = 0, 1, 9, 0, 3
 
 
 def marker(
@@ -29,6 +29,7 @@ def marker(
     size: tuple[float, float, float] = (1.0, 1.0, 1.0),
     color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
     points: Sequence[Any] = (),
+    text: str = "",
 ) -> Any:
     """A visualization_msgs/Marker.
 
@@ -39,10 +40,12 @@ def marker(
         number: See ``namespace``.
         kind: One of the constants of this module.
         action: Add or delete all.
-        pose: Place of a cube; None = the frame's origin.
-        size: Scale, metres; of an arrow with points: shaft diameter, head diameter, head length (0 = automatic).
+        pose: Place of a cube or text; None = the frame's origin.
+        size: Scale, metres; of an arrow with points: shaft diameter, head diameter, head length (0 = automatic); of a
+            text: 0, 0 and the height of a capital letter.
         color: Red, green, blue, alpha, 0..1.
         points: Start and end of an arrow.
+        text: What a text says; it always faces the viewer.
     """
     r, g, b, a = color
     return host.make(
@@ -57,6 +60,7 @@ def marker(
         scale=host.make("geometry_msgs/msg/Vector3", x=size[0], y=size[1], z=size[2]),
         color=host.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a),
         points=list(points),
+        text=text,
     )
 
 
@@ -71,7 +75,6 @@ def _unused(host: MessageHost) -> dict[str, Any]:
         "texture_resource": "",
         "texture": host.make("sensor_msgs/msg/CompressedImage", header=host.header(0, ""), format="", data=nothing),
         "uv_coordinates": [],
-        "text": "",
         "mesh_resource": "",
         "mesh_file": host.make("visualization_msgs/msg/MeshFile", filename="", data=nothing),
         "mesh_use_embedded_materials": False,

@@ -20,7 +20,9 @@ Distro = Literal["jazzy", "humble"]
 _STORES = {"jazzy": Stores.ROS2_JAZZY, "humble": Stores.ROS2_HUMBLE}
 
 #: Our own messages, by file name in msg/.
-OWN_MESSAGES = ("GaussianArray", "SemanticClassTable", "SemanticOccupancy", "StageLatency")
+OWN_MESSAGES = (
+    "GaussianArray", "QueryWords", "SemanticClassTable", "SemanticOccupancy", "StageLatency", "WordCluster",
+)  # fmt: skip
 
 
 class MessageHost:

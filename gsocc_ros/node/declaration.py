@@ -20,9 +20,11 @@ def declare(node: Node, parameter: Parameter) -> None:
     Raises:
         ConfigError: the value given at start has another type or lies outside the range.
     """
-    given = node.declare_parameter(parameter.name, parameter.default, ParameterDescriptor(dynamic_typing=True))
+    default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+    given = node.declare_parameter(parameter.name, default, ParameterDescriptor(dynamic_typing=True))
     node.undeclare_parameter(parameter.name)
     value = getattr(NodeSettings.of({parameter.name: given.value}), parameter.name)
+    value = list(value) if isinstance(value, tuple) else value
     node.declare_parameter(parameter.name, value, _descriptor(parameter), ignore_override=True)
 
 

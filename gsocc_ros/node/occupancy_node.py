@@ -24,6 +24,7 @@ from gsocc_ros.node.health import Health, Limits, Surroundings
 from gsocc_ros.node.occupancy_output import OccupancyOutput
 from gsocc_ros.node.parameters import DEMO_BUNDLE, PARAMETERS, NodeSettings, is_demo_bundle
 from gsocc_ros.node.pipeline_input import PipelineInput
+from gsocc_ros.node.query_output import QueryOutput
 from gsocc_ros.node.services import OccupancyServices
 from gsocc_ros.node.tf2_transforms import Tf2Transforms
 from gsocc_ros.node.transitions import refuse_out_of_order, told
@@ -56,6 +57,7 @@ class OccupancyNode(LifecycleNode):
         self.predictor: OccupancyPredictor | None = None
         self.pipeline: OccupancyPipeline | None = None
         self.output: OccupancyOutput | None = None
+        self.query_output: QueryOutput | None = None
         self.health: Health | None = None
         self.latest: Occupancy | None = None
         self.enabled = True
@@ -87,7 +89,14 @@ class OccupancyNode(LifecycleNode):
             if known[name].fixed and self.pipeline is not None:
                 reason = f"{name}: only changes while the node is unconfigured (ros2 lifecycle set ... cleanup)"
                 return SetParametersResult(successful=False, reason=reason)
-        self.settings = NodeSettings.of({**vars(self.settings), **values})
+        settings = NodeSettings.of({**vars(self.settings), **values})
+        output, predictor = self.query_output, self.predictor
+        if output is not None and predictor is not None and {"queries", "query_threshold"} & set(values):
+            try:
+                output.ask(predictor, settings.standing_queries, settings.query_threshold)
+            except GsoccError as error:
+                return SetParametersResult(successful=False, reason=f"queries: {error}")
+        self.settings = settings
         return SetParametersResult(successful=True)
 
     # ---- lifecycle ---------------------------------------------------------------------------------------------------
@@ -121,6 +130,8 @@ class OccupancyNode(LifecycleNode):
         self.predictor = predictor
         self.output = OccupancyOutput(self, self._host, rig.base_frame, rule, self._fused_map(rig))
         self.output.use(predictor)
+        self.query_output = QueryOutput(self, self._host, rig.base_frame)
+        self._ask()
         self._diagnostics = Diagnostics(self, self._host)
         self._offered = OccupancyServices(self)
         if self.settings.evaluate:
@@ -197,11 +208,11 @@ class OccupancyNode(LifecycleNode):
     def _release(self) -> None:
         if self.pipeline is not None:
             self.pipeline.close()
-        for part in (self.output, self._diagnostics, self._offered, self._truth):
+        for part in (self.output, self.query_output, self._diagnostics, self._offered, self._truth):
             if part is not None:
                 part.destroy()
         self.pipeline = self.predictor = self.output = self.health = self.latest = None
-        self._diagnostics = self._offered = self._truth = None
+        self.query_output = self._diagnostics = self._offered = self._truth = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -229,9 +240,21 @@ class OccupancyNode(LifecycleNode):
             self._input.renew()
         self.predictor, self.latest = predictor, None
         self.output.use(predictor)
+        self._ask()
         if self.health is not None:
             self.health.use_model(predictor.bundle.id, is_demo_bundle(predictor.bundle.id))
         self.output.announce(predictor.classes)
+
+    def _ask(self) -> None:
+        """Ask the standing queries from now on; the node goes on without where the model cannot be asked them."""
+        if self.query_output is None or self.predictor is None:
+            return
+        settings = self.settings
+        try:
+            self.query_output.ask(self.predictor, settings.standing_queries, settings.query_threshold)
+        except GsoccError as error:
+            self.get_logger().error(f"no standing queries: {error}")
+            self.query_output.ask(self.predictor, (), settings.query_threshold)
 
     def forget(self) -> None:
         """Drop held pictures, the model's memory and the fused map; the worker must stand still."""
@@ -262,11 +285,21 @@ class OccupancyNode(LifecycleNode):
     def _publish(self, occupancy: Occupancy) -> None:
         assert self.output is not None
         assert self.health is not None
-        latency_ms = self.output.publish(occupancy)
+        latency_ms = self.output.publish(occupancy) | self._answer(occupancy)
+        self.output.tell_latency(occupancy, latency_ms)
         self.health.output(latency_ms, occupancy.ready.synced.spread_ns * 1e-6, time.monotonic())
         self.latest = occupancy
         if self._truth is not None:
             self._truth.evaluation.add_prediction(occupancy.prediction.reference_stamp_ns, occupancy.prediction.grid)
+
+    def _answer(self, occupancy: Occupancy) -> dict[str, float]:
+        """Answer the standing queries; milliseconds, or nothing where there was nothing to do."""
+        try:
+            spent_ms = None if self.query_output is None else self.query_output.publish(occupancy.prediction)
+        except GsoccError as error:
+            self._faults.error(error, "no answer to the standing queries")
+            return {}
+        return {} if spent_ms is None else {"queries": spent_ms}
 
     def _lost(self, error: Exception) -> None:
         if self.health is not None:

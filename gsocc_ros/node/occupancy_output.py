@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from gsocc_core import ClassTable, OccupancyPredictor
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.navigation import ObstacleRule
 from gsocc_ros.messages.occupancy_messages import class_table
-from gsocc_ros.messages.outputs import CLASSES_TOPIC, FUSED_OUTPUTS, LATENCY_TOPIC, OUTPUTS, Output, OutputMessages
+from gsocc_ros.messages.outputs import CLASSES_TOPIC, FUSED_OUTPUTS, LATENCY_TOPIC, OUTPUTS, OutputMessages
+from gsocc_ros.node.publishers import offer
 from gsocc_ros.pipeline.fusion import FusedMap
 from gsocc_ros.pipeline.occupancy_pipeline import Occupancy
 
@@ -39,18 +39,10 @@ class OccupancyOutput:
         self._publishers: dict[str, Any] = {}
         try:
             for topic, output in {**OUTPUTS, **(FUSED_OUTPUTS if fused else {})}.items():
-                self._publishers[topic] = self._offer(topic, output)
+                self._publishers[topic] = offer(node, host, topic, output)
         except Exception:
             self.destroy()
             raise
-
-    def _offer(self, topic: str, output: Output) -> Any:
-        qos = QoSProfile(depth=1)
-        if output.latched:
-            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-        kind = self._host.message_class(output.message_type)
-        overrides = QoSOverridingOptions.with_default_policies()
-        return self._node.create_publisher(kind, topic.lstrip("/"), qos, qos_overriding_options=overrides)
 
     def use(self, predictor: OccupancyPredictor) -> None:
         """Begin with a model, or go on with another one: its name, an empty map."""
@@ -92,10 +84,19 @@ class OccupancyOutput:
             for topic, message in messages.fused(grid, stamp, heard):
                 publishers[topic].publish(message)
             latency_ms["fusion"] = (time.perf_counter() - built) * 1e3
-        if LATENCY_TOPIC in heard:
-            for topic, message in messages.latency(occupancy.prediction, latency_ms):
-                publishers[topic].publish(message)
         return latency_ms
+
+    def tell_latency(self, occupancy: Occupancy, latency_ms: Mapping[str, float]) -> None:
+        """Publish where the time went, when all is done.
+
+        Args:
+            occupancy: What was published.
+            latency_ms: Milliseconds per stage.
+        """
+        publisher = self._publishers[LATENCY_TOPIC]
+        if self._messages is not None and publisher.get_subscription_count() > 0:
+            for _, message in self._messages.latency(occupancy.prediction, latency_ms):
+                publisher.publish(message)
 
     def destroy(self) -> None:
         """Take the publishers down."""

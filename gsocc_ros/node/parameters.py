@@ -17,7 +17,7 @@ from gsocc_core.errors import ConfigError
 #: The bundle that ships with the package, relative to its share folder.
 DEMO_BUNDLE = "bundles/synthetic-gaussianflowocc"
 
-_ROS_TYPES = {bool: "bool", int: "integer", float: "double", str: "string"}
+_ROS_TYPES = {bool: "bool", int: "integer", float: "double", str: "string", tuple: "string_array"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Parameter:
     """
 
     name: str
-    default: bool | int | float | str
+    default: bool | int | float | str | tuple[str, ...]
     description: str
     fixed: bool = True
     low: float | None = None
@@ -48,20 +48,26 @@ class Parameter:
         return _ROS_TYPES[type(self.default)]
 
     def read(self, value: Any) -> Any:
-        """A value as the parameter's type: YAML and command lines write 2 where 2.0 is meant."""
+        """A value as the parameter's type: YAML and command lines write 2 where 2.0 is meant, and lists for tuples."""
+        if isinstance(self.default, tuple) and isinstance(value, list):
+            return tuple(value)
         return float(value) if isinstance(self.default, float) and type(value) is int else value
 
     def check(self, value: Any) -> str | None:
         """What is wrong with a value; None = nothing."""
         value = self.read(value)
-        if type(value) is not type(self.default):
+        if type(value) is not type(self.default) or (type(value) is tuple and not all(map(_is_text, value))):
             return f"a value of type {self.ros_type}, not {value!r}"
         if self.choices and value not in self.choices:
             return f"one of {list(self.choices)}, not {value!r}"
         low, high = self.low, self.high
-        if low is not None and high is not None and not low <= float(value) <= high:
+        if low is not None and high is not None and isinstance(value, int | float) and not low <= float(value) <= high:
             return f"{low:g} ... {high:g}, not {value!r}"
         return None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 PARAMETERS: tuple[Parameter, ...] = (
@@ -109,6 +115,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "obstacle_high_m", 2.2, "Higher voxels are no obstacles, metres in the base frame.", low=-100.0, high=100.0
     ),
+    Parameter(
+        "queries",
+        ("",),
+        "Words that every prediction is asked, for occupancy/queries; empty texts count as none. They need a bundle "
+        "with text features.",
+        fixed=False,
+    ),
+    Parameter(
+        "query_threshold", 0.5, "Score from which on a voxel is in occupancy/queries.", fixed=False, low=0.01, high=1.0
+    ),
     Parameter("fuse", False, "Fuse predictions over time into occupancy/fused; needs the rig's fixed_frame."),
     Parameter(
         "fuse_half_life_s",
@@ -148,11 +164,18 @@ class NodeSettings:
     ground_classes: str = "driveable_surface,other_flat,sidewalk,terrain"
     obstacle_low_m: float = 0.2
     obstacle_high_m: float = 2.2
+    queries: tuple[str, ...] = ("",)
+    query_threshold: float = 0.5
     fuse: bool = False
     fuse_half_life_s: float = 3.0
     evaluate: bool = False
     evaluate_idle_s: float = 5.0
     snapshot_dir: str = "snapshots"
+
+    @property
+    def standing_queries(self) -> tuple[str, ...]:
+        """``queries`` without empty texts."""
+        return tuple(text for text in self.queries if text.strip())
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> NodeSettings:
@@ -197,7 +220,8 @@ def parameter_table() -> str:
     rows = ["| parameter | type | default | range | changes while running | meaning |", "|---|---|---|---|---|---|"]
     for p in PARAMETERS:
         limits = ", ".join(p.choices) if p.choices else "" if p.low is None else f"{p.low:g} ... {p.high:g}"
-        default = str(p.default).lower() if isinstance(p.default, bool) else repr(p.default)
+        plain = list(p.default) if isinstance(p.default, tuple) else p.default
+        default = str(plain).lower() if isinstance(plain, bool) else repr(plain)
         changes = "no" if p.fixed else "yes"
         rows.append(f"| `{p.name}` | {p.ros_type} | `{default}` | {limits} | {changes} | {p.description} |")
     return "\n".join(rows) + "\n"

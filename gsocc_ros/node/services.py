@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's services: enable, reset, load a bundle, save a snapshot."""
+"""The node's services: enable, reset, load a bundle, save a snapshot, ask for words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from std_srvs.srv import SetBool, Trigger
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.inference.found import THRESHOLD, check_threshold, find_clusters, find_voxels, summarize
 from gsocc_ros.messages.message_host import rclpy_host
+from gsocc_ros.messages.query_messages import score_cloud, word_cluster
 from gsocc_ros.node.health import Health
 from gsocc_ros.node.parameters import NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
@@ -63,12 +65,16 @@ class OccupancyServices:
 
     def __init__(self, node: ServedNode) -> None:
         self._node = node
-        load, save = (rclpy_host().message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot"))
+        self._host = rclpy_host()
+        load, save, query = (
+            self._host.message_class(f"gsocc_ros/srv/{name}") for name in ("LoadBundle", "SaveSnapshot", "Query")
+        )
         offered = (
             (SetBool, "enable", self._enable),
             (Trigger, "reset", self._reset),
             (load, "load_bundle", self._load_bundle),
             (save, "save_snapshot", self._save_snapshot),
+            (query, "query", self._query),
         )
         self._made = [node.create_service(kind, f"~/{name}", self._answering(work)) for kind, name, work in offered]
 
@@ -78,12 +84,12 @@ class OccupancyServices:
             self._node.destroy_service(service)
         self._made = []
 
-    def _answering(self, work: Callable[[Any], str]) -> Callable[[Any, Any], Any]:
+    def _answering(self, work: Callable[[Any, Any], str]) -> Callable[[Any, Any], Any]:
         """A service callback; rclpy would end the process when one raises."""
 
         def answer(request: Any, response: Any) -> Any:
             try:
-                response.success, response.message = True, work(request)
+                response.success, response.message = True, work(request, response)
             except GsoccError as error:
                 response.success, response.message = False, str(error)
             except Exception as error:  # noqa: BLE001 - out of memory, a full disk: the caller is told, the node goes on
@@ -107,25 +113,25 @@ class OccupancyServices:
             if running:
                 worker.start()
 
-    def _enable(self, request: Any) -> str:
+    def _enable(self, request: Any, response: Any) -> str:  # noqa: ARG002 - filled by the caller
         node = self._node
         node.enabled = request.data
         if node.health is not None:
             node.health.enabled = request.data
         return "enabled" if request.data else "disabled"
 
-    def _reset(self, request: Any) -> str:  # noqa: ARG002 - Trigger has no request
+    def _reset(self, request: Any, response: Any) -> str:  # noqa: ARG002 - Trigger has no request
         self._paused(self._node.forget)
         return "memory and held pictures dropped"
 
-    def _load_bundle(self, request: Any) -> str:
+    def _load_bundle(self, request: Any, response: Any) -> str:  # noqa: ARG002 - filled by the caller
         node = self._node
         assert node.pipeline is not None
         predictor = node.load(request.bundle, len(node.pipeline.rig.cameras))
         self._paused(lambda: node.swap(predictor))
         return predictor.bundle.id
 
-    def _save_snapshot(self, request: Any) -> str:
+    def _save_snapshot(self, request: Any, response: Any) -> str:  # noqa: ARG002 - filled by the caller
         node = self._node
         occupancy = node.latest
         if occupancy is None or node.pipeline is None or node.predictor is None:
@@ -134,6 +140,24 @@ class OccupancyServices:
             Path(node.settings.snapshot_dir), occupancy.prediction.reference_stamp_ns
         )
         return str(save_snapshot(folder, occupancy, node.pipeline.rig, node.predictor.bundle.id).resolve())
+
+    def _query(self, request: Any, response: Any) -> str:
+        node = self._node
+        occupancy = node.latest
+        if occupancy is None or node.pipeline is None or node.predictor is None:
+            raise DataError("~/query", "prediction", "one to ask", "none yet")
+        prediction, threshold = occupancy.prediction, float(request.threshold) or THRESHOLD
+        check_threshold("query", threshold)
+        scores = node.predictor.query(request.words, prediction, request.negatives)
+        found = find_voxels(scores, threshold)
+        summaries = summarize(scores, found)
+        stamp, frame = prediction.reference_stamp_ns, node.pipeline.rig.base_frame
+        response.words = list(scores.words)
+        response.voxel_counts = [summary.voxels for summary in summaries]
+        response.best_scores = [summary.best_score for summary in summaries]
+        response.cloud = score_cloud(self._host, found, stamp, frame)
+        response.clusters = [word_cluster(self._host, cluster, scores.grid) for cluster in find_clusters(found)]
+        return "; ".join(summary.text for summary in summaries)
 
 
 def _free_folder(root: Path, stamp_ns: int) -> Path:

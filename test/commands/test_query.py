@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from gsocc_core import OccupancyPredictor
@@ -14,29 +13,15 @@ from gsocc_core.commands.cli import main
 from gsocc_core.data.build import build_dataset
 from gsocc_core.data.ply_vertices import read_ply
 from gsocc_core.evaluation.score import scoring_data
-from gsocc_core.inference.bundle import save_bundle
-from gsocc_core.methods.build import build_method
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes
-from gsocc_core.synthetic.world.plain_things import CLASSES
-from gsocc_core.text.class_prompts import ClassPrompts
-from gsocc_core.text.encoder import load_text_encoder
 
-from ..worded import GRID, MEANS, NAME, listed  # noqa: TID252 - tests are no package, helpers live beside them
-
-HELD = ("bus", "oak", "crate", "horse")
+from ..worded import GRID, MEANS, write_bundle  # noqa: TID252 - tests are no package, helpers live beside them
 
 
 @pytest.fixture
 def bundle(monkeypatch, tmp_path):
     """A bus behind to the right, an oak behind to the left, a crate and a horse ahead."""
-    listed(monkeypatch)
-    encoder, words = load_text_encoder("wordllama"), ("vehicle", "tree", "animal", "container")
-    prompts = ClassPrompts(words, words, encoder.embed(words), encoder.name)
-    method = build_method(NAME, {}, CLASSES, pretrained=False, prompts=prompts)
-    with torch.no_grad():
-        method.aligned.copy_(encoder.embed(HELD))
-    save_bundle(tmp_path / "worded", NAME, {}, method, "# words\n", half=False)
-    return tmp_path / "worded"
+    return write_bundle(monkeypatch, tmp_path / "worded")
 
 
 def asked(bundle, out, *words):

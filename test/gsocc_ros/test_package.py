@@ -24,6 +24,22 @@ def test_colcon_installs_every_command_that_pip_installs():
     assert all(os.access(ROOT / "scripts" / name, os.X_OK) for name in installed)
 
 
+def test_colcon_generates_every_interface_and_finds_the_packages_that_they_name():
+    build = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    files = [*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")]
+    assert {"Query.srv", "QueryWords.msg"} <= {path.name for path in files}
+    listed, others = re.search(
+        r"rosidl_generate_interfaces\(\$\{PROJECT_NAME\}\n(.*?)DEPENDENCIES (.*?)\n", build, re.S
+    ).groups()
+    assert sorted(listed.split()) == sorted(f"{path.parent.name}/{path.name}" for path in files)
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    named = set(re.findall(r"^(\w+)/\w+(?:\[\])? \w+$", text, re.M))
+    assert {"geometry_msgs", "sensor_msgs", "std_msgs"} == named == set(others.split())
+    package = ET.parse(ROOT / "package.xml").getroot()
+    assert named == {item.text for item in package.iter("depend")}
+    assert all(f"find_package({name} REQUIRED)" in build for name in named)
+
+
 def test_colcon_installs_every_room():
     build = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     code = ROOT / "gsocc_ros"

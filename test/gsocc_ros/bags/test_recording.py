@@ -16,7 +16,8 @@ from gsocc_core import OCC3D_NUSCENES, Cameras, Gaussians, Prediction, SemanticG
 from gsocc_core.errors import DataError
 from gsocc_core.rigs.rig_file import CameraRig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
-from gsocc_ros.bags.bag_replay import ReplayOptions, check_topics, replay
+from gsocc_ros.bags.bag_replay import ReplayOptions, replay
+from gsocc_ros.bags.replay_topics import check_topics
 from gsocc_ros.bags.view_bag import BagSource
 from gsocc_ros.convert.rosbag2_to_nuscenes import rosbag2_to_nuscenes
 from gsocc_ros.convert.rosbag2_to_rig import rosbag2_to_rig

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys.store import Nodetype
 
-from gsocc_core import OCC3D_NUSCENES, Camera, Gaussians, SemanticGrid, VoxelGrid
+from gsocc_core import OCC3D_NUSCENES, Camera, Gaussians, SemanticGrid, VoxelGrid, VoxelScores
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros.messages import message_host, sensor_messages
+from gsocc_core.inference.found import find_clusters, find_voxels
+from gsocc_ros.messages import message_host, query_messages, sensor_messages
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import MessageHost, rosbags_host
 
@@ -314,6 +315,7 @@ def test_rclpy_would_take_every_message(distro):
         torch.zeros(2, 3), torch.ones(2, 3), torch.eye(4)[:2], torch.ones(2), torch.zeros(2, 18), torch.zeros(2, 3)
     )
     tail = (STAMP, "base_link")
+    found = find_voxels(VoxelScores(torch.tensor([3]), torch.ones(1, 1), grid.grid, ("dog",)))
     built = [
         messages.occupancy(host, grid, *tail, "m"), messages.occupancy(host, random_grid(2, TURNED, False), *tail, "m"),
         messages.class_table(host, OCC3D_NUSCENES, *tail), messages.voxel_cloud(host, grid, *tail),
@@ -322,6 +324,9 @@ def test_rclpy_would_take_every_message(distro):
         sensor_messages.transforms(host, [sensor_messages.transform(host, TURN, "a", "b", STAMP)]),
         sensor_messages.camera_info(host, Camera("c", np.eye(3), np.eye(4), 4, 3, distortion=(0.1,) * 4), *tail),
         sensor_messages.compressed_image(host, b"\xff\xd8", *tail),
+        query_messages.query_words(host, ("dog",), 0.5, *tail), query_messages.score_cloud(host, found, *tail),
+        query_messages.query_markers(host, found, ("dog",), *tail),
+        query_messages.word_cluster(host, find_clusters(found)[0], grid.grid),
     ]  # fmt: skip
     assert bytes(built[0].labels) == grid.labels.numpy().tobytes()
     assert np.array(built[0].velocity, np.float32).tobytes() == grid.velocity.numpy().tobytes()
@@ -332,9 +337,11 @@ def test_definitions_are_frozen():
     """Recordings are read by these hashes of names and types (REP-2016); a changed field makes old ones unreadable."""
     frozen = {
         "GaussianArray": "941254b68303aa2b",
+        "QueryWords": "1a6d0eeb811f643f",
         "SemanticClassTable": "da92bf9f7231d1a4",
         "SemanticOccupancy": "96fb28e35d23eed4",
         "StageLatency": "f406645e0e38c39c",
+        "WordCluster": "102e562544d20a45",
     }
     assert {name: TYPES.hash_rihs01(f"gsocc_ros/msg/{name}")[7:23] for name in message_host.OWN_MESSAGES} == frozen
 

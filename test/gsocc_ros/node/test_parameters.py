@@ -42,6 +42,9 @@ def test_list_and_settings_agree():
         ("image_reliability", "sometimes", "one of"),
         ("bundle", 3, "a value of type string"),
         ("bundel", "x", "one of"),
+        ("queries", "dog", "a value of type string_array"),
+        ("queries", ["dog", 3], "a value of type string_array"),
+        ("query_threshold", 0.0, "0.01 ... 1"),
     ],
 )
 def test_wrong_values_name_the_parameter(name, value, expected):
@@ -55,6 +58,13 @@ def test_a_whole_number_is_taken_for_a_double():
     assert type(settings.stale_s) is float
 
 
+def test_words_come_as_a_list_of_which_empty_ones_do_not_count():
+    assert NodeSettings().standing_queries == NodeSettings.of({"queries": []}).standing_queries == ()
+    settings = NodeSettings.of({"queries": ["dog", " ", "garden chair", ""]})
+    assert settings.standing_queries == ("dog", "garden chair")
+    assert settings == NodeSettings.of({"queries": ("dog", " ", "garden chair", "")})
+
+
 def test_the_documentation_holds_the_table():
     text = (Path(__file__).parents[3] / "docs" / "node.md").read_text(encoding="utf-8")
     assert parameter_table() in text
@@ -65,7 +75,8 @@ def test_the_parameter_file_ships_and_holds_every_default():
     assert text == parameter_file()
     values = yaml.safe_load(text)["/**"]["ros__parameters"]
     assert NodeSettings.of(values) == NodeSettings()
-    assert {name: type(value) for name, value in values.items()} == {p.name: type(p.default) for p in PARAMETERS}
+    plain = {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in PARAMETERS}
+    assert {name: type(value) for name, value in values.items()} == {name: type(v) for name, v in plain.items()}
 
 
 def test_the_demo_bundle_ships():

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from gsocc_ros.messages.outputs import OUTPUTS, TRUTH_VOXELS_TOPIC
+from gsocc_ros.messages.query_messages import QUERIES_TOPIC, QUERY_MARKERS_TOPIC, QUERY_OUTPUTS
 from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
@@ -25,7 +26,7 @@ DISPLAYED = {
 @pytest.fixture(scope="module")
 def published():
     """Types of what node, cameras and a converted drive publish."""
-    topics = {topic: output.message_type for topic, output in OUTPUTS.items()}
+    topics = {topic: output.message_type for topic, output in {**OUTPUTS, **QUERY_OUTPUTS}.items()}
     topics |= {s.topic: s.message_type for s in rig_subscriptions(Rig.load("nuscenes"))}
     topics[TRUTH_VOXELS_TOPIC] = "sensor_msgs/msg/PointCloud2"
     topics["/annotations"] = "visualization_msgs/msg/MarkerArray"
@@ -46,6 +47,16 @@ def test_rviz_displays_take_what_is_published(name, published):
             assert display["Topic"]["Reliability Policy"] == "Reliable", display["Name"]
 
 
+def test_live_views_show_what_standing_queries_find():
+    displays = yaml.safe_load((ROOT / "rviz" / "live.rviz").read_text())["Visualization Manager"]["Displays"]
+    shown = {d["Topic"]["Value"]: d for d in displays if "Topic" in d}
+    assert shown[QUERIES_TOPIC]["Enabled"]
+    assert shown[QUERIES_TOPIC]["Size (m)"] > shown["/occupancy/voxels"]["Size (m)"]
+    assert set(shown[QUERY_MARKERS_TOPIC]["Namespaces"]) == {"queries", "query_words"}
+    layout = json.loads((ROOT / "config" / "foxglove" / "occupancy.json").read_text())
+    assert {QUERIES_TOPIC, QUERY_MARKERS_TOPIC} <= set(layout["configById"]["3D!occupancy"]["topics"])
+
+
 def test_foxglove_panels_show_what_is_published(published):
     layout = json.loads((ROOT / "config" / "foxglove" / "occupancy.json").read_text())
     panels = layout["configById"]
@@ -54,6 +65,7 @@ def test_foxglove_panels_show_what_is_published(published):
     assert published[image["calibrationTopic"]] == "sensor_msgs/msg/CameraInfo"
     assert published[panels["DiagnosticSummary!health"]["topicToRender"]] == "diagnostic_msgs/msg/DiagnosticArray"
     assert published[panels["RawMessages!latency"]["topicPath"]] == "gsocc_ros/msg/StageLatency"
-    assert all(published[t] == "sensor_msgs/msg/PointCloud2" for t in panels["3D!occupancy"]["topics"])
+    shown = {"sensor_msgs/msg/PointCloud2", "visualization_msgs/msg/MarkerArray"}
+    assert {published[topic] for topic in panels["3D!occupancy"]["topics"]} == shown
     placed = json.dumps(layout["layout"])
     assert all(panel in placed for panel in panels)
