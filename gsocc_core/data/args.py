@@ -54,6 +54,10 @@ class DataArgs:
         view_size: (height, width) of the supervised views, pixels.
         views: Key frames that supervise a sample: the present and views - 1 drawn from ``view_offsets``.
         view_offsets: Candidates, in key frames from the present.
+        view_images: The pictures of the supervised views come along, for losses that compare pictures.
+        view_sweeps: Further views, behind those of key frames: the pictures that each camera took so many of its cycles
+            (12 Hz on nuScenes) after the key frame's, -1 = just before. They have no labels. At a scene's ends they are
+            invalid.
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
@@ -84,6 +88,8 @@ class DataArgs:
     view_size: tuple[int, int] = (256, 704)
     views: int = 7
     view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
+    view_images: bool = False
+    view_sweeps: tuple[int, ...] = ()
     max_view_depth_m: float = 40.0
     history: int = 0
     photometric: float = 0.0

@@ -19,7 +19,7 @@ from gsocc_core.data.args import DataArgs
 from gsocc_core.data.depth_maps import checked_metres
 from gsocc_core.data.feature_files import FeatureFolder, open_features
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
-from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.photometric import jitter
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.subset import choose_fraction
@@ -202,49 +202,64 @@ class DriveDataset(Dataset[FrameSet], ABC):
             found = self._read_voxels(self.labels_dir, present)
             parts = (found.semantics, found.mask_camera, found.mask_lidar)
             voxels = {k: torch.from_numpy(v)[None] for k, v in zip(("labels", "mask_camera", "mask_lidar"), parts)}
-        if args.depth_dir is None and args.semantics_dir is None and args.features_dir is None:
+        if not args.view_images and all(d is None for d in (args.depth_dir, args.semantics_dir, args.features_dir)):
             return Targets(**voxels) if voxels else None
         return Targets(**voxels, **self._views(scene, position, seed))
 
     def _views(self, scene: int, position: int, seed: int | None) -> dict[str, Any]:
-        """Labels of the present and neighbouring key frames' pictures; places without a neighbour are invalid."""
+        """The present and its neighbours' labels and pictures; places without a neighbour are invalid."""
         args, frames = self.args, self.scenes[scene]
         present, (height, width) = frames[position], args.view_size
-        ignore_id = self.protocol.classes.ignore_id
         existing = [o for o in args.view_offsets if 0 <= position + o < len(frames)]
         if seed is None:
             existing.sort(key=abs)
         else:
             np.random.default_rng(seed).shuffle(existing)
-        offsets = [0, *existing][: args.views]
-        semantics = np.full((args.views, len(args.cameras), height, width), ignore_id, np.uint8)
+        shown = [frames[position + offset] for offset in [0, *existing][: args.views]]
+        missing = args.views - len(shown)
+        nothing: tuple[CameraShot | None, ...] = (None,) * len(args.cameras)
+        moments = [*(frame.shots for frame in shown), *[nothing] * missing]
+        times = [(frame.stamp_ns - present.stamp_ns) * 1e-9 for frame in shown] + [0.0] * missing
+        for offset in args.view_sweeps:
+            moments.append(present.sweeps[offset])
+            times.append(_mean_time_s(present, present.sweeps[offset]))
+        shape = (1, len(moments), len(args.cameras))
+        semantics = np.full((*shape[1:], height, width), self.protocol.classes.ignore_id, np.uint8)
         depth = np.zeros(semantics.shape, np.float32)
-        cameras: list[Camera] = []
-        shown = [frames[position + offset] for offset in offsets]
-        for i, frame in enumerate([*shown, *[present] * (args.views - len(shown))]):
-            full = [camera_at(present, shot.camera, shot.T_world_ego) for shot in frame.shots]
-            cameras += [fit_camera(camera, width, height) for camera in full]
-            if i < len(shown):
-                self._read_view_labels(frame, semantics[i], depth[i])
+        for i, frame in enumerate(shown):
+            self._read_view_labels(frame, semantics[i], depth[i])
         far = depth > args.max_view_depth_m
         depth[far] = 0.0
-        semantics[far & (semantics != self.protocol.classes.free_id)] = ignore_id
-        stamps = [frames[position + o].stamp_ns - present.stamp_ns for o in offsets]
-        stacked = Cameras.stack(cameras)
-        shape = (1, args.views, len(args.cameras))
-        features: dict[str, Any] = {}
+        semantics[far & (semantics != self.protocol.classes.free_id)] = self.protocol.classes.ignore_id
+        parts: dict[str, Any] = {}
         if (folder := args.features_dir) is not None:
             maps = [self.features[folder].read(frame, width, height) for frame in shown]
-            maps += [np.zeros_like(maps[0])] * (args.views - len(shown))
-            features["view_features"] = torch.from_numpy(np.stack(maps))[None]
+            maps += [np.zeros_like(maps[0])] * (len(moments) - len(shown))
+            parts["view_features"] = torch.from_numpy(np.stack(maps))[None]
+        if args.view_images:
+            parts["view_images"] = torch.from_numpy(self._view_images(moments)).permute(0, 1, 4, 2, 3)[None]
+        # The present's cameras stand in for those of pictures that are not there.
+        taken = [shot or stand_in for moment in moments for shot, stand_in in zip(moment, present.shots)]
+        cameras = [fit_camera(camera_at(present, s.camera, s.T_world_ego), width, height) for s in taken]
         return {
-            **features,
-            "view_cameras": stacked.map(lambda t: t.view(*shape, *t.shape[1:])),
+            **parts,
+            "view_cameras": Cameras.stack(cameras).map(lambda t: t.view(*shape, *t.shape[1:])),
             "view_semantics": torch.from_numpy(semantics)[None],
             "view_depth_m": torch.from_numpy(depth)[None],
-            "view_valid": (torch.arange(args.views) < len(offsets))[None, :, None].expand(shape).contiguous(),
-            "view_time_s": torch.tensor([[s * 1e-9 for s in stamps] + [0.0] * (args.views - len(offsets))]),
+            "view_valid": torch.tensor([[[shot is not None for shot in moment] for moment in moments]]),
+            "view_time_s": torch.tensor([times]),
         }
+
+    def _view_images(self, moments: Sequence[Sequence[CameraShot | None]]) -> np.ndarray:
+        """(S, V, H, W, 3) pictures at the views' size; black where there is none."""
+        height, width = self.args.view_size
+        pictures = np.zeros((len(moments), len(self.args.cameras), height, width, 3), np.uint8)
+        for moment, row in zip(moments, pictures):
+            for v, shot in enumerate(moment):
+                if shot is not None:
+                    small = decode_image(shot.path, min_width=width, min_height=height)
+                    row[v], _ = fit_image(small, shot.camera, width, height, where=str(shot.path))
+        return pictures
 
     def _read_view_labels(self, frame: KeyFrame, semantics: np.ndarray, depth: np.ndarray) -> None:
         """Fill (V, height, width) class ids and metres from the label files of one key frame."""
@@ -288,6 +303,11 @@ def _check(args: DataArgs) -> None:
         raise ConfigError("data", "views", f"1 ... {1 + len(args.view_offsets)}", args.views)
     if 0 in args.view_offsets or len(set(args.view_offsets)) != len(args.view_offsets):
         raise ConfigError("data", "view_offsets", "different numbers, without 0", args.view_offsets)
+    if 0 in args.view_sweeps or len(set(args.view_sweeps)) != len(args.view_sweeps):
+        raise ConfigError("data", "view_sweeps", "different numbers, without 0", args.view_sweeps)
+    if args.view_sweeps and not args.view_images:
+        expected = "none without view_images: they have no labels"
+        raise ConfigError("data", "view_sweeps", expected, args.view_sweeps)
     if args.history < 0:
         raise ConfigError("data", "history", "0 or more", args.history)
     if not 0 <= args.photometric <= 1:
@@ -297,6 +317,12 @@ def _check(args: DataArgs) -> None:
 def camera_at(present: KeyFrame, camera: Camera, T_world_ego: np.ndarray) -> Camera:
     """A camera with its ego motion to the present reference time, composed in float64."""
     return replace(camera, T_ref_ego=present.T_ego_world @ T_world_ego)
+
+
+def _mean_time_s(present: KeyFrame, moment: Sequence[CameraShot | None]) -> float:
+    """Mean time from each camera's present picture to another one, seconds; 0 where there is none."""
+    apart = [shot.stamp_ns - now.stamp_ns for shot, now in zip(moment, present.shots) if shot is not None]
+    return sum(apart) / len(apart) * 1e-9 if apart else 0.0
 
 
 def collate(samples: Sequence[FrameSet]) -> FrameSet:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ class KeyFrame:
         lidar_path: The key frame's point cloud.
         shots: One per camera, in the order asked for.
         boxes: Annotated boxes, if asked for.
+        sweeps: Further pictures of each camera, by offset in its cycles, if asked for; None where it took none.
     """
 
     token: str
@@ -55,6 +57,7 @@ class KeyFrame:
     lidar_path: Path
     shots: tuple[CameraShot, ...]
     boxes: Boxes | None = None
+    sweeps: Mapping[int, tuple[CameraShot | None, ...]] = field(default_factory=dict)
 
     @property
     def T_ego_world(self) -> np.ndarray:

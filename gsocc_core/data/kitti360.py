@@ -20,6 +20,7 @@ from gsocc_core.data.kitti360_index import (
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.sscbench_labels import SSCBENCH_GRID, SSCBENCH_KITTI360, read_sscbench
 from gsocc_core.data.voxel_labels import VoxelLabels
+from gsocc_core.errors import ConfigError
 
 
 class Kitti360Occupancy(DriveDataset):
@@ -56,6 +57,8 @@ class Kitti360Occupancy(DriveDataset):
     )
 
     def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:
+        if args.view_sweeps:
+            raise ConfigError("data", "view_sweeps", "none with kitti360: only key frames are read", args.view_sweeps)
         calibration = read_kitti360_calibration(self.root / CALIBRATION)
         result = []
         for drive in choose_drives(self.root, args.split, args.scenes):

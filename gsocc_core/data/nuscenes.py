@@ -54,7 +54,7 @@ class NuScenesOccupancy(DriveDataset):
     def _read_scenes(self, args: DataArgs) -> list[list[KeyFrame]]:
         nusc = open_nuscenes(args.dataroot, args.version)
         names = choose_scenes(nusc, args.split, args.scenes)
-        return read_key_frames(nusc, names, args.cameras, self.protocol if args.boxes else None)
+        return read_key_frames(nusc, names, args.cameras, self.protocol if args.boxes else None, args.view_sweeps)
 
     def _read_voxels(self, folder: Path, frame: KeyFrame) -> VoxelLabels:
         return read_occ3d(folder / frame.scene_name / frame.token / "labels.npz", self.protocol)

@@ -34,6 +34,8 @@ COLUMNS = {
     "ego_pose": ("translation", "rotation"),
     "calibrated_sensor": ("translation", "rotation", "camera_intrinsic"),
 }
+#: A camera that is silent for longer has missed more than a picture or two: what follows is no neighbour.
+_LONGEST_CYCLE_US = 250_000
 
 
 def open_nuscenes(dataroot: str | Path, version: str) -> Any:
@@ -122,7 +124,11 @@ def _splits(where: Path) -> dict[str, list[str]]:
 
 
 def read_key_frames(
-    nusc: Any, scene_names: Sequence[str], cameras: Sequence[str], boxes: Protocol | None = None
+    nusc: Any,
+    scene_names: Sequence[str],
+    cameras: Sequence[str],
+    boxes: Protocol | None = None,
+    sweeps: Sequence[int] = (),
 ) -> list[list[KeyFrame]]:
     """Key frames of scenes, in time order.
 
@@ -131,12 +137,14 @@ def read_key_frames(
         scene_names: Which scenes.
         cameras: Camera names, the order of ``KeyFrame.shots``.
         boxes: Read the annotated boxes too, with the classes of this protocol.
+        sweeps: Offsets in camera cycles of further pictures, read into ``KeyFrame.sweeps``.
 
     Returns:
         One list of key frames per scene.
 
     Raises:
-        DataError: a sample lacks one of the sensors, or a picture is missing on disk.
+        DataError: a sample lacks one of the sensors, a picture is missing on disk, or the tree has no pictures between
+            key frames although ``sweeps`` asks for them.
     """
     by_name = {str(scene["name"]): scene for scene in nusc.scene}
     cameras_by_key: dict[tuple[str, int, int], Camera] = {}
@@ -151,10 +159,41 @@ def read_key_frames(
                 if boxes is not None:
                     found = read_boxes(nusc, frame.token, frame.T_ego_world, boxes.classes, boxes.box_classes)
                     frame = replace(frame, boxes=found)
+                if sweeps:
+                    frame = replace(frame, sweeps=_read_sweeps(nusc, sample, cameras, sweeps, cameras_by_key))
                 frames.append(frame)
                 token = sample["next"]
         result.append(frames)
+    shots = (shot for frames in result for frame in frames for sweep in frame.sweeps.values() for shot in sweep)
+    if sweeps and not any(shots):
+        where = Path(nusc.dataroot) / nusc.version / "sample_data.json"
+        raise DataError(where, "view_sweeps", "pictures between key frames, or none asked for", "key frames alone")
     return result
+
+
+def _read_sweeps(
+    nusc: Any,
+    sample: dict[str, Any],
+    cameras: Sequence[str],
+    offsets: Sequence[int],
+    cameras_by_key: dict[tuple[str, int, int], Camera],
+) -> dict[int, tuple[CameraShot | None, ...]]:
+    """Pictures that each camera took some of its cycles before or after a key frame."""
+    rows: dict[int, list[CameraShot | None]] = {offset: [] for offset in offsets}
+    for camera in cameras:
+        for offset in offsets:
+            token: str = sample["data"][camera]
+            stamp = int(_row(nusc, "sample_data", token)["timestamp"])
+            for _ in range(abs(offset)):
+                token = _row(nusc, "sample_data", token)["prev" if offset < 0 else "next"]
+                if not token:
+                    break
+                before, stamp = stamp, int(_row(nusc, "sample_data", token)["timestamp"])
+                if abs(stamp - before) > _LONGEST_CYCLE_US:
+                    token = ""
+                    break
+            rows[offset].append(_read_shot(nusc, token, camera, cameras_by_key) if token else None)
+    return {offset: tuple(shots) for offset, shots in rows.items()}
 
 
 def _read_key_frame(

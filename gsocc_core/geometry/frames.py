@@ -32,8 +32,8 @@ def _map_tensors(value: _T, function: Any) -> _T:
 class Targets:
     """Supervision of one sample; every part is optional.
 
-    Views are S times V pictures at S moments (the present and neighbouring key frames); their cameras refer to the
-    same present ego frame as the input.
+    Views are S times V pictures at S moments: the present, neighbouring key frames, then the cameras' pictures between
+    key frames, which have no labels. Their cameras refer to the same present ego frame as the input.
 
     Attributes:
         labels: (B, X, Y, Z) uint8 voxel class ids, free space included; ignore_id = no label.
@@ -46,6 +46,7 @@ class Targets:
         view_time_s: (B, S) float32 seconds from the present reference stamp.
         view_features: (B, S, V, D, h, w) float32 features of the views' pictures from a foundation model, at any size;
             a vector of zeros = no label.
+        view_images: (B, S, V, 3, H, W) uint8 RGB pictures of the views, at the size of ``view_cameras``.
     """
 
     labels: Tensor | None = None
@@ -57,6 +58,7 @@ class Targets:
     view_valid: Tensor | None = None
     view_time_s: Tensor | None = None
     view_features: Tensor | None = None
+    view_images: Tensor | None = None
 
     def map(self, function: Any) -> Targets:
         """Apply a tensor function to every tensor."""
