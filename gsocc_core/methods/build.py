@@ -18,6 +18,7 @@ from gsocc_core.text.class_prompts import ClassPrompts
 #: Method name -> where it lives. Configurations name a method, never a class path.
 METHODS = {
     "gaussianflowocc": ("gsocc_core.methods.gaussianflowocc", "GaussianFlowOcc"),
+    "gaussianocc": ("gsocc_core.methods.gaussianocc", "GaussianOcc"),
     "gausstr": ("gsocc_core.methods.gausstr", "GaussTR"),
     "surroundocc": ("gsocc_core.methods.surroundocc", "SurroundOcc"),
     "symphonies": ("gsocc_core.methods.symphonies", "Symphonies"),

@@ -247,6 +247,40 @@ class PictureMap(nn.Module):
         return self.backbone(flat).feature_maps[0]
 
 
+class PictureStages(nn.Module):
+    """Normalise RGB pictures and return the maps of a backbone's stages as they are.
+
+    Args:
+        args: What to build; its ``out_indices`` are the stages, finest first.
+        pretrained: Load the hub's weights, if there is a hub id.
+
+    Raises:
+        ConfigError: a backbone that cannot be built.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, args: BackboneArgs, pretrained: bool = True) -> None:
+        super().__init__()
+        self.backbone, self.checkpointing = build_backbone(args, pretrained), args.checkpointing
+        _freeze_unused(self.backbone)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each map."""
+        return tuple(self.backbone.channels)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(M, 3, H, W) RGB, 0..255, any dtype -> one (M, C_l, h_l, w_l) per stage."""
+        flat = (images.float() - self.mean) / self.std
+        if self.checkpointing and self.training:
+            return checkpoint(lambda x: list(self.backbone(x).feature_maps), flat, use_reentrant=False)
+        return list(self.backbone(flat).feature_maps)
+
+
 def _freeze_unused(backbone: nn.Module) -> None:
     """Stages behind the last level that is read never learn; distributed training insists on knowing which."""
     was_training = backbone.training

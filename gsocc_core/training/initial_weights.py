@@ -143,14 +143,20 @@ def channel_names(classes: ClassTable) -> list[str]:
 
 
 def _class_layers(network: Method) -> set[str]:
-    """Names of weight and bias of the last linear layer inside each head."""
+    """Names of the tensors with one row per class: of a head's last linear layer, or of a head without one, all."""
     found = set()
     for head in network.CLASS_HEADS:
         module = network.get_submodule(head)
         parts = [f"{head}.{i}" for i in range(len(module))] if isinstance(module, nn.ModuleList) else [head]
         for part in parts:
-            layers = [n for n, m in network.get_submodule(part).named_modules(prefix=part) if isinstance(m, nn.Linear)]
-            found |= {f"{layers[-1]}.weight", f"{layers[-1]}.bias"}
+            modules = network.get_submodule(part).named_modules(prefix=part)
+            layers = [name for name, layer in modules if isinstance(layer, nn.Linear)]
+            if layers:
+                found |= {f"{layers[-1]}.weight", f"{layers[-1]}.bias"}
+            else:  # a convolution and its norm
+                found |= {
+                    f"{part}.{name}" for name, value in network.get_submodule(part).state_dict().items() if value.ndim
+                }
     return found
 
 
