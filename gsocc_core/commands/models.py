@@ -62,7 +62,7 @@ def evaluate(
     out: str | None = None,
     limit: int | None = None,
     rays: bool | None = None,
-    mask: Literal["camera", "lidar", "none"] | None = None,
+    mask: Literal["camera", "lidar", "camera_and_lidar", "none"] | None = None,
     swap_pictures: bool = False,
     update_card: bool = False,
     device: str = "auto",
@@ -89,12 +89,13 @@ def evaluate(
         out: Write <out>.json and <out>.md; None = print only.
         limit: Score only so many key frames, evenly spread.
         rays: Compute RayIoU; None = for occ3d only.
-        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others.
+        mask: Which voxels count; None = camera for occ3d, all labelled voxels for the others. camera_and_lidar are
+            those of OccNeRF's and GaussianOcc's scores.
         swap_pictures: Control: show the model pictures of other drives.
         update_card: Put the scores into the bundle's model card.
         device: cpu, cuda or auto.
         velocities: Score velocities against the annotated boxes, if the model gives any.
-        depth: Score the rendered depth at LiDAR points.
+        depth: Score the rendered depth at LiDAR points, of all and of each camera.
         dataset: Data set that the bundle was trained on: its layout, grid, classes and protocol.
         labels_dir: Folder of its voxel labels; None = the usual one.
         fraction: Part of the key frames, the same on every machine; 0.2 = the small mode.
@@ -138,7 +139,7 @@ def baseline(
     out: str | None = None,
     limit: int | None = None,
     rays: bool | None = None,
-    mask: Literal["camera", "lidar", "none"] | None = None,
+    mask: Literal["camera", "lidar", "camera_and_lidar", "none"] | None = None,
     dataset: DatasetName = "occ3d",
     labels_dir: str | None = None,
     fraction: float = 1.0,

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth and class labels per picture, in three layouts of folders.
+"""Depth and class labels per picture, in four layouts of folders.
 
 ``<scene>/<token>.npy`` holds all cameras of a key frame, as GaussianFlowOcc's; ``<scene>/<token>.zip`` likewise, as
-``gsocc_core label`` writes them; ``<stem>.npy`` holds one picture and is named after it, as GaussTR's.
+``gsocc_core label`` writes them; ``<stem>.npy`` holds one picture and is named after it, as GaussTR's;
+``<camera>/<stem>_mask.bin`` holds the classes of one, as GaussianOcc's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from gsocc_core.data.depth_maps import check_not_millimetres
 from gsocc_core.data.images import fit_nearest
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
+from gsocc_core.data.mask_files import FOLDER as MASK_FOLDER
+from gsocc_core.data.mask_files import mask_file, read_mask
 from gsocc_core.data.stored import read_json, read_npy
 from gsocc_core.data.view_label_files import Kind, ViewLabelFile, label_path, read_folder_content
 from gsocc_core.errors import DataError
@@ -44,13 +47,17 @@ class PictureFolder:
     Attributes:
         path: The folder.
         order: Camera names along axis 0 of the ``.npy`` file of a key frame; None = one file per picture.
+        masks: That file is ``_mask.bin``.
     """
 
     path: Path
     order: tuple[str, ...] | None
+    masks: bool = False
 
     def file(self, frame: KeyFrame, shot: CameraShot) -> Path:
         """Where the labels of one picture are."""
+        if self.masks:
+            return mask_file(self.path, shot)
         if self.order is None:
             return self.path / f"{shot.path.stem}.npy"
         return label_path(self.path, frame.scene_name, frame.token)
@@ -76,6 +83,13 @@ class PictureFolder:
             return sample_view_labels(
                 label_path(self.path, frame.scene_name, frame.token), self.order, cameras, width, height, kind
             )
+        if self.masks:
+            if kind != "classes":
+                raise DataError(self.path, "kind", kind, "classes, in _mask.bin files")
+            return np.stack([
+                fit_nearest(read_mask(self.file(frame, shot), shot.camera), shot.camera, width, height)
+                for shot in frame.shots
+            ])  # fmt: skip
         return np.stack([
             _of_picture(self.file(frame, shot), shot.camera, width, height, kind) for shot in frame.shots
         ])  # fmt: skip
@@ -85,7 +99,8 @@ def open_picture_folder(folder: str | Path, first: Sequence[CameraShot]) -> Pict
     """Find out how a folder of labels per picture is laid out.
 
     A folder without ``cameras.json`` and ``labels.json`` that holds ``<stem>.npy`` of the first picture, or has the
-    name of a published one, has one file per picture; :func:`camera_order` tells of the others.
+    name of a published one, has one file per picture, and so has one with ``_mask.bin`` of it; :func:`camera_order`
+    tells of the others.
 
     Args:
         folder: The folder.
@@ -100,6 +115,11 @@ def open_picture_folder(folder: str | Path, first: Sequence[CameraShot]) -> Pict
     folder = Path(folder)
     stems = {shot.path.stem for shot in first}
     listed = (folder / "cameras.json").is_file() or (folder / "labels.json").is_file()
+    masks = folder.name.startswith(MASK_FOLDER) or (bool(first) and mask_file(folder, first[0]).is_file())
+    if not listed and masks:
+        if not folder.is_dir():
+            raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")
+        return PictureFolder(folder, None, masks=True)
     # Where the cameras' folders tell pictures of one name apart, a stem does not say whose it is.
     if not listed and first and len(stems) == len(first):
         named = any(folder.name.startswith(name) for name in PUBLISHED_BY_PICTURE)

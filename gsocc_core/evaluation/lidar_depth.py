@@ -16,11 +16,11 @@ from gsocc_core.splat import splat_to_image
 
 
 @torch.no_grad()
-def add_lidar_depth(errors: DepthErrors, scene: Gaussians, frames: FrameSet, frame: KeyFrame) -> None:
+def add_lidar_depth(errors: dict[str, DepthErrors], scene: Gaussians, frames: FrameSet, frame: KeyFrame) -> None:
     """Render the expected depth of all cameras and read it where LiDAR points fall.
 
     Args:
-        errors: Receives the depths.
+        errors: Receives the depths, by camera name; cameras that it lacks are added.
         scene: (N) Gaussians, ego frame at the reference time.
         frames: Cameras at the size of the rendering; moment 0 is used.
         frame: The same key frame; its point cloud is read from disk.
@@ -34,13 +34,14 @@ def add_lidar_depth(errors: DepthErrors, scene: Gaussians, frames: FrameSet, fra
     )
     uv, depth_m, visible = cameras.project(torch.from_numpy(_lidar_points_ego(frame)))
     column, row = uv.long().unbind(-1)
-    for view in range(len(depth_m)):
+    for view, name in enumerate(frames.camera_names):
+        sums = errors.setdefault(name, DepthErrors())
         seen = visible[view]
         found = rendered.depth[view, row[view, seen], column[view, seen]]
         hit = rendered.alpha[view, row[view, seen], column[view, seen]] > 0
         # Where the scene is empty a picture shows no depth: the sky, as far as the metric reaches.
-        found = torch.where(hit, found, errors.max_m)
-        errors.update(depth_m[view, seen].numpy(), found.numpy())
+        found = torch.where(hit, found, sums.max_m)
+        sums.update(depth_m[view, seen].numpy(), found.numpy())
 
 
 def _lidar_points_ego(frame: KeyFrame) -> np.ndarray:

@@ -9,10 +9,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gsocc_core.metrics.depth import DepthScores
+from gsocc_core.metrics.depth import DepthScores, mean_depth_scores
 from gsocc_core.metrics.image_metrics import ImageScores
 from gsocc_core.metrics.velocity import VelocityScores
 
@@ -35,6 +35,7 @@ class Scores:
         per_class: IoU per class; nan where absent.
         absent: Classes to which ``absent_rule`` was applied.
         seconds_per_frame: Time of one prediction, loading excluded.
+        depth_of_cameras: The same of each camera by name.
         absent_rule: ``left_out`` of the means, or ``counts_as_one``.
         miou_dynamic: Mean IoU over the classes that can move; nan when none is present.
         velocity: Velocity errors; None when not asked for.
@@ -62,6 +63,7 @@ class Scores:
     absent_rule: str = "left_out"
     images: ImageScores | None = None
     top_down: ImageScores | None = None
+    depth_of_cameras: dict[str, DepthScores] = field(default_factory=dict)
 
 
 def report(scores: Sequence[Scores], out: str | Path | None) -> None:
@@ -136,17 +138,26 @@ def _velocity_table(scores: Sequence[Scores]) -> list[str]:
 
 
 def _depth_table(scores: Sequence[Scores]) -> list[str]:
-    known = [(s.name, s.depth) for s in scores if s.depth is not None]
-    if not known:
+    """Of all points, of each camera, and the mean of the cameras, as GaussianOcc and its predecessors print it."""
+    rows: list[tuple[str, DepthScores]] = []
+    for s in scores:
+        if s.depth is None:
+            continue
+        rows.append((s.name, s.depth))
+        cameras = {name: found for name, found in s.depth_of_cameras.items() if found.pixels}
+        if len(cameras) > 1:
+            rows += [(f"{s.name}, {name}", found) for name, found in cameras.items()]
+            rows.append((f"{s.name}, mean of cameras", mean_depth_scores(list(cameras.values()))))
+    if not rows:
         return []
     lines = [
         "",
-        "| depth at LiDAR points | points | abs rel | sq rel, m | RMSE, m | RMSE log | < 1.25 |",
-        "|---" * 7 + "|",
+        "| depth at LiDAR points | points | abs rel | sq rel, m | RMSE, m | RMSE log | < 1.25 | < 1.25^2 | < 1.25^3 |",
+        "|---" * 9 + "|",
     ]
-    for name, d in known:
-        numbers = f"{d.abs_rel:.3f} | {d.sq_rel:.2f} | {d.rmse_m:.2f} | {d.rmse_log:.3f} | {100 * d.delta[0]:.1f} %"
-        lines.append(f"| {name} | {d.pixels} | {numbers} |")
+    for name, d in rows:
+        numbers = f"{d.abs_rel:.3f} | {d.sq_rel:.2f} | {d.rmse_m:.2f} | {d.rmse_log:.3f}"
+        lines.append(f"| {name} | {d.pixels} | {numbers} | {' | '.join(f'{100 * x:.1f} %' for x in d.delta)} |")
     return lines
 
 

@@ -270,7 +270,8 @@ class _Metrics:
     def __init__(self, classes: ClassTable, grid: VoxelGrid, mask: MaskPolicy, absent: AbsentRule) -> None:
         self.classes, self.mask, self.absent = classes, mask, absent
         self.confusion, self.ray = VoxelConfusion(classes, mask), RayIoU(classes, grid)
-        self.velocities, self.depths = VelocityErrors(classes), DepthErrors()
+        self.velocities = VelocityErrors(classes)
+        self.depths: dict[str, DepthErrors] = {}
         self.pictures = ImageMetrics(classes)
         self.voxel_parts: dict[str, np.ndarray] = {}
         self.ray_parts: dict[str, np.ndarray] = {}
@@ -293,7 +294,8 @@ class _Metrics:
         cameras: Cameras,
         width: int,
     ) -> None:
-        counts = {"camera": masks[0], "lidar": masks[1]}.get(self.mask)
+        both = masks[0].astype(bool) & masks[1].astype(bool)
+        counts = {"camera": masks[0], "lidar": masks[1], "camera_and_lidar": both}.get(self.mask)
         known = truth if counts is None else np.where(counts, truth, np.uint8(self.classes.ignore_id))
         names = [str(view) for view in range(cameras.intrinsics.shape[1])]
         true, found = (torch.from_numpy(np.ascontiguousarray(volume))[None] for volume in (known, labels))
@@ -310,7 +312,10 @@ class _Metrics:
         }
         if ray_parts:
             intervals["rayiou"] = bootstrap_interval(ray_parts, lambda c: ray_scores_of(c, classes).rayiou)
-        velocity, depth = self.velocities.scores(), self.depths.scores()
+        velocity, every = self.velocities.scores(), DepthErrors()
+        for errors in self.depths.values():
+            every.merge(errors)
+        depth, of_cameras = every.scores(), {name: errors.scores() for name, errors in self.depths.items()}
         return Scores(
             name=name,
             frames=frames,
@@ -329,6 +334,7 @@ class _Metrics:
             miou_dynamic=total.miou_of([classes.names[i] for i in classes.dynamic_ids]),
             velocity=velocity if velocity.matches else None,
             depth=depth if depth.pixels else None,
+            depth_of_cameras=of_cameras if depth.pixels else {},
             images=self.pictures.scores(absent=absent) if self.pictures.views else None,
             top_down=self.pictures.scores((TOP_DOWN,), absent) if self.pictures.views else None,
         )

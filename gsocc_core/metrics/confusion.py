@@ -13,7 +13,8 @@ import numpy as np
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 
-MaskPolicy = Literal["camera", "lidar", "none"]
+#: Voxels that count: seen by the cameras, by the LiDAR, by both (OccNeRF and GaussianOcc), or all.
+MaskPolicy = Literal["camera", "lidar", "camera_and_lidar", "none"]
 AbsentRule = Literal["left_out", "counts_as_one"]
 
 #: Classes that 15-class protocols leave out.
@@ -49,7 +50,7 @@ class VoxelConfusion:
 
     Args:
         classes: Class table.
-        mask: Voxels that count: seen by the cameras, by the LiDAR, or all.
+        mask: Voxels that count, see :data:`MaskPolicy`.
         drop_truth: Class names whose ground-truth voxels do not count. GaussianFlowOcc's evaluator drops ``others`` and
             ``other_flat``, so predictions there cost nothing.
 
@@ -63,8 +64,8 @@ class VoxelConfusion:
     """
 
     def __init__(self, classes: ClassTable, mask: MaskPolicy = "camera", drop_truth: Sequence[str] = ()) -> None:
-        if mask not in {"camera", "lidar", "none"}:
-            raise ConfigError("VoxelConfusion", "mask", "camera, lidar or none", mask)
+        if mask not in get_args(MaskPolicy):
+            raise ConfigError("VoxelConfusion", "mask", f"one of {', '.join(get_args(MaskPolicy))}", mask)
         if unknown := set(drop_truth) - set(classes.names):
             raise ConfigError("VoxelConfusion", "drop_truth", f"names among {classes.names}", sorted(unknown))
         self.classes, self.mask = classes, mask
@@ -92,8 +93,8 @@ class VoxelConfusion:
         Args:
             truth: (...) uint8 ids; ``ignore_id`` does not count.
             predicted: (...) uint8 ids.
-            mask_camera: (...) bool, needed for mask policy ``camera``.
-            mask_lidar: (...) bool, needed for mask policy ``lidar``.
+            mask_camera: (...) bool, needed for the mask policies ``camera`` and ``camera_and_lidar``.
+            mask_lidar: (...) bool, needed for the mask policies ``lidar`` and ``camera_and_lidar``.
 
         Raises:
             ShapeError: shapes differ, the mask is missing, or an id is not in the table.
@@ -111,11 +112,12 @@ class VoxelConfusion:
         if truth.shape != predicted.shape:
             raise ShapeError("VoxelConfusion", "predicted", truth.shape, predicted.shape)
         used = truth != self.classes.ignore_id
-        if self.mask != "none":
-            mask = mask_camera if self.mask == "camera" else mask_lidar
+        for name, mask in (("camera", mask_camera), ("lidar", mask_lidar)):
+            if name not in self.mask:
+                continue
             if mask is None or mask.shape != truth.shape:
                 received = None if mask is None else mask.shape
-                raise ShapeError("VoxelConfusion", f"mask_{self.mask}", truth.shape, received)
+                raise ShapeError("VoxelConfusion", f"mask_{name}", truth.shape, received)
             used = used & mask.astype(bool)
         for class_id in self.dropped:
             used = used & (truth != class_id)

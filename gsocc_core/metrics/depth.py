@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,4 +105,32 @@ def depth_scores_of(sums: np.ndarray) -> DepthScores:
         rmse_log=float(np.sqrt(square_log)),
         delta=(float(delta[0]), float(delta[1]), float(delta[2])),
         pixels=pixels,
+    )
+
+
+def mean_depth_scores(parts: Sequence[DepthScores]) -> DepthScores:
+    """Mean of each number over cameras, whatever each has seen; pixels are added.
+
+    Args:
+        parts: One or more, each with pixels.
+
+    Example:
+        >>> near, far = DepthErrors(), DepthErrors()
+        >>> near.update(np.array([10.0]), np.array([11.0]))
+        >>> far.update(np.array([40.0, 40.0]), np.array([48.0, 48.0]))
+        >>> round(mean_depth_scores([near.scores(), far.scores()]).abs_rel, 3)  # of 0.1 and 0.2
+        0.15
+    """
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(list(values)))
+
+    first, second, third = (mean(part.delta[i] for part in parts) for i in range(3))
+    return DepthScores(
+        abs_rel=mean(part.abs_rel for part in parts),
+        sq_rel=mean(part.sq_rel for part in parts),
+        rmse_m=mean(part.rmse_m for part in parts),
+        rmse_log=mean(part.rmse_log for part in parts),
+        delta=(first, second, third),
+        pixels=sum(part.pixels for part in parts),
     )

@@ -31,7 +31,9 @@ def oracle(frames, mask, drop=()):
             t, p = int(truth[index]), int(predicted[index])
             if t == 255 or t in drop:
                 continue
-            if (mask == "camera" and not camera[index]) or (mask == "lidar" and not lidar[index]):
+            counts = {"camera": camera[index], "lidar": lidar[index], "none": True,
+                      "camera_and_lidar": camera[index] and lidar[index]}  # fmt: skip
+            if not counts[mask]:
                 continue
             truth_count[t] += 1
             predicted_count[p] += 1
@@ -45,7 +47,7 @@ def oracle(frames, mask, drop=()):
     return ious, both / either
 
 
-@pytest.mark.parametrize("mask", ["camera", "lidar", "none"])
+@pytest.mark.parametrize("mask", ["camera", "lidar", "camera_and_lidar", "none"])
 @pytest.mark.parametrize("drop", [(), ("others", "other_flat")])
 def test_scores_equal_a_loop_over_voxels(mask, drop):
     metric = VoxelConfusion(OCC3D_NUSCENES, mask, drop)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.metrics.depth import DepthErrors
+from gsocc_core.metrics.depth import DepthErrors, mean_depth_scores
 
 
 def maps(seed=0, shape=(3, 7, 9)):
@@ -67,3 +67,16 @@ def test_bad_input_is_named():
         DepthErrors().update(np.ones(3), np.ones(2))
     with pytest.raises(ShapeError, match="1 nan"):
         DepthErrors().update(np.ones(2), np.array([1.0, np.nan]))
+
+
+def test_the_mean_of_cameras_weighs_each_alike():
+    parts = []
+    for seed, factor in ((0, 1.1), (1, 1.5)):
+        metric, (truth, _, _) = DepthErrors(), maps(seed, (seed + 1, 5, 5))
+        metric.update(truth, factor * truth)
+        parts.append(metric.scores())
+    mean = mean_depth_scores(parts)
+    assert mean.pixels == parts[0].pixels + parts[1].pixels
+    for name in ("abs_rel", "sq_rel", "rmse_m", "rmse_log"):
+        assert getattr(mean, name) == pytest.approx((getattr(parts[0], name) + getattr(parts[1], name)) / 2)
+    assert mean.delta == pytest.approx([(a + b) / 2 for a, b in zip(parts[0].delta, parts[1].delta)])
