@@ -14,6 +14,9 @@ from gsocc_core.methods.gaussianocc_args import RenderArgs
 from gsocc_core.methods.gaussianocc_vertices import VertexGaussians
 from gsocc_core.splat import Rendering
 
+#: Classes are read only at samples that weigh at least this much in their pixel.
+_LEAST_WEIGHT = 1e-4
+
 
 def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, args: RenderArgs) -> Rendering:
     """Render by samples along the rays of all pixels.
@@ -31,28 +34,43 @@ def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, a
     Returns:
         (B, V, H, W): depth is ``expected`` or ``accumulated`` as ``args.depth`` says; nothing stands behind.
     """
-    grid = vertices.grid
     origins, directions = cameras.rays()
-    step = (args.limit_m - args.near_m) / args.samples
-    depths = args.near_m + (torch.arange(args.samples, device=logits.device, dtype=logits.dtype) + 0.5) * step
-    edge = sum(grid.region.size_m) / 3
-    volumes = logits.movedim(-1, 1)
-    features, first, alphas = [], [], []
-    for b, volume in enumerate(volumes):
-        for start, towards in zip(origins[b], directions[b]):
-            points = start[..., None, :] + towards[..., None, :] * depths[:, None]  # (H, W, S, 3)
-            place = grid.contract(to_grid(points, grid.region)).flip(-1)
-            sampled = functional.grid_sample(volume[None], place[None], padding_mode="border", align_corners=True)
-            found = sampled[0].movedim(0, -1)  # (H, W, S, C)
-            length = towards.norm(dim=-1, keepdim=True) * step
-            thickness = functional.softplus(-found[..., vertices.free_channel]) * length / edge
-            passed = torch.exp(-(thickness.cumsum(-1) - thickness))
-            weights = passed * -torch.expm1(-thickness)
-            features.append(torch.einsum("hws,hwsc->hwc", weights, vertices.class_values(found)))
-            first.append((weights * depths).sum(-1))
-            alphas.append(weights.sum(-1))
-    shape = cameras.intrinsics.shape[:2]
-    picture, depth, alpha = (torch.stack(parts).unflatten(0, shape) for parts in (features, first, alphas))
+    volumes, shape = logits.movedim(-1, 1), cameras.intrinsics.shape[:2]
+    views = [
+        _render_view(volume, vertices, start, towards, args)
+        for volume, starts, all_towards in zip(volumes, origins, directions)
+        for start, towards in zip(starts, all_towards)
+    ]
+    picture, depth, alpha = (torch.stack(list(parts)).unflatten(0, shape) for parts in zip(*views))
     if args.depth == "expected":
         depth = depth / torch.where(alpha > 0, alpha, 1.0)
     return Rendering(picture, depth, alpha)
+
+
+def _render_view(
+    volume: Tensor, vertices: VertexGaussians, origins: Tensor, directions: Tensor, args: RenderArgs
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Classes (H, W, C), sum w z and sum w (H, W) of one view of logits (C, X, Y, Z)."""
+    grid, free = vertices.grid, vertices.free_channel
+    step = (args.limit_m - args.near_m) / args.samples
+    depths = args.near_m + (torch.arange(args.samples, device=volume.device, dtype=volume.dtype) + 0.5) * step
+    points = origins[..., None, :] + directions[..., None, :] * depths[:, None]  # (H, W, S, 3)
+    place = grid.contract(to_grid(points, grid.region)).flip(-1)
+    free_logits = _read(volume[free : free + 1], place)[0]
+    length = directions.norm(dim=-1, keepdim=True) * step
+    thickness = functional.softplus(-free_logits) * length * 3 / sum(grid.region.size_m)
+    passed = torch.exp(-(thickness.cumsum(-1) - thickness))
+    weights = passed * -torch.expm1(-thickness)
+    # Most samples lie in the open or behind something: their classes are not worth reading.
+    chosen = (weights.detach() >= _LEAST_WEIGHT).flatten().nonzero()[:, 0]
+    found = _read(volume, place.flatten(0, 2).index_select(0, chosen)[None, None])[:, 0, 0].T  # (P, C)
+    values = vertices.class_values(found) * weights.flatten().index_select(0, chosen)[:, None]
+    height, width = origins.shape[:2]
+    picture = values.new_zeros((height * width, values.shape[-1])).index_add(0, chosen // args.samples, values)
+    return picture.view(height, width, -1), (weights * depths).sum(-1), weights.sum(-1)
+
+
+def _read(volume: Tensor, place: Tensor) -> Tensor:
+    """(C, ...) values of a volume (C, X, Y, Z) at places (D, H, W, 3), z, y, x in -1..1."""
+    sampled = functional.grid_sample(volume[None], place[None], padding_mode="border", align_corners=True)
+    return sampled[0]
