@@ -26,6 +26,7 @@ def view(
     labels_dir: str | None = None,
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
+    depth: bool = False,
 ) -> None:
     """Show a drive with its predictions, or snapshots, on a web page or as pictures.
 
@@ -49,6 +50,7 @@ def view(
         labels_dir: Folder of its voxel labels; None = the usual one.
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
+        depth: Draw the depth that the bundle's Gaussians render beside the cameras of pictures and films.
     """
     from gsocc_core.viewer.open_source import check_view, open_source, show
 
@@ -65,6 +67,7 @@ def view(
         labels_dir,
         input_depth_dir,
         input_features_dir,
+        depth,
     )
     show(found, out, frame, host, port, fps, only_seen, width)
     if out is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gsocc_core.data.args import DataArgs
@@ -17,11 +18,14 @@ from gsocc_core.data.images import decode_image
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.stored import class_ids, read_npz
-from gsocc_core.errors import DataError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid
 from gsocc_core.inference.predictor import OccupancyPredictor
+from gsocc_core.rigs.overlay import depth_colors
+from gsocc_core.splat import splat_to_image
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.in_order import InOrder
 
@@ -33,6 +37,7 @@ class _Predicted:
     grid: SemanticGrid
     gaussians: LabelledGaussians | None
     motion: Motion | None
+    depths: dict[str, np.ndarray]
 
 
 class DriveSource:
@@ -43,15 +48,23 @@ class DriveSource:
             truth.
         predictor: Predicts every key frame, in order, beside the page; None = nobody does.
         predictions: Folder that ``gsocc_core predict`` wrote; None = none.
+        depth: Draw the depth that the predicted Gaussians render, too.
 
     Raises:
-        ConfigError: no such data set, or nuscenes-devkit is missing.
+        ConfigError: no such data set, nuscenes-devkit is missing, or there is nobody whose depth could be drawn.
         DataError: the data set is incomplete, or the folder holds no prediction of the scene.
     """
 
     def __init__(
-        self, data: DataArgs, predictor: OccupancyPredictor | None = None, predictions: str | Path | None = None
+        self,
+        data: DataArgs,
+        predictor: OccupancyPredictor | None = None,
+        predictions: str | Path | None = None,
+        depth: bool = False,
     ) -> None:
+        if depth and predictor is None:
+            raise ConfigError("view", "depth", "a bundle whose depth is drawn", "none")
+        self._depth = depth
         width, height = THUMBNAIL_PX
         dataset = build_dataset(data, predictor.image_size if predictor else (height, width))
         self._dataset = dataset.of_scenes([dataset.scenes[0][0].scene_name])
@@ -103,7 +116,9 @@ class DriveSource:
             found = self._live.get(index, wait)
             if found is None:
                 return replace(frame, pending=True)
-            return replace(frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion)
+            return replace(
+                frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion, depths=found.depths
+            )
         if self._folder is not None and (path := self._prediction_file(record)).is_file():
             return replace(frame, prediction=read_prediction(path, self._dataset.protocol))
         return frame
@@ -120,12 +135,18 @@ class DriveSource:
         return SemanticGrid(labels, protocol.grid, protocol.classes, observed=observed)
 
     def _predict(self, predictor: OccupancyPredictor, index: int) -> _Predicted:
-        prediction = predictor.predict_frames(self._dataset[index])
+        frames = self._dataset[index]
+        prediction = predictor.predict_frames(frames)
         grid, scene = prediction.grid, prediction.scene
         gaussians = scene if isinstance(scene, Gaussians) else None
         motion = Motion.of(grid, gaussians)
         labelled = None if gaussians is None else LabelledGaussians.of(gaussians, grid.classes)
-        return _Predicted(SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes), labelled, motion)
+        depths: dict[str, np.ndarray] = {}
+        if self._depth:
+            if gaussians is None:
+                raise ConfigError("view", "depth", "a bundle that predicts Gaussians", "voxels")
+            depths = _depth_pictures(gaussians, frames)
+        return _Predicted(SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes), labelled, motion, depths)
 
 
 def read_prediction(path: str | Path, protocol: Protocol) -> SemanticGrid:
@@ -147,6 +168,18 @@ def read_prediction(path: str | Path, protocol: Protocol) -> SemanticGrid:
         raise DataError(path, "semantics", expected, semantics.shape)
     labels = class_ids(semantics, path, "semantics", len(protocol.classes.names), protocol.classes.ignore_id)
     return SemanticGrid(torch.from_numpy(labels), protocol.grid, protocol.classes)
+
+
+def _depth_pictures(scene: Gaussians, frames: FrameSet) -> dict[str, np.ndarray]:
+    """(h, w, 3) coloured depth of every camera, as wide as a thumbnail; white where nothing is hit."""
+    cameras = frames.cameras.map(lambda t: t[0, 0].cpu())
+    width = min(THUMBNAIL_PX[0], cameras.width)
+    cameras = cameras.resized(width, max(1, round(cameras.height * width / cameras.width)))
+    bare = scene.replace(features=scene.features[:, :1], velocities=None, colors_sh=None)
+    found = splat_to_image(bare.map(lambda t: t.detach().float().cpu()), cameras)
+    colours = depth_colors(found.depth.numpy().ravel()).reshape(*found.depth.shape, 3)
+    colours[found.alpha.numpy() <= 0] = 255
+    return dict(zip(frames.camera_names, colours))
 
 
 def _view(record: KeyFrame, index: int) -> CameraView:

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -129,6 +129,7 @@ class ViewFrame:
         gaussians: Predicted Gaussians, or None.
         motion: What moves, or None = velocities are unknown.
         pending: The prediction is still being computed.
+        depths: (h, w, 3) uint8 pictures of the rendered depth by camera name, if they were asked for.
     """
 
     title: str
@@ -139,6 +140,7 @@ class ViewFrame:
     gaussians: LabelledGaussians | None = None
     motion: Motion | None = None
     pending: bool = False
+    depths: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def images(self) -> dict[str, np.ndarray | None]:

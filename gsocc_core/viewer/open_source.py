@@ -33,6 +33,7 @@ def open_source(
     labels_dir: str | None = None,
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
+    depth: bool = False,
 ) -> FrameSource:
     """Open what a path names.
 
@@ -48,6 +49,7 @@ def open_source(
         labels_dir: Folder of its voxel labels; None = the usual one, or ``occ3d_dir``.
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
+        depth: Draw the depth that the bundle's Gaussians render, too.
 
     Returns:
         Frames to look at.
@@ -78,7 +80,7 @@ def open_source(
         str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir,
         input_depth_dir=input_depth_dir, input_features_dir=input_features_dir,
     )  # fmt: skip
-    return DriveSource(data, predictor, predictions)
+    return DriveSource(data, predictor, predictions, depth)
 
 
 def _check_no_predictions(path: Path) -> None:

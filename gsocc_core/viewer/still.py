@@ -19,6 +19,8 @@ from gsocc_core.viewer.shapes import arrows
 def draw_frame(frame: ViewFrame, only_seen: bool = True, width: int = 1200) -> Image.Image:
     """Cameras on top; below, side by side, what there is of prediction, ground truth and errors.
 
+    Rendered depth, if there is some, stands behind the cameras: red at 2 m, blue at 60 m, white where nothing is hit.
+
     Args:
         frame: A frame that is not pending.
         only_seen: Draw predictions only where the cameras see.
@@ -42,7 +44,8 @@ def draw_frame(frame: ViewFrame, only_seen: bool = True, width: int = 1200) -> I
         panels.append(Panel(f"errors, IoU {100 * occupied_iou(errors):.0f} %", errors))
     if not panels:
         raise DataError(frame.title, "voxels", "a prediction or ground truth to draw", "none")
-    return draw_panels(frame.images, panels, width)
+    depths = {f"{name}, rendered depth": picture for name, picture in frame.depths.items()}
+    return draw_panels(frame.images | depths, panels, width)
 
 
 def draw_frames(source: FrameSource, only_seen: bool = True, width: int = 1200) -> Iterator[Image.Image]:

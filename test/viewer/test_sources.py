@@ -3,6 +3,7 @@
 """What can be opened, and what is told when it cannot."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.commands import cli
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.inference.predictor import OccupancyPredictor
+from gsocc_core.rigs.overlay import depth_colors
+from gsocc_core.splat import splat_to_image
 from gsocc_core.viewer.comparison import ERROR_CLASSES
 from gsocc_core.viewer.open_source import open_source, show
 from gsocc_core.viewer.snapshot import SnapshotSource
@@ -68,6 +74,26 @@ def test_a_live_model_predicts_in_order(tiny_tree, tiny_bundle):
     assert set(last.gaussians.labels.tolist()) <= set(range(1, 17))
     source.close()
     assert ready == [0, 1, 2]
+
+
+def test_rendered_depth_stands_beside_the_cameras(tiny_tree, tiny_bundle):
+    source = open_source(tiny_tree, "v1.0-tiny", bundle=tiny_bundle, device="cpu", depth=True)
+    frame = source.frame(0)
+    source.close()
+    assert list(frame.depths) == list(frame.images)
+    plain = replace(frame, depths={})
+    assert draw_frame(frame, width=300).height > draw_frame(plain, width=300).height
+    dataset = NuScenesOccupancy(DataArgs(str(tiny_tree), "v1.0-tiny"), (32, 64))
+    predicted = OccupancyPredictor.load(tiny_bundle, "cpu").predict_frames(dataset[0])
+    cameras = dataset[0].cameras.map(lambda t: t[0, 0])
+    found = splat_to_image(predicted.scene.replace(velocities=None), cameras)
+    for v, name in enumerate(dataset.args.cameras):
+        hit = found.alpha[v] > 0
+        assert frame.depths[name].shape == (32, 64, 3)
+        assert (frame.depths[name][~hit.numpy()] == 255).all()
+        assert np.array_equal(frame.depths[name][hit.numpy()], depth_colors(found.depth[v][hit].numpy()))
+    with pytest.raises(ConfigError, match="view: depth: expected a bundle"):
+        open_source(tiny_tree, "v1.0-tiny", depth=True)
 
 
 def test_what_cannot_be_opened(tiny_tree, predictions, tmp_path):
