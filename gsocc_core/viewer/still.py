@@ -45,7 +45,7 @@ def draw_frame(frame: ViewFrame, only_seen: bool = True, width: int = 1200) -> I
     if not panels:
         raise DataError(frame.title, "voxels", "a prediction or ground truth to draw", "none")
     depths = {f"{name}, rendered depth": picture for name, picture in frame.depths.items()}
-    return draw_panels(frame.images | depths, panels, width)
+    return draw_panels({**frame.images, **depths}, panels, width)
 
 
 def draw_frames(source: FrameSource, only_seen: bool = True, width: int = 1200) -> Iterator[Image.Image]:
