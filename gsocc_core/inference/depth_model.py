@@ -58,7 +58,10 @@ class MissingDepth:
             return valid & ~known
         if not bool((known & valid)[:, 0].any()):
             without = frames.camera_names[int(valid[0, 0].nonzero()[0, 0])]
-            expected = "a depth map (metres), which the method requires; the bundle names no depth_model"
+            expected = (
+                "a depth map (metres), which the method requires: --input_depth_dir of a data set, --depth_dir beside "
+                "own pictures, or depths_m of predict; the bundle names no depth_model"
+            )
             raise DataError(self._where, f"depth_m of camera {without}", expected, "none")
         return torch.zeros_like(valid)
 

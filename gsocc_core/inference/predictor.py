@@ -66,7 +66,7 @@ class OccupancyPredictor:
             prediction.grid.labels        # (200, 200, 16) uint8
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", text_encoder: str | None = None) -> None:
         """Put a bundle's model on a device; see :meth:`load`."""
         self.bundle, self.device = bundle, _device(device)
         self.method = bundle.method.to(self.device).eval()
@@ -74,16 +74,21 @@ class OccupancyPredictor:
         self._missing_depth = MissingDepth(self.method, bundle.path, self.device)
         self._memory: Any = None
         self._last: tuple[int, tuple[str, ...]] | None = None  # reference stamp and scene of the memory
-        self._queries = WordQueries(self.method)
+        self._queries = WordQueries(self.method, bundle.path, text_encoder)
         self._prediction: Prediction | None = None
 
     @classmethod
-    def load(cls, path_or_hub_id: str | Path, device: str = "auto") -> OccupancyPredictor:
+    def load(
+        cls, path_or_hub_id: str | Path, device: str = "auto", text_encoder: str | None = None
+    ) -> OccupancyPredictor:
         """Load a bundle.
 
         Args:
             path_or_hub_id: A bundle folder, or ``owner/name`` on the Hugging Face hub.
             device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` = CUDA if there is one.
+            text_encoder: What :meth:`query` embeds words with, see :func:`gsocc_core.text.encoder.load_text_encoder`;
+                None = the encoder that the training named, whose files may lie elsewhere on this machine. It is loaded
+                by the first query, and must give the bundle's class prompts again.
 
         Returns:
             A predictor without memory.
@@ -92,7 +97,7 @@ class OccupancyPredictor:
             BundleError: the bundle is damaged or unsafe.
             ConfigError: its configuration is wrong, or this machine has no such device.
         """
-        return cls(load_bundle(path_or_hub_id), device)
+        return cls(load_bundle(path_or_hub_id), device, text_encoder)
 
     @property
     def classes(self) -> ClassTable:
@@ -231,9 +236,11 @@ class OccupancyPredictor:
             raise DataError("predict", "images", "a picture of at least one camera", "none: nothing would be seen")
         if self.method.features_input == "required" and frames.features is None:
             received = f"none for {', '.join(frames.camera_names)}"
-            raise DataError(
-                self.bundle.path, "features", "features of the pictures, which the method requires", received
+            expected = (
+                "features of the pictures, which the method requires: --input_features_dir of a data set, "
+                "or features of predict"
             )
+            raise DataError(self.bundle.path, "features", expected, received)
         lacking = self._missing_depth.of(frames)
         now = (int(frames.reference_stamp_ns[0, 0]), frames.scene_names)
         if self._last is not None and (now[0] <= self._last[0] or now[1] != self._last[1]):
@@ -262,8 +269,9 @@ class OccupancyPredictor:
         text: TextFeatures | None = getattr(output, "text", None)
         text = None if text is None else text.map(lambda t: t[0])
         scene = _first_scene(output.scene)
-        self._prediction = Prediction(_first(grid), scene, cameras, now[0], latency, valid, text)
-        return self._prediction
+        prediction = Prediction(_first(grid), scene, cameras, now[0], latency, valid, text)
+        self._prediction = None if text is None else prediction  # a scene that nothing can be asked of is not held
+        return prediction
 
     @torch.inference_mode()
     def query(
@@ -286,12 +294,16 @@ class OccupancyPredictor:
 
         Raises:
             ConfigError: there is no prediction yet, or its scene has no text features; there are no words, too many or
-                some that the encoder does not know; nothing competes with a word; or the encoder cannot be loaded.
+                some that the encoder does not know; nothing competes with a word; or the encoder cannot be loaded or
+                does not give the bundle's class prompts again.
             ShapeError: the method's text features do not fit its scene or its encoder.
         """
         chosen = self._prediction if prediction is None else prediction
         if chosen is None:
-            raise ConfigError("query", "prediction", "one, or a call of predict before", "none")
+            if self._last is None:
+                raise ConfigError("query", "prediction", "one, or a call of predict before", "none")
+            received = f"the last one of {type(self.method).__name__}, which has none"
+            raise ConfigError("query", "prediction", "a scene with text features", received)
         return self._queries.scores(words, negatives, chosen.scene, chosen.text, chosen.grid)
 
     def prepare_query(self, words: Sequence[str], negatives: Sequence[str] = ()) -> tuple[str, ...]:

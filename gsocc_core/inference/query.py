@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core.data.phrases import clean_phrases
-from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.errors import ConfigError, DataError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelScores
 from gsocc_core.methods.method import Method
-from gsocc_core.text.encoder import TextEncoder, load_text_encoder
+from gsocc_core.text.encoder import TextEncoder, load_text_encoder, missing_file
 
 #: Differences of cosines below it do not tell a word from its negatives.
 TEMPERATURE = 0.1
@@ -34,11 +34,15 @@ class WordQueries:
 
     Args:
         method: The model behind the predictions.
+        where: Name of the bundle, for errors.
+        text_encoder: What to load in place of the encoder that the training named, see
+            :func:`gsocc_core.text.encoder.load_text_encoder`; None = that one.
     """
 
-    def __init__(self, method: Method) -> None:
-        self.method = method
+    def __init__(self, method: Method, where: object = "query", text_encoder: str | None = None) -> None:
+        self.method, self._where, self._given = method, where, text_encoder
         self._encoder: TextEncoder | None = None
+        self._loaded: str | None = None
         self._known: dict[str, Tensor] = {}
         self._lock = threading.Lock()
 
@@ -82,7 +86,8 @@ class WordQueries:
 
         Raises:
             ConfigError: there are no words, too many or some that the encoder does not know; the scene has no text
-                features; or nothing is there to tell a word from.
+                features; nothing is there to tell a word from; or the encoder cannot be loaded or does not give the
+                class prompts again.
             ShapeError: the features do not belong to the encoder, or not to the scene.
         """
         phrases, others = _checked(words, "words"), _checked(negatives, "negatives")
@@ -102,7 +107,7 @@ class WordQueries:
             rivals = self._embed(others, encoder)
             allowed = torch.tensor([[other != phrase for other in others] for phrase in phrases])
         else:
-            rivals, allowed = self._class_rivals(phrases, embeddings, encoder)
+            rivals, allowed = self._class_rivals(phrases, embeddings)
         if not bool(allowed.any(1).all()):
             lonely = phrases[int((~allowed.any(1)).nonzero()[0])]
             raise ConfigError("query", "negatives", f"words to tell {lonely!r} from", "none")
@@ -110,21 +115,36 @@ class WordQueries:
 
     def _embed(self, phrases: Sequence[str], encoder: str) -> Tensor:
         """(Q, D) embeddings; those of the last words are kept, since standing queries ask for the same again."""
+        name = encoder if self._given is None else self._given
         with self._lock:
-            if self._encoder is None or self._encoder.name != encoder:
-                self._encoder, self._known = load_text_encoder(encoder), {}
+            if self._encoder is None or self._loaded != name:
+                self._encoder, self._loaded, self._known = self._load(name), name, {}
             if len(self._known) > _KNOWN:
                 self._known = {}
             if new := [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]:
                 self._known.update(zip(new, self._encoder.embed(new)))
             return torch.stack([self._known[phrase] for phrase in phrases])
 
-    def _class_rivals(self, phrases: Sequence[str], embeddings: Tensor, encoder: str) -> tuple[Tensor, Tensor]:
+    def _load(self, name: str) -> TextEncoder:
+        """An encoder that gives the class prompts again, if there are any."""
+        option = "text_encoder of OccupancyPredictor.load"
+        if self._given is None and (missing := missing_file(name)) is not None:
+            expected = f"files that are here; name yours as {option}"
+            raise ConfigError(self._where, "text encoder", expected, f"{name}: no file or folder {missing}")
+        try:
+            encoder = load_text_encoder(name)
+        except (ConfigError, DataError) as error:
+            expected = f"{error.expected}; or another name as {option}"
+            raise ConfigError(self._where, "text encoder", expected, f"{name}: {error.received}") from error
+        if self.method.prompts is not None:
+            self.method.prompts.check_encoder(encoder, self._where, "text encoder")
+        return encoder
+
+    def _class_rivals(self, phrases: Sequence[str], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """The class prompts, and which of them each word competes with: those of other classes than its nearest."""
         prompts = self.method.prompts
-        if prompts is None or prompts.encoder != encoder:
-            received = "none" if prompts is None else f"class prompts of {prompts.encoder}"
-            raise ConfigError("query", "negatives", f"some, or class prompts of {encoder} in the bundle", received)
+        if prompts is None:
+            raise ConfigError("query", "negatives", "some, or class prompts in the bundle", "none")
         rivals = functional.normalize(prompts.embeddings, dim=-1)
         own = [prompts.class_names[i] for i in (embeddings @ rivals.T).argmax(1).tolist()]
         allowed = [[name != mine and word != phrase for word, name in zip(prompts.words, prompts.class_names)]

@@ -25,6 +25,8 @@ _TENSOR, _KEY = "embeddings", "prompts"
 _YAML = {".yaml", ".yml"}
 #: Numbers of unit vectors that differ by less are the same but for roundings.
 _SAME = 1e-3
+#: Least cosine of a word's embeddings by one encoder on two machines.
+_FITS = 0.99
 _WHAT = "class prompts as `gsocc_core text --prompts` writes them"
 
 
@@ -112,6 +114,27 @@ class ClassPrompts:
             return None
         told = f"{other.described()} ({other.encoder})"
         return "the same words with other embeddings" if told == f"{self.described()} ({self.encoder})" else told
+
+    def check_encoder(self, encoder: TextEncoder, where: object, key: str) -> None:
+        """Raise unless an encoder gives these embeddings again: what it is called says nothing on another machine.
+
+        Args:
+            encoder: The encoder.
+            where: What names it, for errors.
+            key: What names it there.
+
+        Raises:
+            ConfigError: the cosine of some word's two embeddings is below 0.99, or their lengths differ.
+        """
+        again, expected = encoder.embed(self.words), f"the encoder of the class prompts, {self.encoder}"
+        if again.shape != self.embeddings.shape:
+            received = f"{encoder.name}, which gives {again.shape[1]} numbers, not {self.dim}"
+            raise ConfigError(where, key, expected, received)
+        cosines = torch.cosine_similarity(again, self.embeddings.cpu(), dim=1)
+        if bool((cosines < _FITS).any()):
+            worst = int(cosines.argmin())
+            received = f"{encoder.name}: its {self.words[worst]!r} has a cosine of {cosines[worst]:.2f} with theirs"
+            raise ConfigError(where, key, expected, received)
 
     def described(self) -> str:
         """One line with the words of each class, for people."""

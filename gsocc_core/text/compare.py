@@ -38,8 +38,8 @@ def nearest_words(
         car         automobile 0.67
         oak         car -0.07
     """
-    if prompts is not None and prompts.encoder != encoder.name:
-        raise ConfigError("text", "encoder", f"{prompts.encoder}, as the prompts have it", encoder.name)
+    if prompts is not None:
+        prompts.check_encoder(encoder, "text", "encoder")
     phrases = list(dict.fromkeys(clean_phrases(words, "text")))
     if prompts is None and len(phrases) < 2:
         raise ConfigError("text", "words", "two or more words, or prompts to compare them with", len(phrases))

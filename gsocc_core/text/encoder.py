@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -75,3 +76,25 @@ def load_text_encoder(name: str) -> TextEncoder:
 
         return Talk2DinoText(model, projection)
     raise ConfigError("text encoder", "name", ENCODERS, repr(name))
+
+
+def missing_file(name: str) -> str | None:
+    """The first file or folder in an encoder's name that is not there; None = none is missing.
+
+    A model's name that is no folder counts as a hub id only where it is written as one, ``owner/name`` or ``name``.
+
+    Args:
+        name: See :func:`load_text_encoder`.
+
+    Example:
+        >>> missing_file("clip:openai/clip-vit-base-patch16")
+        >>> missing_file("talk2dino:openai/clip-vit-base-patch16:weights/none.safetensors")
+        'weights/none.safetensors'
+    """
+    kind, _, rest = name.partition(":")
+    model, _, projection = rest.rpartition(":") if kind == "talk2dino" else (rest, "", "")
+    is_path = model.startswith((".", "/", "~")) or "\\" in model or model.count("/") > 1
+    for path, wanted in ((model, is_path), (projection, bool(projection))):
+        if wanted and not Path(path).exists():
+            return path
+    return None

@@ -78,8 +78,10 @@ def test_what_cannot_be_done_is_one_clear_line(tmp_path, capsys, monkeypatch, wo
     assert error.count("\n") == 1
 
 
-def test_prompts_of_another_encoder_are_refused():
+def test_prompts_of_another_encoder_are_refused_whatever_it_is_called():
     encoder = load_text_encoder("wordllama")
-    other = ClassPrompts(("car",), ("car",), encoder.embed(["car"]), "clip:a/b")
-    with pytest.raises(ConfigError, match="encoder: expected clip:a/b, as the prompts have it, received wordllama"):
+    other = ClassPrompts(("car",), ("car",), encoder.embed(["oak"]), "wordllama")
+    with pytest.raises(ConfigError, match="encoder: expected the encoder of the class prompts, wordllama, received wo"):
         nearest_words(["van"], encoder, other)
+    moved = ClassPrompts(("car",), ("car",), encoder.embed(["car"]), "clip:elsewhere")
+    assert nearest_words(["van"], encoder, moved).startswith("van  car (car) ")

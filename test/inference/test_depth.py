@@ -79,7 +79,7 @@ def test_what_a_method_does_not_use_is_passed_over(make, depth_model):
 
 def test_no_depth_for_a_method_that_requires_it_names_the_camera(make):
     predictor = make()
-    told = "depth_m of camera left: expected a depth map .metres., which the method requires; .*, received none"
+    told = "depth_m of camera left: expected a depth map .metres., which the method requires: .*, received none"
     for depths_m in (None, [None, None], [np.ones((90, 160)), None], [None, np.zeros((90, 160))]):
         with pytest.raises(DataError, match=told) as caught:
             predictor.predict([None, IMAGES[1]], CAMERAS, depths_m=depths_m)
@@ -167,7 +167,10 @@ def test_features_are_handed_through(make):
     assert features.shape == (1, 1, 2, 5, 4, 8)
     assert not features[0, 0, 0].any()
     np.testing.assert_array_equal(features[0, 0, 1], given.astype(np.float32))
-    with pytest.raises(DataError, match="features: expected features of the pictures, .*received none for front, left"):
+    with pytest.raises(
+        DataError,
+        match="features: expected features of the pictures, .*--input_features_dir .*, received none for front, left",
+    ):
         predictor.predict(IMAGES, CAMERAS)
     with pytest.raises(ShapeError, match="features of left: expected .D, h, w., the same of all cameras"):
         predictor.predict(IMAGES, CAMERAS, features=[given, given[:3]])

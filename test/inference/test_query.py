@@ -211,17 +211,16 @@ def test_scenes_without_text_features_and_other_encoders_are_named(bundle, tmp_p
     predictor, prediction = predict(tmp_path / "silent")
     assert prediction.text is None
     with pytest.raises(ConfigError, match="expected a scene with text features, received a prediction of Worded"):
+        predictor.query(["bus"], prediction)
+    with pytest.raises(ConfigError, match="a scene with text features, received the last one of Worded, which has no"):
         predictor.query(["bus"])
-    predictor, prediction = predict(bundle)
-    predictor.method.prompts = ClassPrompts(prompts.words, prompts.class_names, prompts.embeddings, "clip:a/b")
-    with pytest.raises(
-        ConfigError, match="class prompts of wordllama in the bundle, received class prompts of clip:a/b"
-    ):
-        predictor.query(["bus"])
-    assert predictor.query(["bus"], negatives=["horse"]).scores.amax() > 0.9
+    del prediction
+    assert predictor._prediction is None, "a scene that nothing can be asked of is not held"
+    predictor, _ = predict(bundle)
     predictor.method.prompts = None
     with pytest.raises(ConfigError, match="in the bundle, received none"):
         predictor.query(["bus"])
+    assert predictor.query(["bus"], negatives=["horse"]).scores.amax() > 0.9
 
 
 def test_words_are_checked_before_there_is_a_prediction(bundle, monkeypatch):
@@ -258,3 +257,63 @@ def test_threads_may_ask_at_once(method, encoder):
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+@pytest.fixture
+def moved(method, prompts, tmp_path):
+    """Saves a bundle whose training called its encoder by another name."""
+
+    def save(name):
+        method.prompts = ClassPrompts(prompts.words, prompts.class_names, prompts.embeddings, name)
+        save_bundle(tmp_path / "moved", NAME, {}, method, "# moved\n", half=False)
+        return tmp_path / "moved"
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("clip:models/clip/base", "models/clip/base"),
+        ("clip:./clip", "./clip"),
+        ("talk2dino:openai/clip-vit-base-patch16:weights/p.safetensors", "weights/p.safetensors"),
+    ],
+)
+def test_an_encoder_whose_files_lie_elsewhere_is_named_anew(bundle, moved, name, missing, monkeypatch):
+    def load(name):
+        pytest.fail(f"looked for {name}, maybe on the hub")
+
+    expected = predict(bundle)[0].query(["automobile", "oak"]).scores
+    path = moved(name)
+    with monkeypatch.context() as patch:
+        patch.setattr("gsocc_core.inference.query.load_text_encoder", load)
+        told = f"moved: text encoder: expected files that are here; name yours as text_encoder of .*, received {name}: "
+        with pytest.raises(ConfigError, match=f"{told}no file or folder {missing}"):
+            predict(path)[0].query(["automobile"])
+    predictor = OccupancyPredictor.load(path, "cpu", text_encoder="wordllama")
+    predictor.predict([np.zeros((32, 64, 3), np.uint8)], [Camera("front", K, np.eye(4), 64, 32)])
+    torch.testing.assert_close(predictor.query(["automobile", "oak"]).scores, expected)
+
+
+def test_another_encoder_is_refused_whatever_it_is_called(bundle, moved, prompts, encoder, monkeypatch, tmp_path):
+    class Other:
+        name, dim = "wordllama", 256
+
+        def __init__(self, change):
+            self.embed = lambda words: change(encoder.embed(words))
+
+    told = "worded: text encoder: expected the encoder of the class prompts, wordllama, received wordllama"
+    for change, message in (
+        (lambda e: e.roll(1, dims=1), ": its '[a-z]*' has a cosine of -?0.[0-9]{2} with theirs"),
+        (lambda e: e[:, :128], ", which gives 128 numbers, not 256"),
+    ):
+        monkeypatch.setattr("gsocc_core.inference.query.load_text_encoder", lambda name, c=change: Other(c))
+        with pytest.raises(ConfigError, match=told + message):
+            predict(bundle)[0].query(["bus"], negatives=["oak"])
+    rounded = Other(lambda e: torch.nn.functional.normalize(e + 0.002, dim=-1))
+    monkeypatch.setattr("gsocc_core.inference.query.load_text_encoder", lambda name: rounded)
+    assert predict(bundle)[0].query(["bus"]).scores.amax() > 0.8
+    monkeypatch.undo()
+    listed(monkeypatch)
+    with pytest.raises(ConfigError, match="moved: text encoder: expected .* of type clip.*; or another name as text_"):
+        predict(moved(f"clip:{tmp_path}"))[0].query(["bus"])

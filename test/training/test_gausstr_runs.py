@@ -11,14 +11,17 @@ import pytest
 import torch
 import yaml
 
-from gsocc_core import OccupancyPredictor
+from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.commands.cli import main
 from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs
 from gsocc_core.data.build import build_dataset
 from gsocc_core.data.feature_files import write_basis
 from gsocc_core.errors import DataError
-from gsocc_core.inference.bundle import load_bundle
+from gsocc_core.geometry.cameras import Camera
+from gsocc_core.inference.bundle import load_bundle, save_bundle
 from gsocc_core.labels.folder import LabelFolder
+from gsocc_core.methods.build import build_method
+from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_ros.bags.bag_replay import replay_occupancy
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 
@@ -84,8 +87,8 @@ def test_trained_resumed_scored_and_asked(config, tiny_tree, tmp_path, capsys):
     assert len(list((run / "predicted").rglob("*.npz"))) == 3
     with pytest.raises(SystemExit):
         main(["evaluate", str(run / "bundle"), *tree, "--out", str(run / "blind")])
-    assert "depth" in (error := capsys.readouterr().err.strip().splitlines()[-1])
-    assert "expected" in error
+    told = "expected a depth map (metres), which the method requires: --input_depth_dir of a data set, --depth_dir "
+    assert told + "beside own pictures, or depths_m of predict" in capsys.readouterr().err.strip().splitlines()[-1]
 
     predictor = OccupancyPredictor.load(run / "bundle", "cpu")
     data = DataArgs(str(tiny_tree), "v1.0-tiny", "val", depth_dir=None, semantics_dir=None, views=1,
@@ -109,8 +112,22 @@ def test_a_head_of_its_own_needs_pictures_alone(config, tiny_tree, tmp_path):
     camera = build_dataset(data, (32, 64)).key_frame(0).shots[0].camera
     assert OccupancyPredictor.load(bundle, "cpu").predict(images, [camera]).scene.means.shape == (12, 3)
     main(["train", config(), "--out", str(tmp_path / "given")])
-    with pytest.raises(DataError, match="depth"):
+    with pytest.raises(DataError, match="--depth_dir beside own pictures, or depths_m of predict; .*, received none"):
         OccupancyPredictor.load(tmp_path / "given" / "bundle", "cpu").predict(images, [camera])
+
+
+def test_a_model_that_looks_at_features_says_how_to_give_them(tmp_path):
+    arguments = {"image_size": [32, 64], "network": NETWORK, "features": {"dim": 256, "channels": 4},
+                 "depth": {"source": "head"},
+                 "grid": {"lower": [-4, -4, -1], "upper": [4, 4, 1], "voxel_size": 1.0}}  # fmt: skip
+    prompts = ClassPrompts(("car",), ("car",), torch.ones(1, 256), "wordllama")
+    method = build_method("gausstr", arguments, OCC3D_NUSCENES, pretrained=False, prompts=prompts)
+    save_bundle(tmp_path / "bundle", "gausstr", arguments, method, "# given\n")
+    predictor = OccupancyPredictor.load(tmp_path / "bundle", "cpu")
+    camera = Camera("front", np.array([[60.0, 0, 32], [0, 60, 16], [0, 0, 1]]), np.eye(4), 64, 32)
+    told = "requires: --input_features_dir of a data set, or features of predict, received none for front"
+    with pytest.raises(DataError, match=told):
+        predictor.predict([np.zeros((32, 64, 3), np.uint8)], [camera])
 
 
 def test_features_in_another_basis_are_refused_at_once(config, tmp_path, capsys, monkeypatch):
