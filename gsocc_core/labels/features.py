@@ -18,6 +18,7 @@ from gsocc_core.geometry.cameras import Camera
 from gsocc_core.labels.pictures import IMAGENET_MEAN, IMAGENET_STD, normalise, shrink
 from gsocc_core.labels.pretrained import load_model, model_type, preprocessing
 from gsocc_core.labels.stream import StreamOptions, label_key_frames
+from gsocc_core.networks.clip_patches import CLIP_MEAN, CLIP_STD, clip_patch_features
 from gsocc_core.networks.pca import pca_basis
 
 #: transformers' model type -> class; the vision tower of a whole CLIP is taken.
@@ -88,15 +89,9 @@ class Dinov2Features(FeatureLabeller):
 
 
 class ClipFeatures(FeatureLabeller):
-    """CLIP (Radford et al. 2021): patch tokens taken where the class token goes, through layer norm and projection.
+    """CLIP: see :func:`gsocc_core.networks.clip_patches.clip_patch_features`."""
 
-    So they have the length of the text embeddings, though CLIP was trained to make only the class token agree with
-    text.
-    """
-
-    defaults: ClassVar[dict[str, Any]] = {
-        "image_mean": (0.48145466, 0.4578275, 0.40821073), "image_std": (0.26862954, 0.26130258, 0.27577711),
-    }  # fmt: skip
+    defaults: ClassVar[dict[str, Any]] = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 
     @property
     def channels(self) -> int:
@@ -105,10 +100,7 @@ class ClipFeatures(FeatureLabeller):
 
     def tokens(self, inputs: Tensor) -> Tensor:
         """Normalised and projected."""
-        tower = self.model.vision_model
-        tokens = self.model(pixel_values=inputs, interpolate_pos_encoding=True).last_hidden_state
-        projected: Tensor = self.model.visual_projection(tower.post_layernorm(tokens))
-        return projected
+        return clip_patch_features(self.model, inputs)
 
 
 def load_features(source: str, device: torch.device) -> FeatureLabeller:

@@ -17,6 +17,8 @@ from gsocc_core.data.feature_files import decode_features, read_basis, write_bas
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.labels.features import load_features
+from gsocc_core.networks.backbones import BackboneArgs, PictureMap
+from gsocc_core.networks.clip_patches import clip_patch_features
 from gsocc_core.networks.pca import pca_basis
 
 from ..conftest import CHANNELS  # noqa: TID252 - tests are no package, the constants live beside them
@@ -74,6 +76,18 @@ def test_features_are_those_of_the_patches(models, kind, size, shape):
     expected = by_hand(models[kind], kind, picture, *size)
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(got[1].numpy(), expected, atol=2e-5)
+
+
+def test_labels_and_backbones_take_a_clip_alike(models):
+    """A frozen backbone as teacher, and a folder of its labels, must be the same features."""
+    labeller = load_features(str(models["clip"]), torch.device("cpu"))
+    backbone = PictureMap(BackboneArgs(str(models["clip"]), "clip_vision_model", {}, (0,)), frozen=True)
+    picture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 48, 80)).astype(np.uint8))
+    with torch.inference_mode():
+        torch.testing.assert_close(labeller(picture, [], (48, 80)), backbone(picture), atol=2e-5, rtol=0)
+        inputs = torch.randn(1, 3, 32, 32)
+        assert clip_patch_features(labeller.model, inputs).shape == (1, 4, 8), "without the class token"
+        assert torch.equal(labeller.tokens(inputs), clip_patch_features(backbone.backbone.model, inputs))
 
 
 def test_what_is_stored_is_what_the_model_says(tree, models, tmp_path):
