@@ -235,7 +235,8 @@ def label_stand_in(
         depth_dir: Folder of the generator's depth.
         seed: Of the noise.
         basis: Reduce features to so many numbers by a basis that is stored beside them; None = whole features.
-        shuffled: A control that nothing can be learned from: every picture gets the features of another one.
+        shuffled: A control that nothing can be learned from: every picture gets the features of one of another key
+            frame.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
     """
     from gsocc_core.labels.run import LabelArgs

@@ -36,6 +36,7 @@ class LabelFolder:
         settings: What else decides about the labels, as plain values.
         max_error: Largest relative error that storing may add to depth.
         classes: Table of the class ids, for the colours of their pictures.
+        begin: Make it at once; False = nothing is written before :meth:`begin`.
 
     Raises:
         OutputExistsError: the folder holds something else, or labels made with other settings.
@@ -50,23 +51,44 @@ class LabelFolder:
         settings: Mapping[str, Any],
         max_error: float = MAX_ERROR,
         classes: ClassTable = OCC3D_NUSCENES,
+        *,
+        begin: bool = True,
     ) -> None:
         self.path, self.kind, self.max_error, self.classes = Path(path), kind, max_error, classes
         content: dict[str, Any] = {"kind": kind, "cameras": list(cameras), **settings}
         if kind == "depth":
             content["max_error"] = max_error
-        content = json.loads(json.dumps(content))
+        self._content = json.loads(json.dumps(content))
+        self._begun = self._is_begun()
+        if begin:
+            self.begin()
+
+    def begin(self) -> None:
+        """Make the folder, unless it was begun before.
+
+        Raises:
+            DataError: it cannot be made.
+        """
+        if self._begun:
+            return
+        try:
+            write_folder_content(self.path, self._content)
+        except OSError as error:
+            raise DataError(self.path, "folder", "one that can be written", error) from error
+        self._begun = True
+
+    def _is_begun(self) -> bool:
+        """Whether it holds labels made with these settings already."""
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputExistsError(self.path, "folder", "a folder, or none", "a file")
         found = self._found()
         if found is None:
-            try:
-                write_folder_content(self.path, content)
-            except OSError as error:
-                raise DataError(self.path, "folder", "one that can be written", error) from error
-        else:
-            for key in sorted({*content, *found}):
-                if content.get(key) != found.get(key):
-                    expected = f"{found.get(key)!r} as before, or another --out"
-                    raise OutputExistsError(self.path, key, expected, repr(content.get(key)))
+            return False
+        for key in sorted({*self._content, *found}):
+            if self._content.get(key) != found.get(key):
+                expected = f"{found.get(key)!r} as before, or another --out"
+                raise OutputExistsError(self.path, key, expected, repr(self._content.get(key)))
+        return True
 
     def _found(self) -> dict[str, Any] | None:
         # Listed before it is read: another process writes the labels only after labels.json.

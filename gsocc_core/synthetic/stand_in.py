@@ -52,7 +52,8 @@ class StandInArgs:
         seed: Of the noise, which also depends on the key frame.
         basis: Reduce features to so many numbers by a basis that is computed from some of them and stored; None = whole
             features.
-        shuffled: A control that nothing can be learned from: every picture gets the features of another one.
+        shuffled: A control that nothing can be learned from: every picture gets the features of one of another key
+            frame.
 
     Raises:
         ConfigError: noise is negative or no number.
@@ -85,7 +86,8 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
         The folders of features and of depth.
 
     Raises:
-        ConfigError: the text encoder is missing.
+        ConfigError: the text encoder is missing, a basis is longer than its vectors, or there are no two key frames to
+            shuffle.
         DataError: the tree has no names or no depth, or a file is wrong, or the disk is full; finished key frames stay.
         OutputExistsError: a folder holds something else.
     """
@@ -97,27 +99,20 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
     names = _Names.open(root / NAMES_FOLDER, args.cameras)
     depth = open_picture_folder(root / stand_in.depth_dir, frames[0].shots)
     embeddings = load_text_encoder(stand_in.encoder).embed([*names.table.names, SKY_NAME]).numpy()
-    out = root if args.out is None else Path(args.out)
-    common: dict[str, Any] = {"model": "none: a stand-in out of what the generator knows", "seed": stand_in.seed}
-    features = LabelFolder(
-        out / STAND_IN_FEATURES, "features", args.cameras,
-        {**common, "encoder": stand_in.encoder, "feature_noise": stand_in.feature_noise, "block_px": BLOCK_PX,
-         "channels": embeddings.shape[1], "basis": stand_in.basis, "shuffled": stand_in.shuffled},
-    )  # fmt: skip
+    _check(stand_in, embeddings.shape[1], len(frames))
+    features, depths = _folders(args, stand_in, embeddings.shape[1])
     reduce = None if stand_in.basis is None else _basis(features.path, names, frames, embeddings, stand_in)
-    depths = LabelFolder(
-        out / STAND_IN_DEPTH, "depth", args.cameras,
-        {**common, "depth_noise": stand_in.depth_noise, "depth_dir": stand_in.depth_dir},
-    )  # fmt: skip
     mine = own_part(shard, frames[: args.limit])
-    todo = [frame for frame in mine if frame in features.remaining([frame]) + depths.remaining([frame])]
+    lacking = {_name(frame) for folder in (features, depths) for frame in folder.remaining(mine)}
+    todo = [frame for frame in mine if _name(frame) in lacking]
+    places = {_name(frame): i for i, frame in enumerate(frames)}
     for frame in tqdm(
         todo, desc="label stand-in", unit="key frame", total=len(mine), initial=len(mine) - len(todo),
         position=shard.local_index,
     ):  # fmt: skip
         draw = np.random.default_rng(_seed(stand_in.seed, frame))
         shown = names.pictures(frame)
-        said = _shuffled(names, frames, draw) if stand_in.shuffled else shown
+        said = _shuffled(names, frames, places[_name(frame)], draw) if stand_in.shuffled else shown
         maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in said.items()}
         if reduce is not None:
             maps = {name: np.einsum("dhw,dk->khw", one, reduce) for name, one in maps.items()}
@@ -154,9 +149,42 @@ def seen_features(ids: np.ndarray, embeddings: np.ndarray, noise: float, draw: n
     return features.T.reshape(dims, height, width)
 
 
-def _shuffled(names: _Names, frames: Sequence[KeyFrame], draw: np.random.Generator) -> dict[str, np.ndarray]:
-    """Ids of other pictures under each camera's name."""
-    other = names.pictures(frames[int(draw.integers(len(frames)))])
+def _check(stand_in: StandInArgs, channels: int, frames: int) -> None:
+    """What the encoder and the tree do not allow."""
+    if stand_in.basis is not None and stand_in.basis > channels:
+        expected = f"1 ... {channels}, the length of the encoder's vectors"
+        raise ConfigError("command line", "--basis", expected, stand_in.basis)
+    if stand_in.shuffled and frames < 2:
+        raise ConfigError("command line", "--shuffled", "two key frames or more, to take features of another", frames)
+
+
+def _folders(args: LabelArgs, stand_in: StandInArgs, channels: int) -> tuple[LabelFolder, LabelFolder]:
+    """The folders of features and of depth, both begun, or none if one holds something else."""
+    out = Path(args.dataroot if args.out is None else args.out)
+    common: dict[str, Any] = {"model": "none: a stand-in out of what the generator knows", "seed": stand_in.seed}
+    features = LabelFolder(
+        out / STAND_IN_FEATURES, "features", args.cameras,
+        {**common, "encoder": stand_in.encoder, "feature_noise": stand_in.feature_noise, "block_px": BLOCK_PX,
+         "channels": channels, "basis": stand_in.basis, "shuffled": stand_in.shuffled},
+        begin=False,
+    )  # fmt: skip
+    depths = LabelFolder(
+        out / STAND_IN_DEPTH, "depth", args.cameras,
+        {**common, "depth_noise": stand_in.depth_noise, "depth_dir": stand_in.depth_dir},
+        begin=False,
+    )  # fmt: skip
+    for folder in (features, depths):
+        folder.begin()
+    return features, depths
+
+
+def _name(frame: KeyFrame) -> tuple[str, str]:
+    return frame.scene_name, frame.token
+
+
+def _shuffled(names: _Names, frames: Sequence[KeyFrame], own: int, draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Ids of another key frame's pictures, never the own, under each camera's name."""
+    other = names.pictures(frames[(own + 1 + int(draw.integers(len(frames) - 1))) % len(frames)])
     return dict(zip(other, [other[name] for name in draw.permutation(list(other))]))
 
 

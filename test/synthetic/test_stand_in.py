@@ -17,6 +17,7 @@ from gsocc_core.data.names import NO_NAME, KeyFrameNames, NameTable, write_names
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.data.view_label_files import decode
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
+from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.synthetic.stand_in import seen_features
 
 from ..conftest import CHANNELS  # noqa: TID252 - tests are no package, the constants live beside them
@@ -150,6 +151,42 @@ def test_a_tree_without_names_is_told_how_to_get_them(tree, tiny_tree, tmp_path)
     assert not list((tmp_path / "out").rglob("*.zip"))
 
 
+def test_what_cannot_be_made_leaves_nothing(tree, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match=r"command line: --basis: expected 1 \.\.\. 5, .* received 6"):
+        run(tree, out, basis=6)
+    with pytest.raises(ConfigError, match="command line: --shuffled: expected two key frames or more, .* received 1"):
+        label_frames(tree, out, frames=1, shuffled=True)
+    assert not out.exists()
+    (out / "stand_in_depth").mkdir(parents=True)
+    (out / "stand_in_depth" / "mine.txt").touch()
+    with pytest.raises(OutputExistsError, match=r"stand_in_depth: labels\.json: expected a new folder"):
+        run(tree, out, basis=2)
+    (out / "stand_in_depth" / "mine.txt").unlink()
+    (out / "stand_in_depth").rmdir()
+    (out / "stand_in_depth").touch()
+    with pytest.raises(OutputExistsError, match="stand_in_depth: folder: expected a folder, or none, received a file"):
+        run(tree, out)
+    assert [path.name for path in out.iterdir()] == ["stand_in_depth"]
+
+
+def label_frames(tree, out, frames, **options):
+    """Label a tree of which only so many key frames are known."""
+    from gsocc_core.synthetic import stand_in
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stand_in, "chosen_key_frames", lambda args, real=stand_in.chosen_key_frames: real(args)[:frames])
+        run(tree, out, **options)
+
+
+def test_folders_are_looked_through_once_whatever_the_number_of_key_frames(tree, tmp_path, monkeypatch):
+    asked = []
+    real = LabelFolder.remaining
+    monkeypatch.setattr(LabelFolder, "remaining", lambda self, frames: asked.append(self.kind) or real(self, frames))
+    run(tree, tmp_path)
+    assert asked == ["features", "depth"]
+
+
 def test_a_basis_reduces_features_and_keeps_what_tells_names_apart(tree, tmp_path):
     run(tree, tmp_path / "whole", feature_noise=0.0)
     run(tree, tmp_path / "reduced", feature_noise=0.0, basis=2)
@@ -175,3 +212,15 @@ def test_shuffled_features_belong_to_other_pictures_and_depth_to_its_own(tree, t
     true = np.load(tree / "metric_3d_nusc" / "scene-a" / "scene-a-0.npy")[DEPTH_ORDER.index("CAM_FRONT")]
     ratio = read(tmp_path / "other")[1]["CAM_FRONT"][15:] / true[15:]
     assert np.abs(np.log(ratio)).mean() < 0.06
+
+
+def test_shuffled_features_are_never_those_of_the_same_key_frame(tree, tmp_path):
+    """Of two key frames each gets the other's, whatever is drawn."""
+    marked = shutil.copytree(tree, tmp_path / "tree")
+    for i, name in enumerate((0, 1)):
+        names = KeyFrameNames(np.zeros((2, 2, 2), np.uint8), np.full((6, 45, 80), name, np.uint8))
+        write_names(marked / "names", "scene-a", f"scene-a-{i}", names)
+    for seed in range(4):
+        label_frames(marked, tmp_path / str(seed), frames=2, feature_noise=0.0, shuffled=True, seed=seed)
+        for i, word in enumerate((1, 0)):
+            assert all((m[word] == 1).all() for m in read(tmp_path / str(seed), f"scene-a-{i}")[0].values()), seed
