@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid
-from gsocc_core.inference.predictor import OccupancyPredictor
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelScores
+from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.rigs.overlay import depth_colors
 from gsocc_core.splat import splat_to_image
 from gsocc_core.viewer.frames import THUMBNAIL_PX, CameraView, LabelledGaussians, Motion, ViewFrame
@@ -38,6 +38,7 @@ class _Predicted:
     gaussians: LabelledGaussians | None
     motion: Motion | None
     depths: dict[str, np.ndarray]
+    ask: Callable[[Sequence[str]], VoxelScores] | None
 
 
 class DriveSource:
@@ -117,8 +118,9 @@ class DriveSource:
             if found is None:
                 return replace(frame, pending=True)
             return replace(
-                frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion, depths=found.depths
-            )
+                frame, prediction=found.grid, gaussians=found.gaussians, motion=found.motion, depths=found.depths,
+                ask=found.ask,
+            )  # fmt: skip
         if self._folder is not None and (path := self._prediction_file(record)).is_file():
             return replace(frame, prediction=read_prediction(path, self._dataset.protocol))
         return frame
@@ -146,7 +148,22 @@ class DriveSource:
             if gaussians is None:
                 raise ConfigError("view", "depth", "a bundle that predicts Gaussians", "voxels")
             depths = _depth_pictures(gaussians, frames)
-        return _Predicted(SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes), labelled, motion, depths)
+        kept = SemanticGrid(grid.labels.cpu(), grid.grid, grid.classes)
+        return _Predicted(kept, labelled, motion, depths, _asker(predictor, replace(prediction, grid=kept)))
+
+
+def _asker(predictor: OccupancyPredictor, prediction: Prediction) -> Callable[[Sequence[str]], VoxelScores] | None:
+    """Asks a prediction for words; its features are kept at half of their size."""
+    if prediction.text is None or not isinstance(prediction.scene, Gaussians):
+        return None
+    text = prediction.text.map(lambda t: t.to("cpu", torch.float16))
+    scene = prediction.scene.map(lambda t: t.cpu())
+
+    def ask(words: Sequence[str]) -> VoxelScores:
+        return predictor.query(words, replace(prediction, scene=scene, text=text.map(torch.Tensor.float)))
+
+    prediction = replace(prediction, text=None)
+    return ask
 
 
 def read_prediction(path: str | Path, protocol: Protocol) -> SemanticGrid:

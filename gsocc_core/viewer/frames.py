@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import SemanticGrid
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelScores
 
 #: Slower things stand still: below the noise of predicted velocities, m/s.
 LEAST_SPEED_M_S = 0.5
@@ -130,6 +130,7 @@ class ViewFrame:
         motion: What moves, or None = velocities are unknown.
         pending: The prediction is still being computed.
         depths: (h, w, 3) uint8 pictures of the rendered depth by camera name, if they were asked for.
+        ask: Gives the scores of words in the prediction; None = its model has no text features.
     """
 
     title: str
@@ -141,6 +142,7 @@ class ViewFrame:
     motion: Motion | None = None
     pending: bool = False
     depths: Mapping[str, np.ndarray] = field(default_factory=dict)
+    ask: Callable[[Sequence[str]], VoxelScores] | None = None
 
     @property
     def images(self) -> dict[str, np.ndarray | None]:

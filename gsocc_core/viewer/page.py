@@ -11,6 +11,7 @@ from typing import Any
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import SemanticGrid
+from gsocc_core.viewer.asked import Answer, answer
 from gsocc_core.viewer.comparison import compare, occupied_iou
 from gsocc_core.viewer.frames import FrameSource, LabelledGaussians, ViewFrame, seen, thin
 from gsocc_core.viewer.meshes import TriangleMesh, voxel_meshes
@@ -68,6 +69,7 @@ class ViewerPage:
         self._contents: dict[str, object] = {}
         self._frame: tuple[int, ViewFrame] | None = None
         self._meshes: dict[tuple[object, ...], dict[int, TriangleMesh]] = {}
+        self._answer: tuple[object, Answer] | None = None
         self._drawn: Wanted | None = None
         self._stale, self._closed = True, False
         self._news = threading.Condition()
@@ -169,7 +171,11 @@ class ViewerPage:
         if self._frame is None or self._frame[0] != wanted.index or again:
             self._frame = wanted.index, self._source.frame(wanted.index, wait=False)
         frame = self._frame[1]
-        layers, note = _layers(frame, wanted)
+        if self._answer is None or self._answer[0] != (wanted.index, wanted.queries, wanted.threshold) or again:
+            found = answer(frame, wanted.queries, wanted.threshold)
+            self._answer = (wanted.index, wanted.queries, wanted.threshold), found
+        said = self._answer[1]
+        layers, note = _layers(frame, said.prediction, wanted)
         meshes = self._mesh(layers, wanted, again)
         text = ""
         for name, grid in layers.items():
@@ -186,7 +192,7 @@ class ViewerPage:
             if wanted.arrows and frame.motion is not None and len(frame.motion.points_m):
                 kept |= self._put_arrows(frame)
             self._clear(kept)
-            self._panel.tell(frame, note, text)
+            self._panel.tell(frame, note, said.text + text)
         self._server.flush()
 
     def _mesh(self, layers: dict[str, SemanticGrid], wanted: Wanted, again: bool) -> dict[str, dict[int, TriangleMesh]]:
@@ -194,7 +200,8 @@ class ViewerPage:
         kept: dict[tuple[object, ...], dict[int, TriangleMesh]] = {}
         result = {}
         for name, grid in layers.items():
-            key = (name, wanted.index, wanted.only_seen, wanted.classes if name == "errors" else None)
+            by_layer = {"errors": (wanted.classes,), "prediction": (wanted.queries, wanted.threshold)}
+            key = (name, wanted.index, wanted.only_seen, by_layer.get(name))
             known = None if again else self._meshes.get(key)
             result[name] = kept[key] = known if known is not None else voxel_meshes(grid)
         self._meshes = kept
@@ -205,7 +212,8 @@ class ViewerPage:
     ) -> set[str]:
         kept, shift = set(), (0.0, -_BESIDE_M if beside and layer == "ground truth" else 0.0, 0.0)
         for label, mesh in meshes.items():
-            name, shown = f"/{layer}/{classes.names[label]}", layer == "errors" or label in wanted.classes
+            is_class = layer != "errors" and label < len(self._source.classes.names)  # words have labels behind them
+            name, shown = f"/{layer}/{classes.names[label]}", not is_class or label in wanted.classes
             kept.add(name)
             content = (mesh, shift)
             if name in self._nodes and self._contents.get(name) == content:
@@ -269,16 +277,16 @@ def _predicts(source: FrameSource) -> bool:
     return first.pending or first.prediction is not None
 
 
-def _layers(frame: ViewFrame, wanted: Wanted) -> tuple[dict[str, SemanticGrid], str]:
-    """Labels to draw by name, and what to tell about what is missing."""
+def _layers(frame: ViewFrame, lit: SemanticGrid | None, wanted: Wanted) -> tuple[dict[str, SemanticGrid], str]:
+    """Labels to draw by name, and what to tell about what is missing; ``lit`` is drawn as the prediction."""
     prediction, truth = frame.prediction, frame.truth
-    if prediction is not None and wanted.only_seen:
-        prediction = seen(prediction, truth)
+    if wanted.only_seen:
+        prediction, lit = (None if grid is None else seen(grid, truth) for grid in (prediction, lit))
     layers: dict[str, SemanticGrid] = {}
     missing = []
     if wanted.voxels in {"prediction", "side by side"}:
-        if prediction is not None:
-            layers["prediction"] = prediction
+        if lit is not None:
+            layers["prediction"] = lit
         else:
             missing.append("prediction is being computed" if frame.pending else "no prediction")
     if wanted.voxels in {"ground truth", "side by side"}:

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gsocc_core.data.phrases import clean_phrase, split_phrases
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.inference.found import THRESHOLD
 from gsocc_core.pictures import camera_mosaic
 from gsocc_core.viewer.frames import ViewFrame
 
@@ -34,6 +36,8 @@ class Wanted:
         cameras: Show cameras with pictures.
         arrows: Show velocities.
         classes: Class ids that are shown.
+        queries: Words that are asked.
+        threshold: Least score of what is lit up.
     """
 
     index: int
@@ -43,6 +47,8 @@ class Wanted:
     cameras: bool
     arrows: bool
     classes: frozenset[int]
+    queries: tuple[str, ...] = ()
+    threshold: float = THRESHOLD
 
 
 class ControlPanel:
@@ -80,6 +86,10 @@ class ControlPanel:
         self._cameras = gui.add_checkbox("cameras", True)
         self._gaussians = gui.add_checkbox("Gaussians", False)
         self._arrows = gui.add_checkbox("velocities", True, hint="The way in one second.")
+        with gui.add_folder("ask", visible=False) as self._ask:
+            hint = "Any words, with commas between them: dog, garden chair."
+            self._queries = gui.add_text("words", "", hint=hint)
+            self._threshold = gui.add_slider("score from", 0.05, 1.0, 0.05, THRESHOLD)
         # A picture inside HTML: viser's own picture control frees the old picture's address while the page may still
         # be loading it, and the browser complains.
         self._pictures = gui.add_html("")
@@ -91,7 +101,7 @@ class ControlPanel:
         everything.on_click(lambda _: self._set_all(True))
         nothing.on_click(lambda _: self._set_all(False))
         shown = (self._voxels, self._only_seen, self._cameras, self._gaussians, self._arrows)
-        controls: list[Any] = [self._slider, *shown, *self._boxes.values()]
+        controls: list[Any] = [self._slider, *shown, self._queries, self._threshold, *self._boxes.values()]
         for control in controls:
             control.on_update(lambda _: changed())
 
@@ -115,6 +125,8 @@ class ControlPanel:
             cameras=bool(self._cameras.value),
             arrows=bool(self._arrows.value),
             classes=frozenset(i for i, box in self._boxes.items() if box.value),
+            queries=tuple(dict.fromkeys(clean_phrase(word) for word in split_phrases(self._queries.value))),
+            threshold=float(self._threshold.value),
         )
 
     def advance(self) -> None:
@@ -137,6 +149,8 @@ class ControlPanel:
             note: Something to say, or empty.
             legend: HTML.
         """
+        if frame.ask is not None:
+            self._ask.visible = True  # and it stays, while other frames are still being computed
         notes = [f"**{frame.title}**", *([note] if note else [])]
         self._title.content = "  \n".join(notes)
         self._legend.content = legend

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from gsocc_core import OCC3D_NUSCENES
+from gsocc_core import OCC3D_NUSCENES, VoxelScores
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.pictures import word_colors
 from gsocc_core.viewer import LabelledGaussians, Motion
 from gsocc_core.viewer.open_source import open_source
 
@@ -22,7 +24,7 @@ class Changed:
 
     def __init__(self, source):
         self._source, self.name, self.classes = source, source.name, source.classes
-        self.pending, self.broken = False, False
+        self.pending, self.broken, self.asked = False, False, None
 
     def __len__(self):
         return len(self._source)
@@ -46,7 +48,19 @@ class Changed:
         )  # fmt: skip
         motion = Motion(np.ones((1, 3), np.float32), np.ones((1, 3), np.float32))
         prediction = replace(frame.truth, observed=None)
-        return replace(frame, prediction=prediction, gaussians=gaussians, motion=motion)
+        ask = None if self.asked is None else lambda words: self._scores(prediction, words)
+        return replace(frame, prediction=prediction, gaussians=gaussians, motion=motion, ask=ask)
+
+    def _scores(self, prediction, words):
+        """Every word is the name of a class, and fits to its voxels."""
+        self.asked.append(words)
+        index = prediction.occupied.flatten().nonzero()[:, 0]
+        ids = [OCC3D_NUSCENES.names.index(word) if word != "unicorn" else -1 for word in words]
+        if -1 in ids:
+            raise ConfigError("query", "words", "<b>letters</b>", "unicorn")
+        there = prediction.labels.flatten()[index]
+        values = torch.stack([0.75 * (there == i) for i in ids])
+        return VoxelScores(index, values, prediction.grid, tuple(words))
 
 
 @pytest.fixture
@@ -116,6 +130,56 @@ def test_the_slider_and_playing(page):
     after(page, set_value(page._panel._play, True), drawn=2)
     page._panel._play.value = False
     assert "data:image/jpeg" in page._panel._pictures.content
+
+
+def test_words_light_up_what_fits_to_them(source):
+    source.asked = []
+    page = ViewerPage(source, port=8292)
+    try:
+        assert page.wait_for(1, 30)
+        panel = page._panel
+        assert panel._ask.visible
+        pale_before = page._nodes["/prediction/driveable_surface"].color
+        nodes = after(page, set_value(panel._queries, " Car , bus,,car"))
+        assert source.asked == [("car", "bus")]
+        assert '/prediction/"car"' in nodes
+        assert not {"/prediction/car", '/prediction/"bus"'} & nodes, "all cars are lit, and there is no bus"
+        assert tuple(page._nodes['/prediction/"car"'].color) == word_colors(2)[0]
+        assert page._nodes["/prediction/driveable_surface"].color != pale_before
+        shown = panel._legend.content
+        assert f'color:rgb{word_colors(2)[0]}">car: ' in shown
+        assert "bus: none (best score 0.00)" in shown
+        road = page._nodes["/prediction/driveable_surface"]
+        after(page, set_value(panel._boxes[OCC3D_NUSCENES.names.index("car")], False))
+        assert page._nodes['/prediction/"car"'].visible, "hiding the class does not hide the word"
+        assert page._nodes["/prediction/driveable_surface"] is road
+        assert len(source.asked) == 1
+        assert "/prediction/car" in after(page, set_value(panel._threshold, 0.8))
+        assert "car: none (best score 0.75)" in panel._legend.content
+        nodes = after(page, set_value(panel._queries, ""))
+        assert "/prediction/car" in nodes
+        assert page._nodes["/prediction/driveable_surface"].color == pale_before
+    finally:
+        page.close()
+
+
+def test_words_that_cannot_be_asked_are_told_beside_the_scene(source):
+    source.asked = []
+    page = ViewerPage(source, port=8293)
+    try:
+        assert page.wait_for(1, 30)
+        nodes = after(page, set_value(page._panel._queries, "unicorn"))
+        assert "/prediction/car" in nodes
+        assert "expected &lt;b&gt;letters&lt;/b&gt;, received unicorn" in page._panel._legend.content
+        after(page, lambda: page.go(1))
+        assert source.asked == [("unicorn",)] * 2, "the next frame is asked the same"
+    finally:
+        page.close()
+
+
+def test_nothing_can_be_asked_of_a_model_without_text_features(page):
+    assert not page._panel._ask.visible
+    assert "/prediction/car" in page._nodes
 
 
 def test_a_prediction_that_comes_later_is_drawn(source):
