@@ -58,6 +58,8 @@ class DataArgs:
         view_sweeps: Further views, behind those of key frames: the pictures that each camera took so many of its cycles
             (12 Hz on nuScenes) after the key frame's, -1 = just before. They have no labels. At a scene's ends they are
             invalid.
+        view_pose_noise: Standard deviations, metres and degrees per axis, of an error put on the ego poses of the
+            neighbouring views, for experiments; it is the same every time.
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
@@ -90,6 +92,7 @@ class DataArgs:
     view_offsets: tuple[int, ...] = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
     view_images: bool = False
     view_sweeps: tuple[int, ...] = ()
+    view_pose_noise: tuple[float, float] = (0.0, 0.0)
     max_view_depth_m: float = 40.0
     history: int = 0
     photometric: float = 0.0

@@ -28,6 +28,7 @@ from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.frames import FrameSet, Targets
+from gsocc_core.geometry.rigid import rigid_from_quat
 
 _Self = TypeVar("_Self", bound="DriveDataset")
 
@@ -238,9 +239,13 @@ class DriveDataset(Dataset[FrameSet], ABC):
             parts["view_features"] = torch.from_numpy(np.stack(maps))[None]
         if args.view_images:
             parts["view_images"] = torch.from_numpy(self._view_images(moments)).permute(0, 1, 4, 2, 3)[None]
-        # The present's cameras stand in for those of pictures that are not there.
-        taken = [shot or stand_in for moment in moments for shot, stand_in in zip(moment, present.shots)]
-        cameras = [fit_camera(camera_at(present, s.camera, s.T_world_ego), width, height) for s in taken]
+        cameras: list[Camera] = []
+        for place, moment in enumerate(moments):
+            T_wrong = self._pose_error(present, place)
+            # The present's cameras stand in for those of pictures that are not there.
+            for shot in (shot or stand_in for shot, stand_in in zip(moment, present.shots)):
+                moved = camera_at(present, shot.camera, shot.T_world_ego @ T_wrong)
+                cameras.append(fit_camera(moved, width, height))
         return {
             **parts,
             "view_cameras": Cameras.stack(cameras).map(lambda t: t.view(*shape, *t.shape[1:])),
@@ -249,6 +254,17 @@ class DriveDataset(Dataset[FrameSet], ABC):
             "view_valid": torch.tensor([[[shot is not None for shot in moment] for moment in moments]]),
             "view_time_s": torch.tensor([times]),
         }
+
+    def _pose_error(self, present: KeyFrame, place: int) -> np.ndarray:
+        """(4, 4) error of the ego pose of the view at a place; none of the present's."""
+        metres, degrees = self.args.view_pose_noise
+        if not place or not (metres or degrees):
+            return np.eye(4)
+        draws = np.random.default_rng([*f"{present.scene_name}/{present.token}".encode(), place]).normal(size=6)
+        turn = np.radians(degrees) * draws[3:]
+        angle = max(float(np.linalg.norm(turn)), 1e-12)
+        quaternion = [np.cos(angle / 2), *(np.sin(angle / 2) * turn / angle)]
+        return rigid_from_quat(quaternion, metres * draws[:3])
 
     def _view_images(self, moments: Sequence[Sequence[CameraShot | None]]) -> np.ndarray:
         """(S, V, H, W, 3) pictures at the views' size; black where there is none."""
@@ -308,6 +324,8 @@ def _check(args: DataArgs) -> None:
     if args.view_sweeps and not args.view_images:
         expected = "none without view_images: they have no labels"
         raise ConfigError("data", "view_sweeps", expected, args.view_sweeps)
+    if min(args.view_pose_noise) < 0:
+        raise ConfigError("data", "view_pose_noise", "0 or more (m, degrees)", args.view_pose_noise)
     if args.history < 0:
         raise ConfigError("data", "history", "0 or more", args.history)
     if not 0 <= args.photometric <= 1:

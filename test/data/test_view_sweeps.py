@@ -117,6 +117,24 @@ def test_a_neighbour_that_is_not_there_is_invalid_and_never_a_copy(swept_tree):
     assert not far[1].targets.view_valid[0, 1].any()
 
 
+def test_poses_of_neighbours_can_be_wrong_by_a_known_amount(swept_tree):
+    args = DataArgs(str(swept_tree), **{**ARGS, "views": 3}, view_sweeps=(-1, 1))
+    plain, wrong = (NuScenesOccupancy(replace(args, view_pose_noise=noise), (32, 64)) for noise in ((0, 0), (0.5, 4.0)))
+    moved, turned = [], []
+    for index in range(6):
+        true, other = (d[index].targets.view_cameras.T_ref_ego[0].double() for d in (plain, wrong))
+        assert torch.equal(other[0], true[0]), "never the present's"
+        error = torch.linalg.inv(true[1:]) @ other[1:]
+        torch.testing.assert_close(error, error[:, :1].expand_as(error), atol=1e-4, rtol=0)
+        moved.append(error[:, 0, :3, 3])
+        turned.append((error[:, 0, 2, 1] - error[:, 0, 1, 2]) / 2)
+        assert torch.equal(other, wrong[index].targets.view_cameras.T_ref_ego[0].double()), "the same every time"
+    assert torch.cat(moved).std().item() == pytest.approx(0.5, rel=0.25)
+    assert torch.rad2deg(torch.cat(turned)).std().item() == pytest.approx(4.0, rel=0.4)
+    with pytest.raises(ConfigError, match="view_pose_noise: expected 0 or more"):
+        NuScenesOccupancy(replace(args, view_pose_noise=(-1.0, 0.0)), (32, 64))
+
+
 def test_one_camera_may_miss_what_others_have(swept_tree, tmp_path):
     root = tmp_path / "tree"
     shutil.copytree(swept_tree, root)
