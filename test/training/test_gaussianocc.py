@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""GaussianOcc from a configuration to a bundle: neighbouring pictures reach its losses, and runs can be resumed."""
+
+import shutil
+
+import pytest
+import torch
+import yaml
+
+from gsocc_core.commands.cli import main
+from gsocc_core.inference.bundle import load_bundle
+
+BACKBONE = {"model_type": "resnet", "out_indices": [1, 2],
+            "model_args": {"embedding_size": 8, "hidden_sizes": [8, 8, 12, 12], "depths": [1, 1, 1, 1],
+                           "layer_type": "basic"}}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config(tiny_tree, tmp_path):
+    content = {
+        "out": str(tmp_path / "run"),
+        "method": "gaussianocc",
+        "channels": list(range(18)),
+        "model": {
+            "grid": {"lower": [-40.0, -40.0, -1.0], "upper": [40.0, 40.0, 5.4], "voxel_size": 0.4},
+            "image_size": [32, 64], "backbone": BACKBONE,
+            "network": {"widths": [8, 8], "dim": 4, "volume_dim": 4, "vertices": [16, 16, 8]},
+            "gaussians": {"scale_m": 2.0}, "render": {"size": [8, 22]},
+        },
+        "data": {"dataroot": str(tiny_tree), "version": "v1.0-tiny", "split": "train", "occ3d_dir": None,
+                 "depth_dir": None, "view_size": [16, 44], "views": 2, "view_offsets": [-1, 1], "view_images": True,
+                 "photometric": 0.2},
+        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 1},
+        "run": {"max_steps": 4, "batch_size": 2, "checkpoint_every": 2, "accelerator": "cpu", "log_every": 1,
+                "progress_bar": False},
+    }  # fmt: skip
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_it_trains_and_resumes_to_the_same_weights(config, tmp_path):
+    main(["train", str(config)])
+    logged = next((tmp_path / "run" / "logs").glob("csv/version_0/metrics.csv")).read_text().splitlines()[0].split(",")
+    assert {"loss/photometric", "loss/smoothness", "loss/semantics", "loss/entropy", "loss/variation"} <= set(logged)
+    straight = torch.load(tmp_path / "run" / "checkpoints" / "step=4.ckpt", weights_only=True)["state_dict"]
+    shutil.copytree(tmp_path / "run", tmp_path / "broken")
+    (tmp_path / "broken" / "checkpoints" / "step=4.ckpt").unlink()
+    main(["train", str(config), "--out", str(tmp_path / "broken"), "--resume", "auto"])
+    resumed = torch.load(tmp_path / "broken" / "checkpoints" / "step=4.ckpt", weights_only=True)["state_dict"]
+    for name, value in straight.items():
+        torch.testing.assert_close(resumed[name], value, atol=1e-5, rtol=1e-4)
+    method = load_bundle(tmp_path / "broken" / "bundle").method
+    assert method.contracted.shape == (16, 16, 8)
+
+
+def test_a_configuration_without_neighbours_ends_in_one_line(config, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", str(config), "--data.views", "1"])
+    assert "data.view_sweeps: expected neighbours" in capsys.readouterr().err
