@@ -26,7 +26,12 @@ MB = 1e-6
 
 
 def training_memory(
-    configuration: str, batch: int = 1, cameras: int = 6, views: int | None = None, history: int | None = None
+    configuration: str,
+    batch: int = 1,
+    cameras: int = 6,
+    views: int | None = None,
+    history: int | None = None,
+    network_only: bool = False,
 ) -> None:
     """Print the parts of the memory of one step.
 
@@ -36,30 +41,37 @@ def training_memory(
         cameras: Cameras.
         views: Supervised key frames; None = as configured. What autograd keeps grows linearly with them.
         history: Earlier key frames; None = as configured. They run without gradient and cost time, not memory.
+        network_only: Leave out the losses, and compute nothing: sizes alone follow from the network.
     """
     content = read_yaml(configuration, "a training configuration")
     classes = OCC3D_NUSCENES.with_channels(content.get("channels"))
     model: dict[str, Any] = content["model"]
-    method = build_method(content["method"], model, classes, pretrained=False).train()
+    with torch.device("meta" if network_only else "cpu"):
+        method = build_method(content["method"], model, classes, pretrained=False).train()
     data = content["data"]
     moments = 1 + (data.get("history", 0) if history is None else history)
     count = data["views"] if views is None else views
+    count += len(data.get("view_sweeps", ()))
     frames = random_frames(batch, moments, count, cameras, model["image_size"], data["view_size"])
-    saved: dict[int, int] = {}
-    weights = {p.untyped_storage().data_ptr() for p in method.parameters()}
+    saved: dict[int, torch.UntypedStorage] = {}
+    if network_only:
+        method, frames = method.to("meta"), frames.to("meta")
+    # A storage has one Python object as long as that lives; on the meta device it has no address.
+    weights = {id(storage): storage for storage in (p.untyped_storage() for p in method.parameters())}
 
     def keep(value: Tensor) -> Tensor:
         storage = value.untyped_storage()
-        if storage.data_ptr() not in weights:
-            saved[storage.data_ptr()] = storage.nbytes()
+        if id(storage) not in weights:
+            saved[id(storage)] = storage
         return value
 
     started = time.perf_counter()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        losses = method.losses(method(frames), frames)  # type: ignore[operator]
-        total = torch.stack(list(losses.values())).sum()
-    kept = sum(saved.values()) * MB
-    total.backward()
+        output = method(frames)
+        losses = {} if network_only else method.losses(output, frames)  # type: ignore[operator]
+    kept = sum(storage.nbytes() for storage in saved.values()) * MB
+    if losses:
+        torch.stack(list(losses.values())).sum().backward()
     seconds = time.perf_counter() - started
     parameters = sum(p.numel() for p in method.parameters()) * 4 * MB
     inputs = 0.0
@@ -114,6 +126,7 @@ def random_frames(
             view_semantics=torch.randint(1, 17, (batch, views, cameras, vh, vw), dtype=torch.uint8),
             view_depth_m=torch.rand(batch, views, cameras, vh, vw) * 40,
             view_valid=torch.ones(batch, views, cameras, dtype=torch.bool),
+            view_images=torch.randint(0, 256, (batch, views, cameras, 3, vh, vw), dtype=torch.uint8),
             view_time_s=time_s,
         ),
     )
