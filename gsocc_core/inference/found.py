@@ -10,6 +10,7 @@ import numpy as np
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.voxels import VoxelGrid, VoxelScores
+from gsocc_core.inference.cluster_kernels import group_voxels
 
 #: Score from which on voxels count where nobody says otherwise.
 THRESHOLD = 0.5
@@ -22,9 +23,9 @@ class FoundVoxels:
     Attributes:
         grid: Their grid.
         word: (M,) uint8 place of the word among the words of the query.
-        index: (M, 3) int64 voxel.
+        index: (M,) int64 flat number of the voxel, ascending for each word.
         score: (M,) float32, 0..1.
-        centers_m: (M, 3) float64 middle of the voxel, metres, ego frame.
+        centers_m: (M, 3) middle of the voxel, metres, ego frame.
     """
 
     grid: VoxelGrid
@@ -111,42 +112,37 @@ def find_voxels(scores: VoxelScores, threshold: float = THRESHOLD) -> FoundVoxel
     check_threshold("query", threshold)
     values, grid = scores.values.cpu().numpy(), scores.grid
     word, place = np.nonzero(values >= threshold)
-    index = np.stack(np.unravel_index(scores.index.cpu().numpy()[place], grid.shape), axis=-1)
-    T = grid.T_ego_corner
-    centers = ((index + 0.5) * np.asarray(grid.size_m)) @ T[:3, :3].T + T[:3, 3]
+    index = scores.index.cpu().numpy()[place]
+    centers = grid.centers.reshape(-1, 3).numpy()[index]
+    if grid.T_ego_grid is not None:
+        T = grid.T_ego_grid_matrix
+        centers = centers @ T[:3, :3].T + T[:3, 3]
     return FoundVoxels(grid, word.astype(np.uint8), index, values[word, place], centers)
 
 
-def find_clusters(found: FoundVoxels) -> tuple[Cluster, ...]:
+def find_clusters(found: FoundVoxels, most: int | None = None) -> tuple[Cluster, ...]:
     """Groups of touching voxels, the largest first.
 
     Args:
         found: Voxels of any words; those of different words form no common group.
+        most: Only the largest so many; None = all.
     """
-    from scipy import ndimage  # imported here: it takes a quarter of a second, and most programs never ask
-
-    result = []
-    touching = np.ones((3, 3, 3), bool)
+    count = len(found.word)
+    corners, counts = np.empty((count, 2, 3), np.int64), np.empty((count, 2), np.int64)
+    totals, bests = np.empty(count), np.empty(count, np.float32)
+    groups = group_voxels(
+        found.index, found.word, found.score, np.array(found.grid.shape), corners, counts, totals, bests
+    )
+    order = np.lexsort((-bests[:groups], counts[:groups, 0], -counts[:groups, 1]))[:most]
+    first, last = corners[order, 0], corners[order, 1] + 1
     T, size = found.grid.T_ego_corner, np.asarray(found.grid.size_m)
-    for word in np.unique(found.word).tolist():
-        mine = found.word == word
-        index, score = found.index[mine], found.score[mine]
-        lower = index.min(0)
-        there = np.zeros(index.max(0) - lower + 1, bool)
-        there[tuple((index - lower).T)] = True
-        groups, count = ndimage.label(there, touching)
-        group = groups[tuple((index - lower).T)] - 1
-        voxels, total = np.bincount(group), np.bincount(group, score.astype(np.float64))
-        best = np.zeros(count, np.float32)
-        np.maximum.at(best, group, score)
-        first, last = np.repeat(index.max(0)[None], count, 0), np.repeat(lower[None], count, 0)
-        np.minimum.at(first, group, index)
-        np.maximum.at(last, group, index)
-        centers = ((first + last + 1) / 2 * size) @ T[:3, :3].T + T[:3, 3]
-        edges = (last + 1 - first) * size
-        rows = zip(centers.tolist(), edges.tolist(), voxels.tolist(), (total / voxels).tolist(), best.tolist())
-        result += [Cluster(word, tuple(center), tuple(edge), *rest) for center, edge, *rest in rows]
-    return tuple(sorted(result, key=lambda cluster: (-cluster.voxels, cluster.word, -cluster.best_score)))
+    centers = ((first + last) / 2 * size) @ T[:3, :3].T + T[:3, 3]
+    columns = (counts[order, 0], centers, (last - first) * size, counts[order, 1], totals[order] / counts[order, 1],
+               bests[order])  # fmt: skip
+    return tuple(
+        Cluster(word, tuple(center), tuple(edges), *rest)
+        for word, center, edges, *rest in zip(*(column.tolist() for column in columns))
+    )
 
 
 def summarize(scores: VoxelScores, found: FoundVoxels) -> tuple[WordSummary, ...]:

@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from gsocc_core import VoxelGrid, VoxelScores
+from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_core.inference.found import Cluster, FoundVoxels, find_clusters, find_voxels
 from gsocc_core.pictures import word_colors
 from gsocc_ros.messages.markers import ADD, CUBE, DELETE_ALL, TEXT, marker
 from gsocc_ros.messages.message_host import MessageHost
-from gsocc_ros.messages.occupancy_messages import pose_message
+from gsocc_ros.messages.occupancy_messages import pose_from_quat
 from gsocc_ros.messages.outputs import Output
 from gsocc_ros.messages.sensor_messages import point_cloud
 
@@ -28,7 +30,7 @@ QUERY_OUTPUTS: Mapping[str, Output] = {
     QUERY_MARKERS_TOPIC: Output("visualization_msgs/msg/MarkerArray"),
 }
 #: Boxes in a message of markers: the largest. Each costs a viewer, and us, two markers.
-MARKED_CLUSTERS = 40
+MARKED_CLUSTERS = 20
 #: Every field is aligned to its size: some readers cast pointers instead of copying.
 _SCORE_POINT = np.dtype({
     "names": ["x", "y", "z", "rgb", "score", "word"], "formats": ["<f4", "<f4", "<f4", "<f4", "<f4", "u1"],
@@ -58,13 +60,24 @@ def score_cloud(host: MessageHost, found: FoundVoxels, stamp_ns: int, frame_id: 
     return point_cloud(host, points, stamp_ns, frame_id)
 
 
-def word_cluster(host: MessageHost, cluster: Cluster, grid: VoxelGrid) -> Any:
-    """A gsocc_ros/WordCluster."""
+def word_clusters(host: MessageHost, clusters: Sequence[Cluster], grid: VoxelGrid) -> list[Any]:
+    """One gsocc_ros/WordCluster per cluster.
+
+    Args:
+        host: Whose messages.
+        clusters: Of one answer.
+        grid: Its grid.
+    """
+    quat = _attitude(grid)
+    return [_word_cluster(host, cluster, quat) for cluster in clusters]
+
+
+def _word_cluster(host: MessageHost, cluster: Cluster, quat_wxyz: list[float]) -> Any:
     x, y, z = cluster.size_m
     return host.make(
         "gsocc_ros/msg/WordCluster",
         word=cluster.word,
-        center=_box_pose(host, cluster, grid),
+        center=pose_from_quat(host, quat_wxyz, cluster.center_m),
         size=host.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
         voxels=cluster.voxels,
         mean_score=cluster.mean_score,
@@ -86,13 +99,14 @@ def query_markers(host: MessageHost, found: FoundVoxels, words: Sequence[str], s
     """
     header = host.header(stamp_ns, frame_id)
     markers = [marker(host, header, "before", 0, action=DELETE_ALL)]
-    colors = word_colors(len(words))
-    for number, cluster in enumerate(find_clusters(found)[:MARKED_CLUSTERS]):
+    colors, quat = word_colors(len(words)), _attitude(found.grid)
+    for number, cluster in enumerate(find_clusters(found, MARKED_CLUSTERS)):
         r, g, b = (value / 255.0 for value in colors[cluster.word])
-        pose = _box_pose(host, cluster, found.grid)
+        x, y, z = cluster.center_m
+        pose = pose_from_quat(host, quat, (x, y, z))
         size, color = cluster.size_m, (r, g, b, _ALPHA)
         markers.append(marker(host, header, "queries", number, CUBE, pose=pose, size=size, color=color))
-        above = _box_pose(host, cluster, found.grid, lift_m=cluster.size_m[2] / 2 + _TEXT_M)
+        above = pose_from_quat(host, quat, (x, y, z + cluster.size_m[2] / 2 + _TEXT_M))
         text, size = f"{words[cluster.word]} {cluster.mean_score:.2f}", (0.0, 0.0, _TEXT_M)
         markers.append(
             marker(host, header, "query_words", number, TEXT, action=ADD, pose=above, size=size, color=(r, g, b, 1.0),
@@ -129,9 +143,7 @@ def standing_messages(
         yield QUERY_MARKERS_TOPIC, query_markers(host, found, scores.words, stamp_ns, frame_id)
 
 
-def _box_pose(host: MessageHost, cluster: Cluster, grid: VoxelGrid, lift_m: float = 0.0) -> Any:
-    """A geometry_msgs/Pose at a cluster's middle, with the grid's axes."""
-    T = grid.T_ego_grid_matrix.copy()
-    x, y, z = cluster.center_m
-    T[:3, 3] = x, y, z + lift_m
-    return pose_message(host, T)
+def _attitude(grid: VoxelGrid) -> list[float]:
+    """Quaternion w, x, y, z of the grid's axes in the ego frame."""
+    rotation: list[float] = rotmat_to_quat(torch.from_numpy(grid.T_ego_grid_matrix[:3, :3].copy())).tolist()
+    return rotation

@@ -15,7 +15,7 @@ from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import DataError, GsoccError
 from gsocc_core.inference.found import THRESHOLD, check_threshold, find_clusters, find_voxels, summarize
 from gsocc_ros.messages.message_host import rclpy_host
-from gsocc_ros.messages.query_messages import score_cloud, word_cluster
+from gsocc_ros.messages.query_messages import score_cloud, word_clusters
 from gsocc_ros.node.health import Health
 from gsocc_ros.node.parameters import NodeSettings
 from gsocc_ros.node.snapshot import save_snapshot
@@ -156,7 +156,7 @@ class OccupancyServices:
         response.voxel_counts = [summary.voxels for summary in summaries]
         response.best_scores = [summary.best_score for summary in summaries]
         response.cloud = score_cloud(self._host, found, stamp, frame)
-        response.clusters = [word_cluster(self._host, cluster, scores.grid) for cluster in find_clusters(found)]
+        response.clusters = word_clusters(self._host, find_clusters(found), scores.grid)
         return "; ".join(summary.text for summary in summaries)
 
 

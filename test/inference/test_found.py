@@ -34,7 +34,7 @@ def test_voxels_lie_where_the_grid_is():
     assert found.word.tolist() == [0, 1], "one voxel stands there for both words"
     assert found.word.dtype == np.uint8
     assert found.score.tolist() == [0.5, 0.75]
-    assert found.index.tolist() == [[1, 2, 3]] * 2
+    assert found.index.tolist() == [(1 * 4 + 2) * 6 + 3] * 2
     # Middle of the voxel in the grid: (1.5, 5, 0.75); turned to (-5, 1.5, 0.75).
     np.testing.assert_allclose(found.centers_m, [[5.0, 21.5, 30.75]] * 2)
     assert len(find_voxels(scores, 0.76).word) == 0

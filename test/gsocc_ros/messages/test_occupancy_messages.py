@@ -326,7 +326,7 @@ def test_rclpy_would_take_every_message(distro):
         sensor_messages.compressed_image(host, b"\xff\xd8", *tail),
         query_messages.query_words(host, ("dog",), 0.5, *tail), query_messages.score_cloud(host, found, *tail),
         query_messages.query_markers(host, found, ("dog",), *tail),
-        query_messages.word_cluster(host, find_clusters(found)[0], grid.grid),
+        query_messages.word_clusters(host, find_clusters(found), grid.grid)[0],
     ]  # fmt: skip
     assert bytes(built[0].labels) == grid.labels.numpy().tobytes()
     assert np.array(built[0].velocity, np.float32).tobytes() == grid.velocity.numpy().tobytes()

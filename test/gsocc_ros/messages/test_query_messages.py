@@ -62,7 +62,7 @@ def test_a_cloud_says_where_how_much_and_which_word(scores, distro):
 def test_boxes_have_the_attitude_of_the_grid(scores):
     host, types = rosbags_host()
     found = find_voxels(scores)
-    clusters = [messages.word_cluster(host, cluster, GRID) for cluster in find_clusters(found)]
+    clusters = messages.word_clusters(host, find_clusters(found), GRID)
     dog = there_and_back(types, clusters[0], "gsocc_ros/msg/WordCluster")
     assert (dog.word, dog.voxels, dog.mean_score, dog.best_score) == (0, 2, 0.625, 0.75)
     assert (dog.size.x, dog.size.y, dog.size.z) == (2.0, 2.0, 0.5)
