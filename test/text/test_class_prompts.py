@@ -171,5 +171,6 @@ def test_the_page_about_words_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[0] == "0.67 -0.07"
     main(["text", "automobile", "car", "traffic cone", "cone"])
     assert capsys.readouterr().out in page
-    assert f"{TEMPERATURE:g})" in page
-    assert f"At most {MAX_WORDS} words" in page
+    queries = (SHIPPED.parents[1] / "docs" / "queries.md").read_text(encoding="utf-8")
+    assert f"exp(c_word / {TEMPERATURE:g})" in queries
+    assert f"At most {MAX_WORDS} words" in queries
