@@ -145,6 +145,7 @@ def baseline(
     fraction: float = 1.0,
     fraction_seed: int = 0,
     absent: Literal["left_out", "counts_as_one"] = "left_out",
+    depth: bool = False,
 ) -> None:
     """Score a prediction that looks at no picture.
 
@@ -167,6 +168,8 @@ def baseline(
         fraction: Part of the key frames, for counting too; 0.2 = the small mode.
         fraction_seed: Chooses them.
         absent: A class that is in no label is left out of the means, or counts as 1.
+        depth: Score also the depth, constant for every pixel, that has the least mean relative error at the training
+            scenes' LiDAR points.
     """
     from gsocc_core.evaluation.report import report
     from gsocc_core.evaluation.score import score_baseline, scoring_data
@@ -174,7 +177,7 @@ def baseline(
     data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, False, dataset, labels_dir, fraction, fraction_seed
     )
-    report([score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent)], out)
+    report([score_baseline(kind, data, train_split, train_dataroot, limit, rays, mask, absent, depth)], out)
 
 
 def predict(

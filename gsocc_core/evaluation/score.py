@@ -19,6 +19,7 @@ from gsocc_core.data.args import DataArgs, DatasetName, check_limit
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_voxel_labels
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.data.protocol import Protocol
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.label_sources import (
     LabelSource,
@@ -28,7 +29,7 @@ from gsocc_core.evaluation.label_sources import (
     majority_labels,
     model_source,
 )
-from gsocc_core.evaluation.lidar_depth import add_lidar_depth
+from gsocc_core.evaluation.lidar_depth import ConstantDepth, add_lidar_depth
 from gsocc_core.evaluation.report import Scores
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
@@ -49,6 +50,8 @@ from gsocc_core.metrics.velocity import VelocityErrors
 
 # Pictures that nobody looks at are decoded as small as they get.
 _ANY_SIZE = (16, 28)
+#: Pictures' size for constant depth, one number per pixel.
+_DEPTH_SIZE = (48, 88)
 
 
 def scoring_data(
@@ -132,8 +135,7 @@ def score_bundle(
     source, image_size, classes, grid = model_source(bundle, device)
     protocol = protocol_of(data)
     check_fit(protocol, classes, grid, bundle)
-    if depth and not protocol.lidar_clouds:
-        raise ConfigError("evaluate", "depth", "false: the data set comes without point clouds", depth)
+    _check_clouds("evaluate", depth, protocol)
     dataset = build_dataset(data, image_size)
     donor = donor_from_another_scene(dataset) if swap_pictures else None
     return score(
@@ -151,6 +153,7 @@ def score_baseline(
     rays: bool | None = None,
     mask: MaskPolicy | None = None,
     absent: AbsentRule = "left_out",
+    depth: bool = False,
 ) -> Scores:
     """Score labels that depend on no picture.
 
@@ -163,20 +166,29 @@ def score_baseline(
         rays: Compute RayIoU; None = if the data set's protocol does.
         mask: Which voxels count; None = those of the data set's protocol.
         absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
+        depth: Score the depth, constant for every pixel, that is best for the LiDAR points of the training scenes; see
+            :class:`gsocc_core.evaluation.lidar_depth.ConstantDepth`.
 
     Returns:
         The scores.
 
     Raises:
+        ConfigError: the data set comes without point clouds to score depth at.
         DataError: the data set is incomplete.
     """
+    _check_clouds("baseline", depth, protocol_of(data))
+    counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
     if kind == "majority":
-        counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
         labels = majority_labels(build_dataset(counted, _ANY_SIZE))
     else:
         labels = ground_labels(protocol_of(data))
-    dataset = build_dataset(data, _ANY_SIZE)
-    return score(kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask, absent=absent)
+    size = _DEPTH_SIZE if depth else _ANY_SIZE
+    constant = ConstantDepth(build_dataset(counted, size)) if depth else None
+    dataset = build_dataset(data, size)
+    return score(
+        kind, dataset, constant_source(labels), limit=limit, rays=rays, mask=mask, absent=absent,
+        constant_depth=constant,
+    )  # fmt: skip
 
 
 def score(
@@ -193,6 +205,7 @@ def score(
     depth: bool = False,
     absent: AbsentRule = "left_out",
     image_width: int | None = None,
+    constant_depth: ConstantDepth | None = None,
 ) -> Scores:
     """Score a source of labels against a data set's voxel labels.
 
@@ -210,6 +223,7 @@ def score(
         absent: What an absent class counts; see :func:`gsocc_core.metrics.confusion.scores_of`.
         image_width: Score also what the cameras, and one above, would see of the voxels that count, in pictures of this
             width, pixels; see :class:`gsocc_core.metrics.image_metrics.ImageMetrics`.
+        constant_depth: Score this depth likewise, whatever the answers are.
 
     Returns:
         The scores.
@@ -249,7 +263,14 @@ def score(
             metrics.add_pictures(truth, answer.labels, masks, grid, cameras, image_width)
         if depth and answer.scene is not None:
             add_lidar_depth(metrics.depths, answer.scene, frames, frame)
+        if constant_depth is not None:
+            constant_depth.add(metrics.depths, frames, frame)
     return metrics.scores(name, len(picks))
+
+
+def _check_clouds(command: str, depth: bool, protocol: Protocol) -> None:
+    if depth and not protocol.lidar_clouds:
+        raise ConfigError(command, "depth", "false: the data set comes without point clouds", depth)
 
 
 def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
