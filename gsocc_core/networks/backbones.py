@@ -154,6 +154,12 @@ class FeaturePyramid(nn.Module):
         return [smooth(m) for smooth, m in zip(self.smooth, merged)]
 
 
+def _normalisation(backbone: nn.Module) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (3, 1, 1) of 0..255 that a backbone was trained with; its own win over ImageNet's."""
+    mean, std = getattr(backbone, "mean", IMAGENET_MEAN), getattr(backbone, "std", IMAGENET_STD)
+    return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+
+
 class ImageEncoder(nn.Module):
     """Normalise RGB pictures, run the backbone and the pyramid."""
 
@@ -167,8 +173,9 @@ class ImageEncoder(nn.Module):
         _freeze_unused(self.backbone)
         self.pyramid = FeaturePyramid(self.backbone.channels, dim)  # type: ignore[arg-type]
         self.checkpointing = args.checkpointing
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        mean, std = _normalisation(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Encode pictures.
@@ -212,9 +219,9 @@ class PictureMap(nn.Module):
             self.backbone.requires_grad_(False).eval()
         else:
             _freeze_unused(self.backbone)
-        mean, std = getattr(self.backbone, "mean", IMAGENET_MEAN), getattr(self.backbone, "std", IMAGENET_STD)
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        mean, std = _normalisation(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     @property
     def channels(self) -> int:
@@ -265,8 +272,9 @@ class PictureStages(nn.Module):
         super().__init__()
         self.backbone, self.checkpointing = build_backbone(args, pretrained), args.checkpointing
         _freeze_unused(self.backbone)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        mean, std = _normalisation(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     @property
     def channels(self) -> tuple[int, ...]:

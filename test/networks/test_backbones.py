@@ -42,6 +42,9 @@ def test_clip_gives_patches_in_the_space_of_text():
     expected = clip.visual_projection(clip.vision_model.post_layernorm(tokens[1, 1 + 1 * 5 + 3]))
     torch.testing.assert_close(found[1, :, 1, 3], expected, atol=1e-4, rtol=1e-4)
     assert not any(p.requires_grad for p in encoder.parameters())
+    for other in (ImageEncoder(BackboneArgs(None, "clip_vision_model", sizes, (0,)), dim=8), encoder):
+        torch.testing.assert_close(other.mean, 255 * mean)
+        torch.testing.assert_close(other.std, 255 * std)
 
 
 def test_encoder_normalises_uint8_and_float_alike():
