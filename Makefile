@@ -10,7 +10,7 @@ NUMPY2 := $(VENV)/numpy2
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-numpy2 check demo bundle picture docs clean
+.PHONY: help install test test-numpy2 check demo bundle picture query-picture docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/'
@@ -56,6 +56,9 @@ bundle: $(INSTALLED)  ## train the shipped model again and score it (hours)
 
 picture: demo  ## draw the picture of the README again: the demo's middle key frame
 	cp demo_output/frame.png docs/images/drive.png
+
+query-picture: $(INSTALLED)  ## write the example pictures again and ask the shipped model about them
+	$(BIN)/python scripts/query_picture.py
 
 $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

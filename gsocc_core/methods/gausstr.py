@@ -136,7 +136,8 @@ class GaussTR(Method):
         )
         self.depth_head = None
         if self.depth_args.source == "head":
-            self.depth_head = DepthHead(args.dim, len(args.levels), self.depth_args.head_range_m)
+            source = self.depth_args
+            self.depth_head = DepthHead(args.dim, len(args.levels), source.head_range_m, source.head_detail)
         if self.loss_args.teacher == "backbone" and (self.backbone is None or not frozen):
             raise ConfigError(WHERE, "loss.teacher", "labels, unless there is a frozen backbone", "backbone")
         self.segmenters = nn.ModuleList()
@@ -267,7 +268,8 @@ class GaussTR(Method):
     def _depth(self, frames: FrameSet, levels: list[Tensor]) -> Tensor:
         """(B * V, 1, h, w) metres."""
         if self.depth_head is not None:
-            return self.depth_head(levels, frames.cameras.map(lambda t: t[:, 0]))
+            images = frames.images[:, 0].flatten(0, 1)
+            return self.depth_head(levels, frames.cameras.map(lambda t: t[:, 0]), images)
         if frames.depth_m is None:
             expected = "depth beside the pictures (data.input_depth_dir, or depths_m of predict)"
             raise DataError(WHERE, "depth_m", expected, "none")

@@ -347,13 +347,15 @@ def test_using_the_network_uploads_and_downloads_nothing_on_a_gpu():
             torch.cuda.set_sync_debug_mode("default")
 
 
-def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
-    depth, alone = DepthArgs(source="head", head_range_m=(2.0, 6.0)), LossArgs(cosine=0.0, depth=0.0, depth_head=3.0)
+@pytest.mark.parametrize(("detail", "size"), [(0, (8, 16)), (4, (16, 32))])
+def test_the_depth_head_learns_from_labels_and_needs_none_afterwards(detail, size):
+    depth = DepthArgs(source="head", head_range_m=(2.0, 6.0), head_detail=detail)
+    alone = LossArgs(cosine=0.0, depth=0.0, depth_head=3.0)
     model = build(depth=depth, backbone=ONE_STAGE, frozen=False, loss=alone)
     assert model.depth_input == "unused"
     data = replace(batch(), depth_m=None, features=None)
     output = model(data)
-    assert output.depth_m.shape == (2, 3, 8, 16)
+    assert output.depth_m.shape == (2, 3, *size)
     assert ((output.depth_m > 2) & (output.depth_m < 6)).all()
     assert set(model.losses(output, data)) == {"depth_head"}
     # Labels of another size are read at the nearest pixel; 0 is no label, and what is beyond the head's range its end.
@@ -362,11 +364,12 @@ def test_the_depth_head_learns_from_labels_and_needs_none_afterwards():
     labels[:, :, 0] = 0.0
     targets = replace(data.targets, view_depth_m=labels)
     loss = model.losses(output, replace(data, targets=targets))["depth_head"]
-    near = torch.nn.functional.interpolate(labels[:, 0], (8, 16), mode="nearest-exact").clamp(max=6.0)[:, 1:]
+    near = torch.nn.functional.interpolate(labels[:, 0], size, mode="nearest-exact").clamp(max=6.0)[:, 1:]
     expected = 3 * (output.depth_m[:, 1:].log() - near.log()).abs().mean()
     torch.testing.assert_close(loss, expected)
     loss.backward()
     assert model.depth_head.net[1].weight.grad.abs().max() > 0
+    assert not detail or model.depth_head.look[0].weight.grad.abs().max() > 0
     assert model.eval()(data).scene.means.isfinite().all()
 
 

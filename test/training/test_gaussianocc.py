@@ -2,14 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """GaussianOcc from a configuration to a bundle: neighbouring pictures reach its losses, and runs can be resumed."""
 
+import json
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.commands.cli import main
 from gsocc_core.inference.bundle import load_bundle
+from gsocc_ros.bags.bag_files import open_bag, read_messages
+from gsocc_ros.bags.bag_replay import replay_occupancy
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
+from gsocc_ros.messages.occupancy_messages import read_occupancy
+from gsocc_ros.messages.outputs import GRID_TOPIC
 
 BACKBONE = {"model_type": "resnet", "out_indices": [1, 2],
             "model_args": {"embedding_size": 8, "hidden_sizes": [8, 8, 12, 12], "depths": [1, 1, 1, 1],
@@ -68,3 +78,34 @@ def test_a_configuration_without_neighbours_ends_in_one_line(config, capsys):
     with pytest.raises(SystemExit):
         main(["train", str(config), "--data.views", "1"])
     assert "data.view_sweeps: expected neighbours" in capsys.readouterr().err
+
+
+def test_scored_predicted_and_replayed(config, tiny_tree, tmp_path):
+    main(["train", str(config), "--run.max_steps", "2", "--model.network.first_opacity", "null"])
+    bundle, tree = str(tmp_path / "run" / "bundle"), ["--dataroot", str(tiny_tree), "--version", "v1.0-tiny"]
+    words = ["--split", "val", "--mask", "camera_and_lidar", "--depth", "true", "--out", str(tmp_path / "score")]
+    main(["evaluate", bundle, *tree, *words])
+    (scores,) = json.loads((tmp_path / "score.json").read_text())
+    assert scores["mask"] == "camera_and_lidar"
+    assert scores["depth"]["pixels"] == sum(part["pixels"] for part in scores["depth_of_cameras"].values()) > 0
+    main(["predict", bundle, *tree, "--scenes", '["scene-b"]', "--out", str(tmp_path / "predicted")])
+    nuscenes_to_rosbag2(str(tiny_tree), str(tmp_path / "bag"), scene="scene-b", version="v1.0-tiny")
+    report = replay_occupancy(str(tmp_path / "bag"), str(tmp_path / "replayed"), bundle)
+    files = sorted((tmp_path / "predicted").rglob("*.npz"))
+    assert report.sets == len(files) == 3
+    with open_bag(tmp_path / "replayed") as bag:
+        replayed = [read_occupancy(message, OCC3D_NUSCENES) for *_, message in read_messages(bag, [GRID_TOPIC])]
+    shares = []
+    for grid in replayed:
+        same = [float((np.load(file)["semantics"] == grid.labels.numpy()).mean()) for file in files]
+        shares.append(max(same))
+        assert 0.01 < float(grid.occupied.float().mean()) < 0.99
+    assert min(shares) == 1.0
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(config, tmp_path):
+    words = [sys.executable, "-m", "gsocc_core", "train", str(config), "--run.devices", "2", "--run.strategy", "ddp"]
+    done = subprocess.run(words, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "run" / "bundle" / "model.safetensors").is_file()
