@@ -47,7 +47,9 @@ def main() -> int:
         )
         write_example(tree, options.frame, options.example)
         rig = CameraRig.load(options.example / "rig.yaml")
-        found = query_pictures(options.bundle, options.example / "pictures", rig, Question(tuple(options.words), answer))
+        found = query_pictures(
+            options.bundle, options.example / "pictures", rig, Question(tuple(options.words), answer)
+        )
         with Image.open(answer / "picture.png") as picture:
             picture.convert("RGB").save(options.picture, quality=88)
     sys.stdout.write(f"{summary_table(found, 0.5)}\n{options.picture}\n")

@@ -90,8 +90,7 @@ class DepthArgs:
         model: Hub id or folder of that model, for ``model``.
         limit_m: Depth beyond counts as this, metres.
         head_range_m: Smallest and largest depth of the head, metres.
-        head_detail: Channels that the head reads from the picture itself, at half of its size; 0 = it sees the pyramid
-            alone.
+        head_detail: Channels of the head at half of the picture's size.
     """
 
     source: Literal["given", "model", "head"] = "given"
@@ -105,7 +104,7 @@ class DepthArgs:
             expected = "a hub id or folder with source: model, and null without"
             raise ConfigError(WHERE, "depth.model", expected, self.model)
         low, high = self.head_range_m
-        _check("depth.head_detail", self.head_detail >= 0, "0 or more", self.head_detail)
+        _check("depth.head_detail", self.head_detail >= 1, "1 or more", self.head_detail)
         _check("depth.head_range_m", 0 < low < high, "0 < low < high (m)", self.head_range_m)
         # The head's range begins below the limit, whoever gives the depth: its labels are cut at both.
         _check("depth.limit_m", self.limit_m > low, f"more than head_range_m's {low:g}", self.limit_m)

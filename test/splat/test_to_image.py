@@ -93,6 +93,21 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_depth_needs_no_features(backend):
+    scene, views = random_scene(30, 4).map(torch.Tensor.float), cameras(dtype=torch.float32)
+    results = []
+    for features in (scene.features, scene.features[:, :0]):
+        means = scene.means.clone().requires_grad_()
+        found = splat_to_image(replace(scene, means=means, features=features), views, backend=backend)
+        (found.depth.sum() + found.alpha.sum()).backward()
+        results.append((found.depth.detach(), found.alpha.detach(), means.grad))
+    assert found.features.shape == (3, 18, 30, 0)
+    assert results[0][2].abs().max() > 0
+    for with_features, without in zip(*results):
+        torch.testing.assert_close(without, with_features)
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_shapes_equal_the_float64_reference(kind, monkeypatch):
     scene = random_scene(30, 4, seed=7)

@@ -60,7 +60,7 @@ class _Arrays:
         self.opacities = _as_float32(opacities)
         width = -(-self.channels // LANES) * LANES
         self.rows = np.zeros((self.opacities.size, width), np.float32)
-        self.rows[:, : self.channels] = features.detach().reshape(-1, self.channels).numpy()
+        self.rows[:, : self.channels] = features.detach().flatten(0, 1).numpy()
         height, columns = views.size
         self.columns = -(-columns // projection.TILE)
         self.tiles = self.columns * -(-height // projection.TILE)
