@@ -11,40 +11,39 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.networks.attention import RayCode
 
 #: Mean and spread of pictures, 0..255.
 _GREY, _CONTRAST = 115.0, 60.0
-
-
-def _convolution(dim_in: int, dim_out: int, stride: int = 1, side: int = 3) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(dim_in, dim_out, side, stride, side // 2), nn.ReLU())
+#: Share of the range of log depth that the head begins with where a ray never meets the ground, and at most.
+_AHEAD = 0.7
 
 
 class DepthHead(nn.Module):
     """Depth along the optical axis between two bounds, even in its logarithm, at half the picture's size.
 
-    A small U-Net over the picture and the rays of its pixels, which the maps of a pyramid join at a quarter of the
-    picture's size. Where a thing stands tells how far away it is: on a plane, the ray of its foot alone says so,
-    whatever the rig. So rays come in at the finest size, where feet are sharp, and what is read there goes down and up
-    again to all of the thing.
+    Every pixel begins with the depth at which its ray meets the ground, z = 0 of the ego frame: that is right for the
+    ground, whatever the rig. What has to be added is read from all levels of a pyramid at the size of the finest, from
+    the rays, and from the picture itself, so that depth changes where a thing ends, not where a cell of the map does.
 
     Args:
-        dim: Channels of every level of the pyramid.
+        dim: Channels of every level.
         levels: How many there are.
         range_m: Smallest and largest depth, metres.
-        detail: Channels at half of the picture's size.
+        detail: Channels that are read from the picture.
     """
 
     def __init__(self, dim: int, levels: int, range_m: tuple[float, float], detail: int = 16) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(dim, dim, 1) for _ in range(levels))
-        self.at_half, self.at_quarter = _convolution(9, detail, 2, 5), _convolution(detail, dim, 2)
-        self.at_eighth, self.at_sixteenth = _convolution(dim, dim, 2), _convolution(dim, dim, 2)
-        self.deepest = _convolution(dim, dim)
-        self.to_eighth, self.to_quarter = _convolution(dim, dim), _convolution(dim, dim)
-        self.to_half = nn.Conv2d(dim, detail, 1)
-        self.answer = nn.Sequential(nn.ReLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.ReLU(),
-                                    nn.Conv2d(detail, 1, 1))  # fmt: skip
+        self.rays = RayCode(dim)
+        self.net = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(dim, dim, 3, padding=1), nn.ReLU(), nn.Conv2d(dim, detail, 3, padding=1)
+        )
+        self.look = nn.Sequential(nn.Conv2d(4, detail, 5, 2, 2), nn.ReLU(), nn.Conv2d(detail, detail, 3, padding=1))
+        self.answer = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.ReLU(), nn.Conv2d(detail, 1, 1)
+        )
         low, high = torch.tensor(range_m).log()
         self.low, self.span = float(low), float(high - low)
 
@@ -52,27 +51,39 @@ class DepthHead(nn.Module):
         """Predict.
 
         Args:
-            levels: Maps (B * V, dim, H_l, W_l).
+            levels: Maps (B * V, dim, H_l, W_l), finest first.
             cameras: (B, V) cameras.
             images: (B * V, 3, H, W) RGB, 0..255, any dtype.
 
         Returns:
             (B * V, 1, H / 2, W / 2) metres, sizes rounded up.
         """
-        height, width = images.shape[-2:]
-        origins, directions = cameras.resized(width, height).rays()
-        rays = torch.cat([origins, functional.normalize(directions, dim=-1)], -1).flatten(0, 1).movedim(-1, 1)
-        pictures = (images.to(rays.dtype) - _GREY) / _CONTRAST
-        half = self.at_half(torch.cat([pictures, rays], 1))
-        quarter = self.at_quarter(half)
+        coarse = levels[0]
+        origins, directions = cameras.resized(coarse.shape[-1], coarse.shape[-2]).rays()
+        merged = self.rays(origins, directions).flatten(0, 1).movedim(-1, 1)
         for level, lateral in zip(levels, self.lateral):
-            quarter = quarter + _like(lateral(level), quarter)
-        eighth = self.at_eighth(quarter)
-        deepest = self.deepest(self.at_sixteenth(eighth))
-        eighth = self.to_eighth(eighth + _like(deepest, eighth))
-        quarter = self.to_quarter(quarter + _like(eighth, quarter))
-        merged = half + _like(self.to_half(quarter), half)
-        return (self.low + self.span * self.answer(merged).sigmoid()).exp()
+            merged = merged + _like(lateral(level), coarse)
+        origins, directions = cameras.resized(images.shape[-1], images.shape[-2]).rays()
+        ground = self.ground(origins, directions).flatten(0, 1)[:, None]
+        seen = self.look(torch.cat([(images.to(ground.dtype) - _GREY) / _CONTRAST, ground], 1))
+        added = self.answer(seen + _like(self.net(merged), seen))
+        return (self.low + self.span * (_like(ground, seen).logit() + added).sigmoid()).exp()
+
+    def ground(self, origins_m: Tensor, directions: Tensor) -> Tensor:
+        """Where rays meet z = 0, as a share of the range of log depth that a logit can begin with.
+
+        Args:
+            origins_m: (..., 3) ego frame.
+            directions: (..., 3) ego frame, of length 1 along the optical axis.
+
+        Returns:
+            (...) between the ends.
+        """
+        height, down = origins_m[..., 2], -directions[..., 2]
+        meets = (height > 0) & (down > 0)
+        depth_m = torch.where(meets, height, 1.0) / torch.where(meets, down, 1.0).clamp(min=1e-6)
+        share = (depth_m.log() - self.low) / self.span
+        return torch.where(meets, share, _AHEAD).clamp(0.02, _AHEAD)
 
 
 def _like(maps: Tensor, other: Tensor) -> Tensor:
