@@ -76,8 +76,9 @@ def evaluate(
     image_width: int | None = None,
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
+    masks_dir: str | None = None,
 ) -> None:
-    """Score a bundle on voxel ground truth, with bootstrap intervals over scenes.
+    """Score a bundle on voxel ground truth, with bootstrap intervals over scenes; on ddad, which has none, on depth.
 
     Args:
         bundle: Bundle folder or hub id.
@@ -106,6 +107,8 @@ def evaluate(
             pictures of this width, px; None = leave it.
         input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
+        masks_dir: Folder of ddad's self-occlusion masks in ``dataroot``: LiDAR points on the own vehicle do not count;
+            None = all count, as in the published scores.
     """
     from gsocc_core.data.build import protocol_of
     from gsocc_core.evaluation.report import markdown, report
@@ -115,7 +118,7 @@ def evaluate(
     data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed,
         input_depth_dir,
-        input_features_dir,
+        input_features_dir, masks_dir,
     )  # fmt: skip
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
     scores = score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)

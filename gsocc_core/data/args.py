@@ -11,18 +11,22 @@ from typing import Any, Literal
 from gsocc_core.errors import ConfigError
 
 #: Data sets out of a fixed list; :mod:`gsocc_core.data.build` says where each lives.
-DatasetName = Literal["occ3d", "surroundocc", "kitti360"]
+DatasetName = Literal["occ3d", "surroundocc", "kitti360", "ddad"]
 
 #: nuScenes' surround cameras in GaussianFlowOcc's order.
 SURROUND_CAMERAS = (
     "CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT",
 )  # fmt: skip
 
+#: DDAD's surround cameras in GaussianOcc's order: front, then to the left around the vehicle.
+DDAD_CAMERAS = ("CAMERA_01", "CAMERA_05", "CAMERA_07", "CAMERA_09", "CAMERA_08", "CAMERA_06")
+
 #: What takes the place of a default of :class:`DataArgs` that makes no sense for a data set.
 _OWN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "kitti360": {
         "version": "SSCBench-KITTI360", "cameras": ("image_00",), "depth_dir": None, "semantics_dir": None,
     },
+    "ddad": {"version": "ddad", "cameras": DDAD_CAMERAS, "depth_dir": None, "semantics_dir": None},
 }  # fmt: skip
 
 
@@ -38,14 +42,17 @@ class DataArgs:
 
     Attributes:
         dataroot: Folder with the data set: tables, pictures, label folders.
-        version: Name of the tables' folder of a nuScenes tree, for instance v1.0-trainval.
+        version: Name of the tables' folder of a nuScenes tree, for instance v1.0-trainval; of a dgp tree that of its
+            JSON file, for ddad by default ddad.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names, in this order; for kitti360 image_00, image_01 or both, by default image_00.
+        cameras: Camera names, in this order; for kitti360 image_00, image_01 or both, by default image_00; for ddad by
+            default all six.
         occ3d_dir: Folder of Occ3D labels; None = no voxel labels.
-        depth_dir: Folder of depth labels per picture; None = none, which is kitti360's default.
-        semantics_dir: Folder of class labels per picture, ids of the data set's class table; None = none, which is
-            kitti360's default. One file per picture may also hold the id of free space, which stands for the sky.
+        depth_dir: Folder of depth labels per picture; None = none, the default of kitti360 and ddad.
+        semantics_dir: Folder of class labels per picture, ids of the data set's class table; None = none, the
+            default of kitti360 and ddad. One file per picture may also hold the id of free space, which stands for the
+            sky.
         label_sky: Pixels that ``semantics_dir`` says are sky carry the id of free space, at whatever depth, for methods
             with a class for it; else they have no label.
         features_dir: Folder of features of the supervised views from a foundation model; None = none.
@@ -63,13 +70,17 @@ class DataArgs:
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
-        boxes: Read the annotated boxes into the records of key frames, to score velocities; kitti360 has none.
-        dataset: Which data set, its grid and its classes: occ3d, surroundocc or kitti360.
+        boxes: Read the annotated boxes into the records of key frames, to score velocities; kitti360 and ddad have
+            none.
+        dataset: Which data set, its grid and its classes: occ3d, surroundocc, kitti360 or ddad.
         surroundocc_dir: Folder of SurroundOcc labels with ``samples/*.npy``, below ``dataroot`` or absolute; None = no
             voxel labels.
         sscbench_dir: Folder of SSCBench-KITTI360 labels, below ``dataroot`` or absolute: ``preprocess/labels``
             (``<drive>/<frame>_1_1.npy``), or ``data_2d_raw`` to read the raw ``voxels/<frame>.label`` files; None = no
             voxel labels.
+        masks_dir: Folder of ddad's self-occlusion masks, below ``dataroot`` or absolute; None = none.
+        info_dir: Folder with ``info_<split>.json``, exported from the pickles of GaussianOcc's authors, which then say
+            which samples of ddad there are and where the cameras were; None = the tree's own scenes do.
         fraction: Part of the key frames that are items, chosen evenly at random and the same on every machine;
             0.2 = the small mode of ablations. Neighbours and history still come from all frames.
         fraction_seed: Chooses them.
@@ -100,6 +111,8 @@ class DataArgs:
     dataset: DatasetName = "occ3d"
     surroundocc_dir: str | None = "nuscenes_occ"
     sscbench_dir: str | None = "preprocess/labels"
+    masks_dir: str | None = "mask"
+    info_dir: str | None = None
     fraction: float = 1.0
     fraction_seed: int = 0
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gsocc_core.data.args import DataArgs
+from gsocc_core.data.ddad import DdadDrives
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.kitti360 import Kitti360Occupancy
 from gsocc_core.data.nuscenes import NuScenesOccupancy
@@ -24,6 +25,7 @@ DATASETS: Mapping[str, type[DriveDataset]] = {
     "occ3d": NuScenesOccupancy,
     "surroundocc": SurroundOccNuScenes,
     "kitti360": Kitti360Occupancy,
+    "ddad": DdadDrives,
 }
 
 
@@ -60,11 +62,20 @@ def protocol_of(args: DataArgs) -> Protocol:
 def with_voxel_labels(args: DataArgs, folder: str | None) -> DataArgs:
     """The arguments with another folder of voxel labels; None = read none.
 
+    Raises:
+        ConfigError: there are none in this data set, or its tree brings a grid and classes of its own whose files are
+            wrong.
+
     Example:
         >>> with_voxel_labels(DataArgs("data", dataset="surroundocc"), None).surroundocc_dir is None
         True
     """
-    changes: dict[str, Any] = {protocol_of(args).labels_field: folder}
+    protocol = protocol_of(args)
+    if protocol.labels_field is None:
+        if folder is not None:
+            raise ConfigError("data", "labels_dir", f"none: {protocol.title} has no voxel labels", folder)
+        return args
+    changes: dict[str, Any] = {protocol.labels_field: folder}
     return replace(args, **changes)
 
 

@@ -23,6 +23,7 @@ from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.photometric import jitter
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.subset import choose_fraction
+from gsocc_core.data.vehicle_masks import usable_pixels
 from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
 from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import ConfigError, DataError
@@ -58,6 +59,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         self.args = self._with_existing_labels(args)
         self.scenes = self._read_scenes(args)
         items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
+        items = [(s, k) for s, k in items if self._is_listed(self.scenes[s][k])]
         names = ["/".join((self.scenes[s][k].scene_name, self.scenes[s][k].token)) for s, k in items]
         chosen = choose_fraction(names, args.fraction, args.fraction_seed)
         self.items = [item for item, name in zip(items, names) if name in chosen]
@@ -87,9 +89,16 @@ class DriveDataset(Dataset[FrameSet], ABC):
     def _read_voxels(self, folder: Path, frame: KeyFrame) -> VoxelLabels:
         """Voxel labels of one key frame."""
 
+    def _is_listed(self, frame: KeyFrame) -> bool:
+        """Whether a key frame may be an item; else it is only a neighbour of others."""
+        del frame
+        return True
+
     @property
     def labels_dir(self) -> Path | None:
         """Folder of the voxel labels; None = there are none to read."""
+        if self.protocol.labels_field is None:
+            return None
         folder = getattr(self.args, self.protocol.labels_field)
         return None if folder is None else self.root / folder
 
@@ -101,7 +110,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         """
         if self.labels_dir is None:
             expected = "a folder with voxel labels (a test split has none)"
-            raise DataError(self.root, self.protocol.labels_field, expected, "none")
+            raise DataError(self.root, self.protocol.labels_field or "voxel labels", expected, "none")
         return self._read_voxels(self.labels_dir, self.key_frame(index))
 
     def __len__(self) -> int:
@@ -158,6 +167,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
             features=self._features(moments, known),
             depth_m=self._input_depth(moments, known),
+            usable=self._usable([moment.shots for moment in moments], *self.image_size),
         )
 
     def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
@@ -196,6 +206,17 @@ class DriveDataset(Dataset[FrameSet], ABC):
                 depth_m[i] = checked_metres(metres, self.folders[folder].file(moment, moment.shots[0]))
         return torch.from_numpy(depth_m)[None]
 
+    def _usable(self, moments: Sequence[Sequence[CameraShot | None]], height: int, width: int) -> torch.Tensor | None:
+        """(1, T, V, height, width) where pictures show the world; None = there are no masks."""
+        if not any(shot is not None and shot.mask_path is not None for shot in moments[0]):
+            return None
+        usable = np.ones((len(moments), len(self.args.cameras), height, width), bool)
+        for moment, row in zip(moments, usable):
+            for v, shot in enumerate(moment):
+                if shot is not None:
+                    row[v] = usable_pixels(shot, width, height)
+        return torch.from_numpy(usable)[None]
+
     def _targets(self, scene: int, position: int, seed: int | None) -> Targets | None:
         args, present = self.args, self.scenes[scene][position]
         voxels: dict[str, Any] = {}
@@ -229,6 +250,10 @@ class DriveDataset(Dataset[FrameSet], ABC):
         depth = np.zeros(semantics.shape, np.float32)
         for i, frame in enumerate(shown):
             self._read_view_labels(frame, semantics[i], depth[i])
+        usable = self._usable(moments, height, width)
+        if usable is not None:
+            semantics[~usable[0].numpy()] = self.protocol.classes.ignore_id
+            depth[~usable[0].numpy()] = 0.0
         far = depth > args.max_view_depth_m
         depth[far] = 0.0
         semantics[far & (semantics != self.protocol.classes.free_id)] = self.protocol.classes.ignore_id
@@ -253,6 +278,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             "view_depth_m": torch.from_numpy(depth)[None],
             "view_valid": torch.tensor([[[shot is not None for shot in moment] for moment in moments]]),
             "view_time_s": torch.tensor([times]),
+            "view_usable": usable,
         }
 
     def _pose_error(self, present: KeyFrame, place: int) -> np.ndarray:
@@ -308,7 +334,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             raise DataError(self.root / folder, key, "a folder with labels, or null to do without", "no such folder")
 
         keys = (self.protocol.labels_field, "depth_dir", "semantics_dir", "features_dir")
-        changes: dict[str, Any] = {key: checked(key) for key in keys}
+        changes: dict[str, Any] = {key: checked(key) for key in keys if key is not None}
         return replace(args, **changes)
 
 

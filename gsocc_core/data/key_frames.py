@@ -23,12 +23,15 @@ class CameraShot:
         stamp_ns: Trigger time.
         camera: Calibration at the picture's full size, without ego motion.
         T_world_ego: (4, 4) float64 ego pose at the trigger time.
+        mask_path: Picture of where the camera sees the own vehicle; see :mod:`gsocc_core.data.vehicle_masks`. None =
+            it is not known.
     """
 
     path: Path
     stamp_ns: int
     camera: Camera
     T_world_ego: np.ndarray
+    mask_path: Path | None = None
 
 
 @dataclass(frozen=True)

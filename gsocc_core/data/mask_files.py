@@ -14,8 +14,8 @@ from gsocc_core.errors import DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
 
-#: Name of the published folder.
-FOLDER = "nuscenes_semantic"
+#: Names of the published folders.
+FOLDERS = ("nuscenes_semantic", "ddad_semantic")
 
 #: Id of Occ3D for each of theirs: none, sedan, highway, bus, truck, terrain, tree, sidewalk, bicycle, barrier, person,
 #: building (also bridge, pole, billboard, light, bin), motorcycle, crane, trailer, cone, sky.
@@ -25,9 +25,11 @@ _UNLABELLED = -1
 
 
 def mask_file(folder: Path, shot: CameraShot) -> Path:
-    """The file of a picture: the picture's own place below the folder, or that without ``samples``."""
+    """The file of a picture: the picture's own place below the folder, or that without ``samples``, ``rgb``."""
     name = f"{shot.path.stem}_mask.bin"
     camera, parent = shot.path.parent.name, shot.path.parent.parent.name
+    if parent == "rgb":  # DDAD, where a scene has a folder
+        return folder / shot.path.parent.parent.parent.name / camera / name
     whole = folder / parent / camera / name
     shorter = folder / camera / name
     return shorter if shorter.is_file() and not whole.is_file() else whole

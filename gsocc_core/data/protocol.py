@@ -34,9 +34,11 @@ class Protocol:
         mask: Voxels that its scores count.
         rays: RayIoU belongs to its scores.
         ground: Class of the road and its height in the grid's frame, metres; None = there is no such class.
-        labels_field: Member of :class:`~gsocc_core.data.args.DataArgs` that names the folder of its voxel labels.
-        lidar_clouds: Key frames come with point clouds in nuScenes' format.
+        labels_field: Member of :class:`~gsocc_core.data.args.DataArgs` that names the folder of its voxel labels; None
+            = it has none.
+        lidar_clouds: Key frames come with point clouds that :func:`gsocc_core.data.lidar_clouds.read_cloud` reads.
         box_classes: Name of the class of annotated boxes, by their nuScenes category or its first words.
+        max_depth_m: Depth beyond is not scored, metres.
     """
 
     title: str
@@ -45,9 +47,10 @@ class Protocol:
     mask: MaskPolicy
     rays: bool
     ground: tuple[str, float] | None
-    labels_field: str
+    labels_field: str | None
     lidar_clouds: bool = True
     box_classes: Mapping[str, str] = field(default_factory=lambda: NUSCENES_BOX_CLASSES)
+    max_depth_m: float = 80.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from gsocc_core.data.depth_maps import check_not_millimetres
 from gsocc_core.data.images import fit_nearest
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
-from gsocc_core.data.mask_files import FOLDER as MASK_FOLDER
+from gsocc_core.data.mask_files import FOLDERS as MASK_FOLDERS
 from gsocc_core.data.mask_files import mask_file, read_mask
 from gsocc_core.data.stored import read_json, read_npy
 from gsocc_core.data.view_label_files import Kind, ViewLabelFile, label_path, read_folder_content
@@ -115,7 +115,7 @@ def open_picture_folder(folder: str | Path, first: Sequence[CameraShot]) -> Pict
     folder = Path(folder)
     stems = {shot.path.stem for shot in first}
     listed = (folder / "cameras.json").is_file() or (folder / "labels.json").is_file()
-    masks = folder.name.startswith(MASK_FOLDER) or (bool(first) and mask_file(folder, first[0]).is_file())
+    masks = folder.name.startswith(MASK_FOLDERS) or (bool(first) and mask_file(folder, first[0]).is_file())
     if not listed and masks:
         if not folder.is_dir():
             raise DataError(folder, "folder", "a folder with labels per picture", "no such folder")

@@ -13,12 +13,15 @@ from tqdm import tqdm
 
 from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
-from gsocc_core.data.stored import read_records
+from gsocc_core.data.lidar_clouds import read_cloud
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.metrics.depth import DepthErrors
 from gsocc_core.splat import splat_to_image
+
+#: Gaussians farther away are not rendered, unless points are that count.
+_FAR_M = 100.0
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class LidarPixels:
 
 
 def lidar_pixels(frames: FrameSet, frame: KeyFrame) -> Iterator[LidarPixels]:
-    """Where the LiDAR points of a key frame fall, one camera after the other.
+    """Where the LiDAR points of a key frame fall, one camera after the other; none on the own vehicle, if it is told.
 
     Args:
-        frames: Cameras at the size of the pictures; moment 0 is used.
+        frames: Cameras at the size of the pictures, and which pixels are usable; moment 0 is used.
         frame: The same key frame; its point cloud is read from disk.
 
     Raises:
@@ -53,11 +56,18 @@ def lidar_pixels(frames: FrameSet, frame: KeyFrame) -> Iterator[LidarPixels]:
     column, row = uv.long().unbind(-1)
     for view, name in enumerate(frames.camera_names):
         seen = visible[view]
+        if frames.usable is not None:
+            # What does not fall into the picture has some place in it, too: it is out already.
+            usable, places = frames.usable[0, 0, view].cpu(), (row[view], column[view])
+            inside = [p.clamp(0, limit - 1) for p, limit in zip(places, usable.shape)]
+            seen = seen & usable[inside[0], inside[1]]
         yield LidarPixels(name, row[view, seen].numpy(), column[view, seen].numpy(), depth_m[view, seen].numpy())
 
 
 @torch.no_grad()
-def add_lidar_depth(errors: dict[str, DepthErrors], scene: Gaussians, frames: FrameSet, frame: KeyFrame) -> None:
+def add_lidar_depth(
+    errors: dict[str, DepthErrors], scene: Gaussians, frames: FrameSet, frame: KeyFrame, max_m: float = 80.0
+) -> None:
     """Render the expected depth of all cameras and read it where LiDAR points fall.
 
     Args:
@@ -65,16 +75,18 @@ def add_lidar_depth(errors: dict[str, DepthErrors], scene: Gaussians, frames: Fr
         scene: (N) Gaussians, ego frame at the reference time.
         frames: Cameras at the size of the rendering; moment 0 is used.
         frame: The same key frame; its point cloud is read from disk.
+        max_m: Points farther away do not count, metres.
 
     Raises:
         DataError: the point cloud cannot be read.
     """
     cameras = frames.cameras.map(lambda t: t[0, 0].cpu())
     rendered = splat_to_image(
-        scene.replace(velocities=None, features=scene.features[:, :1]).map(lambda t: t.cpu()), cameras
-    )
+        scene.replace(velocities=None, features=scene.features[:, :1]).map(lambda t: t.cpu()), cameras,
+        far=max(_FAR_M, max_m),
+    )  # fmt: skip
     for view, points in enumerate(lidar_pixels(frames, frame)):
-        sums = errors.setdefault(points.camera, DepthErrors())
+        sums = errors.setdefault(points.camera, DepthErrors(max_m=max_m))
         found = rendered.depth[view, points.rows, points.columns].numpy()
         hit = rendered.alpha[view, points.rows, points.columns].numpy() > 0
         # Where the scene is empty a picture shows no depth: the sky, as far as the metric reaches.
@@ -90,13 +102,14 @@ class ConstantDepth:
     Args:
         dataset: Drives whose LiDAR points are looked at; its pictures' size is that of the depth maps.
         min_m: Points nearer than this do not count, metres.
-        max_m: Nor do those farther away.
+        max_m: Nor do those farther away; None = as far as the data set's protocol says.
 
     Raises:
         DataError: no LiDAR point is seen by any camera.
     """
 
-    def __init__(self, dataset: DriveDataset, min_m: float = 0.1, max_m: float = 80.0) -> None:
+    def __init__(self, dataset: DriveDataset, min_m: float = 0.1, max_m: float | None = None) -> None:
+        self.max_m = max_m = dataset.protocol.max_depth_m if max_m is None else max_m
         found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         shape = (0, 0)
         for index in tqdm(range(len(dataset)), desc="constant depth", unit="frame"):
@@ -126,7 +139,7 @@ class ConstantDepth:
         """
         for points in lidar_pixels(frames, frame):
             constant = self.depth_m.get(points.camera, self._elsewhere)[points.rows, points.columns]
-            errors.setdefault(points.camera, DepthErrors()).update(points.depth_m, constant)
+            errors.setdefault(points.camera, DepthErrors(max_m=self.max_m)).update(points.depth_m, constant)
 
 
 def _filled(cells: np.ndarray, depth_m: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -154,7 +167,5 @@ def _best_constants(groups: np.ndarray, depth_m: np.ndarray) -> tuple[np.ndarray
 
 
 def _lidar_points_ego(frame: KeyFrame) -> np.ndarray:
-    values = read_records(frame.lidar_path, np.dtype(("<f4", 5)), "float32 x, y, z, intensity, ring per point")
-    points = values[:, :3].astype(np.float64)
     T = frame.T_ego_lidar
-    return (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+    return (read_cloud(frame.lidar_path) @ T[:3, :3].T + T[:3, 3]).astype(np.float32)

@@ -32,7 +32,7 @@ class Scores:
         rayiou: Mean RayIoU at 1, 2 and 4 m; nan when not asked for.
         rayiou_15: The same without ``others`` and ``other_flat``.
         intervals: 95 % bootstrap intervals over scenes of miou, iou and rayiou.
-        per_class: IoU per class; nan where absent.
+        per_class: IoU per class; nan where absent; empty where there are no voxel labels, and the means nan.
         absent: Classes to which ``absent_rule`` was applied.
         seconds_per_frame: Time of one prediction, loading excluded.
         depth_of_cameras: The same of each camera by name.
@@ -108,6 +108,8 @@ def markdown(scores: Sequence[Scores]) -> str:
         row += (cell(s.rayiou, get("rayiou")), cell(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
         lines.append(f"| {s.name} | {s.frames} | {' | '.join(row)} |")
     lines += _absent_lines(scores) + _velocity_table(scores) + _depth_table(scores) + _image_table(scores)
+    if not any(s.per_class for s in scores):
+        return "\n".join([*lines, "", "There are no voxel labels: depth alone is scored."])
     lines += ["", f"| class | {' | '.join(s.name for s in scores)} |", "|---" * (len(scores) + 1) + "|"]
     for name in scores[0].per_class:
         lines.append(f"| {name} | {' | '.join(cell(s.per_class.get(name, math.nan)) for s in scores)} |")

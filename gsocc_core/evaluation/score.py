@@ -22,6 +22,7 @@ from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.label_sources import (
+    Answer,
     LabelSource,
     constant_source,
     donor_from_another_scene,
@@ -38,6 +39,7 @@ from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import (
     LEFT_OUT_OF_15,
     AbsentRule,
+    IoUScores,
     MaskPolicy,
     VoxelConfusion,
     bootstrap_interval,
@@ -52,6 +54,8 @@ from gsocc_core.metrics.velocity import VelocityErrors
 _ANY_SIZE = (16, 28)
 #: Pictures' size for constant depth, one number per pixel.
 _DEPTH_SIZE = (48, 88)
+#: Scores where there are no voxel labels.
+_NO_VOXELS = IoUScores(math.nan, math.nan, math.nan, {}, ())
 
 
 def scoring_data(
@@ -67,6 +71,7 @@ def scoring_data(
     fraction_seed: int = 0,
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
+    masks_dir: str | None = None,
 ) -> DataArgs:
     """Arguments for reading pictures, what comes beside them, and voxel labels, but no labels per picture.
 
@@ -83,14 +88,18 @@ def scoring_data(
         fraction_seed: Chooses them.
         input_depth_dir: Folder of depth that comes beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
+        masks_dir: Folder of self-occlusion masks; None = none.
 
     Returns:
         The arguments.
+
+    Raises:
+        ConfigError: ``labels_dir`` names a folder, and the data set has no voxel labels.
     """
     args = DataArgs(
         dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes,
         dataset=dataset, fraction=fraction, fraction_seed=fraction_seed, input_depth_dir=input_depth_dir,
-        input_features_dir=input_features_dir,
+        input_features_dir=input_features_dir, masks_dir=masks_dir,
     )  # fmt: skip
     return with_voxel_labels(args, labels_dir) if occ3d_dir is None or labels_dir is not None else args
 
@@ -129,13 +138,13 @@ def score_bundle(
     Raises:
         BundleError: the bundle is damaged.
         ConfigError: the bundle's grid or number of classes is not the data set's, or that has no LiDAR points to score
-            depth at.
+            depth at, or nothing else to score.
         DataError: the data set is incomplete, or has a single scene to swap pictures with.
     """
     source, image_size, classes, grid = model_source(bundle, device)
     protocol = protocol_of(data)
     check_fit(protocol, classes, grid, bundle)
-    _check_clouds("evaluate", depth, protocol)
+    _check_scored("evaluate", depth, protocol)
     dataset = build_dataset(data, image_size)
     donor = donor_from_another_scene(dataset) if swap_pictures else None
     return score(
@@ -173,10 +182,10 @@ def score_baseline(
         The scores.
 
     Raises:
-        ConfigError: the data set comes without point clouds to score depth at.
+        ConfigError: the data set comes without point clouds to score depth at, or with nothing else to score.
         DataError: the data set is incomplete.
     """
-    _check_clouds("baseline", depth, protocol_of(data))
+    _check_scored("baseline", depth, protocol_of(data))
     counted = replace(data, dataroot=train_dataroot or data.dataroot, split=train_split, scenes=None)
     if kind == "majority":
         labels = majority_labels(build_dataset(counted, _ANY_SIZE))
@@ -207,11 +216,11 @@ def score(
     image_width: int | None = None,
     constant_depth: ConstantDepth | None = None,
 ) -> Scores:
-    """Score a source of labels against a data set's voxel labels.
+    """Score a source of labels against a data set's voxel labels; where it never has any, depth alone.
 
     Args:
         name: Shown in reports.
-        dataset: With voxel labels.
+        dataset: With voxel labels, or of a data set that has none.
         source: Gives the labels.
         limit: Score only so many key frames, evenly spread.
         rays: Compute RayIoU, voxels without a label being free; None = if the data set's protocol does.
@@ -229,10 +238,15 @@ def score(
         The scores.
 
     Raises:
-        DataError: the data set has no voxel labels.
+        ConfigError: nothing but depth can be scored, and it shall not be.
+        DataError: voxel labels are missing, or no depth could be scored where there is nothing else.
     """
     check_limit("evaluate", limit)
     protocol = dataset.protocol
+    _check_scored("evaluate", depth or constant_depth is not None, protocol)
+    if protocol.labels_field is None and (rays or image_width is not None):
+        key, value = ("rays", rays) if rays else ("image_width", image_width)
+        raise ConfigError("evaluate", key, f"none: {protocol.title} has no voxel labels", value)
     grid, classes = grid or protocol.grid, classes or protocol.classes
     rays = protocol.rays if rays is None else rays
     picks = range(len(dataset))
@@ -241,36 +255,30 @@ def score(
     metrics = _Metrics(classes, grid, mask or protocol.mask, absent)
     for index in tqdm(picks, desc=name, unit="frame"):
         frames, frame = dataset[index], dataset.key_frame(index)
-        targets = frames.targets
-        if targets is None or targets.labels is None or targets.mask_camera is None or targets.mask_lidar is None:
-            raise DataError(dataset.root, protocol.labels_field, "voxel labels (a test split has none)", "none")
         seen = frames if donor is None else _with_pictures(frames, dataset[donor(index)])
         started = time.perf_counter()
         answer = source(seen)
         metrics.seconds += time.perf_counter() - started
-        truth = targets.labels[0].numpy()
-        masks = targets.mask_camera[0].numpy(), targets.mask_lidar[0].numpy()
-        metrics.add_voxels(frame.scene_name, truth, answer.labels, *masks)
-        if rays:
-            T_grid_ego = np.linalg.inv(grid.T_ego_grid_matrix)
-            origins = ray_origins(lidar_positions(dataset, frame)) @ T_grid_ego[:3, :3].T + T_grid_ego[:3, 3]
-            solid = np.where(truth == classes.ignore_id, np.uint8(classes.free_id), truth)
-            metrics.add_rays(frame.scene_name, solid, answer.labels, origins)
-        if frame.boxes is not None and answer.velocity is not None:
-            metrics.velocities.update(answer.labels, answer.velocity, grid, frame.boxes)
-        if image_width is not None:
-            cameras = frames.cameras.map(lambda t: t[:, 0].cpu())
-            metrics.add_pictures(truth, answer.labels, masks, grid, cameras, image_width)
+        metrics.seen.add(frame.scene_name)
+        if protocol.labels_field is not None:
+            origins = lidar_positions(dataset, frame) if rays else None
+            metrics.add_labels(dataset, frames, frame, answer, grid, origins, image_width)
         if depth and answer.scene is not None:
-            add_lidar_depth(metrics.depths, answer.scene, frames, frame)
+            add_lidar_depth(metrics.depths, answer.scene, frames, frame, protocol.max_depth_m)
         if constant_depth is not None:
             constant_depth.add(metrics.depths, frames, frame)
-    return metrics.scores(name, len(picks))
+    found = metrics.scores(name, len(picks))
+    if protocol.labels_field is None and found.depth is None:
+        raise DataError(dataset.root, "depth", "Gaussians of the model, and LiDAR points that its cameras see", "none")
+    return found
 
 
-def _check_clouds(command: str, depth: bool, protocol: Protocol) -> None:
+def _check_scored(command: str, depth: bool, protocol: Protocol) -> None:
     if depth and not protocol.lidar_clouds:
         raise ConfigError(command, "depth", "false: the data set comes without point clouds", depth)
+    if not depth and protocol.labels_field is None:
+        expected = f"true: {protocol.title} has no voxel labels, its depth alone can be scored"
+        raise ConfigError(command, "depth", expected, depth)
 
 
 def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
@@ -296,7 +304,37 @@ class _Metrics:
         self.pictures = ImageMetrics(classes)
         self.voxel_parts: dict[str, np.ndarray] = {}
         self.ray_parts: dict[str, np.ndarray] = {}
+        self.seen: set[str] = set()  # scenes
         self.seconds = 0.0
+
+    def add_labels(
+        self,
+        dataset: DriveDataset,
+        frames: FrameSet,
+        frame: KeyFrame,
+        answer: Answer,
+        grid: VoxelGrid,
+        ray_origins_ego: np.ndarray | None,
+        image_width: int | None,
+    ) -> None:
+        """Compare an answer with the voxel labels of its key frame, and with its boxes."""
+        targets = frames.targets
+        if targets is None or targets.labels is None or targets.mask_camera is None or targets.mask_lidar is None:
+            key = dataset.protocol.labels_field or "voxel labels"
+            raise DataError(dataset.root, key, "voxel labels (a test split has none)", "none")
+        truth = targets.labels[0].numpy()
+        masks = targets.mask_camera[0].numpy(), targets.mask_lidar[0].numpy()
+        self.add_voxels(frame.scene_name, truth, answer.labels, *masks)
+        if ray_origins_ego is not None:
+            T_grid_ego = np.linalg.inv(grid.T_ego_grid_matrix)
+            origins = ray_origins(ray_origins_ego) @ T_grid_ego[:3, :3].T + T_grid_ego[:3, 3]
+            solid = np.where(truth == self.classes.ignore_id, np.uint8(self.classes.free_id), truth)
+            self.add_rays(frame.scene_name, solid, answer.labels, origins)
+        if frame.boxes is not None and answer.velocity is not None:
+            self.velocities.update(answer.labels, answer.velocity, grid, frame.boxes)
+        if image_width is not None:
+            cameras = frames.cameras.map(lambda t: t[:, 0].cpu())
+            self.add_pictures(truth, answer.labels, masks, grid, cameras, image_width)
 
     def add_voxels(self, scene: str, truth: np.ndarray, labels: np.ndarray, *masks: np.ndarray) -> None:
         part = self.confusion.count(truth, labels, *masks)
@@ -325,12 +363,12 @@ class _Metrics:
     def scores(self, name: str, frames: int) -> Scores:
         classes, voxel_parts, ray_parts = self.classes, list(self.voxel_parts.values()), list(self.ray_parts.values())
         absent, has_15 = self.absent, set(LEFT_OUT_OF_15) <= set(classes.names)
-        total = scores_of(np.sum(voxel_parts, axis=0), classes, absent)
+        total = scores_of(np.sum(voxel_parts, axis=0), classes, absent) if voxel_parts else _NO_VOXELS
         rays = ray_scores_of(np.sum(ray_parts, axis=0), classes) if ray_parts else None
-        intervals = {
-            "miou": bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes, absent).miou),
-            "iou": bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes).iou),
-        }
+        intervals = {}
+        if voxel_parts:
+            intervals["miou"] = bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes, absent).miou)
+            intervals["iou"] = bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes).iou)
         if ray_parts:
             intervals["rayiou"] = bootstrap_interval(ray_parts, lambda c: ray_scores_of(c, classes).rayiou)
         velocity, every = self.velocities.scores(), DepthErrors()
@@ -340,7 +378,7 @@ class _Metrics:
         return Scores(
             name=name,
             frames=frames,
-            scenes=len(voxel_parts),
+            scenes=len(self.seen),
             mask=self.mask,
             miou=total.miou,
             miou_15=total.miou_15 if has_15 else math.nan,
@@ -352,7 +390,7 @@ class _Metrics:
             absent=total.absent,
             absent_rule=absent,
             seconds_per_frame=self.seconds / max(frames, 1),
-            miou_dynamic=total.miou_of([classes.names[i] for i in classes.dynamic_ids]),
+            miou_dynamic=(total.miou_of([classes.names[i] for i in classes.dynamic_ids]) if voxel_parts else math.nan),
             velocity=velocity if velocity.matches else None,
             depth=depth if depth.pixels else None,
             depth_of_cameras=of_cameras if depth.pixels else {},

@@ -47,6 +47,8 @@ class Targets:
         view_features: (B, S, V, D, h, w) float32 features of the views' pictures from a foundation model, at any size;
             a vector of zeros = no label.
         view_images: (B, S, V, 3, H, W) uint8 RGB pictures of the views, at the size of ``view_cameras``.
+        view_usable: (B, S, V, H, W) bool: the pixel shows the world, not the own vehicle; None = all do, as far as
+            known. Where it does not there are no labels.
     """
 
     labels: Tensor | None = None
@@ -59,6 +61,7 @@ class Targets:
     view_time_s: Tensor | None = None
     view_features: Tensor | None = None
     view_images: Tensor | None = None
+    view_usable: Tensor | None = None
 
     def map(self, function: Any) -> Targets:
         """Apply a tensor function to every tensor."""
@@ -88,6 +91,7 @@ class FrameSet:
             or a whole fraction of it; 0 = unknown. None = no depth is given.
         features: (B, T, V, D, h, w) float32 features of the pictures from a foundation model, at any size; a vector of
             zeros = unknown. None = not given.
+        usable: (B, T, V, H, W) bool: the pixel shows the world, not the own vehicle; None = all do, as far as known.
     """
 
     images: Tensor
@@ -104,6 +108,7 @@ class FrameSet:
     T_world_ego: Tensor | None = None
     depth_m: Tensor | None = None
     features: Tensor | None = None
+    usable: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 6 or self.images.shape[3] != 3:
@@ -133,6 +138,8 @@ class FrameSet:
                 raise ShapeError("FrameSet", "depth_m", expected, tuple(depth.shape))
         if self.features is not None and (self.features.ndim != 6 or tuple(self.features.shape[:3]) != (b, t, v)):
             raise ShapeError("FrameSet", "features", f"({b}, {t}, {v}, D, h, w)", tuple(self.features.shape))
+        if self.usable is not None and tuple(self.usable.shape) != (b, t, v, height, width):
+            raise ShapeError("FrameSet", "usable", (b, t, v, height, width), tuple(self.usable.shape))
 
     def map(self, function: Any) -> FrameSet:
         """Apply a tensor function to every tensor, cameras and targets included."""
@@ -169,6 +176,7 @@ class FrameSet:
             T_world_ego=T_world_ego,
             depth_m=None if self.depth_m is None else self.depth_m[:, one],
             features=None if self.features is None else self.features[:, one],
+            usable=None if self.usable is None else self.usable[:, one],
         )
 
     def to(self, device: Any, non_blocking: bool = False) -> FrameSet:

@@ -31,17 +31,18 @@ def root(tiny_surroundocc):
 
 
 def test_names_choose_classes_grid_and_rules():
-    assert list(DATASETS) == ["occ3d", "surroundocc", "kitti360"]
+    assert list(DATASETS) == ["occ3d", "surroundocc", "kitti360", "ddad"]
     found = {name: protocol_of(DataArgs("x", dataset=name)) for name in DATASETS}
-    assert [p.mask for p in found.values()] == ["camera", "none", "none"]
-    assert [p.rays for p in found.values()] == [True, False, False]
-    assert [len(p.classes.names) for p in found.values()] == [18, 17, 19]
+    assert [p.mask for p in found.values()] == ["camera", "none", "none", "none"]
+    assert [p.rays for p in found.values()] == [True, False, False, False]
+    assert [len(p.classes.names) for p in found.values()] == [18, 17, 19, 18]
+    assert [p.max_depth_m for p in found.values()] == [80, 80, 80, 200]
     for protocol in found.values():
         (name, z_m), grid = protocol.ground, protocol.grid
         assert name in protocol.classes.names
         assert grid.lower[2] < z_m < grid.upper[2]
-        assert hasattr(DataArgs("x"), protocol.labels_field)
-    with pytest.raises(ConfigError, match="dataset: expected one of occ3d, surroundocc, kitti360, received kitti"):
+        assert protocol.labels_field is None or hasattr(DataArgs("x"), protocol.labels_field)
+    with pytest.raises(ConfigError, match="expected one of occ3d, surroundocc, kitti360, ddad, received kitti"):
         protocol_of(DataArgs("x", dataset="kitti"))
 
 
@@ -51,6 +52,8 @@ def test_defaults_follow_the_data_set():
     assert (args.cameras, args.depth_dir, args.semantics_dir) == (("image_00",), None, None)
     assert DataArgs("x", dataset="kitti360", cameras=("image_01",)).cameras == ("image_01",)
     assert replace(args, split="val").cameras == ("image_00",)
+    assert DataArgs("x", dataset="ddad").cameras[:2] == ("CAMERA_01", "CAMERA_05")
+    assert with_voxel_labels(DataArgs("x", dataset="ddad"), None) == DataArgs("x", dataset="ddad")
     assert with_voxel_labels(args, None).sscbench_dir is None
     assert with_voxel_labels(DataArgs("x"), "other").occ3d_dir == "other"
     assert scoring_data("x", "v", dataset="surroundocc", labels_dir="here").surroundocc_dir == "here"
