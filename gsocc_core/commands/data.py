@@ -21,7 +21,7 @@ def synthesize(
     pseudo_labels: bool = True,
     val_scenes: int = 0,
     jobs: int | None = None,
-    layout: Literal["nuscenes", "surroundocc", "kitti360"] = "nuscenes",
+    layout: Literal["nuscenes", "surroundocc", "kitti360", "ddad"] = "nuscenes",
     world: Literal["detailed", "plain"] = "detailed",
     lidar_sweeps: bool = True,
     names: bool = False,
@@ -32,15 +32,17 @@ def synthesize(
         out: Folder to make; it must not exist.
         scenes: Number of drives.
         seed: Chooses the drives; the same seed gives the same bytes.
-        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
-        sweeps: Write the readings between key frames too.
-        duration_s: Length of each drive, seconds; 20 s are 40 key frames.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376, ddad 1936x1216; of the plain world
+            176x96, ddad 176x110.
+        sweeps: Write the readings between key frames too; of ddad every reading belongs to one.
+        duration_s: Length of each drive, seconds; 20 s are 40 key frames, of ddad 200.
         version: Name of the folder with the tables.
-        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
+        labels: Write voxel labels: Occ3D's, kitti360 SSCBench's; ddad has none.
         pseudo_labels: Write depth and class pictures.
         val_scenes: The last so many drives form the split val, the others train.
         jobs: Drives written at the same time; None = one per core.
-        layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360.
+        layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360;
+            ddad = DDAD in dgp layout, without voxel labels.
         world: detailed = a street as in life; plain = coloured things at random places, with a small grid, classes of
             its own and pictures of 176x96.
         lidar_sweeps: With sweeps, write those of the LiDAR, too.

@@ -17,9 +17,11 @@ from tqdm import tqdm
 
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.processes import worker_context
+from gsocc_core.synthetic.sensors.ddad_car import make_ddad_car
 from gsocc_core.synthetic.sensors.kitti360_car import make_car
 from gsocc_core.synthetic.sensors.rig import make_rig, small_rig
 from gsocc_core.synthetic.sensors.schedule import key_frame_count
+from gsocc_core.synthetic.write.ddad_tree import ddad_sample_count, write_ddad_drive, write_ddad_shared
 from gsocc_core.synthetic.write.kitti360_tree import (
     kitti360_key_frame_count,
     write_kitti360_drive,
@@ -30,7 +32,7 @@ from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
 from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
 from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
 
-Layout = Literal["nuscenes", "surroundocc", "kitti360"]
+Layout = Literal["nuscenes", "surroundocc", "kitti360", "ddad"]
 #: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
 DriveWriter = Callable[[Path, DriveOptions, int, Callable[[], None]], Tables]
 
@@ -62,7 +64,9 @@ def synthesize(
     ``splits.json`` beside the tables, and, on request, Occ3D labels (``gts``) and pseudo-labels (``metric_3d_nusc``,
     ``grounded_sam_nusc``). Layout ``surroundocc`` adds SurroundOcc labels (``nuscenes_occ/samples``). Layout
     ``kitti360`` is that of SSCBench-KITTI360: pictures of two cameras that look ahead, calibration, poses,
-    ``splits.json`` and, on request, labels (``preprocess/labels``) and pseudo-labels (``depth``, ``classes``).
+    ``splits.json`` and, on request, labels (``preprocess/labels``) and pseudo-labels (``depth``, ``classes``). Layout
+    ``ddad`` is that of DDAD: ten samples per second of six cameras and a LiDAR in JSON files of dgp, masks of what the
+    cameras see of the own car (``mask``), and, on request, the same pseudo-labels; there are no voxel labels.
 
     The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the same however many scenes
     are written. Nothing is left behind when writing fails.
@@ -71,18 +75,18 @@ def synthesize(
         out: Folder to make; it must not exist.
         scenes: Number of drives, named ``synthetic-<seed>-<index>``.
         seed: Chooses the drives.
-        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376.
-        sweeps: Write the readings between key frames too.
-        duration_s: Length of each drive, seconds; 20 s are 40 key frames.
-        version: Name of the folder with the tables; kitti360 has none.
+        image_scale: Factor on the picture size of 1600x900, kitti360 1408x376, ddad 1936x1216.
+        sweeps: Write the readings between key frames too; of ddad every reading belongs to one.
+        duration_s: Length of each drive, seconds; 20 s are 40 key frames, of ddad 200.
+        version: Name of the folder with the tables; kitti360 and ddad have none.
         labels: Write voxel labels: Occ3D's, kitti360 SSCBench's.
         pseudo_labels: Write depth and semantic pictures of the key frames (26 MB each at full size).
         val_scenes: The last so many drives form the split ``val``, the others ``train``.
         jobs: Drives written at the same time; None = one per core.
-        layout: nuscenes, surroundocc or kitti360.
+        layout: nuscenes, surroundocc, kitti360 or ddad.
         world: ``detailed`` is a street that looks as in life; in the ``plain`` world what a thing is shows at once, and
             where it is, how it moves and what is hidden is the whole question. It has a grid and classes of its own and
-            pictures of 176x96, in layout nuscenes.
+            pictures of 176x96, in layouts nuscenes and, of 176x110, ddad.
         lidar_sweeps: With ``sweeps``, write those of the LiDAR, too.
         names: Write fine-grained names of voxels and pictures (``names``), see :mod:`gsocc_core.data.names`.
 
@@ -115,11 +119,13 @@ def synthesize(
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
-        write = write_kitti360_drive if layout == "kitti360" else write_drive
+        write: DriveWriter = {"kitti360": write_kitti360_drive, "ddad": write_ddad_drive}.get(layout, write_drive)
         with tqdm(total=scenes * key_frames, desc="synthesize", unit="key frame") as bar:
             drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write)
         if layout == "kitti360":
             write_kitti360_shared(part, options, splits)
+        elif layout == "ddad":
+            write_ddad_shared(part, options, splits)
         else:
             write_tables(part / version, drives, splits)
             write_meanings(part, world, names)
@@ -137,11 +143,14 @@ def _key_frames(layout: Layout, options: DriveOptions) -> int:
         raise ConfigError("synthesize", "layout", f"one of {', '.join(get_args(Layout))}", layout)
     if options.world not in get_args(World):
         raise ConfigError("synthesize", "world", f"one of {', '.join(get_args(World))}", options.world)
-    if options.world == "plain" and layout != "nuscenes":
-        raise ConfigError("synthesize", "layout", "nuscenes, the only one of the plain world", layout)
+    if options.world == "plain" and layout not in ("nuscenes", "ddad"):
+        raise ConfigError("synthesize", "layout", "nuscenes or ddad, the only ones of the plain world", layout)
+    if layout in ("kitti360", "ddad") and options.names:
+        raise ConfigError("synthesize", "names", f"false: layout {layout} has none", options.names)
+    if layout == "ddad":
+        make_ddad_car(options.image_scale, options.world == "plain")
+        return ddad_sample_count(options.duration_s)
     if layout == "kitti360":
-        if options.names:
-            raise ConfigError("synthesize", "names", "false: layout kitti360 has none", options.names)
         make_car(options.image_scale)
         return kitti360_key_frame_count(options.duration_s)
     rng = np.random.default_rng(0)
