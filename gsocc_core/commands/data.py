@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gsocc_core.data.args import SURROUND_CAMERAS
+from gsocc_core.data.args import SURROUND_CAMERAS, DatasetName
 
 
 def synthesize(
@@ -73,17 +73,18 @@ def label_depth(
     precision: Literal["fp32", "bf16"] = "fp32",
     device: str = "auto",
     shard: str | None = None,
+    dataset: DatasetName = "occ3d",
 ) -> None:
     """Write metric depth of every picture from Depth Anything V2, ZoeDepth or Depth Pro.
 
     Args:
-        dataroot: Tree in nuScenes layout.
+        dataroot: Folder with the data set.
         model: Folder or hub id of the model.
-        version: Name of the tables' folder.
+        version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the labels, made or continued; None = depth_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
         limit: Only the first so many key frames.
         size: Height,width of the labels, pixels; None = half the picture.
         max_error: Largest relative error that storing may add.
@@ -93,13 +94,15 @@ def label_depth(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+        dataset: Layout of ``dataroot``; its classes are what the words mean.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_depth as run
 
     args = LabelArgs(
-        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
-    )
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard,
+        dataset,
+    )  # fmt: skip
     run(args, model, max_error, focal_px)
 
 
@@ -123,19 +126,20 @@ def label_semantics(
     precision: Literal["fp32", "bf16"] = "fp32",
     device: str = "auto",
     shard: str | None = None,
+    dataset: DatasetName = "occ3d",
 ) -> None:
     """Write classes of every picture, recognised from words by GroundingDINO and SAM or SAM 2.
 
     Args:
-        dataroot: Tree in nuScenes layout.
+        dataroot: Folder with the data set.
         prompts: YAML file: class name -> phrases, such as config/labels/nuscenes_prompts.yaml.
         detector: Folder or hub id of a GroundingDINO.
         segmenter: Folder or hub id of a SAM or SAM 2.
-        version: Name of the tables' folder.
+        version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the labels, made or continued; None = semantics_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
         limit: Only the first so many key frames.
         size: Height,width of the labels, pixels; None = half the picture.
         mode: separate = one pass per phrase; by_class = one per class; combined = one for all, fastest, finds least.
@@ -146,13 +150,15 @@ def label_semantics(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+        dataset: Layout of ``dataroot``; its classes are what the words mean.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_semantics as run
 
     args = LabelArgs(
-        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
-    )
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard,
+        dataset,
+    )  # fmt: skip
     run(args, prompts, detector, segmenter, mode, box_threshold, text_threshold)
 
 
@@ -172,17 +178,18 @@ def label_features(
     precision: Literal["fp32", "bf16"] = "fp32",
     device: str = "auto",
     shard: str | None = None,
+    dataset: DatasetName = "occ3d",
 ) -> None:
     """Write features of every picture from a frozen DINOv2, with registers or without, or CLIP.
 
     Args:
-        dataroot: Tree in nuScenes layout.
+        dataroot: Folder with the data set.
         model: Folder or hub id of the model.
-        version: Name of the tables' folder.
+        version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the features, made or continued; None = feature_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
         limit: Only the first so many key frames.
         size: Height,width of the model's input, pixels, multiples of its patch; None = about half the picture.
         basis: Keep so many numbers per feature, by a basis that the first run computes and stores; None = all.
@@ -191,13 +198,15 @@ def label_features(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
+        dataset: Layout of ``dataroot``; its classes are what the words mean.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_features as run
 
     args = LabelArgs(
-        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard
-    )
+        dataroot, version, out, split, scenes, cameras, limit, size, batch_size, workers, precision, device, shard,
+        dataset,
+    )  # fmt: skip
     run(args, model, basis)
 
 

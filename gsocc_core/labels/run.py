@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Label a tree in nuScenes layout: its share of the key frames, those that are missing, one file each."""
+"""Label the pictures of a data set: its share of the key frames, those that are missing, one file each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import protocol_of
+from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs, DatasetName
+from gsocc_core.data.build import build_dataset, protocol_of, with_voxel_labels
 from gsocc_core.data.feature_files import BASIS_FILE, read_basis, write_basis
-from gsocc_core.data.nuscenes_index import SURROUND_CAMERAS, KeyFrame, choose_scenes, open_nuscenes, read_key_frames
+from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.view_label_files import MAX_ERROR
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.labels.folder import LabelFolder
@@ -28,6 +28,7 @@ from gsocc_core.labels.shards import Shard, choose_shard
 from gsocc_core.labels.stream import Labeller, Precision, StreamOptions, label_key_frames
 
 DEPTH_FOLDER, SEMANTICS_FOLDER, FEATURES_FOLDER = "depth_labels", "semantics_labels", "feature_labels"
+_ANY_SIZE = (16, 28)  # nobody looks at these pictures
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class LabelArgs:
     """What to label, and how fast.
 
     Attributes:
-        dataroot: Tree in nuScenes layout.
-        version: Name of the tables' folder.
+        dataroot: Folder with the data set.
+        version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the labels, made or continued; None = one of its own name in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names.
+        cameras: Camera names; nuScenes' stand for all of another data set.
         limit: Only the first so many key frames.
         size: (height, width) of the labels, pixels, of features that of the model's input; None = half the picture.
         batch_size: Pictures per call of the model.
@@ -48,6 +49,7 @@ class LabelArgs:
         precision: fp32, or bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: ``i/n`` = the i-th of n parts; None = as the launcher says, else everything.
+        dataset: Which data set.
     """
 
     dataroot: str
@@ -63,6 +65,16 @@ class LabelArgs:
     precision: Precision = "fp32"
     device: str = "auto"
     shard: str | None = None
+    dataset: DatasetName = "occ3d"
+
+    @property
+    def data(self) -> DataArgs:
+        """The pictures alone, for a loader: no labels of any kind, no masks."""
+        args = DataArgs(
+            self.dataroot, self.version, self.split, self.scenes, self.cameras, depth_dir=None, semantics_dir=None,
+            views=1, dataset=self.dataset, masks_dir=None,
+        )  # fmt: skip
+        return with_voxel_labels(args, None)
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "workers", "limit"):
@@ -136,7 +148,7 @@ def label_semantics(
     for key, value in (("box_threshold", box_threshold), ("text_threshold", text_threshold)):
         if not 0 <= value <= 1:
             raise ConfigError("command line", f"--{key}", "0 ... 1", value)
-    classes = protocol_of(DataArgs(args.dataroot, args.version)).classes
+    classes = protocol_of(args.data).classes
     phrases = read_prompts(prompts, classes)
     shard = choose_shard(args.shard, os.environ)
     device = choose_device(args.device, shard.local_index)
@@ -195,11 +207,10 @@ def chosen_key_frames(args: LabelArgs) -> list[KeyFrame]:
     """All key frames of the chosen scenes, beyond the limit too.
 
     Raises:
-        ConfigError: nuscenes-devkit is missing.
+        ConfigError: nuscenes-devkit is missing, or an argument makes no sense.
         DataError: the tree is wrong, or has no such scenes.
     """
-    nusc = open_nuscenes(args.dataroot, args.version)
-    scenes = read_key_frames(nusc, choose_scenes(nusc, args.split, args.scenes), args.cameras)
+    scenes = build_dataset(args.data, _ANY_SIZE).scenes
     return [frame for frames in scenes for frame in frames]
 
 
@@ -224,8 +235,9 @@ def _label(
     everything = chosen_key_frames(args)
     settings = {**settings, "size": args.size, "precision": args.precision}
     path = Path(args.out) if args.out is not None else Path(args.dataroot) / name
-    classes = protocol_of(DataArgs(args.dataroot, args.version)).classes
-    folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error, classes)
+    data = args.data
+    classes = protocol_of(data).classes
+    folder = LabelFolder(path, labeller.kind, data.cameras, settings, max_error, classes)
     mine = own_part(shard, everything[: args.limit])
     todo = folder.remaining(mine)
     options = StreamOptions(
