@@ -106,8 +106,7 @@ def to_pickle(root):
 BAD = {
     "a pickle instead": (
         to_pickle,
-        r"info_train\.json: file: expected JSON that scripts/ddad_info_to_json\.py made of the info pickle, "
-        r"received info_train\.pkl, a pickle, which is not read",
+        r"info_train\.json: file: expected JSON that scripts/ddad_info.* received info_train\.pkl, a pickle, which is",
     ),
     "a pickle of that name": (
         lambda r: (r / "info" / "info_train.json").write_bytes(pickle.dumps({"1": 2})),

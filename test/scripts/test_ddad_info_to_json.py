@@ -26,8 +26,8 @@ def as_published(content):
         return {"quat": Quaternion(pose["quat"]), "tvec": np.array(pose["tvec"])}
 
     def camera(value):
-        return {"intrinsics": np.asfortranarray(value["intrinsics"], np.float32), "extrinsics": poses(value["extrinsics"]),
-                "pose": poses(value["pose"])}  # fmt: skip
+        intrinsics = np.asfortranarray(value["intrinsics"], np.float32)
+        return {"intrinsics": intrinsics, "extrinsics": poses(value["extrinsics"]), "pose": poses(value["pose"])}
 
     return {
         stamp: {name: camera(value) if isinstance(value, dict) else value for name, value in sample.items()}
@@ -58,7 +58,7 @@ def test_every_protocol_gives_the_same_values(tmp_path, protocol):
     json.dumps(found)
     assert close(found[str(FIRST)]["CAMERA_06"], content[str(FIRST)]["CAMERA_06"])
     assert found[str(FIRST)]["context"] == content[str(FIRST)]["context"]
-    assert close(found, content) or found.keys() == content.keys()
+    assert close(found, content)
 
 
 def test_numbers_of_numpy_and_other_byte_orders(tmp_path):
