@@ -47,8 +47,7 @@ class Targets:
         view_features: (B, S, V, D, h, w) float32 features of the views' pictures from a foundation model, at any size;
             a vector of zeros = no label.
         view_images: (B, S, V, 3, H, W) uint8 RGB pictures of the views, at the size of ``view_cameras``.
-        view_usable: (B, S, V, H, W) bool: the pixel shows the world, not the own vehicle; None = all do, as far as
-            known. Where it does not there are no labels.
+        view_usable: (B, S, V, H, W) bool: the pixel shows the surroundings, not the robot itself; None = all do.
     """
 
     labels: Tensor | None = None
@@ -91,7 +90,7 @@ class FrameSet:
             or a whole fraction of it; 0 = unknown. None = no depth is given.
         features: (B, T, V, D, h, w) float32 features of the pictures from a foundation model, at any size; a vector of
             zeros = unknown. None = not given.
-        usable: (B, T, V, H, W) bool: the pixel shows the world, not the own vehicle; None = all do, as far as known.
+        usable: (B, T, V, H, W) bool: the pixel shows the surroundings, not the robot itself; None = all do.
     """
 
     images: Tensor
