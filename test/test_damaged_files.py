@@ -502,3 +502,35 @@ def test_files_are_read_through_the_doors():
             if re.search(rf"\b{re.escape(call)}\(", source):
                 modules.add(path.relative_to(ROOT).as_posix())
     assert found == DOORS
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name",
+    ["ddad.json", "000000/scene_0abc.json", "000000/calibration/c0ffee.json", "info/info_train.json",
+     "mask/CAMERA_07/000000/mask.png"],
+)  # fmt: skip
+def test_damaged_files_of_ddad(name, tmp_path):
+    from .tiny_ddad import write_ddad, write_info
+
+    root = write_ddad(tmp_path / "tree", samples=1)
+    (root / "info").mkdir()
+    (root / "info" / "info_train.json").write_text(json.dumps(write_info(root, samples=1)))
+    path, args = root / name, DataArgs(str(root), dataset="ddad", split="train", info_dir="info", views=1)
+    good = path.read_bytes()
+
+    def read(_):
+        assert build_dataset(args, (40, 64))[0].usable is not None
+
+    assert attempt("", read, path)
+    for _, content in damaged(good):
+        path.write_bytes(content)
+        assert not attempt("", read, path)
+    for content in slightly_damaged(name, good):
+        path.write_bytes(content)
+        attempt("", read, path)
+    if path.suffix == ".json":
+        for old in (b"1", b"0"):
+            for new in (b"NaN", b"Infinity", b"9" * 400, b"1e400", b"null", b"[]", b'"x"'):
+                path.write_bytes(good.replace(b": " + old, b": " + new, 5))
+                attempt("", read, path)

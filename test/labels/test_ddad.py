@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of DDAD's pictures, made through the command line, and loaded again."""
+"""Labels of pictures of other data sets than nuScenes, made through the command line, and loaded again."""
 
 import json
 
@@ -36,3 +36,11 @@ def test_depth_and_classes_of_every_camera(models, prompts_file, tmp_path):
         stored = decode(root / "depth_labels" / "000001" / f"{FIRST}.zip", "depth")[name]
         assert np.array_equal(targets.view_depth_m[0, 0, v].numpy(), np.where(own, 0, stored)), name
         assert (targets.view_semantics[0, 0, v].numpy()[own] == 255).all()
+
+
+def test_pictures_of_kitti360_too(models, tiny_kitti360, tmp_path):
+    words = ["--dataset", "kitti360", "--dataroot", str(tiny_kitti360), "--out", str(tmp_path / "out"), "--limit", "1"]
+    main(["label", "depth", *words, "--model", str(models["depth_anything"]), "--device", "cpu", "--workers", "1"])
+    (file,) = (tmp_path / "out").glob("*/*.zip")
+    assert file.relative_to(tmp_path / "out").as_posix() == "2013_05_28_drive_0004_sync/000000.zip"
+    assert {name: array.shape for name, array in decode(file, "depth").items()} == {"image_00": (12, 44)}
