@@ -94,11 +94,12 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
         _check_complete(name, function, positional, content)
     made = keyword_arguments(function, content, where)
     if name == "train":
-        from gsocc_core.data.build import protocol_of, with_default_grid
+        from gsocc_core.data.build import protocol_of, with_default_cameras, with_default_grid
         from gsocc_core.methods.build import method_class, parse_arguments
 
         cls = method_class(made["method"], where)
         made["model"] = with_default_grid(cls, made["model"], protocol_of(made["data"]))
+        made["model"] = with_default_cameras(cls, made["model"], made["data"].cameras)
         parse_arguments(made["method"], made["model"], where, key="model")
     return made
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +93,22 @@ def with_default_grid(constructor: Any, arguments: Mapping[str, Any], protocol: 
     if "grid" in arguments or "grid" not in inspect.signature(constructor).parameters:
         return dict(arguments)
     return {"grid": plain_grid(protocol.grid), **arguments}
+
+
+def with_default_cameras(constructor: Any, arguments: Mapping[str, Any], cameras: Sequence[str]) -> dict[str, Any]:
+    """A method's plain arguments with the data's cameras, if the method wants them and none are given.
+
+    Args:
+        constructor: Class of the method.
+        arguments: Its plain arguments.
+        cameras: ``DataArgs.cameras``.
+
+    Returns:
+        The arguments, plain too.
+    """
+    if "cameras" in arguments or "cameras" not in inspect.signature(constructor).parameters:
+        return dict(arguments)
+    return {"cameras": list(cameras), **arguments}
 
 
 def check_fit(protocol: Protocol, classes: ClassTable, grid: VoxelGrid, where: object) -> None:

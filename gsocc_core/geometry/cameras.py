@@ -185,6 +185,14 @@ class Cameras:
         factor = self.intrinsics.new_tensor([width / self.width, height / self.height, 1.0])
         return replace(self, intrinsics=self.intrinsics * factor[:, None], width=width, height=height)
 
+    def pixel_centres(self) -> Tensor:
+        """(H * W, 2) column and row of the middles of all pixels, row by row, pixels."""
+        like = self.intrinsics
+        rows = torch.arange(self.height, device=like.device, dtype=like.dtype) + 0.5
+        columns = torch.arange(self.width, device=like.device, dtype=like.dtype) + 0.5
+        v, u = torch.meshgrid(rows, columns, indexing="ij")
+        return torch.stack([u, v], dim=-1).flatten(0, 1)
+
     def project(self, points_ref: Tensor, near_m: float = 0.01) -> tuple[Tensor, Tensor, Tensor]:
         """Project points of the reference ego frame into every camera.
 

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle: a trained model as a folder of weights, configuration, classes, class prompts and card; nothing pickled."""
+"""A bundle: a trained model as a folder of weights, configuration, classes, class prompts and card; nothing pickled.
+
+Those of methods that predict no occupancy have no classes.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from torch import Tensor
 
 from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.methods.build import build_method, prompts_use
-from gsocc_core.methods.method import Method
+from gsocc_core.methods.build import build_trainable, method_class, prompts_use
+from gsocc_core.methods.method import Method, PoseMethod, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_core.yaml_files import read_yaml
 
@@ -52,11 +55,28 @@ class Bundle:
         return self.path.name
 
 
+@dataclass(frozen=True)
+class PoseBundle:
+    """A model of poses and depth read from disk.
+
+    Attributes:
+        path: Its folder.
+        method_name: A key of ``gsocc_core.methods.build.METHODS``.
+        arguments: Constructor arguments of the method.
+        method: The model with its trained weights, in evaluation mode.
+    """
+
+    path: Path
+    method_name: str
+    arguments: dict[str, Any]
+    method: PoseMethod
+
+
 def save_bundle(
     path: str | Path,
     method_name: str,
     arguments: Mapping[str, Any],
-    method: Method,
+    method: Trainable,
     card: str,
     *,
     half: bool = True,
@@ -90,9 +110,10 @@ def save_bundle(
         kept = {k: v for k, v in arguments.items() if k not in method.TRAINING_ONLY}
         config = {"method": method_name, "arguments": kept}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        method.classes.to_yaml(temporary / CLASSES)
-        if method.prompts is not None:
-            method.prompts.save(temporary / PROMPTS)
+        if isinstance(method, Method):
+            method.classes.to_yaml(temporary / CLASSES)
+            if method.prompts is not None:
+                method.prompts.save(temporary / PROMPTS)
         (temporary / CARD).write_text(card, encoding="utf-8")
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         temporary.chmod(0o755)
@@ -125,17 +146,43 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
             weights do not fit configuration and classes, are of another type or not finite.
         ConfigError: the configuration or class table is wrong.
     """
+    path, config, method = _load(path_or_hub_id)
+    if not isinstance(method, Method):
+        raise BundleError(path, "method", "one that predicts occupancy", config["method"])
+    return Bundle(path, config["method"], config["arguments"], method.classes, method)
+
+
+def load_pose_bundle(path_or_hub_id: str | Path) -> PoseBundle:
+    """Read a bundle of a method that predicts poses and depth; see :func:`load_bundle`.
+
+    Raises:
+        BundleError: as there, or the bundle is of another kind.
+        ConfigError: the configuration is wrong.
+    """
+    path, config, method = _load(path_or_hub_id)
+    if not isinstance(method, PoseMethod):
+        raise BundleError(path, "method", "one that predicts poses, such as gaussianocc_pose", config["method"])
+    return PoseBundle(path, config["method"], config["arguments"], method)
+
+
+def _load(path_or_hub_id: str | Path) -> tuple[Path, dict[str, Any], Trainable]:
+    """A bundle's folder, its configuration, and its method in evaluation mode."""
     path = _locate(path_or_hub_id)
-    for name in (CONFIG, CLASSES, WEIGHTS):
+    needed = [CONFIG, WEIGHTS]
+    if (path / CONFIG).is_file() and issubclass(
+        method_class(_read_config(path / CONFIG)["method"], path / CONFIG), Method
+    ):
+        needed.insert(1, CLASSES)
+    for name in needed:
         if not (path / name).is_file():
             pickles = [p.name for p in path.iterdir() if p.suffix in PICKLES]
             received = f"no such file, but {pickles[0]}, which is never unpickled" if pickles else "no such file"
-            raise BundleError(path, name, f"a bundle folder with {CONFIG}, {CLASSES} and {WEIGHTS}", received)
+            raise BundleError(path, name, f"a bundle folder with {_listed(needed)}", received)
     config = _read_config(path / CONFIG)
-    classes = ClassTable.from_yaml(path / CLASSES)
+    classes = ClassTable.from_yaml(path / CLASSES) if CLASSES in needed else None
     where = path / CONFIG
     prompts = _read_prompts(path, config["method"])
-    method = build_method(
+    method = build_trainable(
         config["method"], config["arguments"], classes, pretrained=False, prompts=prompts, where=where, key="arguments"
     )
     try:
@@ -143,7 +190,11 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     except Exception as error:
         raise BundleError(path / WEIGHTS, "content", "a complete safetensors file", error) from error
     _load_weights(method, weights, path, classes)
-    return Bundle(path, config["method"], config["arguments"], classes, method.eval())
+    return path, config, method.eval()
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
@@ -159,7 +210,7 @@ def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
     """
     from huggingface_hub import HfApi
 
-    load_bundle(path)
+    _load(path)
     api = HfApi()
     api.create_repo(hub_id, private=private, exist_ok=True)
     api.upload_folder(folder_path=str(path), repo_id=hub_id)
@@ -214,7 +265,9 @@ def _compact(value: Tensor) -> Tensor:
     return half if bool((error <= 1e-3 * value.abs().max()).all()) else value
 
 
-def _load_weights(method: Method, weights: dict[str, Tensor], path: Path, classes: ClassTable) -> None:
+def _load_weights(
+    method: Trainable, weights: dict[str, Tensor], path: Path, classes: ClassTable | None
+) -> None:
     expected = method.state_dict()
     for name in expected:
         if name not in weights:
@@ -223,9 +276,8 @@ def _load_weights(method: Method, weights: dict[str, Tensor], path: Path, classe
         if name not in expected:
             raise BundleError(path / WEIGHTS, name, "only tensors of the configured model", "an unknown tensor")
         if value.shape != expected[name].shape:
-            hint = (
-                f"{tuple(expected[name].shape)} from {CONFIG} and the {len(classes.channel_ids)} channels of {CLASSES}"
-            )
+            channels = "" if classes is None else f" and the {len(classes.channel_ids)} channels of {CLASSES}"
+            hint = f"{tuple(expected[name].shape)} from {CONFIG}{channels}"
             raise BundleError(path / WEIGHTS, name, hint, tuple(value.shape))
         weights[name] = _of_type(value, expected[name].dtype, path, name)
     method.load_state_dict(weights)

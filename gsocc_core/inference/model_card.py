@@ -85,6 +85,52 @@ def model_card(
     )  # fmt: skip
 
 
+_POSE_TEMPLATE = """\
+---
+license: apache-2.0
+library_name: gsocc
+tags: [ego-motion, depth, gaussian-splatting, {method}]
+---
+# {title}
+
+Motion of a rig and depth of its pictures with `{method}`: {parameters:.2f} M parameters, pictures of {width}x{height}
+pixels.
+
+## Use
+
+`poses: {{mode: learned, bundle: {title}}}` in the `model` section of a training of `gaussianocc` takes its poses.
+
+## Training data
+
+{data}
+
+## Scores
+
+{begin}
+Not scored yet: `gsocc_core evaluate-poses` fills this in with `--update_card`.
+{end}
+
+## Limits
+
+{limits}
+"""
+
+_POSE_LIMITS = (
+    "The model knows the kind of scenes, the rig and the time between pictures that it was trained on. Its metres are "
+    "those of the rig's calibration, as far as its cameras overlap. It is not a safety function: do not let anything "
+    "move by it alone."
+)
+
+
+def pose_card(title: str, method: str, parameters: int, image_size: tuple[int, int], data: str) -> str:
+    """Text of the card of a model of poses and depth; see :func:`model_card`."""
+    height, width = image_size
+    return _POSE_TEMPLATE.format(
+        title=title, method=method, parameters=parameters / 1e6, width=width, height=height, data=data,
+        limits=_POSE_LIMITS, begin=_BEGIN, end=_END,
+    )  # fmt: skip
+
+
 def put_scores(bundle: str | Path, scores: str) -> None:
     """Write scores into a bundle's card, in place of those that are there.
 

@@ -89,7 +89,7 @@ def warp(pictures: Tensor, source: Cameras, depth_m: Tensor, target: Cameras) ->
     height, width = depth_m.shape[-2:]
     if (height, width) != (target.height, target.width):
         raise ShapeError("warp", "depth_m", f"(..., {target.height}, {target.width}), as target", tuple(depth_m.shape))
-    rays = target.rays_at(_pixel_centres(target))
+    rays = target.rays_at(target.pixel_centres())
     points = transform_points(target.T_ref_cam, rays * depth_m.flatten(-2)[..., None])
     # Every camera looks at its own points, so each becomes a rig of one.
     places = len(source.intrinsics.shape) - 2
@@ -141,6 +141,7 @@ def reprojection_loss(
     auto_mask: bool = True,
     outside: Outside = "ignored",
     ssim: float = 0.85,
+    usable: Tensor | None = None,
 ) -> Tensor:
     """Photometric loss of the present depth against the pictures of other moments.
 
@@ -152,6 +153,7 @@ def reprojection_loss(
         auto_mask: See ``still`` of :func:`minimum_reprojection`.
         outside: See :data:`Outside`.
         ssim: See :func:`photometric_error`.
+        usable: (B, V, H, W) bool: the present pixel shows the surroundings, not the robot itself; None = all do.
 
     Returns:
         Scalar; 0, with a gradient of 0, where no present picture has a neighbour.
@@ -171,7 +173,8 @@ def reprojection_loss(
     for moment in range(1, pictures.shape[1]):
         picture, shown = warp(values[:, moment], cameras.map(lambda t, m=moment: t[:, m]), depth_m, target)
         warped.append(picture)
-        seen.append((shown | (outside == "border")) & there[:, moment, :, None, None])
+        shown = (shown | (outside == "border")) & there[:, moment, :, None, None]
+        seen.append(shown if usable is None else shown & usable)
     if not warped:
         return depth_m.sum() * 0.0
     still = values[:, 1:].movedim(1, 0) if auto_mask else None
@@ -203,11 +206,3 @@ def smoothness_loss(depth_m: Tensor, pictures: Tensor) -> Tensor:
         total = total + (inverse.diff(dim=axis).abs() * torch.exp(-edge)).mean()
     return total
 
-
-def _pixel_centres(cameras: Cameras) -> Tensor:
-    """(H * W, 2) column and row, pixels."""
-    like = cameras.intrinsics
-    rows = torch.arange(cameras.height, device=like.device, dtype=like.dtype) + 0.5
-    columns = torch.arange(cameras.width, device=like.device, dtype=like.dtype) + 0.5
-    v, u = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([u, v], dim=-1).flatten(0, 1)

@@ -12,13 +12,14 @@ from typing import Any
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.methods.method import InputUse, Method
+from gsocc_core.methods.method import InputUse, Method, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts
 
 #: Method name -> where it lives. Configurations name a method, never a class path.
 METHODS = {
     "gaussianflowocc": ("gsocc_core.methods.gaussianflowocc", "GaussianFlowOcc"),
     "gaussianocc": ("gsocc_core.methods.gaussianocc", "GaussianOcc"),
+    "gaussianocc_pose": ("gsocc_core.methods.gaussianocc_pose", "GaussianOccPose"),
     "gausstr": ("gsocc_core.methods.gausstr", "GaussTR"),
     "surroundocc": ("gsocc_core.methods.surroundocc", "SurroundOcc"),
     "symphonies": ("gsocc_core.methods.symphonies", "Symphonies"),
@@ -29,7 +30,7 @@ METHODS = {
 GIVEN = ("classes", "pretrained", "prompts")
 
 
-def method_class(name: str, where: object = "config") -> type[Method]:
+def method_class(name: str, where: object = "config") -> type[Trainable]:
     """The class of a method.
 
     Raises:
@@ -87,12 +88,33 @@ def build_method(
     where: object = "config",
     key: str = "",
 ) -> Method:
+    """Build a method that predicts occupancy; see :func:`build_trainable`.
+
+    Raises:
+        ConfigError: as there, or the method predicts none.
+    """
+    made = build_trainable(name, arguments, classes, pretrained=pretrained, prompts=prompts, where=where, key=key)
+    if not isinstance(made, Method):
+        raise ConfigError(where, "method", "one that predicts occupancy", name)
+    return made
+
+
+def build_trainable(
+    name: str,
+    arguments: Mapping[str, Any],
+    classes: ClassTable | None,
+    *,
+    pretrained: bool,
+    prompts: ClassPrompts | None = None,
+    where: object = "config",
+    key: str = "",
+) -> Trainable:
     """Build a method from plain arguments, checked against its typed constructor.
 
     Args:
         name: A key of :data:`METHODS`.
         arguments: Constructor arguments as plain numbers, lists and mappings.
-        classes: Class table.
+        classes: Class table; None = there is none, and the method takes none.
         pretrained: Load the backbone's hub weights; False when trained weights are loaded over it.
         prompts: Class prompts, for methods that are told their classes in words.
         where: File that the arguments come from, for errors.
@@ -103,7 +125,8 @@ def build_method(
 
     Raises:
         ConfigError: unknown method, unknown argument, a value of the wrong type, values that do not fit together, class
-            prompts that the method needs and does not get or gets and does not take, or that name an unknown class.
+            prompts that the method needs and does not get or gets and does not take, or that name an unknown class; a
+            class table that it needs and does not get.
     """
     parsed = parse_arguments(name, arguments, where, key)
     use = prompts_use(name, where)
@@ -111,9 +134,13 @@ def build_method(
         raise ConfigError(where, "prompts", f"class prompts, since {name} is told its classes in words", "none")
     if prompts is not None and use == "unused":
         raise ConfigError(where, "prompts", f"none, since {name} takes no words", f"{len(prompts.words)} class prompts")
-    if prompts is not None:
-        prompts.class_ids(classes)
-    given: dict[str, Any] = {"classes": classes, "pretrained": pretrained}
+    given: dict[str, Any] = {"pretrained": pretrained}
+    if "classes" in inspect.signature(method_class(name, where)).parameters:
+        if classes is None:
+            raise ConfigError(where, "classes", f"a class table, which {name} needs", "none")
+        given["classes"] = classes
+        if prompts is not None:
+            prompts.class_ids(classes)
     given |= {} if use == "unused" else {"prompts": prompts}
     prefix = f"{key}." if key else ""
     try:

@@ -4,13 +4,14 @@
 
 Pictures -> one map each -> features carried to the vertices of a contracted grid -> 3D hourglasses -> class logits per
 vertex, free space among them. Every vertex is a Gaussian that never moves. Training splats classes and depth into the
-present pictures; depth is judged by warping the neighbouring pictures with it. Poses are given.
+present pictures; depth is judged by warping the neighbouring pictures with it. Poses are given, or come from a network
+of the first stage.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -22,11 +23,12 @@ from gsocc_core.geometry.contracted import ContractedGrid
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
-from gsocc_core.methods.gaussianocc_args import WHERE, GaussianArgs, LossArgs, NetworkArgs, RenderArgs
+from gsocc_core.methods.gaussianocc_args import WHERE, GaussianArgs, LossArgs, NetworkArgs, PoseArgs, RenderArgs
 from gsocc_core.methods.gaussianocc_losses import GaussianOccLosses
 from gsocc_core.methods.gaussianocc_network import PictureEncoder
 from gsocc_core.methods.gaussianocc_vertices import VertexGaussians
-from gsocc_core.methods.method import Method
+from gsocc_core.methods.learned_poses import LearnedPoses, RigMotion
+from gsocc_core.methods.method import Method, PoseMethod
 from gsocc_core.networks.backbones import BackboneArgs
 from gsocc_core.networks.hourglass import HourglassStack
 from gsocc_core.networks.lifting import lift_pictures
@@ -43,11 +45,13 @@ class Output:
         logits: (B, X, Y, Z, C) at the vertices; channel c stands for ``classes.channel_ids[c]``.
         vertices: What makes Gaussians of them.
         memory: None: every key frame stands by itself.
+        motion: Learned poses that a training goes by; None = the given ones.
     """
 
     logits: Tensor
     vertices: VertexGaussians
     memory: None = None
+    motion: RigMotion | None = None
 
     @cached_property
     def scene(self) -> Gaussians:
@@ -60,7 +64,7 @@ class Output:
 
 
 class GaussianOcc(Method):
-    """GaussianOcc with given poses.
+    """GaussianOcc's second stage.
 
     Args:
         classes: Class table; one channel stands for free space.
@@ -71,14 +75,17 @@ class GaussianOcc(Method):
         gaussians: What a vertex is to the renderer and to the voxels.
         render: How training renders the present pictures.
         loss: Loss weights.
+        poses: Where a training has the poses of neighbouring pictures from.
         pretrained: Load the backbone's hub weights, if it has a hub id.
 
     Raises:
         ConfigError: values that do not fit each other.
     """
 
-    TRAINING_ONLY = ("render", "loss")
+    TRAINING_ONLY = ("render", "loss", "poses")
     CLASS_HEADS = ("decoder.last",)
+
+    poses: LearnedPoses | None
 
     def __init__(
         self,
@@ -90,6 +97,7 @@ class GaussianOcc(Method):
         gaussians: GaussianArgs | None = None,
         render: RenderArgs | None = None,
         loss: LossArgs | None = None,
+        poses: PoseArgs | None = None,
         pretrained: bool = True,
     ) -> None:
         super().__init__()
@@ -108,6 +116,8 @@ class GaussianOcc(Method):
             assert isinstance(norm, nn.BatchNorm3d)
             with torch.no_grad():
                 norm.bias[free_channel] = math.log((1 - args.first_opacity) / args.first_opacity)
+        self.pose_args, self.poses = poses or PoseArgs(), None
+        self.pose_bundle = self.pose_args.bundle
         self._objective = GaussianOccLosses(classes, self.vertices, render or RenderArgs(), loss or LossArgs())
 
     def forward(self, frames: FrameSet, memory: None = None) -> Output:
@@ -121,16 +131,50 @@ class GaussianOcc(Method):
             Logits in the present ego frame.
         """
         del memory
+        motion = self._motion(frames)
+        if motion is not None:
+            frames = replace(frames, cameras=motion.place_present(frames.cameras))
         valid = frames.valid[:, 0]
         maps = self.backbone(frames.images[:, 0].flatten(0, 1)).unflatten(0, valid.shape)
         cameras = frames.cameras.map(lambda t: t[:, 0])
         lifted = lift_pictures(maps, cameras, valid, self.vertices.means, self.network_args.lifting)
         logits = self.decoder(lifted.unflatten(-1, self.contracted.shape))
-        return Output(logits.movedim(1, -1), self.vertices)
+        return Output(logits.movedim(1, -1), self.vertices, motion=motion)
 
     def losses(self, output: Output, frames: FrameSet) -> dict[str, Tensor]:
         """Weighted losses; see :class:`gsocc_core.methods.gaussianocc_args.LossArgs`."""
-        return self._objective(output.logits, frames.targets)
+        targets = frames.targets
+        if output.motion is not None and targets is not None and targets.view_cameras is not None:
+            targets = replace(targets, view_cameras=output.motion.place(targets.view_cameras))
+        return self._objective(output.logits, targets)
+
+    def take_poses(self, method: PoseMethod) -> None:
+        """Take a pose network over: as it is in mode ``learned``, to train on in mode ``refined``."""
+        self.poses = method.learned
+        if self.pose_args.mode == "learned":
+            self.poses.requires_grad_(False).eval()
+
+    def check_frames(self, frames: FrameSet) -> None:
+        """Raise where the pose network knows another rig, another picture size or nearer neighbours."""
+        if self.poses is not None:
+            self.poses.check_rig(frames, self.pose_bundle)
+            self.poses.check_times(frames)
+
+    def train(self, mode: bool = True) -> GaussianOcc:
+        """Training mode, but not of a pose network that stays as it is."""
+        super().train(mode)
+        if self.poses is not None and self.pose_args.mode == "learned":
+            self.poses.eval()
+        return self
+
+    def _motion(self, frames: FrameSet) -> RigMotion | None:
+        """Where a training takes the rig to have been; whoever uses the network knows, or says that it rested."""
+        if self.poses is None or not self.training:
+            return None
+        if self.pose_args.mode == "refined":
+            return self.poses(frames)  # type: ignore[no-any-return]
+        with torch.no_grad():
+            return self.poses(frames)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:

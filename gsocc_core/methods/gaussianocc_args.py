@@ -50,6 +50,25 @@ class NetworkArgs:
 
 
 @dataclass(frozen=True)
+class PoseArgs:
+    """Where the poses of neighbouring pictures come from in training.
+
+    Attributes:
+        mode: ``given``: the data set's; ``learned``: those of a network of the first stage, as it is; ``refined``: the
+            same, which trains on with this stage.
+        bundle: Bundle of the first stage (method ``gaussianocc_pose``), folder or hub id; None with ``given``.
+    """
+
+    mode: Literal["given", "learned", "refined"] = "given"
+    bundle: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mode == "given") != (self.bundle is None):
+            expected = "null, since poses are given" if self.mode == "given" else "a bundle of gaussianocc_pose"
+            raise ConfigError(WHERE, "poses.bundle", expected, self.bundle)
+
+
+@dataclass(frozen=True)
 class GaussianArgs:
     """What a vertex is to the renderer and to the voxels.
 

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every method is: three verbs, three attributes, and what trainings and bundles must know of its parts."""
+"""What every method is: verbs, attributes, and what trainings and bundles must know of its parts."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -17,11 +18,15 @@ from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
+from gsocc_core.methods.learned_poses import LearnedPoses
 from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts
 
 #: What a method does with an input besides pictures: nothing, better with it, nothing without it.
 InputUse = Literal["unused", "optional", "required"]
+
+#: What told a method metres.
+ScaleSource = Literal["calibration", "poses", "mounting_height", "unknown"]
 
 
 class Output(Protocol):
@@ -40,7 +45,70 @@ class Output(Protocol):
         """State for the next key frame; None where a method has none."""
 
 
-class Method(nn.Module, ABC):
+class Trainable(nn.Module, ABC):
+    """A network with its losses: what trainings and bundles ask of anything.
+
+    Its constructor takes plain typed arguments, ``pretrained`` among them.
+
+    Attributes:
+        image_size: (height, width) of the network's pictures, pixels.
+        depth_input: What it does with ``FrameSet.depth_m``.
+        depth_model: Hub id or folder of the transformers model whose metric depth the predictor gives to it where the
+            caller gives none; None = there is none.
+        features_input: What it does with ``FrameSet.features``.
+        pose_bundle: Bundle of a :class:`PoseMethod` that a training reads and hands to :meth:`take_poses`; None = it
+            needs none.
+    """
+
+    #: Constructor arguments and submodules that only a training needs; bundles know neither.
+    TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()
+
+    image_size: tuple[int, int]
+    depth_input: InputUse = "unused"
+    depth_model: str | None = None
+    features_input: InputUse = "unused"
+    pose_bundle: str | None = None
+
+    @abstractmethod
+    def forward(self, frames: FrameSet, memory: Any = None) -> Any:
+        """Predict from the present pictures.
+
+        Args:
+            frames: (B, T, V) pictures; moment 0 is the present.
+            memory: What the previous key frame's output held as ``memory``, where a method has any.
+
+        Returns:
+            The method's own output.
+        """
+
+    @abstractmethod
+    def losses(self, output: Any, frames: FrameSet) -> dict[str, Tensor]:
+        """Weighted scalar losses; their sum is the training objective."""
+
+    def check_data(self, data: DataArgs) -> None:
+        """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
+
+    def check_frames(self, frames: FrameSet) -> None:
+        """Raise ConfigError or DataError where the first item of the training data shows that nothing can be learned
+        from its rig or views; most methods take all.
+        """
+
+    def take_poses(self, method: PoseMethod) -> None:
+        """Take the pose network of ``pose_bundle`` over.
+
+        Args:
+            method: Read from that bundle.
+        """
+
+    def begin(self, surfaces: Callable[[int], Tensor]) -> None:
+        """Prepare a training from the beginning; most methods have nothing to prepare.
+
+        Args:
+            surfaces: Gives N points (N, 3) on the training data's surfaces, metres, ego frame.
+        """
+
+
+class Method(Trainable):
     """A network with its losses, and with the rule that makes voxels of its scene.
 
     Training, bundles, evaluation and the predictor know a method by this class alone. Its constructor takes plain
@@ -50,17 +118,10 @@ class Method(nn.Module, ABC):
     Attributes:
         classes: Class table; ``channel_ids`` says which class each feature channel stands for.
         grid: Grid of its predictions.
-        image_size: (height, width) of the network's pictures, pixels.
-        depth_input: What it does with ``FrameSet.depth_m``.
-        depth_model: Hub id or folder of the transformers model whose metric depth the predictor gives to it where the
-            caller gives none; None = there is none.
-        features_input: What it does with ``FrameSet.features``.
         prompts: The words of its classes, where its constructor takes ``prompts``; a bundle carries them. Feature
             channel c of such a method is word c, and ``classes.channel_ids`` are ``prompts.class_ids(classes)``.
     """
 
-    #: Constructor arguments and submodules that only a training needs; bundles know neither.
-    TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()
     #: Modules whose last layer has one output per feature channel; of a list of modules, each.
     CLASS_HEADS: ClassVar[tuple[str, ...]] = ()
     #: Parameters with one row per learned Gaussian.
@@ -68,10 +129,6 @@ class Method(nn.Module, ABC):
 
     classes: ClassTable
     grid: VoxelGrid
-    image_size: tuple[int, int]
-    depth_input: InputUse = "unused"
-    depth_model: str | None = None
-    features_input: InputUse = "unused"
     prompts: ClassPrompts | None = None
 
     @abstractmethod
@@ -85,10 +142,6 @@ class Method(nn.Module, ABC):
         Returns:
             The method's own :class:`Output`.
         """
-
-    @abstractmethod
-    def losses(self, output: Any, frames: FrameSet) -> dict[str, Tensor]:
-        """Weighted scalar losses; their sum is the training objective."""
 
     @abstractmethod
     def occupancy(self, output: Any, grid: VoxelGrid | None = None) -> SemanticGrid:
@@ -107,15 +160,38 @@ class Method(nn.Module, ABC):
         """
         return splat_to_voxels(scene.replace(features=values, velocities=None), grid).features
 
-    def check_data(self, data: DataArgs) -> None:
-        """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
 
-    def begin(self, surfaces: Callable[[int], Tensor]) -> None:
-        """Prepare a training from the beginning; most methods have nothing to prepare.
+@dataclass(frozen=True)
+class Poses:
+    """Where a rig was and how far away what it sees is.
 
-        Args:
-            surfaces: Gives N points (N, 3) on the training data's surfaces, metres, ego frame.
-        """
+    Attributes:
+        T_ref_ego: (B, S, 4, 4) float64 ego pose at the moment of each view in the present ego frame, metres.
+        depth_m: (B, V, h, w) metres along the optical axis of the present cameras.
+        scale: What told metres.
+    """
+
+    T_ref_ego: Tensor
+    depth_m: Tensor
+    scale: ScaleSource
+
+
+class PoseMethod(Trainable):
+    """A network that says where a rig was and how far away what it sees is, and predicts no occupancy.
+
+    Attributes:
+        cameras: Names of the rig's cameras, its constructor's argument; those of the data where none are given.
+        learned: Its pose network, for a :class:`Method` that takes it over.
+        scale: What told metres.
+    """
+
+    cameras: tuple[str, ...]
+    learned: LearnedPoses
+    scale: ScaleSource
+
+    @abstractmethod
+    def poses(self, output: Any) -> Poses:
+        """Poses and depth of an output."""
 
 
 def check_scene(where: object, scene: Gaussians | VoxelField) -> None:

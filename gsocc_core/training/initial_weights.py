@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.grid_points import to_grid
-from gsocc_core.inference.bundle import Bundle, load_bundle
-from gsocc_core.methods.method import Method
+from gsocc_core.inference.bundle import Bundle, load_bundle, load_pose_bundle
+from gsocc_core.methods.method import Method, Trainable
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder
 
@@ -50,7 +50,7 @@ class StartReport:
 
 
 @torch.no_grad()
-def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
+def start_from(network: Trainable, method: str, bundle: str | Path) -> StartReport:
     """Overwrite a network's weights with those of a bundle, as far as they fit.
 
     Tensors of the same name and shape are taken. Rows of class heads go by class name, wherever a class stands in
@@ -72,13 +72,17 @@ def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
         ConfigError: nothing of it fits, or its classes differ and the method's class head is
             not known.
     """
+    if not isinstance(network, Method):
+        return _start_poses(network, bundle)
     source = load_bundle(bundle)
     if source.method_name != method:
         return _start_pictures(source, network, method)
     old_names, new_names = channel_names(source.classes), channel_names(network.classes)
     if old_names != new_names and not network.CLASS_HEADS and network.prompts is None:
         raise ConfigError(source.path, "init", f"the classes {', '.join(new_names)}", ", ".join(old_names))
-    state, given = network.state_dict(), _adapted(source, network)
+    needless = tuple(f"{name}." for name in network.TRAINING_ONLY)  # a bundle holds none of it
+    state = {name: value for name, value in network.state_dict().items() if not name.startswith(needless)}
+    given = _adapted(source, network)
     head = _class_layers(network)
     notes = _notes(source, network)
     taken, left = [], {}
@@ -111,6 +115,22 @@ def start_from(network: Method, method: str, bundle: str | Path) -> StartReport:
         left,
         tuple(notes),
     )
+
+
+def _start_poses(network: Trainable, bundle: str | Path) -> StartReport:
+    """Take over what has the same name and shape; there are no classes and no grid."""
+    source = load_pose_bundle(bundle)
+    given, taken, left = source.method.state_dict(), [], {}
+    for name, target in network.state_dict().items():
+        value = given.get(name)
+        if value is None or value.shape != target.shape:
+            left[name] = "the source has no tensor of this name and shape"
+        else:
+            target.copy_(value)
+            taken.append(name)
+    if not taken:
+        raise ConfigError(source.path, "init", "tensors that fit the model", "none")
+    return StartReport(source.path, tuple(taken), (), (), (), left, ())
 
 
 def _start_pictures(source: Bundle, network: Method, method: str) -> StartReport:

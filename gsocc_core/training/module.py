@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
-from gsocc_core.methods.method import Method, check_scene
+from gsocc_core.methods.method import Method, Trainable, check_scene
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.training.args import OptimizerArgs
 
@@ -31,7 +31,7 @@ class MethodTraining(lightning.LightningModule):
         seed: All randomness of a step follows from it, the step and the process.
     """
 
-    def __init__(self, method: Method, optimizer: OptimizerArgs, max_steps: int, seed: int) -> None:
+    def __init__(self, method: Trainable, optimizer: OptimizerArgs, max_steps: int, seed: int) -> None:
         super().__init__()
         self.method, self.args, self.max_steps, self.seed = method, optimizer, max_steps, seed
         self.average: dict[str, Tensor] = {}
@@ -100,12 +100,14 @@ class MethodTraining(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting, with the averaged weights."""
+        assert isinstance(self.method, Method)
         self.confusion = VoxelConfusion(self.method.classes)
         self._average_in_use = self.averaged()
         self._average_in_use.__enter__()
 
     def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
         """Count voxels of one key frame."""
+        assert isinstance(self.method, Method)
         output = self.method(batch)
         check_scene(f"{type(self.method).__name__} in validation, step {self.global_step}", output.scene)
         grid = self.method.occupancy(output, self.method.grid)

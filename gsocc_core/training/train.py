@@ -19,14 +19,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_grid
+from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_cameras, with_default_grid
 from gsocc_core.data.drives import DriveDataset, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.inference.bundle import PROMPTS, save_bundle
-from gsocc_core.inference.model_card import model_card
-from gsocc_core.methods.build import build_method, method_class
-from gsocc_core.methods.method import Method
+from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, save_bundle
+from gsocc_core.inference.model_card import model_card, pose_card
+from gsocc_core.methods.build import build_trainable, method_class
+from gsocc_core.methods.method import Method, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts, load_class_prompts
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
@@ -95,6 +95,7 @@ def train(
     checkpoint = _checkpoint(folder, resume)
     protocol = protocol_of(data)
     model = with_default_grid(method_class(method), model, protocol)
+    model = with_default_cameras(method_class(method), model, data.cameras)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
     config |= {"init": init, "classes": classes, "prompts": prompts, "encoder": encoder}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
@@ -106,13 +107,19 @@ def train(
     began = None if checkpoint is None else checkpoint.parent.parent / PROMPTS
     words = _class_prompts(prompts, encoder, table, channels, began)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
-    network = build_method(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
+    network = build_trainable(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
+    _check_kind(network, method, channels, run)
     network.check_data(data)
+    if network.pose_bundle is not None:
+        network.take_poses(load_pose_bundle(network.pose_bundle).method)
     dataset = build_dataset(data, network.image_size)
-    if dataset.labels_dir is not None:
-        check_fit(protocol, table, network.grid, where)
-    if checkpoint is None:
-        network.begin(lambda count: surface_means(dataset, table, network.grid, count, seed=run.seed))
+    network.check_frames(dataset[0])
+    if isinstance(network, Method):
+        if dataset.labels_dir is not None:
+            check_fit(protocol, table, network.grid, where)
+        if checkpoint is None:
+            grid = network.grid
+            network.begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
     if checkpoint is None and init is not None:
         begun = start_from(network, method, init)
         if _is_first_process():
@@ -142,6 +149,17 @@ def train(
         pin_memory=torch.cuda.is_available(), **spawn,
     )  # fmt: skip
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
+
+
+def _check_kind(network: Trainable, method: str, channels: tuple[int, ...] | None, run: RunArgs) -> None:
+    """What belongs to occupancy alone is refused elsewhere, not passed over."""
+    if isinstance(network, Method):
+        return
+    if channels is not None:
+        raise ConfigError("train", "channels", f"null, since {method} predicts no classes", channels)
+    if run.validate_every:
+        expected = f"0, since {method} predicts no occupancy: evaluate-poses scores its bundle"
+        raise ConfigError("train", "run.validate_every", expected, run.validate_every)
 
 
 def _is_first_process() -> bool:
@@ -212,7 +230,7 @@ def _class_prompts(
     return words
 
 
-def _check_basis(network: Method, dataset: DriveDataset, where: Path, named: str) -> None:
+def _check_basis(network: Trainable, dataset: DriveDataset, where: Path, named: str) -> None:
     """A method that compares features in a basis learns nothing from features that another one reduced."""
     mine, folder = getattr(network, "feature_basis", None), dataset.features.get(dataset.args.features_dir or "")
     if mine is None or folder is None or folder.basis is None:
@@ -280,14 +298,16 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Method) -> str:
+def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Trainable) -> str:
     part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
         f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
         f"{protocol_of(data).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
         "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
+    parameters = sum(p.numel() for p in network.parameters())
+    if not isinstance(network, Method):
+        return pose_card(title, method, parameters, network.image_size, text)
     if network.prompts is not None:
         text += f"\n\nClasses in words, embedded by `{network.prompts.encoder}`: {network.prompts.described()}."
-    parameters = sum(p.numel() for p in network.parameters())
     return model_card(title, method, parameters, network.image_size, len(network.classes.names) - 1, text)
