@@ -6,6 +6,7 @@ from gsocc_core.commands.data import label_depth, label_features, label_semantic
 from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
+from gsocc_core.commands.poses import evaluate_poses
 from gsocc_core.commands.rigs import check_rig, rig
 from gsocc_core.commands.words import query, text
 
@@ -16,6 +17,7 @@ __all__ = [
     "compare_views",
     "doctor",
     "evaluate",
+    "evaluate_poses",
     "export",
     "label_depth",
     "label_features",
