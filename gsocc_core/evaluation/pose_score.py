@@ -209,7 +209,7 @@ def pose_markdown(report: PoseReport) -> str:
         row(report.name, report.depth),
         *(row(camera, scores) for camera, scores in report.depth_of_cameras.items()),
         "",
-        f"{report.frames} key frames of {report.scenes} scenes; no scaling; median of predicted / true depth "
+        f"{report.frames} key frames of {report.scenes} scenes, nothing scaled; predicted / true depth, median: "
         f"{report.depth_scale:.3f}.",
     ]
     if (p := report.poses) is not None:

@@ -265,9 +265,7 @@ def _compact(value: Tensor) -> Tensor:
     return half if bool((error <= 1e-3 * value.abs().max()).all()) else value
 
 
-def _load_weights(
-    method: Trainable, weights: dict[str, Tensor], path: Path, classes: ClassTable | None
-) -> None:
+def _load_weights(method: Trainable, weights: dict[str, Tensor], path: Path, classes: ClassTable | None) -> None:
     expected = method.state_dict()
     for name in expected:
         if name not in weights:

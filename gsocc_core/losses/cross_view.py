@@ -115,7 +115,7 @@ def draw_from_others(
     Returns:
         (B, V, H, W).
     """
-    batch, views, _, height, width = shared.shape
+    batch, views = shared.shape[:2]
     rays = cameras.rays_at(cameras.pixel_centres())
     points = transform_points(cameras.T_ref_cam, rays * depth_m.flatten(-2)[..., None])
     own = ~shared.any(2) if args.mask_out else torch.ones_like(usable)

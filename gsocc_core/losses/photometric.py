@@ -205,4 +205,3 @@ def smoothness_loss(depth_m: Tensor, pictures: Tensor) -> Tensor:
         edge = pictures.diff(dim=axis).abs().mean(-3)
         total = total + (inverse.diff(dim=axis).abs() * torch.exp(-edge)).mean()
     return total
-

@@ -127,4 +127,3 @@ def overlap_pixels(masks: Tensor, names: tuple[str, ...]) -> str:
     pairs = [(int(min(counts[i, j], counts[j, i])), i, j) for i in range(len(names)) for j in range(i)]
     pairs.sort(key=lambda pair: (-pair[0], pair[2], pair[1]))
     return ", ".join(f"{names[j]} and {names[i]} {count} px" for count, i, j in pairs) or f"{names[0]} alone"
-

@@ -97,9 +97,7 @@ class CrossArgs:
 
     def __post_init__(self) -> None:
         if min(self.scale_m, self.max_depth_m) <= 0:
-            raise ConfigError(
-                WHERE, "cross", "scale_m and max_depth_m above 0 (m)", (self.scale_m, self.max_depth_m)
-            )
+            raise ConfigError(WHERE, "cross", "scale_m and max_depth_m above 0 (m)", (self.scale_m, self.max_depth_m))
         if self.samples < 2:
             raise ConfigError(WHERE, "cross.samples", "2 or more", self.samples)
         if self.erosion_px < 0 or self.least_px < 1:
@@ -137,6 +135,4 @@ class PoseLossArgs:
         if self.photometric <= 0:
             raise ConfigError(WHERE, "loss.photometric", "above 0: nothing else teaches motion", self.photometric)
         if min(self.cross, self.smoothness, self.scale) < 0:
-            raise ConfigError(
-                WHERE, "loss", "weights of 0 or more", (self.cross, self.smoothness, self.scale)
-            )
+            raise ConfigError(WHERE, "loss", "weights of 0 or more", (self.cross, self.smoothness, self.scale))

@@ -62,7 +62,7 @@ class LearnedPoses(nn.Module):
         args: Which neighbours.
     """
 
-    rig_T_ego_cam: Tensor
+    rig_poses: Tensor
     rig_intrinsics: Tensor
 
     def __init__(
@@ -71,7 +71,7 @@ class LearnedPoses(nn.Module):
         super().__init__()
         self.ego_motion, self.cameras, self.image_size, self.args = ego_motion, cameras, image_size, args
         # The rig of the training, for those who take the network over; a plain guess until the first step.
-        self.register_buffer("rig_T_ego_cam", torch.zeros(len(cameras), 4, 4))
+        self.register_buffer("rig_poses", torch.zeros(len(cameras), 4, 4))
         self.register_buffer("rig_intrinsics", torch.zeros(len(cameras), 3, 3))
 
     def forward(self, frames: FrameSet) -> RigMotion:
@@ -120,7 +120,7 @@ class LearnedPoses(nn.Module):
         height, width = self.image_size
         size = frames.cameras.intrinsics.new_tensor([width, height, 1.0])[:, None]
         with torch.no_grad():
-            self.rig_T_ego_cam.copy_(frames.cameras.T_ego_cam[0, 0])
+            self.rig_poses.copy_(frames.cameras.T_ego_cam[0, 0])
             self.rig_intrinsics.copy_(frames.cameras.intrinsics[0, 0] / size)
 
     def check_rig(self, frames: FrameSet, where: object) -> None:
@@ -145,7 +145,7 @@ class LearnedPoses(nn.Module):
                 raise ConfigError(where, "rig", f"{name} about where it was in the training", difference)
 
     def _difference(self, frames: FrameSet, v: int) -> str | None:
-        mine, theirs = self.rig_T_ego_cam[v].double().cpu(), frames.cameras.T_ego_cam[0, 0, v].double().cpu()
+        mine, theirs = self.rig_poses[v].double().cpu(), frames.cameras.T_ego_cam[0, 0, v].double().cpu()
         apart = float((mine[:3, 3] - theirs[:3, 3]).norm())
         cosine = float(((mine[:3, :3].T @ theirs[:3, :3]).trace() - 1) / 2)
         turned = math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))

@@ -89,9 +89,7 @@ class Trainable(nn.Module, ABC):
         """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
 
     def check_frames(self, frames: FrameSet) -> None:
-        """Raise ConfigError or DataError where the first item of the training data shows that nothing can be learned
-        from its rig or views; most methods take all.
-        """
+        """Raise ConfigError or DataError where an item shows a rig or views to learn nothing from; most take all."""
 
     def take_poses(self, method: PoseMethod) -> None:
         """Take the pose network of ``pose_bundle`` over.

@@ -127,7 +127,6 @@ def train(
     if checkpoint is None:
         _check_basis(network, dataset, where, "model.basis" if init is None else "init")
     validation = _validation(data, val_split, run, network.image_size)
-    step = 0 if checkpoint is None else _step(checkpoint)
     if _is_first_process():
         _write_config(folder, config)
         if words is not None and began != folder / PROMPTS:
@@ -140,7 +139,9 @@ def train(
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
-    sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
+    sampler = StepSampler(
+        len(dataset), run.batch_size, run.seed, _step(checkpoint), trainer.global_rank, trainer.world_size
+    )
     # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
     # long as the training, and must see the environment that launchers set for it.
     spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
@@ -180,7 +181,9 @@ def _checkpoint(folder: Path, resume: str | None) -> Path | None:
     return Path(resume)
 
 
-def _step(checkpoint: Path) -> int:
+def _step(checkpoint: Path | None) -> int:
+    if checkpoint is None:
+        return 0
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
     except Exception as error:  # whatever a damaged pickle makes the reader raise
