@@ -16,7 +16,8 @@ from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train", "evaluate",
-    "evaluate-poses", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
+    "evaluate-poses", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench",
+    "doctor",
 )  # fmt: skip
 
 

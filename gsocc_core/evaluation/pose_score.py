@@ -209,18 +209,26 @@ def pose_markdown(report: PoseReport) -> str:
         row(report.name, report.depth),
         *(row(camera, scores) for camera, scores in report.depth_of_cameras.items()),
         "",
-        f"{report.frames} key frames of {report.scenes} scenes, nothing scaled; predicted / true depth, median: "
-        f"{report.depth_scale:.3f}.",
+        _summary(report),
     ]
     if (p := report.poses) is not None:
         lines += [
             "",
             "| motions | ATE, m | RPE, m | RPE, degrees | scale | scale error, % | motions | trajectories |",
             "|---|---|---|---|---|---|---|---|",
-            f"| {report.name} | {p.ate_m:.3f} | {p.rpe_m:.3f} | {p.rpe_deg:.3f} | {p.scale:.3f} | "
-            f"{100 * p.scale_error:.1f} | {p.motions} | {p.trajectories} |",
+            _pose_row(report.name, p),
         ]
     return "\n".join(lines)
+
+
+def _summary(report: PoseReport) -> str:
+    scale = f"median of predicted / true depth {report.depth_scale:.3f}"
+    return f"{report.frames} key frames of {report.scenes} scenes, nothing scaled; {scale}."
+
+
+def _pose_row(name: str, p: PoseScores) -> str:
+    errors = f"{p.ate_m:.3f} | {p.rpe_m:.3f} | {p.rpe_deg:.3f} | {p.scale:.3f} | {100 * p.scale_error:.1f}"
+    return f"| {name} | {errors} | {p.motions} | {p.trajectories} |"
 
 
 def write_pose_report(report: PoseReport, path: str | Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import MISSING, asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,7 @@ def train(
         if dataset.labels_dir is not None:
             check_fit(protocol, table, network.grid, where)
         if checkpoint is None:
-            grid = network.grid
-            network.begin(lambda count: surface_means(dataset, table, grid, count, seed=run.seed))
+            network.begin(partial(surface_means, dataset, table, network.grid, seed=run.seed))
     if checkpoint is None and init is not None:
         begun = start_from(network, method, init)
         if _is_first_process():
@@ -139,9 +139,8 @@ def train(
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
-    sampler = StepSampler(
-        len(dataset), run.batch_size, run.seed, _step(checkpoint), trainer.global_rank, trainer.world_size
-    )
+    rank, world = trainer.global_rank, trainer.world_size
+    sampler = StepSampler(len(dataset), run.batch_size, run.seed, _step(checkpoint), rank, world)
     # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
     # long as the training, and must see the environment that launchers set for it.
     spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
