@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
@@ -148,4 +147,4 @@ def ground_error(depth_m: Tensor, cameras: Cameras) -> Tensor:
     ratio = torch.where((rays[..., 2] < 0) & (plane <= _GROUND_M), ratio, torch.nan)
     middle = ratio.nanmedian(-1).values.abs()
     known = middle.isfinite()
-    return functional.relu(torch.where(known, middle, 0.0)).sum() / known.sum().clamp(min=1)
+    return torch.where(known, middle, 0.0).sum() / known.sum().clamp(min=1)

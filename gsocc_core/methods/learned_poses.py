@@ -39,17 +39,11 @@ class RigMotion:
 
     def place_present(self, cameras: Cameras) -> Cameras:
         """Cameras (B, T, V) of a frame set with the present ones at these poses; earlier ones stay."""
-        motion = cameras.T_ego_cam.new_zeros(()) + (
-            torch.eye(4, dtype=cameras.T_ego_cam.dtype, device=cameras.T_ego_cam.device).expand_as(cameras.T_ego_cam)
-            if cameras.T_ref_ego is None
-            else cameras.T_ref_ego
-        )
-        present = self.T_ref_camera[:, None].to(motion)
-        return replace(cameras, T_ref_ego=torch.cat([present, motion[:, 1:]], 1))
-
-    def detach(self) -> RigMotion:
-        """The same without gradient."""
-        return RigMotion(self.T_ref_ego.detach(), self.T_ref_camera.detach())
+        calibration = cameras.T_ego_cam
+        motion = cameras.T_ref_ego
+        if motion is None:
+            motion = torch.eye(4, dtype=calibration.dtype, device=calibration.device).expand_as(calibration)
+        return replace(cameras, T_ref_ego=torch.cat([self.T_ref_camera[:, None].to(motion), motion[:, 1:]], 1))
 
 
 class LearnedPoses(nn.Module):
