@@ -111,11 +111,14 @@ def test_features_are_averaged_over_the_cameras_that_are_there():
     torch.testing.assert_close(every, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_pretrained_stem_sees_two_equal_pictures_as_one(tmp_path):
+def test_a_pretrained_stem_sees_two_equal_pictures_as_one(monkeypatch):
     torch.manual_seed(0)
     single = build_backbone(BACKBONE, False)
-    single.save_pretrained(tmp_path / "weights")
-    pair = pair_backbone(BackboneArgs(str(tmp_path / "weights"), "resnet", SIZES, (4,)), True).eval()
+    monkeypatch.setattr(
+        "gsocc_core.networks.ego_motion.build_backbone",
+        lambda args, pretrained: single if pretrained else build_backbone(args, False),
+    )
+    pair = pair_backbone(BackboneArgs("owner/weights", "resnet", SIZES, (4,)), True).eval()
     seen = torch.randn(2, 3, 32, 64)
     with torch.no_grad():
         expected = single.eval()(seen).feature_maps[-1]
