@@ -15,8 +15,10 @@ import yaml
 from gsocc_core import commands
 from gsocc_core.arguments import keyword_arguments, put, read_words
 from gsocc_core.commands.cli import COMMANDS
+from gsocc_core.data.args import DataArgs
+from gsocc_core.data.build import with_default_cameras
 from gsocc_core.errors import ConfigError
-from gsocc_core.methods.build import parse_arguments
+from gsocc_core.methods.build import method_class, parse_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,7 +73,8 @@ def check_core(words):
             content = yaml.safe_load((ROOT / value).read_text())
     made = keyword_arguments(function, content, "documentation", partial=True)
     if name == "train" and "method" in made:
-        parse_arguments(made["method"], made.get("model", {}), "documentation", key="model")
+        model = with_default_cameras(method_class(made["method"]), made.get("model", {}), DataArgs("").cameras)
+        parse_arguments(made["method"], model, "documentation", key="model")
 
 
 @pytest.mark.parametrize("words", found("gsocc_core"))
