@@ -172,9 +172,9 @@ class GaussianOcc(Method):
         if self.poses is None or not self.training:
             return None
         if self.pose_args.mode == "refined":
-            return self.poses(frames)  # type: ignore[no-any-return]
+            return self.poses(frames)
         with torch.no_grad():
-            return self.poses(frames)  # type: ignore[no-any-return]
+            return self.poses(frames)
 
     @torch.no_grad()
     def occupancy(self, output: Output, grid: VoxelGrid | None = None) -> SemanticGrid:

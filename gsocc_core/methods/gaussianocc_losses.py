@@ -141,9 +141,10 @@ class GaussianOccLosses:
             if pictures.shape[1] < 2:
                 expected = "neighbours (data.view_sweeps, or data.views of 2 or more), since loss.photometric is on"
                 raise DataError(WHERE, "data.view_sweeps", expected, "the present views alone")
+            usable = None if targets.view_usable is None else targets.view_usable[:, 0]
             losses["photometric"] = weights.photometric * reprojection_loss(
                 depth, pictures, targets.view_cameras, targets.view_valid, auto_mask=weights.auto_mask,
-                outside=weights.outside, ssim=weights.ssim,
+                outside=weights.outside, ssim=weights.ssim, usable=usable,
             )  # fmt: skip
         if weights.smoothness:
             present = pictures[:, 0].to(depth.dtype) / 255

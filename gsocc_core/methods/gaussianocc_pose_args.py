@@ -22,7 +22,7 @@ class PoseNetworkArgs:
 
     Attributes:
         dim: Channels of the depth network's pyramid and decoder.
-        detail_stride: Stride of one more level, straight from the picture, finer than the backbone's; 0 = none.
+        detail: Channels of the depth network at half of the picture's size.
         range_m: Smallest and largest depth, metres.
         first_depth_m: Depth of all pixels before a training, about; metres.
         motion_dim: Channels of the pose network's decoder.
@@ -30,7 +30,7 @@ class PoseNetworkArgs:
     """
 
     dim: int = 128
-    detail_stride: int = 2
+    detail: int = 16
     range_m: tuple[float, float] = (0.5, 80.0)
     first_depth_m: float = 12.0
     motion_dim: int = 256
@@ -42,8 +42,8 @@ class PoseNetworkArgs:
             raise ConfigError(WHERE, "network.range_m", "0 < nearest < farthest (m)", self.range_m)
         if not low < self.first_depth_m < high:
             raise ConfigError(WHERE, "network.first_depth_m", f"inside range_m {self.range_m}", self.first_depth_m)
-        if self.detail_stride not in {0, 1, 2, 4}:
-            raise ConfigError(WHERE, "network.detail_stride", "0, 1, 2 or 4", self.detail_stride)
+        if self.detail < 1:
+            raise ConfigError(WHERE, "network.detail", "1 or more", self.detail)
         if self.motion_scale <= 0:
             raise ConfigError(WHERE, "network.motion_scale", "a positive number", self.motion_scale)
 

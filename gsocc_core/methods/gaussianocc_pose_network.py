@@ -1,21 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of every pixel of single pictures: a backbone, its pyramid, one finer level, and a head that knows rays."""
+"""Depth of every pixel of single pictures: a backbone, its pyramid, and a head that knows rays."""
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.methods.gaussianocc_pose_args import PoseNetworkArgs
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.depth_head import DepthHead
-
-#: The head's last weights are that much smaller than usual, so that a training begins at one depth everywhere.
-_QUIET = 0.1
 
 
 class PictureDepth(nn.Module):
@@ -33,16 +27,7 @@ class PictureDepth(nn.Module):
     def __init__(self, backbone: BackboneArgs, args: PoseNetworkArgs, pretrained: bool = True) -> None:
         super().__init__()
         self.encoder = ImageEncoder(backbone, args.dim, pretrained)
-        stride = args.detail_stride
-        self.detail = nn.Conv2d(3, args.dim, 3, stride, 1) if stride else None
-        self.head = DepthHead(args.dim, len(backbone.out_indices) + bool(stride), args.range_m)
-        last = self.head.net[-1]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        place = (math.log(args.first_depth_m) - self.head.low) / self.head.span
-        with torch.no_grad():
-            last.weight.mul_(_QUIET)
-            last.bias.fill_(math.log(place / (1 - place)))
+        self.head = DepthHead(args.dim, len(backbone.out_indices), args.range_m, args.detail, args.first_depth_m)
 
     def forward(self, images: Tensor, cameras: Cameras) -> Tensor:
         """Predict.
@@ -52,14 +37,11 @@ class PictureDepth(nn.Module):
             cameras: (B, V) cameras; their calibration counts, not their ego motion.
 
         Returns:
-            (B, V, h, w) metres along the optical axis, at the size of the finest level.
+            (B, V, h, w) metres along the optical axis, at half of the pictures' size.
         """
         levels = [level.flatten(0, 1) for level in self.encoder(images)]
-        if self.detail is not None:
-            values = (images.flatten(0, 1).float() - self.encoder.mean) / self.encoder.std
-            levels.insert(0, self.detail(values))
         still = cameras if cameras.T_ref_ego is None else Cameras(
             cameras.intrinsics, cameras.T_ego_cam, cameras.width, cameras.height, cameras.model, cameras.distortion
         )  # fmt: skip
-        depth: Tensor = self.head(levels, still)
+        depth: Tensor = self.head(levels, still, images.flatten(0, 1))
         return depth[:, 0].unflatten(0, images.shape[:2])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,8 @@ from gsocc_core.networks.attention import RayCode
 _GREY, _CONTRAST = 115.0, 60.0
 #: Share of the range of log depth that the head begins with where a ray never meets the ground, and at most.
 _AHEAD = 0.7
+#: The last weights are that much smaller than usual where a training is to begin at one depth everywhere.
+_QUIET = 0.1
 
 
 class DepthHead(nn.Module):
@@ -31,9 +34,12 @@ class DepthHead(nn.Module):
         levels: How many there are.
         range_m: Smallest and largest depth, metres.
         detail: Channels that are read from the picture.
+        first_depth_m: Let all pixels begin with about this depth instead; None = with that of the ground.
     """
 
-    def __init__(self, dim: int, levels: int, range_m: tuple[float, float], detail: int = 16) -> None:
+    def __init__(
+        self, dim: int, levels: int, range_m: tuple[float, float], detail: int = 16, first_depth_m: float | None = None
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(dim, dim, 1) for _ in range(levels))
         self.rays = RayCode(dim)
@@ -46,6 +52,15 @@ class DepthHead(nn.Module):
         )
         low, high = torch.tensor(range_m).log()
         self.low, self.span = float(low), float(high - low)
+        self.first_share: float | None = None
+        if first_depth_m is not None:
+            self.first_share = (math.log(first_depth_m) - self.low) / self.span
+            last = self.answer[-1]
+            assert isinstance(last, nn.Conv2d)
+            assert last.bias is not None
+            with torch.no_grad():
+                last.weight.mul_(_QUIET)
+                last.bias.zero_()
 
     def forward(self, levels: Sequence[Tensor], cameras: Cameras, images: Tensor) -> Tensor:
         """Predict.
@@ -64,21 +79,20 @@ class DepthHead(nn.Module):
         for level, lateral in zip(levels, self.lateral):
             merged = merged + _like(lateral(level), coarse)
         origins, directions = cameras.resized(images.shape[-1], images.shape[-2]).rays()
-        ground = self.ground(origins, directions).flatten(0, 1)[:, None]
-        seen = self.look(torch.cat([(images.to(ground.dtype) - _GREY) / _CONTRAST, ground], 1))
+        first = self._first(origins, directions).flatten(0, 1)[:, None]
+        seen = self.look(torch.cat([(images.to(first.dtype) - _GREY) / _CONTRAST, first], 1))
         added = self.answer(seen + _like(self.net(merged), seen))
-        return (self.low + self.span * (_like(ground, seen).logit() + added).sigmoid()).exp()
+        return (self.low + self.span * (_like(first, seen).logit() + added).sigmoid()).exp()
 
-    def ground(self, origins_m: Tensor, directions: Tensor) -> Tensor:
-        """Where rays meet z = 0, as a share of the range of log depth that a logit can begin with.
+    def _first(self, origins_m: Tensor, directions: Tensor) -> Tensor:
+        """Shares (...) of the range of log depth that pixels begin with; see ``first_depth_m``.
 
         Args:
             origins_m: (..., 3) ego frame.
             directions: (..., 3) ego frame, of length 1 along the optical axis.
-
-        Returns:
-            (...) between the ends.
         """
+        if self.first_share is not None:
+            return torch.full_like(origins_m[..., 2], self.first_share)
         height, down = origins_m[..., 2], -directions[..., 2]
         meets = (height > 0) & (down > 0)
         depth_m = torch.where(meets, height, 1.0) / torch.where(meets, down, 1.0).clamp(min=1e-6)

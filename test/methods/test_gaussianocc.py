@@ -272,6 +272,13 @@ def test_losses_are_those_of_the_paper():
     large = functional.interpolate(depth, (16, 32), mode="bilinear")
     photometric = reprojection_loss(large, targets.view_images, targets.view_cameras, targets.view_valid)
     torch.testing.assert_close(losses["photometric"], photometric)
+    # The robot's own body, in the lower half of the pictures, is no surrounding.
+    usable = torch.ones(targets.view_depth_m.shape, dtype=torch.bool)
+    usable[..., 8:, :] = False
+    masked = model.losses(output, replace(data, targets=replace(targets, view_usable=usable)))["photometric"]
+    arguments = large, targets.view_images, targets.view_cameras, targets.view_valid
+    torch.testing.assert_close(masked, reprojection_loss(*arguments, usable=usable[:, 0]))
+    assert (masked - photometric).abs() > 1e-4
     pictures = targets.view_images[:, 0].float() / 255
     torch.testing.assert_close(losses["smoothness"], 0.001 * smoothness_loss(large, pictures))
     # Cross-entropy pixel by pixel, weights 1 / sqrt(frequency) over their mean.
