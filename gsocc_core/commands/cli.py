@@ -15,10 +15,12 @@ from typing import Any
 from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
-    "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train", "evaluate",
-    "evaluate-poses", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench",
-    "doctor",
+    "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
+    "import gausstr", "import gaussianocc", "evaluate", "evaluate-poses", "baseline", "predict", "query", "check-rig",
+    "rig", "export", "view", "compare-views", "bench", "doctor",
 )  # fmt: skip
+#: First words of commands of two words.
+_GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,18 +55,18 @@ def _run(words: list[str]) -> None:
         name: getattr(commands, name.replace(" ", "_").replace("-", "_")) for name in COMMANDS
     }
     if not words or words[0] in {"-h", "--help"}:
-        lines = [f"  {name:<17}{_summary(function)}" for name, function in functions.items()]
+        lines = [f"  {name:<20}{_summary(function)}" for name, function in functions.items()]
         sys.stdout.write("usage: gsocc_core COMMAND [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
         sys.stdout.write("gsocc_core COMMAND --help lists the arguments of a command.\n")
         raise SystemExit(0 if words else 2)
     if words[0] == "--version":
         sys.stdout.write(f"gsocc_core {__version__}\n")
         return
-    parts = 2 if words[0] == "label" else 1
+    parts = 2 if words[0] in _GROUPS else 1
     words = [*(word.replace("_", "-") for word in words[:parts]), *words[parts:]]
     name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
     if name is None:
-        received = " ".join(words[:2] if words[0] == "label" else words[:1])
+        received = " ".join(words[:parts])
         meant = get_close_matches(received, COMMANDS, 1)
         hint = f" (is {meant[0]} meant?)" if meant else ""
         raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", f"{received!r}{hint}")

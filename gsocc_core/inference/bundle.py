@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class, prompts_use
 from gsocc_core.methods.method import Method, PoseMethod, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts
@@ -41,6 +43,7 @@ class Bundle:
         arguments: Constructor arguments of the method.
         classes: Class table.
         method: The model with its trained weights, in evaluation mode.
+        origin: Whose weights they are, or began as; None = of a training of one's own.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Bundle:
     arguments: dict[str, Any]
     classes: ClassTable
     method: Method
+    origin: Origin | None = None
 
     @property
     def id(self) -> str:
@@ -81,6 +85,8 @@ def save_bundle(
     *,
     half: bool = True,
     replace: bool = False,
+    origin: Origin | None = None,
+    beside: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
     """Write a bundle; it appears only when complete.
 
@@ -94,6 +100,8 @@ def save_bundle(
         card: Text of the model card (Markdown): data, scores, limits.
         half: Store float32 tensors as float16 where every value fits.
         replace: Take the place of an older bundle of the same name.
+        origin: Whose weights they are, or began as.
+        beside: More safetensors files of the folder, by name, which loading passes over.
 
     Raises:
         OutputExistsError: ``path`` exists and is not to be replaced, or is no bundle.
@@ -106,16 +114,19 @@ def save_bundle(
     try:
         state = {k: v for k, v in method.state_dict().items() if k.split(".", 1)[0] not in method.TRAINING_ONLY}
         weights = {k: _compact(v) if half else v.detach().cpu().contiguous() for k, v in state.items()}
-        save_file(weights, temporary / WEIGHTS)
+        for name, tensors in {WEIGHTS: weights, **(beside or {})}.items():
+            save_file(dict(tensors), temporary / name)
+            (temporary / name).chmod(0o644)  # safetensors writes for the owner alone
         kept = {k: v for k, v in arguments.items() if k not in method.TRAINING_ONLY}
-        config = {"method": method_name, "arguments": kept}
+        config: dict[str, Any] = {"method": method_name, "arguments": kept}
+        if origin is not None:
+            config["origin"] = asdict(origin) | {"notes": list(origin.notes)}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         if isinstance(method, Method):
             method.classes.to_yaml(temporary / CLASSES)
             if method.prompts is not None:
                 method.prompts.save(temporary / PROMPTS)
         (temporary / CARD).write_text(card, encoding="utf-8")
-        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         temporary.chmod(0o755)
         _put(temporary, path)
     except BaseException:
@@ -149,7 +160,8 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     path, config, method = _load(path_or_hub_id)
     if not isinstance(method, Method):
         raise BundleError(path, "method", "one that predicts occupancy", config["method"])
-    return Bundle(path, config["method"], config["arguments"], method.classes, method)
+    origin = _origin(config, path / CONFIG)
+    return Bundle(path, config["method"], config["arguments"], method.classes, method, origin)
 
 
 def load_pose_bundle(path_or_hub_id: str | Path) -> PoseBundle:
@@ -197,6 +209,34 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def read_origin(path_or_hub_id: str | Path) -> Origin | None:
+    """Whose weights a bundle holds, without loading them.
+
+    Args:
+        path_or_hub_id: As for :func:`load_bundle`.
+
+    Returns:
+        None = of a training of one's own.
+
+    Raises:
+        BundleError: there is no such bundle.
+        ConfigError: its configuration is wrong.
+    """
+    path = _locate(path_or_hub_id) / CONFIG
+    return _origin(_read_config(path), path)
+
+
+def _origin(config: Mapping[str, Any], where: Path) -> Origin | None:
+    if "origin" not in config:
+        return None
+    if not isinstance(config["origin"], dict):
+        raise ConfigError(where, "origin", "a mapping", repr(config["origin"]))
+    try:
+        return Origin(**keyword_arguments(Origin, config["origin"], where))
+    except ConfigError as error:
+        raise ConfigError(where, f"origin.{error.key}", error.expected, error.received) from error
+
+
 def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
     """Upload a bundle to the Hugging Face hub (needs a login).
 
@@ -236,7 +276,7 @@ def _locate(path_or_hub_id: str | Path) -> Path:
 
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_yaml(path, "YAML with the keys method and arguments")
-    if set(config) != {"method", "arguments"}:
+    if set(config) - {"origin"} != {"method", "arguments"}:
         raise ConfigError(path, "keys", "method and arguments", ", ".join(map(str, config)))
     if not isinstance(config["arguments"], dict):
         raise ConfigError(path, "arguments", "a mapping", repr(config["arguments"]))

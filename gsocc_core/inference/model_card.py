@@ -14,7 +14,7 @@ _BEGIN, _END = "<!-- scores -->", "<!-- end of scores -->"
 
 _TEMPLATE = """\
 ---
-license: apache-2.0
+license: {licence}
 library_name: gsocc
 tags: [3d-occupancy, gaussian-splatting, {method}]
 ---
@@ -63,6 +63,7 @@ def model_card(
     classes: int,
     data: str,
     limits: str = LIMITS,
+    licence: str = "apache-2.0",
 ) -> str:
     """Text of a model card.
 
@@ -74,6 +75,7 @@ def model_card(
         classes: Number of classes without free space.
         data: What it was trained on and for how long.
         limits: What it is not for.
+        licence: Of the weights, as the Hugging Face hub spells it.
 
     Returns:
         Markdown with the front matter of the Hugging Face hub.
@@ -81,7 +83,7 @@ def model_card(
     height, width = image_size
     return _TEMPLATE.format(
         title=title, method=method, parameters=parameters / 1e6, width=width, height=height, classes=classes,
-        data=data, limits=limits, begin=_BEGIN, end=_END,
+        data=data, limits=limits, licence=licence, begin=_BEGIN, end=_END,
     )  # fmt: skip
 
 

@@ -24,8 +24,9 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_de
 from gsocc_core.data.drives import DriveDataset, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, save_bundle
+from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, read_origin, save_bundle
 from gsocc_core.inference.model_card import model_card, pose_card
+from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class
 from gsocc_core.methods.method import Method, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts, load_class_prompts
@@ -132,10 +133,13 @@ def train(
         if words is not None and began != folder / PROMPTS:
             words.save(folder / PROMPTS, replace=True)
 
-    card = _card(folder.name, method, data, run, network)
+    # A run that goes on has its own bundle; the one that it began from may be gone.
+    own = folder / "bundle" if checkpoint is None else checkpoint.parent.parent / "bundle"
+    origin = None if init is None else read_origin(own if (own / CONFIG).is_file() else init)
+    card = _card(folder.name, method, data, run, network, origin)
 
     def save() -> None:
-        save_bundle(folder / "bundle", method, _plain(model), network, card, replace=True)
+        save_bundle(folder / "bundle", method, _plain(model), network, card, replace=True, origin=origin)
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
@@ -300,7 +304,9 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Trainable) -> str:
+def _card(
+    title: str, method: str, data: DataArgs, run: RunArgs, network: Trainable, origin: Origin | None = None
+) -> str:
     part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
         f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
@@ -312,4 +318,8 @@ def _card(title: str, method: str, data: DataArgs, run: RunArgs, network: Traina
         return pose_card(title, method, parameters, network.image_size, text)
     if network.prompts is not None:
         text += f"\n\nClasses in words, embedded by `{network.prompts.encoder}`: {network.prompts.described()}."
-    return model_card(title, method, parameters, network.image_size, len(network.classes.names) - 1, text)
+    if origin is not None:
+        text += f"\n\nThe training began from weights of others, whose licence holds on:\n\n{origin.markdown()}"
+    licence = {} if origin is None else {"licence": origin.licence_id}
+    classes = len(network.classes.names) - 1
+    return model_card(title, method, parameters, network.image_size, classes, text, **licence)

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that make bundles of weights that others published."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+
+def import_gausstr(
+    checkpoint: str,
+    out: str,
+    rule: Literal["first", "filtered"] | None = None,
+    depth_model: str | None = None,
+    places: Literal["even", "random"] = "even",
+    model: dict[str, Any] | None = None,
+) -> None:
+    """Make a bundle of GaussTR's published weights.
+
+    Its licence, its data and its rule are printed, and stand in the bundle. Nothing that a checkpoint pickles is run.
+
+    Args:
+        checkpoint: gausstr_featup_*.pth or gausstr_talk2dino_*.pth; the file tells which of them it is.
+        out: Bundle folder to make; it must not exist.
+        rule: From Gaussians to voxels: first = that of the first release, filtered = that since March 2025; None = what
+            the file's published score was made with.
+        depth_model: Hub id or folder of a metric depth model of transformers, which is run where no depth is given.
+        places: Where queries look first: even = always the same places; random = drawn for every picture, as published.
+        model: Arguments of the method that differ from the published configuration, for files of other sizes.
+    """
+    from gsocc_core.importers.gausstr import import_gausstr as start
+
+    print(f"{out}\n{start(checkpoint, out, rule, depth_model, places, model).told()}")
+
+
+def import_gaussianocc(
+    checkpoint: str,
+    out: str,
+    trained_on: Literal["nuscenes", "ddad"] | None = None,
+    model: dict[str, Any] | None = None,
+) -> None:
+    """Make a bundle of GaussianOcc's published weights, second stage.
+
+    Its licence, its data and its rule are printed, and stand in the bundle. Nothing that a checkpoint pickles is run.
+
+    Args:
+        checkpoint: Folder with encoder.pth and depth.pth, and with pose_encoder.pth and pose.pth or neither.
+        out: Bundle folder to make; it must not exist.
+        trained_on: Data of the training, which the files do not tell; None = by the folder's name, with nusc or ddad in
+            it.
+        model: Arguments of the method that differ from the published configuration, for files of other sizes.
+    """
+    from gsocc_core.importers.gaussianocc import import_gaussianocc as start
+
+    print(f"{out}\n{start(checkpoint, out, trained_on, model).told()}")
