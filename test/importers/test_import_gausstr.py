@@ -7,13 +7,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_files import random_numbers, table
-from published_gausstr import FEATUP, TALK2DINO, decoder, dinov2, gaussians, labels, layout, neck, voxels
+from published_files import table
+from published_gausstr import (
+    FEATUP,
+    MODEL,
+    SIZES,
+    TALK2DINO,
+    checkpoint,
+    decoder,
+    dinov2,
+    gaussians,
+    labels,
+    layout,
+    neck,
+    voxels,
+)
 from tiny_frames import GRID, frames, surround_cameras
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.importers import gausstr
-from gsocc_core.importers.bundles import changed
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.gausstr import RULES, gausstr_keys, import_gausstr
 from gsocc_core.importers.key_map import carry_over
@@ -23,37 +35,6 @@ from gsocc_core.text.class_prompts import ClassPrompts, read_class_prompts
 from gsocc_core.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
-#: The published sizes, reduced: what a file of either kind has, and what our configuration calls it.
-SMALL = {"queries": 12, "dim": 16, "heads": 2, "points": 2, "feed": 24, "hidden": 20, "layers": 2, "basis": 4}
-SIZES = {
-    "featup": replace(FEATUP, channels=8, features=8, **SMALL),
-    "talk2dino": replace(TALK2DINO, channels=16, features=16, blocks=2, tokens=10, picture_heads=2, **SMALL),
-}
-PLAIN = {
-    "grid": {"lower": list(GRID.lower), "upper": list(GRID.upper), "voxel_size": 0.8},
-    "network": {"dim": 16, "queries": 12, "layers": 2, "heads": 2, "points": 2, "feed_hidden": 24, "head_hidden": 20},
-}
-MODEL = {
-    "featup": changed(PLAIN, {"image_size": [32, 64], "features": {"dim": 8, "channels": 4}}),
-    "talk2dino": changed(PLAIN, {
-        "image_size": [28, 56], "features": {"dim": 16, "channels": 4},
-        "backbone": {"model_args": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-                                    "image_size": 42}, "out_indices": [2]},
-    }),
-}  # fmt: skip
-
-
-def checkpoint(kind, seed=0):
-    """Tensors of the published names; opaque and of many classes, so that labels differ."""
-    made = random_numbers(layout(SIZES[kind], (2, 2, 2)), seed)
-    for name in made:
-        if name.endswith("opacity_head.layers.1.bias"):
-            made[name] = made[name] * 0 + 1.0
-        if name.endswith(("scale_head.layers.1.bias", "regress_head.layers.1.bias")):
-            made[name] = made[name] * 0 - 0.5
-        if name.endswith("text_proto_embeds"):
-            made[name] = made[name] * 8
-    return made
 
 
 def batch(kind, v=3):

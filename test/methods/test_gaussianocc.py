@@ -186,6 +186,14 @@ def test_the_published_lifting_reads_beside_and_counts_what_is_not_zero():
     torch.testing.assert_close(published[0, :, 0], total, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(exact[0, :, 0], total, atol=1e-3)
     assert not exact[0, :, 3].any(), "seen by nobody"
+    # At the border: half a pixel beyond the upper left still counts, half a pixel before the lower right fades to 0.
+    camera = surround_cameras(1, 1, 1, 64, 32).map(lambda t: t[:, 0])
+    T, ones = camera.T_ego_cam[0, 0], torch.ones(1, 1, dtype=torch.bool)
+    ahead = torch.tensor([[-33.0 / 38.4, 0.0, 1.0], [29.5 / 38.4, 0.0, 1.0], [31.0 / 38.4, 0.0, 1.0]])
+    edge = lift_pictures(torch.ones(1, 1, 1, 8, 16), camera, ones, ahead @ T[:3, :3].T + T[:3, 3], "published")
+    columns = torch.tensor([-0.25, 15.375, 15.75]) * 16 / 15 - 0.5
+    shares = torch.stack([1 + columns[0], 16 - columns[1], columns[2] * 0])
+    torch.testing.assert_close(edge[0, 0], shares.clamp(max=1), atol=1e-4, rtol=1e-4)
     maps[:, :, 0] = 0.0
     silent = lift_pictures(maps, cameras, torch.ones(1, 2, dtype=torch.bool), points, "published")
     assert not silent[0, 0].any()
