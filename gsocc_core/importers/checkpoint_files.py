@@ -146,7 +146,7 @@ def _bookkeeping_is_nothing() -> Iterator[None]:
     """Inside, torch's reader of weights makes :class:`_Nothing` of what trainers write beside them."""
     before = torch.serialization.get_safe_globals()
     known = {name for name in (_name(entry) for entry in before) if name}
-    made = [_nothing(name) for name in _BOOKKEEPING if name not in known]
+    made: list[Any] = [_nothing(name) for name in _BOOKKEEPING if name not in known]
     torch.serialization.add_safe_globals(made)
     try:
         yield

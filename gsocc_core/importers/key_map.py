@@ -59,7 +59,8 @@ def carry_over(weights: Sequence[Weights], keys: Sequence[Key], model: nn.Module
     """
     check_names(weights, keys, system)
     tensors = {name: (value, file) for file in weights for name, value in file.tensors.items()}
-    state, made = model.state_dict(), {}
+    state = model.state_dict()
+    made: dict[str, Tensor] = {}
     for key in keys:
         if key.theirs not in tensors or not key.ours:
             continue

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from published_files import bilinear, random_numbers
-from tiny_frames import GRID
 from torch.nn import functional
 
+from gsocc_core import VoxelGrid
 from gsocc_core.importers.bundles import changed
 
 
@@ -33,15 +33,16 @@ class Sizes:
 
 
 FEATUP, TALK2DINO = Sizes(512), Sizes(768, features=768, blocks=12)
+GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 3.0), 0.4)
 #: The published sizes, reduced: what a file of either kind has, and what our configuration calls it.
-SMALL = {"queries": 12, "dim": 16, "heads": 2, "points": 2, "feed": 24, "hidden": 20, "layers": 2, "basis": 4}
+SMALL = {"queries": 30, "dim": 16, "heads": 2, "points": 2, "feed": 24, "hidden": 20, "layers": 2, "basis": 4}
 SIZES = {
     "featup": replace(FEATUP, channels=8, features=8, **SMALL),
     "talk2dino": replace(TALK2DINO, channels=16, features=16, blocks=2, tokens=10, picture_heads=2, **SMALL),
 }
 PLAIN = {
-    "grid": {"lower": list(GRID.lower), "upper": list(GRID.upper), "voxel_size": 0.8},
-    "network": {"dim": 16, "queries": 12, "layers": 2, "heads": 2, "points": 2, "feed_hidden": 24, "head_hidden": 20},
+    "grid": {"lower": list(GRID.lower), "upper": list(GRID.upper), "voxel_size": GRID.voxel_size},
+    "network": {"dim": 16, "queries": 30, "layers": 2, "heads": 2, "points": 2, "feed_hidden": 24, "head_hidden": 20},
 }
 MODEL = {
     "featup": changed(PLAIN, {"image_size": [32, 64], "features": {"dim": 8, "channels": 4}}),
@@ -57,12 +58,17 @@ def checkpoint(kind, seed=0):
     """Tensors of the published names; opaque and of many classes, so that labels differ."""
     made = random_numbers(layout(SIZES[kind], (2, 2, 2)), seed)
     for name in made:
-        if name.endswith("opacity_head.layers.1.bias"):
-            made[name] = made[name] * 0 + 1.0
-        if name.endswith(("scale_head.layers.1.bias", "regress_head.layers.1.bias")):
-            made[name] = made[name] * 0 - 0.5
-        if name.endswith("text_proto_embeds"):
-            made[name] = made[name] * 8
+        if name.startswith("decoder") and name.endswith("bias") and "sampling" not in name:
+            made[name] = made[name] * 0.1  # else all queries end alike
+        if name.endswith(("output_proj.weight", "out_proj.weight", "ffn.layers.1.weight")):
+            made[name] = made[name] * 0.4
+        if name.endswith(("scale_head.layers.1.bias", "opacity_head.layers.1.bias")):
+            made[name] = torch.ones_like(made[name])
+        if name.endswith("feature_head.layers.1.bias"):
+            made[name] = torch.zeros_like(made[name])
+        if name.endswith(("opacity_head.layers.1.weight", "text_proto_embeds")):
+            made[name] = made[name] * 2
+    made["query_embeds.weight"] *= 4
     return made
 
 

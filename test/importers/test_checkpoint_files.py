@@ -87,7 +87,7 @@ CHANGES = {
     "missing": (lambda w: w.pop("decoder.norm.bias"), r"decoder\.norm\.bias: expected a tensor of GaussTR.*no such"),
     "unknown": (lambda w: w.update(extra=torch.zeros(2)), "extra: expected only tensors of GaussTR.*unknown"),
     "another size": (
-        lambda w: w.update({"query_embeds.weight": torch.zeros(9, 16)}), r"query_embeds\.weight: expected \(12, 16\)",
+        lambda w: w.update({"query_embeds.weight": torch.zeros(9, 16)}), r"query_embeds\.weight: expected \(30, 16\)",
     ),
     "not finite": (
         lambda w: w["decoder.norm.bias"].fill_(float("nan")), r"decoder\.norm\.bias: expected finite.*16 NaN",

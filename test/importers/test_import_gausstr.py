@@ -10,6 +10,7 @@ import torch
 from published_files import table
 from published_gausstr import (
     FEATUP,
+    GRID,
     MODEL,
     SIZES,
     TALK2DINO,
@@ -22,7 +23,7 @@ from published_gausstr import (
     neck,
     voxels,
 )
-from tiny_frames import GRID, frames, surround_cameras
+from tiny_frames import frames, surround_cameras
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.importers import gausstr
@@ -41,10 +42,10 @@ def batch(kind, v=3):
     g = torch.Generator().manual_seed(3)
     height, width = MODEL[kind]["image_size"]
     depth = torch.rand(1, 1, v, height, width, generator=g) * 5 + 2
-    plain = replace(frames(1, v), depth_m=depth, cameras=surround_cameras(1, 1, v, width, height), targets=None)
     images = torch.randint(0, 256, (1, 1, v, 3, height, width), generator=g, dtype=torch.uint8)
     features = torch.randn(1, 1, v, 8, 4, 8, generator=g) if kind == "featup" else None
-    return replace(plain, images=images, features=features)
+    cameras = surround_cameras(1, 1, v, width, height)
+    return replace(frames(1, v), images=images, cameras=cameras, depth_m=depth, features=features, targets=None)
 
 
 @pytest.fixture(scope="module", params=["featup", "talk2dino"])
@@ -100,7 +101,7 @@ def test_the_pyramid_and_the_decoder_are_the_published_ones(imported):
         ])  # fmt: skip
         torch.testing.assert_close(seen, expected, atol=1e-4, rtol=1e-4)
         levels = method.pyramid(seen)
-        places = torch.rand(3, 12, 2, generator=torch.Generator().manual_seed(1))
+        places = torch.rand(3, 30, 2, generator=torch.Generator().manual_seed(1))
         found = method.decoder(levels, places, list(method.heads))
         for v in range(3):
             theirs_levels = neck(theirs, seen[v])
@@ -133,11 +134,12 @@ def test_gaussians_and_labels_are_the_published_ones(imported):
         torch.testing.assert_close(output.scene.features[0], scores, atol=1e-3, rtol=1e-3)
         lower, upper = torch.tensor(GRID.lower), torch.tensor(GRID.upper)
         rule = "first" if kind == "featup" else "filtered"
-        expected = labels(*voxels(means, covariances, opacities, scores, lower, upper, GRID.shape, 0.8, rule))
+        expected = labels(*voxels(means, covariances, opacities, scores, lower, upper, GRID.shape, 0.4, rule))
         found = method.occupancy(output).labels[0].long()
     assert len(expected.unique()) >= 4, "the comparison says something"
-    assert 17 in expected
-    assert (found == expected).float().mean() >= 0.999
+    same = found == expected
+    assert same.float().mean() >= 0.999
+    assert same[(found != 17) | (expected != 17)].float().mean() >= 0.99
 
 
 def test_a_bundle_says_whose_it_is(imported):
