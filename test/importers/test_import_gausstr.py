@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """GaussTR's files: every published tensor is accounted for, and what is imported computes what its code does."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from published_gausstr import (
 from tiny_frames import frames, surround_cameras
 
 from gsocc_core import OCC3D_NUSCENES
+from gsocc_core.commands.cli import main
 from gsocc_core.importers import gausstr
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.gausstr import RULES, gausstr_keys, import_gausstr
@@ -168,3 +170,21 @@ def test_a_rule_places_and_a_depth_model_can_be_chosen(tmp_path):
     assert arguments["network"]["places"] == "random"
     assert "since March 2025" in origin.voxels
     assert not any("at random" in note for note in origin.notes)
+
+
+def test_the_command_says_licence_and_rule(tmp_path, capsys):
+    torch.save(checkpoint("talk2dino"), tmp_path / "theirs.pth")
+    words = [f"--model.{key}={json.dumps(value)}" for key, value in MODEL["talk2dino"].items()]
+    main(["import", "gausstr", str(tmp_path / "theirs.pth"), "--out", str(tmp_path / "bundle"), *words])
+    told = capsys.readouterr().out
+    for line in (
+        f"{tmp_path / 'bundle'}\n",
+        "licence:    MIT",
+        "voxels:     200 x 200",
+        "since March 2025",
+        "Metric3D",
+    ):
+        assert line in told
+    with pytest.raises(SystemExit):
+        main(["import", "gaustr", str(tmp_path / "theirs.pth")])
+    assert "is import gausstr meant?" in capsys.readouterr().err

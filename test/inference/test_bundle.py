@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import BundleError, ConfigError, OutputExistsError
-from gsocc_core.inference.bundle import load_bundle, save_bundle
+from gsocc_core.inference.bundle import load_bundle, read_origin, save_bundle
+from gsocc_core.inference.origin import Origin
 
 HOSTILE_YAML = {
     "deep": "[" * 10_000,
@@ -48,6 +49,22 @@ def test_round_trip_within_float16(tiny_bundle, tmp_path):
     for a, b in zip(bundle.method.state_dict().values(), load_bundle(again).method.state_dict().values()):
         assert a.dtype == b.dtype
         assert torch.equal(a, b)
+
+
+def test_whose_weights_they_are_comes_back_or_is_refused(copy):
+    origin = Origin("S", "a file", "for research only", "other", "streets", "32 x 64", "a rule", "mIoU 1", ("slow",))
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    assert load_bundle(copy).origin is None
+    for part, message in (
+        (vars(origin) | {"notes": ["slow"]}, None), ("theirs", "origin: expected a mapping"),
+        (vars(origin) | {"licenze": "x"}, r"origin\.licenze"), ({"system": "S"}, r"origin\.\w+: .*received nothing"),
+    ):  # fmt: skip
+        (copy / "config.yaml").write_text(yaml.safe_dump(config | {"origin": part}))
+        if message is None:
+            assert load_bundle(copy).origin == read_origin(copy) == origin
+            continue
+        with pytest.raises(ConfigError, match=message):
+            read_origin(copy)
 
 
 def test_half_storage_is_close_and_smaller(tiny_bundle, tmp_path):

@@ -3,6 +3,8 @@
 """Fine-tuning begins where the source ended: shared classes predict alike, and what does not fit is told."""
 
 import copy
+import shutil
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from gsocc_core.commands.cli import main
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError
 from gsocc_core.inference.bundle import load_bundle
+from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_method
 from gsocc_core.training.initial_weights import channel_names, start_from
 
@@ -144,10 +147,18 @@ def test_one_command_trains_on_from_a_bundle_with_new_classes(tiny_bundle, tiny_
         "run": {"batch_size": 1, "accelerator": "cpu", "max_steps": 1, "progress_bar": False, "log_every": 1},
     }  # fmt: skip
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))
-    words = ["--init", str(tiny_bundle), "--classes", str(tmp_path / "classes.yaml")]
+    origin = Origin("S", "a file", "for research only", "other", "streets", "32 x 64", "a rule", "mIoU 1", ("slow",))
+    theirs = shutil.copytree(tiny_bundle, tmp_path / "theirs")
+    config = yaml.safe_load((theirs / "config.yaml").read_text()) | {"origin": asdict(origin) | {"notes": ["slow"]}}
+    (theirs / "config.yaml").write_text(yaml.safe_dump(config))
+    words = ["--init", str(theirs), "--classes", str(tmp_path / "classes.yaml")]
     main(["train", str(tmp_path / "train.yaml"), *words])
     captured = capfd.readouterr()
     assert "classes shared: car, driveable_surface, pedestrian" in captured.err + captured.out
     made, source = load_bundle(tmp_path / "run" / "bundle"), load_bundle(tiny_bundle).method
     assert made.classes == OWN
     assert torch.allclose(made.method.means, source.means, atol=0.05)  # stored in half precision
+    assert made.origin == origin, "whose weights a training began from is passed on, with their licence"
+    card = (made.path / "README.md").read_text()
+    assert "license: other" in card
+    assert "for research only" in card
