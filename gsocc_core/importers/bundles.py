@@ -9,7 +9,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
@@ -50,7 +50,7 @@ def write_imported(
     method: str,
     arguments: Mapping[str, Any],
     weights: Sequence[Weights],
-    keys: Callable[[nn.Module], Sequence[Key]],
+    keys: Callable[[Any], Sequence[Key]],
     origin: Origin,
     prompts: ClassPrompts | None = None,
     beside: Mapping[str, Mapping[str, Tensor]] | None = None,

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from gsocc_core.errors import BundleError, ConfigError
 from gsocc_core.importers.bundles import OCC3D_GRID, OCC3D_TOLD, changed, check_new, write_imported
 from gsocc_core.importers.checkpoint_files import Weights, read_weights
 from gsocc_core.importers.key_map import BATCH_NORM, LAYER, Key, check_names, not_needed, same
 from gsocc_core.inference.origin import Origin
+from gsocc_core.methods.gaussianocc import GaussianOcc
 
 ENCODER, DECODER = "encoder.pth", "depth.pth"
 #: Files of the pose network, and what a bundle calls them together.
@@ -40,7 +41,7 @@ ARGUMENTS: Mapping[str, Any] = {
         "out_indices": [2, 3],
     },
     "network": {"widths": [512, 256], "dim": 64, "volume_dim": 32, "vertices": [300, 300, 24], "inner": 0.66667,
-                "lifting": "published", "first_opacity": None},
+                "lifting": "published", "first_opacity": None, "last_skip": False},
     "gaussians": {"scale_m": 0.2, "far_scales_m": [[60.0, 0.8], [80.0, 1.6]], "least_opacity": 0.0039,
                   "classes": "logits", "decision": "argmax"},
 }  # fmt: skip
@@ -204,13 +205,12 @@ def pose_keys() -> tuple[list[Key], list[Key]]:
     return not_needed(names), not_needed(f"{layer}.{part}" for layer in layers for part in LAYER)
 
 
-def gaussianocc_keys(method: nn.Module) -> list[Key]:
-    """Key map of a built :class:`gsocc_core.methods.gaussianocc.GaussianOcc`: encoder and decoder."""
-    stages = method.backbone.stages  # type: ignore[union-attr]
-    depths = stages.backbone.config.depths  # type: ignore[union-attr]
+def gaussianocc_keys(method: GaussianOcc) -> list[Key]:
+    """Key map of a built method: encoder and decoder."""
+    backbone: Any = method.backbone.stages.backbone
     # Published: the finer stage's channels come before the coarser one's.
-    turned = int(stages.channels[0])  # type: ignore[index]
-    return [*_encoder_keys(depths, turned), *_decoder_keys()]
+    turned = method.backbone.stages.channels[0]
+    return [*_encoder_keys(backbone.config.depths, turned), *_decoder_keys()]
 
 
 def _encoder_keys(depths: Sequence[int], turned: int) -> list[Key]:

@@ -16,6 +16,7 @@ from gsocc_core.importers.bundles import OCC3D_GRID, OCC3D_TOLD, changed, check_
 from gsocc_core.importers.checkpoint_files import Weights, read_weights
 from gsocc_core.importers.key_map import Key, not_needed, same
 from gsocc_core.inference.origin import Origin
+from gsocc_core.methods.gausstr import GaussTR
 from gsocc_core.text.class_prompts import ClassPrompts
 
 #: The published rules from Gaussians to voxels: that of the first release, and that since March 2025.
@@ -183,9 +184,9 @@ def _prompts(weights: Weights, variant: Variant) -> ClassPrompts:
     return ClassPrompts(words, names, matrix.float().T.contiguous(), variant.encoder)
 
 
-def gausstr_keys(method: nn.Module) -> list[Key]:
-    """Key map of a built :class:`gsocc_core.methods.gausstr.GaussTR`."""
-    heads, levels = range(len(method.heads)), range(len(method.pyramid.lateral))  # type: ignore[arg-type]
+def gausstr_keys(method: GaussTR) -> list[Key]:
+    """Key map of a built method."""
+    heads, levels = range(len(method.heads)), range(len(method.pyramid.lateral))
     keys = [key for level in levels for key in _level(level)]
     for name, part in (("0.0", "0.0"), ("0.1", "0.1"), ("0.3", "0.3"), ("1", "1")):
         keys += same(f"neck.scale_convs.{name}", f"pyramid.resize.{part}")
@@ -197,7 +198,7 @@ def gausstr_keys(method: nn.Module) -> list[Key]:
     if method.backbone is None:
         parts = [f"segment_head.layers.{j}.{part}" for j in (0, 1) for part in ("weight", "bias")]
         return keys + not_needed([f"gauss_heads.{i}.{part}" for i in heads for part in parts], may_miss=True)
-    return keys + dinov2_keys(method.backbone.backbone, "backbone", "backbone.backbone")  # type: ignore[arg-type]
+    return keys + dinov2_keys(method.backbone.backbone, "backbone", "backbone.backbone")
 
 
 def _level(i: int) -> list[Key]:

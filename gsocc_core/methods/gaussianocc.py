@@ -110,7 +110,7 @@ class GaussianOcc(Method):
         self.vertices = VertexGaussians(self.contracted, gaussians or GaussianArgs(), free_channel)
         # Whatever sees pictures bears the name of what optimizers slow down.
         self.backbone = PictureEncoder(backbone or _BACKBONE, args, pretrained)
-        self.decoder = HourglassStack(args.dim, args.volume_dim, len(classes.channel_ids))
+        self.decoder = HourglassStack(args.dim, args.volume_dim, len(classes.channel_ids), args.last_skip)
         if args.first_opacity is not None:
             norm = self.decoder.last[1]
             assert isinstance(norm, nn.BatchNorm3d)

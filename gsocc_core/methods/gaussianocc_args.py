@@ -32,6 +32,7 @@ class NetworkArgs:
         lifting: How features get to vertices, see :data:`gsocc_core.networks.lifting.LiftingRule`.
         first_opacity: Opacity of all vertices before a training, so that early rays reach what they should learn of;
             None = about one half, as published.
+        last_skip: The third hourglass has a skip around it as the others have; published: false.
     """
 
     widths: tuple[int, int] = (512, 256)
@@ -41,6 +42,7 @@ class NetworkArgs:
     inner: float = 2 / 3
     lifting: LiftingRule = "exact"
     first_opacity: float | None = 0.1
+    last_skip: bool = True
 
     def __post_init__(self) -> None:
         if self.vertices is not None and any(n < 4 or n % 4 for n in self.vertices):

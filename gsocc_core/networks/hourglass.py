@@ -59,10 +59,13 @@ class HourglassStack(nn.Module):
         dim_in: Channels that come in.
         dim: Width; inside the hourglasses it is twice that.
         channels: Channels that come out.
+        last_skip: What the hourglasses begin with is added to what the third gives, as to what the others give; without
+            it, the head sees the third alone, as in GaussianOcc's original.
     """
 
-    def __init__(self, dim_in: int, dim: int, channels: int) -> None:
+    def __init__(self, dim_in: int, dim: int, channels: int, last_skip: bool = True) -> None:
         super().__init__()
+        self.last_skip = last_skip
         self.stem = nn.Sequential(_convolution(dim_in, dim), nn.ReLU(), _convolution(dim, dim), nn.ReLU())
         self.pair = nn.Sequential(_convolution(dim, dim), nn.ReLU(), _convolution(dim, dim))
         self.hourglasses = nn.ModuleList(Hourglass(dim) for _ in range(3))
@@ -77,9 +80,9 @@ class HourglassStack(nn.Module):
         volume = self.stem(volume)
         volume = volume + self.pair(volume)
         present, first, before = volume, None, None
-        for hourglass in self.hourglasses:
+        for i, hourglass in enumerate(self.hourglasses):
             out, down, before = hourglass(present, first, before)
             first = down if first is None else first
-            present = out + volume
+            present = out + volume if i < len(self.hourglasses) - 1 or self.last_skip else out
         result: Tensor = self.last(self.head(present))
         return result

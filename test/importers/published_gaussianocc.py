@@ -169,7 +169,7 @@ def decoder(w, x):
         deep = conv(f"dres{i}.conv4.0", conv(f"dres{i}.conv3.0", down, 2).relu()).relu()
         first = down if first is None else first
         last = (enlarged(f"dres{i}.conv5", deep) + first).relu()
-        present = enlarged(f"dres{i}.conv6", last) + base
+        present = enlarged(f"dres{i}.conv6", last) + (base if i < 4 else 0)  # nothing is added to the third
     for i in range(4):
         present = conv(f"classif_semantic.{2 * i}", present).relu()
     return conv("classif_semantic.8", present)

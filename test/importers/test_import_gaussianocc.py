@@ -109,6 +109,30 @@ def test_every_stage_is_the_published_one(imported):
         torch.testing.assert_close(method.decoder(volume), published.decoder(decoder, volume), atol=1e-4, rtol=1e-4)
 
 
+def test_stages_give_the_numbers_of_the_published_modules(imported, monkeypatch):
+    """Stored once from instances of the published modules on the same random weights and inputs."""
+    method, cameras = imported[-1].method, frames(1, 3).cameras.map(lambda t: t[:, 0])
+    g = torch.Generator().manual_seed(11)
+    maps = torch.randn(1, 3, 6, 16, 32, generator=g)
+    fine, coarse = torch.randn(1, 24, 4, 8, generator=g), torch.randn(1, 32, 2, 4, generator=g)
+    monkeypatch.setattr(method.backbone.stages, "forward", lambda _: [fine, coarse])
+    with torch.no_grad():
+        joined = method.backbone(torch.zeros(1, 3, 32, 64))
+        points = method.contracted.centers.flatten(0, 2)
+        lifted = lift_pictures(maps, cameras, torch.ones(1, 3, dtype=torch.bool), points, "published")
+        lifted = lifted.unflatten(-1, VERTICES)
+        logits = method.decoder(lifted)
+    for found, mean_square, place, numbers in (
+        (joined, 0.996758, (0, slice(None), 3, 7), [0.54147, -0.81254, 0.61771, -0.42361, -0.09119, 0.5916]),
+        (lifted, 0.207164, (0, slice(None), 7, 0, 2), [-0.39385, -0.22283, -1.22305, 0.3685, -0.7993, 0.35717]),
+        (logits, 22.52531, (0, slice(None), 7, 0, 2),
+         [-1.5187, 1.5823, 1.0051, -3.2342, -4.3455, -2.3755, 2.9174, 1.07, 2.3347, -0.6269, -1.1004, 1.2974, 2.211,
+          1.8341, 5.4718, 3.4507, 0.7174, -0.2551]),
+    ):  # fmt: skip
+        assert found.double().square().mean().item() == pytest.approx(mean_square, rel=1e-4)
+        torch.testing.assert_close(found[place], torch.tensor(numbers), atol=2e-4, rtol=1e-4)
+
+
 def test_logits_and_labels_are_the_published_ones(imported):
     encoder, decoder, bundle = imported
     method, data = bundle.method, replace(frames(1, 3, seed=5), targets=None)
