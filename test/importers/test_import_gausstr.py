@@ -34,6 +34,8 @@ from gsocc_core.importers.gausstr import RULES, gausstr_keys, import_gausstr
 from gsocc_core.importers.key_map import carry_over
 from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import build_method
+from gsocc_core.methods.gausstr_classes import prompt_scores, voxel_classes
+from gsocc_core.methods.gausstr_network import PictureDepth
 from gsocc_core.text.class_prompts import ClassPrompts, read_class_prompts
 from gsocc_core.yaml_files import read_yaml
 
@@ -142,6 +144,30 @@ def test_gaussians_and_labels_are_the_published_ones(imported):
     same = found == expected
     assert same.float().mean() >= 0.999
     assert same[(found != 17) | (expected != 17)].float().mean() >= 0.99
+
+
+#: Voxels of every label that instances of the published head and voxelizer gave, of version 1.0 and of March 2025.
+COUNTS = {
+    "featup": (0, 143, 0, 154, 0, 206, 281, 20, 219, 0, 315, 680, 0, 0, 95, 0, 0, 13887),
+    "talk2dino": (0, 140, 69, 5, 73, 313, 0, 0, 0, 0, 8, 0, 0, 0, 254, 79, 0, 15059),
+}
+
+
+def test_the_head_and_the_voxels_give_the_numbers_of_the_published_modules(imported):
+    """Stored once, from the same random weights and inputs."""
+    kind, _, bundle = imported
+    method, (height, width) = bundle.method, MODEL[kind]["image_size"]
+    g = torch.Generator().manual_seed(21)
+    query, places = torch.randn(3, 30, 16, generator=g), torch.rand(3, 30, 2, generator=g)
+    depth = torch.rand(3, height, width, generator=g) * 5 + 2
+    cameras = surround_cameras(1, 1, 3, width, height).map(lambda t: t[:, 0])
+    with torch.no_grad():
+        seen = PictureDepth(depth[:, None].clamp(max=51.2), cameras, torch.ones(1, 3, dtype=torch.bool))
+        layer = method.heads[-1](query, places, seen)
+        scores = prompt_scores(layer.features, method.embeddings, method.splat_args.scale)
+        found = voxel_classes(layer.replace(features=scores), method.grid, method.classes, method.splat_args).labels
+    off = (found.flatten().long().bincount(minlength=18) - torch.tensor(COUNTS[kind])).abs().sum()
+    assert off <= 16, "a thousandth of the voxels"
 
 
 def test_a_bundle_says_whose_it_is(imported):
