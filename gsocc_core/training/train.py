@@ -143,15 +143,7 @@ def train(
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
-    rank, world = trainer.global_rank, trainer.world_size
-    sampler = StepSampler(len(dataset), run.batch_size, run.seed, _step(checkpoint), rank, world)
-    # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
-    # long as the training, and must see the environment that launchers set for it.
-    spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
-    loader = DataLoader(
-        dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,
-        pin_memory=torch.cuda.is_available(), **spawn,
-    )  # fmt: skip
+    loader = _loader(dataset, run, _step(checkpoint), trainer)
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -164,6 +156,18 @@ def _check_kind(network: Trainable, method: str, channels: tuple[int, ...] | Non
     if run.validate_every:
         expected = f"0, since {method} predicts no occupancy: evaluate-poses scores its bundle"
         raise ConfigError("train", "run.validate_every", expected, run.validate_every)
+
+
+def _loader(dataset: DriveDataset, run: RunArgs, step: int, trainer: lightning.Trainer) -> DataLoader[Any]:
+    """This process's share of the steps from one on."""
+    sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
+    # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
+    # long as the training, and must see the environment that launchers set for it.
+    spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
+    return DataLoader(
+        dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,
+        pin_memory=torch.cuda.is_available(), **spawn,
+    )  # fmt: skip
 
 
 def _is_first_process() -> bool:
