@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 #: A drive that no model was trained on or scored with: training seeds are 1, scoring seeds 2.
 SEED, SCENES, DURATION_S = 7, 6, 4.0
 #: Key frame among all of them.
-FRAME = 0
-WORDS = ("horse", "automobile", "garbage can", "oak")
+FRAME = 30
+WORDS = ("automobile", "cattle", "home", "oak")
 COMMENT = "Six cameras of the plain world (gsocc_core synthesize --world plain); the pictures lie beside this file."
 
 
