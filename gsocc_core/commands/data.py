@@ -21,12 +21,14 @@ def synthesize(
     pseudo_labels: bool = True,
     val_scenes: int = 0,
     jobs: int | None = None,
-    layout: Literal["nuscenes", "surroundocc", "kitti360", "ddad"] = "nuscenes",
-    world: Literal["detailed", "plain"] = "detailed",
+    layout: Literal["nuscenes", "surroundocc", "kitti360", "ddad", "scannet"] | None = None,
+    world: Literal["detailed", "plain", "rooms"] = "detailed",
     lidar_sweeps: bool = True,
     names: bool = False,
+    frames: int = 24,
+    picture_size: tuple[int, int] = (112, 112),
 ) -> None:
-    """Write drives through procedural streets in the layout of a data set, with voxel labels.
+    """Write drives through procedural streets in the layout of a data set, with voxel labels, or videos of rooms.
 
     Args:
         out: Folder to make; it must not exist.
@@ -42,17 +44,21 @@ def synthesize(
         val_scenes: The last so many drives form the split val, the others train.
         jobs: Drives written at the same time; None = one per core.
         layout: nuscenes; surroundocc = nuscenes with SurroundOcc labels beside Occ3D's; kitti360 = SSCBench-KITTI360;
-            ddad = DDAD in dgp layout, without voxel labels.
+            ddad = DDAD in dgp layout, without voxel labels; None = scannet, ScanNet's prepared scenes, for rooms, else
+            nuscenes.
         world: detailed = a street as in life; plain = coloured things at random places, with a small grid, classes of
-            its own and pictures of 176x96.
+            its own and pictures of 176x96; rooms = furnished rooms, seen by a camera in the hand. Rooms take scenes,
+            seed, val_scenes, jobs, frames and picture_size alone.
         lidar_sweeps: With sweeps, write those of the LiDAR, too.
         names: Write fine-grained names of voxels and pictures.
+        frames: Pictures of each room, evenly along one and the same walk.
+        picture_size: Height,width of the pictures of rooms, pixels.
     """
     from gsocc_core.synthetic.synthesize import synthesize as run
 
     run(
         out, scenes, seed, image_scale, sweeps, duration_s, version, labels, pseudo_labels, val_scenes, jobs, layout,
-        world, lidar_sweeps, names,
+        world, lidar_sweeps, names, frames, picture_size,
     )  # fmt: skip
 
 
@@ -78,13 +84,13 @@ def label_depth(
     """Write metric depth of every picture from Depth Anything V2, ZoeDepth or Depth Pro.
 
     Args:
-        dataroot: Folder with the data set.
+        dataroot: Folder with the data set, or videos in ScanNet's layout.
         model: Folder or hub id of the model.
         version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the labels, made or continued; None = depth_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one, of videos color.
         limit: Only the first so many key frames.
         size: Height,width of the labels, pixels; None = half the picture.
         max_error: Largest relative error that storing may add.
@@ -94,7 +100,7 @@ def label_depth(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
-        dataset: Layout of ``dataroot``; its classes are what the words mean.
+        dataset: Layout of ``dataroot``; its classes are what the words mean. Videos need no mention.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_depth as run
@@ -131,7 +137,7 @@ def label_semantics(
     """Write classes of every picture, recognised from words by GroundingDINO and SAM or SAM 2.
 
     Args:
-        dataroot: Folder with the data set.
+        dataroot: Folder with the data set, or videos in ScanNet's layout.
         prompts: YAML file: class name -> phrases, such as config/labels/nuscenes_prompts.yaml.
         detector: Folder or hub id of a GroundingDINO.
         segmenter: Folder or hub id of a SAM or SAM 2.
@@ -139,7 +145,7 @@ def label_semantics(
         out: Folder of the labels, made or continued; None = semantics_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one, of videos color.
         limit: Only the first so many key frames.
         size: Height,width of the labels, pixels; None = half the picture.
         mode: separate = one pass per phrase; by_class = one per class; combined = one for all, fastest, finds least.
@@ -150,7 +156,7 @@ def label_semantics(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
-        dataset: Layout of ``dataroot``; its classes are what the words mean.
+        dataset: Layout of ``dataroot``; its classes are what the words mean. Videos need no mention.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_semantics as run
@@ -183,13 +189,13 @@ def label_features(
     """Write features of every picture from a frozen DINOv2, with registers or without, or CLIP.
 
     Args:
-        dataroot: Folder with the data set.
+        dataroot: Folder with the data set, or videos in ScanNet's layout.
         model: Folder or hub id of the model.
         version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the features, made or continued; None = feature_labels in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names; unless given, all of the data set, of kitti360 the left one.
+        cameras: Camera names; unless given, all of the data set, of kitti360 the left one, of videos color.
         limit: Only the first so many key frames.
         size: Height,width of the model's input, pixels, multiples of its patch; None = about half the picture.
         basis: Keep so many numbers per feature, by a basis that the first run computes and stores; None = all.
@@ -198,7 +204,7 @@ def label_features(
         precision: bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: i/n = part i of n, i = 0 ... n - 1; None = as torchrun, SLURM or Lightning says, else everything.
-        dataset: Layout of ``dataroot``; its classes are what the words mean.
+        dataset: Layout of ``dataroot``; its classes are what the words mean. Videos need no mention.
     """
     from gsocc_core.labels.run import LabelArgs
     from gsocc_core.labels.run import label_features as run
@@ -233,17 +239,17 @@ def label_stand_in(
     generator's, both with noise. For tests of what learns from such labels.
 
     Args:
-        dataroot: Synthetic tree with fine-grained names (synthesize --names true).
-        version: Name of the tables' folder.
+        dataroot: Synthetic tree with fine-grained names (synthesize --names true), or rooms.
+        version: Name of the tables' folder; rooms have none.
         out: Folder for stand_in_features and stand_in_depth, each made or continued; None = ``dataroot``.
         split: A split of ``splits.json``; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names.
+        cameras: Camera names; videos and rooms have one, color, which needs no mention.
         limit: Only the first so many key frames.
         encoder: Text encoder of the names.
         feature_noise: Root mean square length of the noise on features, whose own length is 1.
         depth_noise: Standard deviation of the logarithm of depth, drawn for every pixel; 0.05 = about 5 %.
-        depth_dir: Folder of the generator's depth.
+        depth_dir: Folder of the generator's depth; rooms have it beside the pictures.
         seed: Of the noise.
         basis: Reduce features to so many numbers by a basis that is stored beside them; None = whole features.
         shuffled: A control that nothing can be learned from: every picture gets the features of one of another key

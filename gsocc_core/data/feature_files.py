@@ -5,6 +5,7 @@
 A map (D, h, w) covers the whole picture, whatever its size: its cell (row i, column j) stands for the picture's share
 [i / h, (i + 1) / h) x [j / w, (j + 1) / w). ``<scene>/<token>.zip`` holds one ``<camera>.npy`` of 16-bit numbers per
 camera, beside ``labels.json``; a folder of ``<stem>.npy`` is read likewise, see :mod:`gsocc_core.data.view_labels`.
+Where there is only one camera, ``<scene>/<token>.npy`` may hold its map itself.
 """
 
 from __future__ import annotations
@@ -272,8 +273,11 @@ def _maps(folder: PictureFolder, frame: KeyFrame) -> list[np.ndarray]:
     """(D, h, w) per picture, as stored."""
     if folder.order is not None:
         names = tuple(shot.camera.name for shot in frame.shots)
-        path = folder.file(frame, frame.shots[0]).with_suffix(".zip")
-        maps = list(decode_features(path, cameras=names).values())
+        path = folder.file(frame, frame.shots[0])
+        if len(folder.order) == 1 and path.suffix == ".npy" and path.is_file():
+            maps = [read_npy(path, "features of one picture", mapped=True)]
+        else:
+            maps = list(decode_features(path.with_suffix(".zip"), cameras=names).values())
     else:
         maps = [read_npy(folder.file(frame, s), "features of one picture", mapped=True) for s in frame.shots]
     for shot, array in zip(frame.shots, maps):

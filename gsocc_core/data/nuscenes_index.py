@@ -171,6 +171,38 @@ def read_key_frames(
     return result
 
 
+def read_camera_video(
+    nusc: Any, scene_name: str, camera: str, sweeps: bool = False
+) -> list[tuple[CameraShot, KeyFrame | None]]:
+    """Pictures of one camera of a scene, in time order.
+
+    Args:
+        nusc: An open data set.
+        scene_name: Which scene.
+        camera: Name of the camera.
+        sweeps: Those between key frames too.
+
+    Returns:
+        Each picture and the key frame, of that camera alone, to which it belongs; None = it lies between them.
+
+    Raises:
+        DataError: see :func:`read_key_frames`.
+    """
+    frames = read_key_frames(nusc, [scene_name], (camera,))[0]
+    if not sweeps:
+        return [(frame.shots[0], frame) for frame in frames]
+    of_stamp = {frame.shots[0].stamp_ns: frame for frame in frames}
+    result: list[tuple[CameraShot, KeyFrame | None]] = []
+    cameras_by_key: dict[tuple[str, int, int], Camera] = {}
+    with reading(Path(nusc.dataroot) / nusc.version, f"tables whose rows of {scene_name} fit each other"):
+        token = nusc.get("sample", frames[0].token)["data"][camera]
+        while token:
+            shot = _read_shot(nusc, token, camera, cameras_by_key)
+            result.append((shot, of_stamp.get(shot.stamp_ns)))
+            token = _row(nusc, "sample_data", token)["next"]
+    return result
+
+
 def _read_sweeps(
     nusc: Any,
     sample: dict[str, Any],

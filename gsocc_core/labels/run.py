@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Label the pictures of a data set: its share of the key frames, those that are missing, one file each."""
+"""Label the pictures of a data set or of videos: its share of the key frames, those that are missing, one file each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from gsocc_core.data.args import SURROUND_CAMERAS, DataArgs, DatasetName
 from gsocc_core.data.build import build_dataset, protocol_of, with_voxel_labels
 from gsocc_core.data.feature_files import BASIS_FILE, read_basis, write_basis
 from gsocc_core.data.key_frames import KeyFrame
+from gsocc_core.data.scannet import SCANNET8, is_scannet_tree, read_scannet_key_frames
+from gsocc_core.data.video import CAMERA
 from gsocc_core.data.view_label_files import MAX_ERROR
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.pretrained import choose_device
 from gsocc_core.labels.preview import write_preview
@@ -36,12 +39,12 @@ class LabelArgs:
     """What to label, and how fast.
 
     Attributes:
-        dataroot: Folder with the data set.
+        dataroot: Folder with the data set, or videos as :mod:`gsocc_core.data.scannet` reads them.
         version: Name of the tables' folder of a nuScenes tree.
         out: Folder of the labels, made or continued; None = one of its own name in ``dataroot``.
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
-        cameras: Camera names; nuScenes' stand for all of another data set.
+        cameras: Camera names; nuScenes' stand for all of another data set, and for ``color``, the only one of videos.
         limit: Only the first so many key frames.
         size: (height, width) of the labels, pixels, of features that of the model's input; None = half the picture.
         batch_size: Pictures per call of the model.
@@ -49,7 +52,7 @@ class LabelArgs:
         precision: fp32, or bf16 = the model computes in bfloat16 where that is safe.
         device: cpu, cuda or auto.
         shard: ``i/n`` = the i-th of n parts; None = as the launcher says, else everything.
-        dataset: Which data set.
+        dataset: Which data set; videos are found by their folders and need no mention.
     """
 
     dataroot: str
@@ -67,15 +70,6 @@ class LabelArgs:
     shard: str | None = None
     dataset: DatasetName = "occ3d"
 
-    @property
-    def data(self) -> DataArgs:
-        """The pictures alone, for a loader: no labels of any kind, no masks."""
-        args = DataArgs(
-            self.dataroot, self.version, self.split, self.scenes, self.cameras, depth_dir=None, semantics_dir=None,
-            views=1, dataset=self.dataset, masks_dir=None,
-        )  # fmt: skip
-        return with_voxel_labels(args, None)
-
     def __post_init__(self) -> None:
         for key in ("batch_size", "workers", "limit"):
             value = getattr(self, key)
@@ -85,6 +79,30 @@ class LabelArgs:
             raise ConfigError("command line", "--size", "height,width in pixels", self.size)
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ConfigError("command line", "--cameras", "different camera names", self.cameras)
+        if self.cameras == SURROUND_CAMERAS:
+            of_data = DataArgs(self.dataroot, dataset=self.dataset).cameras
+            object.__setattr__(self, "cameras", (CAMERA,) if self.of_videos else of_data)
+        if self.of_videos and self.cameras != (CAMERA,):
+            raise ConfigError("command line", "--cameras", f"{CAMERA}, the only one of these videos", self.cameras)
+
+    @property
+    def of_videos(self) -> bool:
+        """The tree holds videos in one of ScanNet's layouts."""
+        return self.dataset == "occ3d" and is_scannet_tree(self.dataroot)
+
+    @property
+    def data(self) -> DataArgs:
+        """The pictures alone, for a loader of drives: no labels of any kind, no masks."""
+        args = DataArgs(
+            self.dataroot, self.version, self.split, self.scenes, self.cameras, depth_dir=None, semantics_dir=None,
+            views=1, dataset=self.dataset, masks_dir=None,
+        )  # fmt: skip
+        return with_voxel_labels(args, None)
+
+    @property
+    def classes(self) -> ClassTable:
+        """Class table of the tree."""
+        return SCANNET8 if self.of_videos else protocol_of(self.data).classes
 
 
 def label_depth(args: LabelArgs, model: str, max_error: float = MAX_ERROR, focal_px: float | None = None) -> Path:
@@ -148,7 +166,7 @@ def label_semantics(
     for key, value in (("box_threshold", box_threshold), ("text_threshold", text_threshold)):
         if not 0 <= value <= 1:
             raise ConfigError("command line", f"--{key}", "0 ... 1", value)
-    classes = protocol_of(args.data).classes
+    classes = args.classes
     phrases = read_prompts(prompts, classes)
     shard = choose_shard(args.shard, os.environ)
     device = choose_device(args.device, shard.local_index)
@@ -210,6 +228,8 @@ def chosen_key_frames(args: LabelArgs) -> list[KeyFrame]:
         ConfigError: nuscenes-devkit is missing, or an argument makes no sense.
         DataError: the tree is wrong, or has no such scenes.
     """
+    if args.of_videos:
+        return read_scannet_key_frames(args.dataroot, args.split, args.scenes)
     scenes = build_dataset(args.data, _ANY_SIZE).scenes
     return [frame for frames in scenes for frame in frames]
 
@@ -235,9 +255,8 @@ def _label(
     everything = chosen_key_frames(args)
     settings = {**settings, "size": args.size, "precision": args.precision}
     path = Path(args.out) if args.out is not None else Path(args.dataroot) / name
-    data = args.data
-    classes = protocol_of(data).classes
-    folder = LabelFolder(path, labeller.kind, data.cameras, settings, max_error, classes)
+    classes = args.classes
+    folder = LabelFolder(path, labeller.kind, args.cameras, settings, max_error, classes)
     mine = own_part(shard, everything[: args.limit])
     todo = folder.remaining(mine)
     options = StreamOptions(

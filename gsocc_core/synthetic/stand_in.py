@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for foundation models on synthetic drives: features and depth out of what the generator knows.
+"""A stand-in for foundation models on synthetic drives and rooms: features and depth out of what the generator knows.
 
 No model looks at a picture. Per pixel the feature is the text embedding of the fine-grained name of what the generator
 drew there, and the depth is the generator's own, both with noise. It serves to test what learns from such labels, and
@@ -22,22 +22,23 @@ from tqdm import tqdm
 
 from gsocc_core.data.feature_files import read_basis, write_basis
 from gsocc_core.data.key_frames import KeyFrame
-from gsocc_core.data.names import NAMES_FOLDER, NO_NAME, NameTable, read_names
-from gsocc_core.data.view_labels import PictureFolder, camera_order, open_picture_folder
-from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
+from gsocc_core.errors import ConfigError
 from gsocc_core.labels.folder import LabelFolder
 from gsocc_core.labels.preview import write_preview
 from gsocc_core.labels.run import LabelArgs, chosen_key_frames, own_part
 from gsocc_core.labels.shards import choose_shard
 from gsocc_core.networks.pca import pca_basis
+from gsocc_core.synthetic.shown import DriveNames, VideoDepth, VideoNames
 
 STAND_IN_FEATURES, STAND_IN_DEPTH = "stand_in_features", "stand_in_depth"
+_Names = DriveNames | VideoNames
 #: Side of the squares over which features are averaged, pixels.
 BLOCK_PX = 8
 #: Key frames that a basis is computed from.
 _BASIS_FRAMES = 16
-#: What the sky is called, and how far away it seems, metres: models of metric depth call it far, not unknown.
-SKY_NAME, SKY_DEPTH_M = "sky", 200.0
+#: How far away the sky seems, metres: models of metric depth call it far, not unknown.
+SKY_DEPTH_M = 200.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class StandInArgs:
         encoder: Text encoder, see :mod:`gsocc_core.text`.
         feature_noise: Root mean square length of the Gaussian noise on a feature, whose own length is 1.
         depth_noise: Standard deviation of the logarithm of each pixel's depth; 0.05 = about 5 %.
-        depth_dir: Folder of the generator's depth, below ``dataroot`` or absolute.
+        depth_dir: Folder of the generator's depth, below ``dataroot`` or absolute; rooms have it beside the pictures.
         seed: Of the noise, which also depends on the key frame.
         basis: Reduce features to so many numbers by a basis that is computed from some of them and stored; None = whole
             features.
@@ -76,7 +77,7 @@ class StandInArgs:
 
 
 def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tuple[Path, Path]:
-    """Write features and depth of pictures of synthetic drives as if foundation models had seen them.
+    """Write features and depth of pictures of synthetic drives or rooms as if foundation models had seen them.
 
     Args:
         args: What to label; ``out`` is the folder that holds both folders, None = ``dataroot``.
@@ -91,14 +92,14 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
         DataError: the tree has no names or no depth, or a file is wrong, or the disk is full; finished key frames stay.
         OutputExistsError: a folder holds something else.
     """
-    from gsocc_core.text.encoder import load_text_encoder
-
     shard = choose_shard(args.shard, os.environ)
     frames = chosen_key_frames(args)
     root = Path(args.dataroot)
-    names = _Names.open(root / NAMES_FOLDER, args.cameras)
-    depth = open_picture_folder(root / stand_in.depth_dir, frames[0].shots)
-    embeddings = load_text_encoder(stand_in.encoder).embed([*names.table.names, SKY_NAME]).numpy()
+    names: _Names = VideoNames.open(root) if args.of_videos else DriveNames.open(root, args.cameras)
+    depth: PictureFolder | VideoDepth = VideoDepth()
+    if not args.of_videos:
+        depth = open_picture_folder(root / stand_in.depth_dir, frames[0].shots)
+    embeddings = _embeddings(stand_in.encoder, names)
     _check(stand_in, embeddings.shape[1], len(frames))
     features, depths = _folders(args, stand_in, embeddings.shape[1])
     reduce = None if stand_in.basis is None else _basis(features.path, names, frames, embeddings, stand_in)
@@ -116,7 +117,7 @@ def label_stand_in(args: LabelArgs, stand_in: StandInArgs = StandInArgs()) -> tu
         maps = {name: seen_features(ids, embeddings, stand_in.feature_noise, draw) for name, ids in said.items()}
         if reduce is not None:
             maps = {name: np.einsum("dhw,dk->khw", one, reduce) for name, one in maps.items()}
-        sky = {name: ids == len(names.table.names) for name, ids in shown.items()}
+        sky = {name: (ids == len(names.names)) & (names.beyond is not None) for name, ids in shown.items()}
         metres = _noisy_depth(depth, frame, sky, stand_in.depth_noise, draw)
         features.write(frame, maps)
         depths.write(frame, metres)
@@ -147,6 +148,15 @@ def seen_features(ids: np.ndarray, embeddings: np.ndarray, noise: float, draw: n
     features /= np.linalg.norm(features, axis=1, keepdims=True).clip(1e-6)
     features += draw.standard_normal(features.shape, np.float32) * np.float32(noise / dims**0.5)
     return features.T.reshape(dims, height, width)
+
+
+def _embeddings(encoder: str, names: _Names) -> np.ndarray:
+    """(N + 1, D) of all names and of what is behind them; zeros where that has no name."""
+    from gsocc_core.text.encoder import load_text_encoder
+
+    words = list(names.names) if names.beyond is None else [*names.names, names.beyond]
+    embeddings = load_text_encoder(encoder).embed(words).numpy()
+    return np.concatenate([embeddings, np.zeros_like(embeddings[: len(names.names) + 1 - len(words)])])
 
 
 def _check(stand_in: StandInArgs, channels: int, frames: int) -> None:
@@ -205,46 +215,12 @@ def _basis(
     return stored.numpy()
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Fine-grained names of pictures.
-
-    Attributes:
-        folder: ``<dataroot>/names``.
-        table: What the ids mean.
-        order: Camera names along axis 0 of the pictures.
-        cameras: Those wanted.
-    """
-
-    folder: Path
-    table: NameTable
-    order: tuple[str, ...]
-    cameras: tuple[str, ...]
-
-    @classmethod
-    def open(cls, folder: Path, cameras: tuple[str, ...]) -> _Names:
-        if not folder.is_dir():
-            expected = "fine-grained names, as gsocc_core synthesize --names true writes them"
-            raise DataError(folder, "folder", expected, "no such folder")
-        order = camera_order(folder)
-        if missing := [name for name in cameras if name not in order]:
-            raise DataError(folder / "cameras.json", missing[0], f"one of {order}", "no names for this camera")
-        return cls(folder, NameTable.load(folder / "names.json"), order, cameras)
-
-    def pictures(self, frame: KeyFrame) -> dict[str, np.ndarray]:
-        """(H, W) ids per camera name; the id behind the last name is the sky."""
-        stored = read_names(self.folder, frame.scene_name, frame.token).pictures
-        path, count = self.folder / frame.scene_name / f"{frame.token}.npz", len(self.table.names)
-        if len(stored) != len(self.order):
-            raise DataError(path, "pictures", f"{len(self.order)} cameras", len(stored))
-        ids = np.where(stored == NO_NAME, count, stored)
-        if ids.max(initial=0) > count:
-            raise DataError(path, "pictures", f"ids below {count} and {NO_NAME}", int(ids.max()))
-        return {name: ids[self.order.index(name)] for name in self.cameras}
-
-
 def _noisy_depth(
-    folder: PictureFolder, frame: KeyFrame, sky: Mapping[str, np.ndarray], noise: float, draw: np.random.Generator
+    folder: PictureFolder | VideoDepth,
+    frame: KeyFrame,
+    sky: Mapping[str, np.ndarray],
+    noise: float,
+    draw: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """(H, W) metres per camera name, each pixel's times exp(noise * N(0, 1))."""
     result = {}

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""``gsocc_core synthesize``: write drives through procedural streets in the layout of a data set."""
+"""``gsocc_core synthesize``: write drives through procedural streets, or rooms, in the layout of a data set."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -30,11 +30,18 @@ from gsocc_core.synthetic.write.kitti360_tree import (
 from gsocc_core.synthetic.write.meanings import World, write_meanings
 from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
 from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
+from gsocc_core.synthetic.write.room_tree import room_frame_count, write_room, write_rooms_shared
 from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
 
-Layout = Literal["nuscenes", "surroundocc", "kitti360", "ddad"]
+Layout = Literal["nuscenes", "surroundocc", "kitti360", "ddad", "scannet"]
 #: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
 DriveWriter = Callable[[Path, DriveOptions, int, Callable[[], None]], Tables]
+#: What writes a drive of a layout, where it is not :func:`write_drive`.
+_WRITERS: Mapping[str, DriveWriter] = {
+    "kitti360": write_kitti360_drive,
+    "ddad": write_ddad_drive,
+    "scannet": write_room,
+}
 
 # Set in worker processes only: a shared counter of finished key frames, and an event that ends the work early.
 _progress: Any = None
@@ -53,10 +60,12 @@ def synthesize(
     pseudo_labels: bool = True,
     val_scenes: int = 0,
     jobs: int | None = None,
-    layout: Layout = "nuscenes",
+    layout: Layout | None = None,
     world: World = "detailed",
     lidar_sweeps: bool = True,
     names: bool = False,
+    frames: int = 24,
+    picture_size: tuple[int, int] = (112, 112),
 ) -> None:
     """Write synthetic drives in the layout of a data set.
 
@@ -66,7 +75,9 @@ def synthesize(
     ``kitti360`` is that of SSCBench-KITTI360: pictures of two cameras that look ahead, calibration, poses,
     ``splits.json`` and, on request, labels (``preprocess/labels``) and pseudo-labels (``depth``, ``classes``). Layout
     ``ddad`` is that of DDAD: ten samples per second of six cameras and a LiDAR in JSON files of dgp, masks of what the
-    cameras see of the own car (``mask``), and, on request, the same pseudo-labels; there are no voxel labels.
+    cameras see of the own car (``mask``), and, on request, the same pseudo-labels; there are no voxel labels. Rooms
+    have the layout ``scannet``: see :mod:`gsocc_core.data.scannet`. Of the arguments, they take ``scenes``, ``seed``,
+    ``val_scenes``, ``jobs``, ``frames`` and ``picture_size``, and always have depth, classes and names.
 
     The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the same however many scenes
     are written. Nothing is left behind when writing fails.
@@ -83,12 +94,15 @@ def synthesize(
         pseudo_labels: Write depth and semantic pictures of the key frames (26 MB each at full size).
         val_scenes: The last so many drives form the split ``val``, the others ``train``.
         jobs: Drives written at the same time; None = one per core.
-        layout: nuscenes, surroundocc, kitti360 or ddad.
+        layout: nuscenes, surroundocc, kitti360 or ddad; None = scannet in rooms, else nuscenes.
         world: ``detailed`` is a street that looks as in life; in the ``plain`` world what a thing is shows at once, and
             where it is, how it moves and what is hidden is the whole question. It has a grid and classes of its own and
-            pictures of 176x96, in layouts nuscenes and, of 176x110, ddad.
+            pictures of 176x96, in layouts nuscenes and, of 176x110, ddad. ``rooms`` are furnished ones, seen by a
+            camera in the hand.
         lidar_sweeps: With ``sweeps``, write those of the LiDAR, too.
         names: Write fine-grained names of voxels and pictures (``names``), see :mod:`gsocc_core.data.names`.
+        frames: Pictures of each room, evenly along one and the same walk.
+        picture_size: Height and width of the pictures of rooms, pixels.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -109,7 +123,10 @@ def synthesize(
         world,
         lidar_sweeps,
         names,
+        frames,
+        picture_size,
     )
+    layout = layout or ("scannet" if world == "rooms" else "nuscenes")
     key_frames = _key_frames(layout, options)
     _check(scenes=scenes, seed=seed, val_scenes=val_scenes, version=version, jobs=jobs)
     if out.exists() or out.is_symlink():
@@ -119,13 +136,17 @@ def synthesize(
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
-        write: DriveWriter = {"kitti360": write_kitti360_drive, "ddad": write_ddad_drive}.get(layout, write_drive)
-        with tqdm(total=scenes * key_frames, desc="synthesize", unit="key frame") as bar:
+        write = _WRITERS.get(layout, write_drive)
+        with tqdm(
+            total=scenes * key_frames, desc="synthesize", unit="frame" if layout == "scannet" else "key frame"
+        ) as bar:
             drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write)
         if layout == "kitti360":
             write_kitti360_shared(part, options, splits)
         elif layout == "ddad":
             write_ddad_shared(part, options, splits)
+        elif layout == "scannet":
+            write_rooms_shared(part, splits)
         else:
             write_tables(part / version, drives, splits)
             write_meanings(part, world, names)
@@ -143,6 +164,11 @@ def _key_frames(layout: Layout, options: DriveOptions) -> int:
         raise ConfigError("synthesize", "layout", f"one of {', '.join(get_args(Layout))}", layout)
     if options.world not in get_args(World):
         raise ConfigError("synthesize", "world", f"one of {', '.join(get_args(World))}", options.world)
+    if (options.world == "rooms") != (layout == "scannet"):
+        expected = "scannet, the only one of rooms" if options.world == "rooms" else "another one: only rooms have it"
+        raise ConfigError("synthesize", "layout", expected, layout)
+    if layout == "scannet":
+        return room_frame_count(options)
     if options.world == "plain" and layout not in ("nuscenes", "ddad"):
         raise ConfigError("synthesize", "layout", "nuscenes or ddad, the only ones of the plain world", layout)
     if layout in ("kitti360", "ddad") and options.names:

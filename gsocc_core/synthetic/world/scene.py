@@ -295,6 +295,8 @@ class WorldKind:
         grid: Grid of the voxel labels, ego frame.
         road_id: Class of the surface that a map shows.
         flat_ids: Classes of the ground.
+        lit_through_ids: Classes that neither cast a shadow nor hide the sky: walls and ceilings of rooms, whose lamps
+            are inside.
     """
 
     title: str
@@ -304,6 +306,7 @@ class WorldKind:
     grid: VoxelGrid
     road_id: int
     flat_ids: tuple[int, ...]
+    lit_through_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,11 @@ from gsocc_core.synthetic.sensors.rig import CAMERA_NAMES
 from gsocc_core.synthetic.world.detailed import DETAILED
 from gsocc_core.synthetic.world.plain import CATEGORIES
 from gsocc_core.synthetic.world.plain_things import GROUND, MOVING, PLAIN_WORLD
+from gsocc_core.synthetic.world.rooms import ROOMS_WORLD
 from gsocc_core.synthetic.world.scene import WorldKind
 
-World = Literal["detailed", "plain"]
-WORLDS: Mapping[World, WorldKind] = {"detailed": DETAILED, "plain": PLAIN_WORLD}
+World = Literal["detailed", "plain", "rooms"]
+WORLDS: Mapping[World, WorldKind] = {"detailed": DETAILED, "plain": PLAIN_WORLD, "rooms": ROOMS_WORLD}
 
 
 def protocol_of_world(world: World) -> Protocol:

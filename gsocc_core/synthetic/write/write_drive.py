@@ -60,6 +60,8 @@ class DriveOptions:
     world: World = "detailed"
     lidar_sweeps: bool = True
     names: bool = False
+    frames: int = 24
+    picture_size: tuple[int, int] = (112, 112)
 
 
 @dataclass(frozen=True)
