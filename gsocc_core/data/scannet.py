@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -249,11 +248,6 @@ def _same_aspect(array: np.ndarray, frame: VideoFrame, path: Path) -> np.ndarray
     return array
 
 
-@cache
-def _table_of(path: str) -> LabelTable:
-    return read_label_table(path)
-
-
 def label_table(root: str | Path) -> LabelTable | None:
     """What a tree's label pictures mean; None = it has no table.
 
@@ -261,7 +255,7 @@ def label_table(root: str | Path) -> LabelTable | None:
         DataError: its table is damaged.
     """
     path = Path(root) / LABEL_TABLE
-    return _table_of(str(path)) if path.is_file() else None
+    return read_label_table(path) if path.is_file() else None
 
 
 def read_scannet_key_frames(

@@ -46,3 +46,24 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         while True:
             yield self.batch(step)
             step += 1
+
+
+class ViewStepSampler(Sampler[list[tuple[int, int, int]]]):
+    """Batches of (index, seed, step), for data sets whose items follow a schedule of steps.
+
+    Args:
+        steps: Batches of (index, seed).
+
+    Example:
+        >>> next(iter(ViewStepSampler(StepSampler(size=1, batch_size=2, seed=0, start_step=7))))[0][::2]
+        (0, 7)
+    """
+
+    def __init__(self, steps: StepSampler) -> None:
+        self.steps = steps
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        step = self.steps.start_step
+        while True:
+            yield [(index, seed, step) for index, seed in self.steps.batch(step)]
+            step += 1

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsocc_core.training.sampling import StepSampler
+from gsocc_core.training.sampling import StepSampler, ViewStepSampler
 
 
 @given(st.integers(1, 50), st.integers(1, 7), st.integers(0, 5), st.integers(0, 30))
@@ -29,3 +29,9 @@ def test_every_item_comes_once_per_epoch_over_all_processes(size, batch, world):
         step += 1
     assert Counter(i for i, _ in stream[:size]) == Counter(range(size))
     assert len({draw for _, draw in stream}) == len(stream), "every visit draws anew"
+
+
+def test_steps_come_along_for_data_sets_that_follow_a_schedule():
+    plain, stepped = iter(StepSampler(5, 3, 1, 40)), iter(ViewStepSampler(StepSampler(5, 3, 1, 40)))
+    for step in (40, 41, 42):
+        assert next(stepped) == [(index, seed, step) for index, seed in next(plain)]
