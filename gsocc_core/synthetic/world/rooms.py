@@ -102,16 +102,16 @@ def _wave(rng: np.random.Generator, at: np.ndarray, slowest: float) -> np.ndarra
 def _walk(rng: np.random.Generator, half_m: np.ndarray) -> Trajectory:
     """Around something in the room that is looked at, up and down and to and fro as a hand moves."""
     at = np.linspace(0.0, 1.0, _KNOTS)
-    looked = rng.uniform(-0.25, 0.25, (1, 2)) * half_m + 0.25 * np.stack([_wave(rng, at, 0.5) for _ in range(2)], 1)
+    looked = rng.uniform(-0.2, 0.2, (1, 2)) * half_m + 0.1 * np.stack([_wave(rng, at, 0.5) for _ in range(2)], 1)
     turn = np.deg2rad(rng.uniform(50.0, 80.0)) * float(rng.choice([-1.0, 1.0]))
     angle = rng.uniform(-np.pi, np.pi) + turn * at + 0.06 * _wave(rng, at, 1.0)
     reach = half_m - _WALL_CLEAR_M
-    radius = rng.uniform(0.6, 0.85) + 0.08 * _wave(rng, at, 0.7)
+    radius = rng.uniform(0.7, 0.9) + 0.05 * _wave(rng, at, 0.7)
     place = np.stack([np.cos(angle), np.sin(angle)], 1) * reach * radius[:, None]
     place = np.clip(place, -reach, reach)
     z = rng.uniform(1.25, 1.65) + 0.04 * _wave(rng, at, 1.5)
     aim = looked - place
-    yaw = np.unwrap(np.arctan2(aim[:, 1], aim[:, 0])) + 0.05 * _wave(rng, at, 1.2)
+    yaw = np.unwrap(np.arctan2(aim[:, 1], aim[:, 0])) + 0.04 * _wave(rng, at, 1.2)
     # Down to what stands in the middle, the walls behind it in the picture too; pitch > 0 is nose down.
     pitch = np.deg2rad(rng.uniform(8.0, 20.0)) + 0.05 * _wave(rng, at, 1.0)
     roll = 0.03 * _wave(rng, at, 1.0)
