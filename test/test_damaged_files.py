@@ -21,9 +21,11 @@ from gsocc_core.data.feature_files import decode_features, encode_features, read
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.occ3d import OCC3D_PROTOCOL, read_occ3d
 from gsocc_core.data.ply_vertices import read_ply, write_ply
+from gsocc_core.data.scannet import read_frame, read_ids, read_label_table
 from gsocc_core.data.sscbench_labels import read_sscbench
 from gsocc_core.data.stored import read_splits
 from gsocc_core.data.surroundocc import read_surroundocc
+from gsocc_core.data.video import VideoFrame
 from gsocc_core.data.view_label_files import decode, encode_classes, encode_depth, read_folder_content
 from gsocc_core.data.view_labels import camera_order, sample_view_labels
 from gsocc_core.errors import GsoccError
@@ -162,6 +164,24 @@ def clouded(path):
     return SimpleNamespace(lidar_path=path, T_ego_lidar=np.eye(4))
 
 
+def video_pose(path):
+    (path.parent / "s" / "pose").mkdir(parents=True)
+    (path.parent / "s" / "color").mkdir()
+    picture(path.parent / "s" / "color" / "000000.png")
+    np.savez(path.parent / "s" / "pose" / path.name, camera_intrinsics=np.eye(3), camera_pose=np.eye(4))
+    return path.parent / "s" / "pose" / path.name
+
+
+def video_labels(path):
+    (path.parent / "s" / "labels").mkdir(parents=True)
+    return picture(path.parent / "s" / "labels" / path.name, "L")
+
+
+def read_video_labels(path):
+    frame = VideoFrame("s", path.stem, path.parent.parent / "color" / path.name, 32, 16, None, None)
+    return read_ids(frame, 32, 16)
+
+
 RIG = (ROOT / "config" / "rigs" / "example_calibrated.yaml").read_text()
 #: File name -> how a good one is made, and how it is read.
 READERS = {
@@ -189,6 +209,9 @@ READERS = {
     "ascii.pcd": (lambda p: pcd(p, "ascii", b"1 2 3\n" * 6), read_points),
     "picture.jpg": (picture, decode_image),
     "picture.png": (picture, decode_image),
+    "000000.npz": (video_pose, lambda p: read_frame(p.parent.parent.parent, "s", "000000.png")),
+    "000000.png": (video_labels, read_video_labels),
+    "labels.tsv": (lambda p: text(p, "id\traw_category\tnyu40class\n1\twall\twall\n"), read_label_table),
     "grey.png": (lambda p: picture(p, "L"), read_mask.__wrapped__),
     "radar.pcd": (radar, read_radar),
     "panoptic.npz": (panoptic, read_point_labels),
@@ -275,7 +298,7 @@ NUMBERS = {
     "labels.npz": ("semantics", "mask_camera"), "000000_1_1.npy": ("",), "surroundocc.npy": ("",), "depth.npy": ("",),
     "prediction.npz": ("semantics",), "occupancy.npz": ("labels", "T_ego_grid", "lower_m"),
     "gaussians.npz": ("means", "features", "labels"), "scene.npz": ("means", "opacities", "labels", "T_ego_grid"),
-    "points.npy": ("",), "panoptic.npz": ("data",),
+    "points.npy": ("",), "panoptic.npz": ("data",), "000000.npz": ("camera_intrinsics", "camera_pose"),
 }  # fmt: skip
 
 
@@ -313,7 +336,9 @@ def test_objects_other_kinds_and_other_types_are_refused(name, tmp_path):
         if path.suffix == ".npz":
             write({k: v for k, v in there.items() if k != key})
             # Without labels a scene has no voxels, and Gaussians take the class of their largest feature.
-            optional = (name, key) in {("scene.npz", "labels"), ("scene.npz", "means"), ("gaussians.npz", "labels")}
+            # A camera may be unknown.
+            optional = (name, key) in {("scene.npz", "labels"), ("scene.npz", "means"), ("gaussians.npz", "labels"),
+                                       ("000000.npz", "camera_intrinsics"), ("000000.npz", "camera_pose")}  # fmt: skip
             assert attempt(name, read, path) == optional, (key, "missing")
     with path.open("wb") as file:
         (np.save if path.suffix == ".npz" else np.savez)(file, next(iter(there.values())))

@@ -176,7 +176,7 @@ def read_frame(root: str | Path, scene: str, picture: str) -> VideoFrame:
     path = folder / pictures / picture
     header = read_header(path)
     stated = folder / poses / f"{path.stem}.npz"
-    arrays = read_npz(stated, "camera_intrinsics and camera_pose") if stated.is_file() else {}
+    arrays = read_npz(stated, "camera_intrinsics and camera_pose") if stated.exists() else {}
     return VideoFrame(
         scene, path.stem, path, header.width, header.height,
         _matrix(stated, arrays, "camera_intrinsics"), _matrix(stated, arrays, "camera_pose"),
@@ -213,7 +213,7 @@ def read_depth(frame: VideoFrame, width: int, height: int) -> np.ndarray | None:
         DataError: the file is damaged, or has another aspect than the picture.
     """
     path = _beside(frame, 1)
-    if not path.is_file():
+    if not path.exists():
         return None
     return fit_nearest(_same_aspect(decode_depth_png(path), frame, path), frame.camera, width, height)
 
@@ -225,7 +225,7 @@ def read_ids(frame: VideoFrame, width: int, height: int) -> np.ndarray | None:
         DataError: the file is damaged, or has another aspect than the picture.
     """
     path = frame.path.parent.parent / "labels" / f"{frame.name}.png"
-    if not path.is_file():
+    if not path.exists():
         return None
     with reading(path, "a grey PNG of 8 or 16 bits with ids"), Image.open(path) as picture:
         ids = np.asarray(picture)
@@ -255,7 +255,7 @@ def label_table(root: str | Path) -> LabelTable | None:
         DataError: its table is damaged.
     """
     path = Path(root) / LABEL_TABLE
-    return read_label_table(path) if path.is_file() else None
+    return read_label_table(path) if path.exists() else None
 
 
 def read_scannet_key_frames(

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rooms: what stands there keeps clear of everything, names tell classes, the hand moves as hands do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,14 @@ def test_the_camera_stays_in_the_room_and_out_of_things(rooms):
             assert view.depth_m.max() < 9.0
             np.testing.assert_array_equal(NAMES.class_of_name()[view.name_ids], view.class_ids)
             assert 20 < view.rgb.mean() < 225
+
+
+def test_light_comes_through_walls_and_ceiling(rooms):
+    """If they cast shadows, the lamp above would light nothing."""
+    scene = rooms[0].scene
+    closed = replace(scene, kind=replace(scene.kind, lit_through_ids=()), _cache={})
+    lit, dark = (render_camera(s, 0.0, K, rooms[0].T_world_cam(0.5), 112, 112).rgb.mean() for s in (scene, closed))
+    assert lit > 1.15 * dark
 
 
 def test_pairs_some_frames_apart_turn_by_10_to_40_degrees_and_move(rooms):
