@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses of Uni3R: rendered views against their pictures and a teacher's features, heads against known surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.losses.aligned_features import cosine_loss
+from gsocc_core.losses.photometric import ssim_dissimilarity
+from gsocc_core.losses.point_prior import point_prior_loss
+from gsocc_core.methods.uni3r_args import LossArgs, RenderArgs
+from gsocc_core.networks.camera_head import encode_cameras
+from gsocc_core.splat.to_color import splat_to_color
+
+#: Weight of the logarithm that keeps a head from being sure of nothing, and of each step of the camera head beside the
+#: next (VGGT, section 3.4).
+_CONFIDENCE_WEIGHT, _STEP_DECAY = 0.2, 0.6
+#: Below this distance between first and last camera, views count as taken from one place, metres.
+_LEAST_BASELINE_M = 0.01
+
+
+class Views(Protocol):
+    """What the losses read of a set of views.
+
+    Attributes:
+        images: (B, V, 3, H, W) RGB 0..255.
+        intrinsics: (B, V, 3, 3) pixels; NaN = unknown.
+        T_first_cam: (B, V, 4, 4) poses in the first context camera's frame, metres; NaN = unknown.
+        valid: (B, V) bool: the view is there.
+        depth_m: (B, V, H, W) metres along the optical axis; 0 = no label. None = no labels.
+        features: (B, V, D, h, w) of the teacher; vectors of zeros = no label. None = no labels.
+    """
+
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def intrinsics(self) -> Tensor: ...
+    @property
+    def T_first_cam(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def depth_m(self) -> Tensor | None: ...
+    @property
+    def features(self) -> Tensor | None: ...
+
+
+class Predicted(Protocol):
+    """What the losses read of an output; see :class:`gsocc_core.methods.uni3r.Output`."""
+
+    @property
+    def points(self) -> Tensor: ...
+    @property
+    def points_confidence(self) -> Tensor: ...
+    @property
+    def depth(self) -> Tensor: ...
+    @property
+    def depth_confidence(self) -> Tensor: ...
+    @property
+    def codes(self) -> tuple[Tensor, ...]: ...
+
+
+def known_cameras(views: Views) -> tuple[Cameras, Tensor]:
+    """The views' cameras, and which of them are known.
+
+    Returns:
+        (B, V) cameras in the first camera's frame, a plain one in place of each that is not known, and (B, V) bool.
+    """
+    height, width = views.images.shape[-2:]
+    good = views.intrinsics.isfinite().flatten(-2).all(-1) & views.T_first_cam.isfinite().flatten(-2).all(-1)
+    good = good & views.valid
+    plain = views.intrinsics.new_tensor([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
+    eye = torch.eye(4, dtype=views.T_first_cam.dtype, device=views.T_first_cam.device)
+    chosen = good[..., None, None]
+    intrinsics, poses = torch.where(chosen, views.intrinsics, plain), torch.where(chosen, views.T_first_cam, eye)
+    return Cameras(intrinsics, poses, width, height), good
+
+
+def scene_unit_m(views: Views, unit: str) -> Tensor:
+    """How many metres the network's unit of length has in each sample.
+
+    Args:
+        views: Context views.
+        unit: ``baseline`` = the distance between the first and the last camera, or a metre where that is not known or
+            below a centimetre; ``metre``.
+
+    Returns:
+        (B).
+    """
+    poses = views.T_first_cam
+    one = torch.ones_like(poses[:, 0, 0, 0])
+    if unit == "metre":
+        return one
+    last = (views.valid.long().cumsum(-1)).argmax(-1)
+    baseline = (poses[torch.arange(len(last)), last, :3, 3] - poses[:, 0, :3, 3]).norm(dim=-1)
+    return torch.where(baseline > _LEAST_BASELINE_M, baseline, one)
+
+
+def in_metres(scene: Gaussians, unit_m: Tensor) -> Gaussians:
+    """(B, N) Gaussians in units of ``unit_m`` (B) metres -> the same in metres."""
+    factor = unit_m.to(scene.means)[:, None, None]
+    return scene.replace(means=scene.means * factor, scales=scene.scales * factor)
+
+
+def rendered_losses(
+    scene: Gaussians, sets: Sequence[Views], expand: Callable[[Tensor], Tensor], loss: LossArgs, render: RenderArgs
+) -> dict[str, Tensor]:
+    """Weighted losses of rendered views.
+
+    Args:
+        scene: (B, N) Gaussians with colours, metres, in the first context camera's frame.
+        sets: Sets of views to look at; those without a known camera are left out.
+        expand: Rendered features (..., H, W, C) -> the teacher's space (..., h, w, D).
+        loss: Weights.
+        render: Near and far.
+
+    Returns:
+        Scalars ``color``, ``ssim`` and ``semantic``, as far as their weights are not 0; means over all views.
+    """
+    sums: dict[str, list[Tensor]] = {}
+    total = scene.means.new_zeros(())
+    for views in sets:
+        cameras, good = known_cameras(views)
+        share = good.to(scene.means).sum()
+        total = total + share
+        seen = splat_to_color(scene, cameras, near=render.near_m, far=render.far_m)
+        colors, target = seen.colors.movedim(-1, -3), views.images.to(scene.means) / 255
+        weight = good[..., None, None, None].to(scene.means)
+        if loss.photometric:
+            error = (colors - target).square() if loss.color_error == "mse" else (colors - target).abs()
+            sums.setdefault("color", []).append(loss.photometric * (error * weight).mean((-3, -2, -1)).sum())
+        if loss.ssim:
+            error = ssim_dissimilarity(colors, target) * weight
+            sums.setdefault("ssim", []).append(loss.ssim * error.mean((-3, -2, -1)).sum())
+        if loss.semantic and views.features is not None:
+            labels = views.features * weight
+            error = cosine_loss(expand(seen.features).flatten(0, 1), labels.flatten(0, 1))
+            sums.setdefault("semantic", []).append(loss.semantic * error * share)
+    return {name: torch.stack(parts).sum() / total.clamp(min=1) for name, parts in sums.items()}
+
+
+def known_surface(views: Views, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Points and depth of the context pictures where depth and intrinsics are known.
+
+    Args:
+        views: With depth.
+        size: (h, w) of the result: the nearest pixel's depth at the middle of each coarser one.
+
+    Returns:
+        Points (B, V, h, w, 3) in the first camera's frame, in their own camera's where its pose is unknown; their depth
+        (B, V, h, w), 0 = unknown, both in metres; and (B, V) bool: the pose is known.
+    """
+    assert views.depth_m is not None
+    height, width = size
+    cameras, _ = known_cameras(views)
+    known = views.intrinsics.isfinite().flatten(-2).all(-1)
+    posed = views.T_first_cam.isfinite().flatten(-2).all(-1)
+    plain = torch.where(known[..., None, None], views.intrinsics, cameras.intrinsics)
+    rig = Cameras(plain, cameras.T_ego_cam, cameras.width, cameras.height).resized(width, height)
+    depth = functional.interpolate(views.depth_m.float(), size, mode="nearest-exact")
+    depth = torch.where((known & views.valid)[..., None, None], depth, 0.0)
+    origins, directions = rig.rays()
+    return origins + depth[..., None] * directions, depth, posed
+
+
+def surface_losses(output: Predicted, views: Views, unit_m: Tensor, loss: LossArgs) -> dict[str, Tensor]:
+    """Weighted losses of the point and depth heads against known depth; none where there is no depth.
+
+    Confidence in the geometry loss is the inverse of depth: whatever measures it is surest of what is near.
+
+    Args:
+        output: Of the network, in units.
+        views: Context views.
+        unit_m: (B) metres per unit.
+        loss: Weights.
+
+    Returns:
+        Scalars ``geometry``, ``points`` and ``depth``, as far as their weights are not 0.
+    """
+    if views.depth_m is None or not (loss.geometry or loss.points or loss.depth):
+        return {}
+    size = (output.points.shape[2], output.points.shape[3])
+    points, depth, posed = known_surface(views, size)
+    unit = unit_m[:, None, None, None]
+    losses: dict[str, Tensor] = {}
+    if loss.geometry:
+        confidence = torch.where(depth > 0, 1 / depth.clamp(min=1e-6), 0.0)
+        flat = (output.points.flatten(0, 1).flatten(1, 2), points.flatten(0, 1).flatten(1, 2))
+        confidence = confidence.flatten(0, 1).flatten(1)
+        losses["geometry"] = loss.geometry * point_prior_loss(*flat, confidence, loss.geometry_keep)
+    if loss.points:
+        error = (output.points - points / unit[..., None]).norm(dim=-1)
+        used = (depth > 0) & posed[..., None, None]
+        losses["points"] = loss.points * sure_error(error, output.points_confidence, used)
+    if loss.depth:
+        error = (output.depth - depth / unit).abs()
+        losses["depth"] = loss.depth * sure_error(error, output.depth_confidence, depth > 0)
+    return losses
+
+
+def sure_error(error: Tensor, confidence: Tensor, used: Tensor) -> Tensor:
+    """Mean over used pixels of confidence times error less 0.2 times the confidence's logarithm (VGGT, eq. 3)."""
+    value = confidence * error - _CONFIDENCE_WEIGHT * confidence.log()
+    return torch.where(used, value, 0.0).sum() / used.sum().clamp(min=1)
+
+
+def camera_loss(codes: Sequence[Tensor], views: Views, unit_m: Tensor) -> Tensor:
+    """Huber error of the camera head's numbers over all its steps, the last one counting most (VGGT, section 3.4).
+
+    Args:
+        codes: One (B, V, 9) per step.
+        views: Context views; those without a known camera are left out.
+        unit_m: (B) metres per unit.
+
+    Returns:
+        Scalar; 0 without any known camera.
+    """
+    cameras, good = known_cameras(views)
+    poses = cameras.T_ego_cam.clone()
+    poses[..., :3, 3] = poses[..., :3, 3] / unit_m[:, None, None]
+    target = encode_cameras(poses, cameras.intrinsics, (cameras.height, cameras.width)).to(codes[-1])
+    count = good.sum().clamp(min=1)
+    total = codes[-1].new_zeros(())
+    for step, code in enumerate(reversed(codes)):
+        error = functional.smooth_l1_loss(code, target, reduction="none", beta=0.1).mean(-1)
+        total = total + _STEP_DECAY**step * torch.where(good, error, 0.0).sum() / count
+    return total
