@@ -40,7 +40,7 @@ def point_prior_loss(points: Tensor, prior: Tensor, confidence: Tensor, keep: fl
         shapes = (tuple(prior.shape), tuple(confidence.shape))
         raise ShapeError("point_prior_loss", "prior, confidence", f"as points, {tuple(points.shape)}", shapes)
     known = confidence > 0
-    prior = torch.where(known[..., None], prior, 0.0).to(points)
+    prior = torch.where(known[..., None], prior.detach(), 0.0).to(points)
     moved = fit_similarity(prior, points.detach(), known.to(points)).apply(prior)
     losses = []
     for view, there in enumerate(known.sum(-1).tolist()):

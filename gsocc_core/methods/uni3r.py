@@ -9,6 +9,7 @@ Training renders the Gaussians into views with known poses and compares colours 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,6 +134,9 @@ class Uni3R(nn.Module):
         )
         head = {"width": args.head_width, "levels": args.head_levels, "hidden": args.head_hidden}
         self.point_head, self.depth_head = DenseHead(2 * dim, out=4, **head), DenseHead(2 * dim, out=2, **head)
+        assert self.point_head.last is not None
+        with torch.no_grad():  # the head's numbers are sign(x) log(1 + |x|) of coordinates
+            self.point_head.last[-1].bias[2] = math.log1p(self.gaussian_args.first_depth)
         self.gaussian_head = GaussianHead(2 * dim, args, self.gaussian_args, self.semantic_args.dim)
         self.semantic_head = SemanticHead(self.semantic_args.teacher_dim, self.semantic_args.dim)
 

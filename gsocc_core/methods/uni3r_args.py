@@ -35,7 +35,7 @@ class NetworkArgs:
         depth: Pairs of attention within views and across views.
         heads: Attention heads.
         registers: Registers per view.
-        taps: The four pairs, counted from 0, that the dense heads read.
+        taps: The four pairs, counted from 0, that the dense heads read; a shallow network may name one several times.
         camera_depth: Blocks of the camera head.
         camera_heads: Its attention heads.
         iterations: Its steps.
@@ -68,7 +68,9 @@ class NetworkArgs:
         for key in ("depth", "heads", "camera_depth", "camera_heads", "iterations", "head_hidden"):
             _check(f"network.{key}", getattr(self, key) >= 1, "1 or more", getattr(self, key))
         _check("network.registers", self.registers >= 0, "0 or more", self.registers)
-        _check("network.taps", all(0 <= t < self.depth for t in self.taps), f"four of 0 ... {self.depth - 1}", self.taps)
+        _check(
+            "network.taps", all(0 <= t < self.depth for t in self.taps), f"four of 0 ... {self.depth - 1}", self.taps
+        )
         widths = (self.head_width // 2, *self.head_levels)
         good = self.head_width % 8 == 0 and all(w >= 4 and w % 4 == 0 for w in widths)
         expected = "a head_width that is a multiple of 8, and head_levels that are multiples of 4"
@@ -87,6 +89,8 @@ class GaussianArgs:
             nearest other Gaussians.
         span: Smallest and largest standard deviation, in units of the scene's median of these distances. Beyond them a
             scale has no gradient: a training that starts from random weights wants a ``scale_factor`` between them.
+        first_depth: How far ahead of the first camera means begin with random weights, in units: what no camera sees
+            does not learn.
         pixel_color: Colours start from the pixel's own; without it, as published, they come from the network alone.
     """
 
@@ -94,12 +98,14 @@ class GaussianArgs:
     sh_degree: int = 3
     scale_factor: float = 0.0025
     span: tuple[float, float] = (0.1, 3.0)
+    first_depth: float = 1.0
     pixel_color: bool = False
 
     def __post_init__(self) -> None:
         _check("gaussians.stride", self.stride >= 1, "1 or more", self.stride)
         _check("gaussians.sh_degree", 0 <= self.sh_degree <= 3, "0 ... 3", self.sh_degree)
         _check("gaussians.scale_factor", self.scale_factor > 0, "a positive number", self.scale_factor)
+        _check("gaussians.first_depth", self.first_depth > 0, "a positive number", self.first_depth)
         low, high = self.span
         _check("gaussians.span", 0 < low < high, "0 < low < high", self.span)
 

@@ -79,7 +79,9 @@ class GaussianHead(nn.Module):
         # A colour c of -1..1 is (c + 1) / 2 of the full one, whose coefficient is (c / 2) / SH_C0.
         sh = torch.cat([sh[..., :1, :] + (0.5 / SH_C0) * _rows(color)[..., None, :], sh[..., 1:, :]], dim=-2)
         opacities = _rows(opacity)[..., 0].sigmoid()
-        return Gaussians(means, scales_of(_rows(scale), means, self.args), quats, opacities, _rows(feature), colors_sh=sh)
+        return Gaussians(
+            means, scales_of(_rows(scale), means, self.args), quats, opacities, _rows(feature), colors_sh=sh
+        )
 
 
 def _rows(maps: Tensor) -> Tensor:

@@ -28,44 +28,55 @@ _LEAST_BASELINE_M = 0.01
 
 
 class Views(Protocol):
-    """What the losses read of a set of views.
-
-    Attributes:
-        images: (B, V, 3, H, W) RGB 0..255.
-        intrinsics: (B, V, 3, 3) pixels; NaN = unknown.
-        T_first_cam: (B, V, 4, 4) poses in the first context camera's frame, metres; NaN = unknown.
-        valid: (B, V) bool: the view is there.
-        depth_m: (B, V, H, W) metres along the optical axis; 0 = no label. None = no labels.
-        features: (B, V, D, h, w) of the teacher; vectors of zeros = no label. None = no labels.
-    """
+    """What the losses read of a set of views."""
 
     @property
-    def images(self) -> Tensor: ...
+    def images(self) -> Tensor:
+        """(B, V, 3, H, W) RGB 0..255."""
+
     @property
-    def intrinsics(self) -> Tensor: ...
+    def intrinsics(self) -> Tensor:
+        """(B, V, 3, 3) pixels; NaN = unknown."""
+
     @property
-    def T_first_cam(self) -> Tensor: ...
+    def T_first_cam(self) -> Tensor:
+        """(B, V, 4, 4) poses in the first context camera's frame, metres; NaN = unknown."""
+
     @property
-    def valid(self) -> Tensor: ...
+    def valid(self) -> Tensor:
+        """(B, V) bool: the view is there."""
+
     @property
-    def depth_m(self) -> Tensor | None: ...
+    def depth_m(self) -> Tensor | None:
+        """(B, V, H, W) metres along the optical axis; 0 = no label. None = no labels."""
+
     @property
-    def features(self) -> Tensor | None: ...
+    def features(self) -> Tensor | None:
+        """(B, V, D, h, w) of the teacher; vectors of zeros = no label. None = no labels."""
 
 
 class Predicted(Protocol):
-    """What the losses read of an output; see :class:`gsocc_core.methods.uni3r.Output`."""
+    """What the losses read of an output, in the network's unit; see :class:`gsocc_core.methods.uni3r.Output`."""
 
     @property
-    def points(self) -> Tensor: ...
+    def points(self) -> Tensor:
+        """(B, V, h, w, 3) in the first camera's frame."""
+
     @property
-    def points_confidence(self) -> Tensor: ...
+    def points_confidence(self) -> Tensor:
+        """(B, V, h, w), above 1."""
+
     @property
-    def depth(self) -> Tensor: ...
+    def depth(self) -> Tensor:
+        """(B, V, h, w) along the optical axes."""
+
     @property
-    def depth_confidence(self) -> Tensor: ...
+    def depth_confidence(self) -> Tensor:
+        """(B, V, h, w), above 1."""
+
     @property
-    def codes(self) -> tuple[Tensor, ...]: ...
+    def codes(self) -> tuple[Tensor, ...]:
+        """One (B, V, 9) per step of the camera head."""
 
 
 def known_cameras(views: Views) -> tuple[Cameras, Tensor]:

@@ -109,9 +109,7 @@ class DenseHead(nn.Module):
         self.smooth = nn.Conv2d(width, width if out is None else width // 2, 3, padding=1)
         self.last = None
         if out is not None:
-            self.last = nn.Sequential(
-                nn.Conv2d(width // 2, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, out, 1)
-            )
+            self.last = nn.Sequential(nn.Conv2d(width // 2, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, out, 1))
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """Predict.

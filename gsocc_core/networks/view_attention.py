@@ -90,7 +90,7 @@ class AlternatingAttention(nn.Module):
         depth: Pairs of blocks.
         heads: Attention heads.
         registers: Registers per view.
-        taps: Pairs, counted from 0, whose patches are returned.
+        taps: Pairs, counted from 0, whose patches are returned; one may be there several times.
         base: Of the rotary positions.
         layer_scale: First value of the blocks' learned scales.
         checkpointing: Compute activations once more in the backward pass to save memory.
@@ -127,9 +127,7 @@ class AlternatingAttention(nn.Module):
         nn.init.kaiming_normal_(self.intrinsics_encoder.weight)
         nn.init.zeros_(self.intrinsics_encoder.bias)
 
-    def forward(
-        self, patches: Tensor, intrinsics: Tensor | None = None, valid: Tensor | None = None
-    ) -> AttendedViews:
+    def forward(self, patches: Tensor, intrinsics: Tensor | None = None, valid: Tensor | None = None) -> AttendedViews:
         """Attend.
 
         Args:
@@ -158,15 +156,15 @@ class AlternatingAttention(nn.Module):
         angles = rotary_angles(positions, self.dim // self.heads, self.base)
         in_view, in_all = _readable(tokens.shape[:3], within_view, valid)
         everywhere = angles.repeat(v, 1, 1)
-        tapped, both = [], tokens
+        tapped, both = {}, tokens
         for index, (within, across) in enumerate(zip(self.frame_blocks, self.global_blocks)):
             seen = self._run(within, tokens.flatten(0, 1), angles, in_view).unflatten(0, (b, v))
             tokens = self._run(across, seen.flatten(1, 2), everywhere, in_all).unflatten(1, (v, -1))
             if index in self.taps or index == len(self.frame_blocks) - 1:
                 both = torch.cat([seen, tokens], dim=-1)
             if index in self.taps:
-                tapped.append(both[:, :, start:end])
-        return AttendedViews(both[:, :, 0], tuple(tapped), (height, width))
+                tapped[index] = both[:, :, start:end]
+        return AttendedViews(both[:, :, 0], tuple(tapped[tap] for tap in self.taps), (height, width))
 
     def _run(self, block: nn.Module, tokens: Tensor, angles: Tensor, exists: Tensor | None) -> Tensor:
         if self.checkpointing and self.training:
@@ -174,9 +172,7 @@ class AlternatingAttention(nn.Module):
         return block(tokens, angles, exists)
 
 
-def _readable(
-    shape: torch.Size, known: Tensor | None, valid: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
+def _readable(shape: torch.Size, known: Tensor | None, valid: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     """Tokens that can be read within views (B * V, P) and across them (B, V * P), where the last may be unknown."""
     if known is None and valid is None:
         return None, None
