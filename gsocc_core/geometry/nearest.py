@@ -26,7 +26,7 @@ def nearest(queries: Tensor, points: Tensor, count: int = 1) -> tuple[Tensor, Te
         Squared distances and int64 indices into ``points``, both (M, ``count``), nearest first; no gradient.
 
     Raises:
-        ShapeError: wrong shapes, or fewer points than asked for.
+        ShapeError: wrong shapes, fewer points than asked for, or, on the CPU, numbers that are not finite.
 
     Example:
         >>> line = torch.tensor([[0.0, 0, 0], [1, 0, 0], [3, 0, 0]])
@@ -46,6 +46,8 @@ def nearest(queries: Tensor, points: Tensor, count: int = 1) -> tuple[Tensor, Te
 def _by_tree(queries: Tensor, points: Tensor, count: int) -> Tensor:
     from scipy.spatial import cKDTree
 
+    if not bool(torch.isfinite(points).all() and torch.isfinite(queries).all()):
+        raise ShapeError("nearest", "queries, points", "finite numbers", "NaN or infinity")
     tree = cKDTree(points.numpy())
     _, index = tree.query(queries.numpy(), k=[*range(1, count + 1)])
     return torch.from_numpy(index).long()

@@ -21,6 +21,7 @@ from torch.nn import functional
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import invert_rigid
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.methods.uni3r_args import (
     PAPER_ENCODER,
     WHERE,
@@ -32,7 +33,6 @@ from gsocc_core.methods.uni3r_args import (
 )
 from gsocc_core.methods.uni3r_gaussians import GaussianHead
 from gsocc_core.methods.uni3r_losses import (
-    Views,
     camera_loss,
     in_metres,
     rendered_losses,
@@ -42,8 +42,9 @@ from gsocc_core.methods.uni3r_losses import (
 from gsocc_core.networks.backbones import BackboneArgs, PictureMap
 from gsocc_core.networks.camera_head import CameraHead, decode_cameras
 from gsocc_core.networks.dense_head import DenseHead, depth_and_confidence, points_and_confidence
+from gsocc_core.networks.precision import full_precision
 from gsocc_core.networks.semantic_head import SemanticHead
-from gsocc_core.networks.view_attention import AlternatingAttention
+from gsocc_core.networks.view_attention import AlternatingAttention, AttendedViews
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,17 @@ class Uni3R(nn.Module):
         """
         intrinsics = self._checked(images, intrinsics, features, valid)
         b, v = images.shape[:2]
-        size = (images.shape[-2], images.shape[-1])
         patches = self.encoder(images.flatten(0, 1)).unflatten(0, (b, v))
         seen = self.attention(patches, intrinsics, valid)
-        layers = [layer.flatten(0, 1) for layer in seen.patches]
-        stride = self.gaussian_args.stride
+        with full_precision(images.device):
+            return self._heads(seen, images, features, valid)
+
+    def _heads(self, seen: AttendedViews, images: Tensor, features: Tensor | None, valid: Tensor | None) -> Output:
+        """Cameras, points, depth and Gaussians out of attended tokens."""
+        b, v = images.shape[:2]
+        size, stride = (images.shape[-2], images.shape[-1]), self.gaussian_args.stride
         small = (size[0] // stride, size[1] // stride)
+        layers = [layer.flatten(0, 1).float() for layer in seen.patches]
         points, sure = points_and_confidence(self.point_head(layers, seen.grid, small))
         depth, depth_sure = depth_and_confidence(self.depth_head(layers, seen.grid, small))
         points, sure, depth, depth_sure = (t.unflatten(0, (b, v)) for t in (points, sure, depth, depth_sure))
@@ -180,32 +186,30 @@ class Uni3R(nn.Module):
             base = self.semantic_head.reduce(features.flatten(0, 1).to(points), small).unflatten(0, (b, v))
         if self.gaussian_args.pixel_color:
             colors = functional.adaptive_avg_pool2d(pictures, small).unflatten(0, (b, v))
-        scene = self.gaussian_head.decode(raw, points, base, colors)
-        if valid is not None:
-            there = valid.repeat_interleave(small[0] * small[1], dim=1)
-            scene = scene.replace(opacities=scene.opacities * there)
-        return Output(scene, points, sure, depth, depth_sure, self.camera_head(seen.camera, valid), size)
+        scene = self.gaussian_head.decode(raw, points, base, colors, valid)
+        codes = self.camera_head(seen.camera.float(), valid)
+        return Output(scene, points, sure, depth, depth_sure, codes, size)
 
-    def reconstruct(self, views: Views) -> Output:
+    def reconstruct(self, views: ViewSet) -> Output:
         """:meth:`forward` on a set of views; what the poses and depth in it say is not read."""
         valid = None if bool(views.valid.all()) else views.valid
         features = views.features if self.semantic_args.residual else None
         return self(views.images, views.intrinsics, features, valid)
 
-    def losses(self, output: Output, views: Any) -> dict[str, Tensor]:
+    def losses(self, output: Output, views: ViewSet) -> dict[str, Tensor]:
         """Weighted scalar losses; their sum is the training objective.
 
         Args:
             output: Of the context views.
-            views: Context views (:class:`~gsocc_core.methods.uni3r_losses.Views`); its ``targets`` are the views that
-                are rendered beside them, or None.
+            views: Context views; their ``targets`` are rendered beside them.
 
         Returns:
             By name, those whose weight is not 0 and whose labels are there. The geometry loss looks at every context
             view, however many there are.
         """
         unit_m = scene_unit_m(views, self.render_args.unit).to(output.points)
-        sets = [s for s in (views.targets, views if self.render_args.context or views.targets is None else None) if s]
+        sets = [] if views.targets is None else [views.targets]
+        sets += [views] if self.render_args.context or not sets else []
         scene = in_metres(output.scene, unit_m)
         losses = rendered_losses(scene, sets, self.semantic_head.expand, self.loss_args, self.render_args)
         losses |= surface_losses(output, views, unit_m, self.loss_args)
@@ -213,7 +217,7 @@ class Uni3R(nn.Module):
             losses["camera"] = self.loss_args.camera * camera_loss(output.codes, views, unit_m)
         return losses
 
-    def training_losses(self, views: Any) -> dict[str, Tensor]:
+    def training_losses(self, views: ViewSet) -> dict[str, Tensor]:
         """:meth:`losses` of what :meth:`reconstruct` makes of the views."""
         return self.losses(self.reconstruct(views), views)
 
@@ -272,7 +276,8 @@ class Uni3R(nn.Module):
             return None
         if tuple(intrinsics.shape) != (b, v, 3, 3):
             raise ShapeError(WHERE, "intrinsics", (b, v, 3, 3), tuple(intrinsics.shape))
-        if self.training and float(torch.rand(())) < self.network_args.intrinsics_dropout:
+        share = self.network_args.intrinsics_dropout
+        if self.training and share and float(torch.rand(())) < share:
             return None
         height = images.shape[-2]
         return intrinsics / intrinsics.new_tensor([height, height, 1.0])[:, None]

@@ -57,7 +57,14 @@ class GaussianHead(nn.Module):
         features = self.dense(layers, grid, size)
         return self.attributes(features + functional.relu(self.picture(pictures)))
 
-    def decode(self, raw: Tensor, points: Tensor, base: Tensor | None, colors: Tensor | None) -> Gaussians:
+    def decode(
+        self,
+        raw: Tensor,
+        points: Tensor,
+        base: Tensor | None = None,
+        colors: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Gaussians:
         """Gaussians out of raw attributes.
 
         Args:
@@ -65,6 +72,7 @@ class GaussianHead(nn.Module):
             points: (B, V, h, w, 3) their means.
             base: (B, V, C, h, w) added to the features; None = nothing.
             colors: (B, V, 3, h, w) values -1..1 added to the colours; None = nothing.
+            valid: (B, V) bool: views that are there; the Gaussians of others are transparent. None = all.
 
         Returns:
             (B, V * h * w) Gaussians, view after view and row after row.
@@ -78,10 +86,12 @@ class GaussianHead(nn.Module):
         sh = sh * _band_weights(sh.shape[-2]).to(sh)[:, None]
         # A colour c of -1..1 is (c + 1) / 2 of the full one, whose coefficient is (c / 2) / SH_C0.
         sh = torch.cat([sh[..., :1, :] + (0.5 / SH_C0) * _rows(color)[..., None, :], sh[..., 1:, :]], dim=-2)
-        opacities = _rows(opacity)[..., 0].sigmoid()
-        return Gaussians(
-            means, scales_of(_rows(scale), means, self.args), quats, opacities, _rows(feature), colors_sh=sh
-        )
+        opacities, there = _rows(opacity)[..., 0].sigmoid(), None
+        if valid is not None:
+            there = valid.repeat_interleave(points.shape[2] * points.shape[3], dim=1)
+            opacities = opacities * there
+        scales = scales_of(_rows(scale), means, self.args, there)
+        return Gaussians(means, scales, quats, opacities, _rows(feature), colors_sh=sh)
 
 
 def _rows(maps: Tensor) -> Tensor:
@@ -95,19 +105,24 @@ def _band_weights(count: int) -> Tensor:
     return torch.where(degrees > 0, 0.5 * 0.25**degrees, 1.0)
 
 
-def scales_of(raw: Tensor, means: Tensor, args: GaussianArgs) -> Tensor:
+def scales_of(raw: Tensor, means: Tensor, args: GaussianArgs, there: Tensor | None = None) -> Tensor:
     """Standard deviations relative to how far apart the scene's Gaussians lie.
 
     Args:
         raw: (B, N, 3).
         means: (B, N, 3).
         args: See :class:`GaussianArgs`.
+        there: (B, N) bool: Gaussians that count, at least one per scene; None = all.
 
     Returns:
         (B, N, 3) in the unit of the means; no gradient reaches the means.
     """
-    apart = torch.stack([spacing(scene) for scene in means.detach().float()]).to(raw)
-    median = apart.median(dim=-1).values[:, None, None]
+    apart, median = raw.new_zeros(raw.shape[:2]), raw.new_zeros(len(raw))
+    for index, scene in enumerate(means.detach().float()):
+        chosen = slice(None) if there is None else there[index]
+        found = spacing(scene[chosen]).to(raw)
+        apart[index, chosen], median[index] = found, found.median()
+    median = median[:, None, None]
     free = raw.clamp(max=_LARGEST_LOG_SCALE).exp() * args.scale_factor * apart[..., None]
     low, high = args.span
     return torch.minimum(torch.maximum(free, low * median), high * median)

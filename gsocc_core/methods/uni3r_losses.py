@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.losses.aligned_features import cosine_loss
 from gsocc_core.losses.photometric import ssim_dissimilarity
 from gsocc_core.losses.point_prior import point_prior_loss
@@ -25,34 +26,6 @@ from gsocc_core.splat.to_color import splat_to_color
 _CONFIDENCE_WEIGHT, _STEP_DECAY = 0.2, 0.6
 #: Below this distance between first and last camera, views count as taken from one place, metres.
 _LEAST_BASELINE_M = 0.01
-
-
-class Views(Protocol):
-    """What the losses read of a set of views."""
-
-    @property
-    def images(self) -> Tensor:
-        """(B, V, 3, H, W) RGB 0..255."""
-
-    @property
-    def intrinsics(self) -> Tensor:
-        """(B, V, 3, 3) pixels; NaN = unknown."""
-
-    @property
-    def T_first_cam(self) -> Tensor:
-        """(B, V, 4, 4) poses in the first context camera's frame, metres; NaN = unknown."""
-
-    @property
-    def valid(self) -> Tensor:
-        """(B, V) bool: the view is there."""
-
-    @property
-    def depth_m(self) -> Tensor | None:
-        """(B, V, H, W) metres along the optical axis; 0 = no label. None = no labels."""
-
-    @property
-    def features(self) -> Tensor | None:
-        """(B, V, D, h, w) of the teacher; vectors of zeros = no label. None = no labels."""
 
 
 class Predicted(Protocol):
@@ -79,15 +52,14 @@ class Predicted(Protocol):
         """One (B, V, 9) per step of the camera head."""
 
 
-def known_cameras(views: Views) -> tuple[Cameras, Tensor]:
+def known_cameras(views: ViewSet) -> tuple[Cameras, Tensor]:
     """The views' cameras, and which of them are known.
 
     Returns:
         (B, V) cameras in the first camera's frame, a plain one in place of each that is not known, and (B, V) bool.
     """
     height, width = views.images.shape[-2:]
-    good = views.intrinsics.isfinite().flatten(-2).all(-1) & views.T_first_cam.isfinite().flatten(-2).all(-1)
-    good = good & views.valid
+    good = views.intrinsics_known & views.pose_known & views.valid
     plain = views.intrinsics.new_tensor([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
     eye = torch.eye(4, dtype=views.T_first_cam.dtype, device=views.T_first_cam.device)
     chosen = good[..., None, None]
@@ -95,7 +67,7 @@ def known_cameras(views: Views) -> tuple[Cameras, Tensor]:
     return Cameras(intrinsics, poses, width, height), good
 
 
-def scene_unit_m(views: Views, unit: str) -> Tensor:
+def scene_unit_m(views: ViewSet, unit: str) -> Tensor:
     """How many metres the network's unit of length has in each sample.
 
     Args:
@@ -122,7 +94,7 @@ def in_metres(scene: Gaussians, unit_m: Tensor) -> Gaussians:
 
 
 def rendered_losses(
-    scene: Gaussians, sets: Sequence[Views], expand: Callable[[Tensor], Tensor], loss: LossArgs, render: RenderArgs
+    scene: Gaussians, sets: Sequence[ViewSet], expand: Callable[[Tensor], Tensor], loss: LossArgs, render: RenderArgs
 ) -> dict[str, Tensor]:
     """Weighted losses of rendered views.
 
@@ -158,7 +130,7 @@ def rendered_losses(
     return {name: torch.stack(parts).sum() / total.clamp(min=1) for name, parts in sums.items()}
 
 
-def known_surface(views: Views, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+def known_surface(views: ViewSet, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Points and depth of the context pictures where depth and intrinsics are known.
 
     Args:
@@ -172,17 +144,16 @@ def known_surface(views: Views, size: tuple[int, int]) -> tuple[Tensor, Tensor, 
     assert views.depth_m is not None
     height, width = size
     cameras, _ = known_cameras(views)
-    known = views.intrinsics.isfinite().flatten(-2).all(-1)
-    posed = views.T_first_cam.isfinite().flatten(-2).all(-1)
+    known = views.intrinsics_known
     plain = torch.where(known[..., None, None], views.intrinsics, cameras.intrinsics)
     rig = Cameras(plain, cameras.T_ego_cam, cameras.width, cameras.height).resized(width, height)
     depth = functional.interpolate(views.depth_m.float(), size, mode="nearest-exact")
     depth = torch.where((known & views.valid)[..., None, None], depth, 0.0)
     origins, directions = rig.rays()
-    return origins + depth[..., None] * directions, depth, posed
+    return origins + depth[..., None] * directions, depth, views.pose_known
 
 
-def surface_losses(output: Predicted, views: Views, unit_m: Tensor, loss: LossArgs) -> dict[str, Tensor]:
+def surface_losses(output: Predicted, views: ViewSet, unit_m: Tensor, loss: LossArgs) -> dict[str, Tensor]:
     """Weighted losses of the point and depth heads against known depth; none where there is no depth.
 
     Confidence in the geometry loss is the inverse of depth: whatever measures it is surest of what is near.
@@ -223,7 +194,7 @@ def sure_error(error: Tensor, confidence: Tensor, used: Tensor) -> Tensor:
     return torch.where(used, value, 0.0).sum() / used.sum().clamp(min=1)
 
 
-def camera_loss(codes: Sequence[Tensor], views: Views, unit_m: Tensor) -> Tensor:
+def camera_loss(codes: Sequence[Tensor], views: ViewSet, unit_m: Tensor) -> Tensor:
     """Huber error of the camera head's numbers over all its steps, the last one counting most (VGGT, section 3.4).
 
     Args:

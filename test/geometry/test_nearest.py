@@ -48,3 +48,5 @@ def test_too_few_points_are_named():
         nearest(torch.zeros(1, 3), torch.zeros(2, 3), 3)
     with pytest.raises(ShapeError, match="queries, points: expected"):
         nearest(torch.zeros(1, 2), torch.zeros(2, 3))
+    with pytest.raises(ShapeError, match="expected finite numbers, received NaN or infinity"):
+        spacing(torch.tensor([[0.0, 0, 0], [torch.nan, 0, 0]]))

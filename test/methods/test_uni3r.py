@@ -86,6 +86,10 @@ def test_views_that_fill_up_a_batch_change_nothing():
         alone = network(sample.images[:1, :2], sample.intrinsics[:1, :2], sample.features[:1, :2])
     torch.testing.assert_close(found.points[:1, :2], alone.points, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.codes[-1][:1, :2], alone.codes[-1], atol=1e-5, rtol=1e-4)
+    there = alone.scene.opacities.shape[1]
+    for name in ("scales", "opacities", "features", "colors_sh"):
+        one, other = getattr(found.scene, name)[:1, :there], getattr(alone.scene, name)
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
     opacities = found.scene.opacities.view(2, 3, -1)
     assert not opacities[0, 2].any()
     assert (opacities[1] > 0).all()

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Uni3R and sets of views that it runs on in milliseconds."""
 
-from dataclasses import dataclass, replace
-
 import torch
 
 from gsocc_core.geometry.rigid import quat_to_rotmat
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.methods.uni3r_args import GaussianArgs, LossArgs, NetworkArgs, SemanticArgs
 from gsocc_core.networks.backbones import BackboneArgs
@@ -35,20 +34,6 @@ def tiny(seed=0, **changes):
     return Uni3R(**arguments)
 
 
-@dataclass(frozen=True)
-class TinyViews:
-    images: torch.Tensor
-    intrinsics: torch.Tensor
-    T_first_cam: torch.Tensor
-    valid: torch.Tensor
-    depth_m: torch.Tensor | None = None
-    features: torch.Tensor | None = None
-    targets: "TinyViews | None" = None
-
-    def replace(self, **changes):
-        return replace(self, **changes)
-
-
 def views(b=2, v=3, size=(16, 16), seed=0, targets=1):
     g = torch.Generator().manual_seed(seed)
     height, width = size
@@ -59,9 +44,9 @@ def views(b=2, v=3, size=(16, 16), seed=0, targets=1):
     if targets:
         T[:, 0] = torch.eye(4)
     K = torch.tensor([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]]).expand(b, v, 3, 3)
-    return TinyViews(
+    return ViewSet(
         torch.randint(0, 256, (b, v, 3, *size), generator=g, dtype=torch.uint8), K.clone(), T,
         torch.ones(b, v, dtype=torch.bool), torch.rand(b, v, *size, generator=g) + 1,
-        torch.randn(b, v, 6, height // 2, width // 2, generator=g),
-        views(b, targets, size, seed + 1, 0) if targets else None,
+        features=torch.randn(b, v, 6, height // 2, width // 2, generator=g),
+        targets=views(b, targets, size, seed + 1, 0) if targets else None,
     )  # fmt: skip
