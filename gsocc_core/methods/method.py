@@ -70,20 +70,37 @@ class Trainable(nn.Module, ABC):
     pose_bundle: str | None = None
 
     @abstractmethod
-    def forward(self, frames: FrameSet, memory: Any = None) -> Any:
-        """Predict from the present pictures.
+    def losses(self, output: Any, batch: Any) -> dict[str, Tensor]:
+        """Weighted scalar losses of the network's output for a batch; their sum is the training objective."""
+
+    def training_losses(self, batch: Any) -> dict[str, Tensor]:
+        """:meth:`losses` of what the network makes of a batch."""
+        return self.losses(self(batch), batch)
+
+    def parameter_groups(
+        self, learning_rate: float, weight_decay: float, backbone_factor: float
+    ) -> list[dict[str, Any]]:
+        """Groups of parameters for AdamW; decay spares biases, norms and learned Gaussians: no weights of a map.
 
         Args:
-            frames: (B, T, V) pictures; moment 0 is the present.
-            memory: What the previous key frame's output held as ``memory``, where a method has any.
+            learning_rate: Of all weights but a backbone's.
+            weight_decay: Of what decays.
+            backbone_factor: Learning rate of a backbone, as a factor.
 
         Returns:
-            The method's own output.
+            Decayed, spared; with a backbone of its own learning rate these two of the backbone follow. Each has
+            ``params``, ``lr`` and ``weight_decay``.
         """
-
-    @abstractmethod
-    def losses(self, output: Any, frames: FrameSet) -> dict[str, Tensor]:
-        """Weighted scalar losses; their sum is the training objective."""
+        slow = backbone_factor != 1
+        groups: list[list[nn.Parameter]] = [[], [], [], []] if slow else [[], []]
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            path = name.split(".")
+            is_map = parameter.ndim >= 2 and path[-1] == "weight"
+            groups[2 * (slow and "backbone" in path) + (not is_map)].append(parameter)
+        decay, rates = (weight_decay, 0.0), (learning_rate, learning_rate * backbone_factor)
+        return [{"params": group, "weight_decay": decay[i % 2], "lr": rates[i // 2]} for i, group in enumerate(groups)]
 
     def check_data(self, data: DataArgs) -> None:
         """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
@@ -186,6 +203,18 @@ class PoseMethod(Trainable):
     cameras: tuple[str, ...]
     learned: LearnedPoses
     scale: ScaleSource
+
+    @abstractmethod
+    def forward(self, frames: FrameSet, memory: None = None) -> Any:
+        """Predict from the present pictures and those of the views.
+
+        Args:
+            frames: (B, T, V) pictures; neighbours are the views of ``targets``.
+            memory: Not used.
+
+        Returns:
+            The method's own output.
+        """
 
     @abstractmethod
     def poses(self, output: Any) -> Poses:

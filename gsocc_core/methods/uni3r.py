@@ -22,6 +22,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import invert_rigid
 from gsocc_core.geometry.view_sets import ViewSet
+from gsocc_core.methods.method import Trainable
 from gsocc_core.methods.uni3r_args import (
     PAPER_ENCODER,
     WHERE,
@@ -45,6 +46,9 @@ from gsocc_core.networks.dense_head import DenseHead, depth_and_confidence, poin
 from gsocc_core.networks.precision import full_precision
 from gsocc_core.networks.semantic_head import SemanticHead
 from gsocc_core.networks.view_attention import AlternatingAttention, AttendedViews
+
+#: AdamW's, of the authors' trainings.
+_BETAS = (0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Output:
         return decode_cameras(self.codes[-1], self.image_size)[1]
 
 
-class Uni3R(nn.Module):
+class Uni3R(Trainable):
     """Uni3R.
 
     Args:
@@ -222,18 +226,18 @@ class Uni3R(nn.Module):
         return self.losses(self.reconstruct(views), views)
 
     def parameter_groups(
-        self, learning_rate: float = 1e-4, weight_decay: float = 0.05, geometry_factor: float = 0.1
+        self, learning_rate: float = 1e-4, weight_decay: float = 0.05, backbone_factor: float = 0.1
     ) -> list[dict[str, Any]]:
         """Groups of parameters for AdamW, as the authors' code has them.
 
         Args:
             learning_rate: Of what starts from random weights.
             weight_decay: Of its weights; biases and other vectors are spared.
-            geometry_factor: Learning rate of what comes from VGGT (encoder, attention, camera, point and depth heads),
+            backbone_factor: Learning rate of what comes from VGGT (encoder, attention, camera, point and depth heads),
                 as a factor; nothing there decays. The encoder of intrinsics, which is new, learns at the full rate.
 
         Returns:
-            ``params``, ``lr`` and ``weight_decay`` of each group; all parameters that learn, each once.
+            ``params``, ``lr``, ``weight_decay`` and ``betas`` of each group; all parameters that learn, each once.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         from_vggt = ("encoder", "attention", "camera_head", "point_head", "depth_head")
@@ -243,11 +247,14 @@ class Uni3R(nn.Module):
             if name.startswith("attention.intrinsics_encoder"):
                 key = (learning_rate, 0.0)
             elif name.split(".")[0] in from_vggt:
-                key = (learning_rate * geometry_factor, 0.0)
+                key = (learning_rate * backbone_factor, 0.0)
             else:
                 key = (learning_rate, weight_decay if parameter.ndim > 1 else 0.0)
             groups.setdefault(key, []).append(parameter)
-        return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
+        return [
+            {"params": params, "lr": lr, "weight_decay": decay, "betas": _BETAS}
+            for (lr, decay), params in groups.items()
+        ]
 
     def _check_size(self, size: tuple[int, int], key: str) -> None:
         patch, stride = self.encoder.patch_px or 1, self.gaussian_args.stride

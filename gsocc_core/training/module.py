@@ -12,20 +12,21 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.methods.method import Method, Trainable, check_scene
 from gsocc_core.metrics.confusion import VoxelConfusion
 from gsocc_core.training.args import OptimizerArgs
 
 
 class MethodTraining(lightning.LightningModule):
-    """Trains any method through its three verbs.
+    """Trains anything through its losses, and validates what predicts occupancy by its voxels, all else by its losses.
 
     Args:
-        method: The method.
+        method: What learns.
         optimizer: Optimiser arguments.
         max_steps: Length of the schedule.
         seed: All randomness of a step follows from it, the step and the process.
@@ -41,18 +42,19 @@ class MethodTraining(lightning.LightningModule):
         """Pin the number of threads, which MKL else chooses call by call: sums depend on it, and so do resumed runs."""
         torch.set_num_threads(torch.get_num_threads())
 
-    def on_train_batch_start(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def on_train_batch_start(self, batch: FrameSet | ViewSet, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
         """Seed the step, so that a resumed run draws what an uninterrupted one would."""
         state = np.random.SeedSequence((self.seed, self.global_step, self.global_rank)).generate_state(1)[0]
         torch.manual_seed(int(state))
 
-    def training_step(self, batch: FrameSet, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: FrameSet | ViewSet, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Sum of the method's losses."""
-        losses = self.method.losses(self.method(batch), batch)
+        losses = self.method.training_losses(batch)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             shown = {name: float(value) for name, value in losses.items()}
-            raise DataError(f"step {self.global_step}", f"loss of {batch.sample_tokens}", "finite numbers", shown)
+            names = batch.sample_tokens if isinstance(batch, FrameSet) else batch.scene_names
+            raise DataError(f"step {self.global_step}", f"loss of {names}", "finite numbers", shown)
         size = batch.images.shape[0]
         self.log_dict({f"loss/{k}": v.detach() for k, v in losses.items()}, prog_bar=True, batch_size=size)
         self.log("loss", total.detach(), batch_size=size)
@@ -100,14 +102,16 @@ class MethodTraining(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting, with the averaged weights."""
-        assert isinstance(self.method, Method)
-        self.confusion = VoxelConfusion(self.method.classes)
+        self.confusion = VoxelConfusion(self.method.classes) if isinstance(self.method, Method) else None
         self._average_in_use = self.averaged()
         self._average_in_use.__enter__()
 
-    def validation_step(self, batch: FrameSet, batch_idx: int) -> None:  # noqa: ARG002
-        """Count voxels of one key frame."""
-        assert isinstance(self.method, Method)
+    def validation_step(self, batch: FrameSet | ViewSet, batch_idx: int) -> None:  # noqa: ARG002
+        """Count voxels of one key frame, or log losses."""
+        if not isinstance(self.method, Method) or isinstance(batch, ViewSet):
+            losses = {f"val/{name}": value for name, value in self.method.training_losses(batch).items()}
+            self.log_dict(losses, batch_size=batch.images.shape[0])
+            return
         output = self.method(batch)
         check_scene(f"{type(self.method).__name__} in validation, step {self.global_step}", output.scene)
         grid = self.method.occupancy(output, self.method.grid)
@@ -124,22 +128,10 @@ class MethodTraining(lightning.LightningModule):
             self.log_dict({"val/miou": scores.miou, "val/iou": scores.iou}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; weight decay spares biases, norms and the learned Gaussians, which are no weights of a map.
-
-        Groups: decayed, spared; with a backbone of its own learning rate these two of the backbone follow.
-        """
-        slow = self.args.backbone_factor != 1
-        groups: list[list[nn.Parameter]] = [[], [], [], []] if slow else [[], []]
-        for name, parameter in self.method.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            path = name.split(".")
-            is_map = parameter.ndim >= 2 and path[-1] == "weight"
-            groups[2 * (slow and "backbone" in path) + (not is_map)].append(parameter)
-        decay, rate = (self.args.weight_decay, 0.0), self.args.learning_rate
-        rates = (rate, rate, rate * self.args.backbone_factor, rate * self.args.backbone_factor)
+        """AdamW over the method's groups of parameters."""
+        args = self.args
         optimizer = torch.optim.AdamW(
-            [{"params": group, "weight_decay": decay[i % 2], "lr": rates[i]} for i, group in enumerate(groups)]
+            self.method.parameter_groups(args.learning_rate, args.weight_decay, args.backbone_factor)
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -104,7 +104,7 @@ def test_every_parameter_that_can_learn_does():
 
 def test_it_learns():
     network, sample = tiny(), views(1, 2)
-    optimizer = torch.optim.AdamW(network.parameter_groups(3e-3, geometry_factor=1.0))
+    optimizer = torch.optim.AdamW(network.parameter_groups(3e-3, backbone_factor=1.0))
     history = []
     for _ in range(12):
         losses = network.training_losses(sample)
@@ -160,6 +160,7 @@ def test_groups_are_the_published_ones():
     groups = network.parameter_groups(1e-3, 0.05)
     where = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     named = {name: where[id(p)] for name, p in network.named_parameters() if p.requires_grad}
+    assert {group["betas"] for group in groups} == {(0.9, 0.95)}
     assert len(where) == len(named) == sum(len(group["params"]) for group in groups)
     assert named["encoder.backbone.embeddings.cls_token"] == pytest.approx((1e-4, 0))
     assert named["attention.global_blocks.1.qkv.weight"] == pytest.approx((1e-4, 0))
