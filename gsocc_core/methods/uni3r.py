@@ -137,11 +137,14 @@ class Uni3R(Trainable):
         self.camera_head = CameraHead(
             2 * dim, args.camera_depth, args.camera_heads, args.iterations, layer_scale=args.layer_scale
         )
-        head = {"width": args.head_width, "levels": args.head_levels, "hidden": args.head_hidden}
-        self.point_head, self.depth_head = DenseHead(2 * dim, out=4, **head), DenseHead(2 * dim, out=2, **head)
+        self.point_head, self.depth_head = (
+            DenseHead(2 * dim, args.head_width, args.head_levels, out, args.head_hidden) for out in (4, 2)
+        )
         assert self.point_head.last is not None
+        bias = self.point_head.last[-1].bias
+        assert isinstance(bias, Tensor)
         with torch.no_grad():  # the head's numbers are sign(x) log(1 + |x|) of coordinates
-            self.point_head.last[-1].bias[2] = math.log1p(self.gaussian_args.first_depth)
+            bias[2] = math.log1p(self.gaussian_args.first_depth)
         self.gaussian_head = GaussianHead(2 * dim, args, self.gaussian_args, self.semantic_args.dim)
         self.semantic_head = SemanticHead(self.semantic_args.teacher_dim, self.semantic_args.dim)
 
@@ -185,7 +188,8 @@ class Uni3R(Trainable):
         points, sure, depth, depth_sure = (t.unflatten(0, (b, v)) for t in (points, sure, depth, depth_sure))
         pictures = images.flatten(0, 1).to(points) / 127.5 - 1
         raw = self.gaussian_head(layers, seen.grid, pictures, small).unflatten(0, (b, v))
-        base = colors = None
+        base: Tensor | None = None
+        colors: Tensor | None = None
         if self.semantic_args.residual and features is not None:
             base = self.semantic_head.reduce(features.flatten(0, 1).to(points), small).unflatten(0, (b, v))
         if self.gaussian_args.pixel_color:

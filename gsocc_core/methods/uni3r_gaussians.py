@@ -86,7 +86,8 @@ class GaussianHead(nn.Module):
         sh = sh * _band_weights(sh.shape[-2]).to(sh)[:, None]
         # A colour c of -1..1 is (c + 1) / 2 of the full one, whose coefficient is (c / 2) / SH_C0.
         sh = torch.cat([sh[..., :1, :] + (0.5 / SH_C0) * _rows(color)[..., None, :], sh[..., 1:, :]], dim=-2)
-        opacities, there = _rows(opacity)[..., 0].sigmoid(), None
+        opacities = _rows(opacity)[..., 0].sigmoid()
+        there: Tensor | None = None
         if valid is not None:
             there = valid.repeat_interleave(points.shape[2] * points.shape[3], dim=1)
             opacities = opacities * there
@@ -119,7 +120,7 @@ def scales_of(raw: Tensor, means: Tensor, args: GaussianArgs, there: Tensor | No
     """
     apart, median = raw.new_zeros(raw.shape[:2]), raw.new_zeros(len(raw))
     for index, scene in enumerate(means.detach().float()):
-        chosen = slice(None) if there is None else there[index]
+        chosen: slice | Tensor = slice(None) if there is None else there[index]
         found = spacing(scene[chosen]).to(raw)
         apart[index, chosen], median[index] = found, found.median()
     median = median[:, None, None]

@@ -143,7 +143,8 @@ class AlternatingAttention(nn.Module):
         special = torch.cat([self.camera_token, self.register_token], dim=2)
         first = torch.arange(v, device=patches.device) == 0
         special = torch.where(first[:, None, None], special[:, :1], special[:, 1:]).expand(b, -1, -1, -1)
-        parts, within_view = [special, patches.flatten(-2).transpose(-1, -2)], None
+        parts = [special, patches.flatten(-2).transpose(-1, -2)]
+        within_view: Tensor | None = None
         if intrinsics is not None:
             known = intrinsics.isfinite().flatten(-2).all(-1)
             numbers = torch.where(known[..., None], intrinsics.flatten(-2), 0.0).to(patches)
@@ -156,7 +157,8 @@ class AlternatingAttention(nn.Module):
         angles = rotary_angles(positions, self.dim // self.heads, self.base)
         in_view, in_all = _readable(tokens.shape[:3], within_view, valid)
         everywhere = angles.repeat(v, 1, 1)
-        tapped, both = {}, tokens
+        tapped: dict[int, Tensor] = {}
+        both = tokens
         for index, (within, across) in enumerate(zip(self.frame_blocks, self.global_blocks)):
             seen = self._run(within, tokens.flatten(0, 1), angles, in_view).unflatten(0, (b, v))
             tokens = self._run(across, seen.flatten(1, 2), everywhere, in_all).unflatten(1, (v, -1))

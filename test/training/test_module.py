@@ -9,7 +9,9 @@ import torch
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.methods.build import build_method
+from gsocc_core.methods.method import Trainable
 from gsocc_core.training.args import OptimizerArgs
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
@@ -97,3 +99,34 @@ def test_a_validation_without_numbers_is_no_score(method, tiny_tree):
 def test_a_factor_is_a_positive_number():
     with pytest.raises(ConfigError, match="backbone_factor: expected a positive number, received 0"):
         OptimizerArgs(backbone_factor=0.0)
+
+
+class Line(Trainable):
+    """Learns, and predicts no occupancy."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Linear(1, 1)
+
+    def forward(self, batch):
+        return self.slope(batch.images.mean().view(1))
+
+    def losses(self, output, batch):
+        return {"error": (output - batch.images.mean()).square().sum()}
+
+
+def test_what_predicts_no_occupancy_is_validated_by_its_losses(monkeypatch):
+    from gsocc_core.training.module import MethodTraining
+
+    one = torch.ones(1, 1, dtype=torch.bool)
+    batch = ViewSet(torch.ones(1, 1, 3, 2, 2), torch.eye(3)[None, None], torch.eye(4)[None, None], one)
+    training, logged = MethodTraining(Line(), OptimizerArgs(weight_decay=0.3), 10, 0), {}
+    monkeypatch.setattr(training, "log_dict", lambda values, **_: logged.update(values))
+    monkeypatch.setattr(training, "log", lambda name, value, **_: None)
+    total = training.training_step(batch, 0)
+    training.on_validation_epoch_start()
+    training.validation_step(batch, 0)
+    training.on_validation_epoch_end()
+    assert set(logged) == {"loss/error", "val/error"}
+    assert logged["val/error"] == total
+    assert [g["weight_decay"] for g in training.configure_optimizers()["optimizer"].param_groups] == [0.3, 0.0]
