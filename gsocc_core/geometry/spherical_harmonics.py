@@ -32,8 +32,8 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
         ShapeError: another degree.
 
     Example:
-        >>> sh_basis(torch.tensor([0.0, 0.0, 1.0]), 1)
-        tensor([ 0.2821, -0.0000,  0.4886, -0.0000])
+        >>> sh_basis(torch.tensor([0.6, 0.48, 0.64]), 1)
+        tensor([ 0.2821, -0.2345,  0.3127, -0.2932])
     """
     if not 0 <= degree < len(COUNTS):
         raise ShapeError("sh_basis", "degree", f"0 ... {len(COUNTS) - 1}", degree)

@@ -70,8 +70,9 @@ def splat_to_color(
         >>> g = Gaussians(torch.tensor([[0.0, 0.0, 5.0]]), torch.ones(1, 3), quats, torch.ones(1), torch.ones(1, 1),
         ...               colors_sh=red)
         >>> K = torch.tensor([[[10.0, 0.0, 4.0], [0.0, 10.0, 4.0], [0.0, 0.0, 1.0]]])
-        >>> splat_to_color(g, Cameras(K, torch.eye(4)[None], 8, 8)).colors[0, 4, 4].round(decimals=1)
-        tensor([1., 0., 0.])
+        >>> seen = splat_to_color(g, Cameras(K, torch.eye(4)[None], 8, 8))
+        >>> (seen.colors[0, 4, 4] > 0.9).tolist()
+        [True, False, False]
     """
     where, leading = "splat_to_color", tuple(cameras.intrinsics.shape[:-3])
     if gaussians.colors_sh is None:
