@@ -147,6 +147,7 @@ class Uni3R(Trainable):
             bias[2] = math.log1p(self.gaussian_args.first_depth)
         self.gaussian_head = GaussianHead(2 * dim, args, self.gaussian_args, self.semantic_args.dim)
         self.semantic_head = SemanticHead(self.semantic_args.teacher_dim, self.semantic_args.dim)
+        self._freeze_idle()
 
     def forward(
         self,
@@ -259,6 +260,18 @@ class Uni3R(Trainable):
             {"params": params, "lr": lr, "weight_decay": decay, "betas": _BETAS}
             for (lr, decay), params in groups.items()
         ]
+
+    def _freeze_idle(self) -> None:
+        """What no loss reaches never learns; distributed training insists on knowing which."""
+        learns = (
+            (self.camera_head, self.loss_args.camera > 0),
+            (self.depth_head, self.loss_args.depth > 0),
+            (self.attention.intrinsics_encoder, self.network_args.intrinsics == "token"),
+            (self.semantic_head.reduction, self.semantic_args.residual and self.loss_args.semantic > 0),
+            (self.semantic_head.expansion, self.loss_args.semantic > 0),
+        )
+        for part, does in learns:
+            part.requires_grad_(does)
 
     def _check_size(self, size: tuple[int, int], key: str) -> None:
         patch, stride = self.encoder.patch_px or 1, self.gaussian_args.stride

@@ -114,7 +114,9 @@ def rendered_losses(
         cameras, good = known_cameras(views)
         share = good.to(scene.means).sum()
         total = total + share
-        seen = splat_to_color(scene, cameras, near=render.near_m, far=render.far_m)
+        compared = bool(loss.semantic) and views.features is not None
+        visible = scene if compared else scene.replace(features=scene.features[..., :0])
+        seen = splat_to_color(visible, cameras, near=render.near_m, far=render.far_m)
         colors, target = seen.colors.movedim(-1, -3), views.images.to(scene.means) / 255
         weight = good[..., None, None, None].to(scene.means)
         if loss.photometric:
@@ -123,7 +125,7 @@ def rendered_losses(
         if loss.ssim:
             error = ssim_dissimilarity(colors, target) * weight
             sums.setdefault("ssim", []).append(loss.ssim * error.mean((-3, -2, -1)).sum())
-        if loss.semantic and views.features is not None:
+        if compared and views.features is not None:
             labels = views.features * weight
             error = cosine_loss(expand(seen.features).flatten(0, 1), labels.flatten(0, 1))
             sums.setdefault("semantic", []).append(loss.semantic * error * share)

@@ -157,6 +157,17 @@ def test_a_head_is_sure_where_it_is_right():
     assert sure_error(error, best * 0.9, used) > loss
 
 
+def test_without_semantics_colors_stay_the_same():
+    sample = views(1, 2)
+    scene, expand = scene_of(sample)
+    both = rendered_losses(scene, [sample.targets], expand, LossArgs(), RenderArgs())
+    alone = rendered_losses(scene, [sample.targets], expand, LossArgs(semantic=0.0), RenderArgs())
+    bare = rendered_losses(scene, [replace(sample.targets, features=None)], expand, LossArgs(), RenderArgs())
+    assert set(alone) == set(bare) == {"color"}
+    torch.testing.assert_close(alone["color"], both["color"])
+    torch.testing.assert_close(bare["color"], both["color"])
+
+
 def test_context_views_are_rendered_only_where_asked_for():
     sample = views(1, 2)
     results = []
