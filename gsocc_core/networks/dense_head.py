@@ -137,7 +137,8 @@ class DenseHead(nn.Module):
 
 
 def _placed(level: Tensor, aspect: float) -> Tensor:
-    code = position_code(*level.shape[-2:], level.shape[1], aspect, level.device)
+    _, channels, height, width = level.shape
+    code = position_code(height, width, channels, aspect, level.device)
     return level + _POSITION_WEIGHT * code.to(level)
 
 
