@@ -420,7 +420,7 @@ def test_damaged_weights(tiny_bundle, tmp_path, monkeypatch):
     good = path.read_bytes()
     header = good[: 8 + int.from_bytes(good[:8], "little")]
     method = load_bundle(folder).method
-    monkeypatch.setattr("gsocc_core.inference.bundle.build_method", lambda *_, **__: method)  # the same every time
+    monkeypatch.setattr("gsocc_core.inference.bundle.build_trainable", lambda *_, **__: method)  # the same every time
 
     def read(_):
         load_bundle(folder)
