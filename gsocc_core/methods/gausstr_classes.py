@@ -63,6 +63,8 @@ def voxel_field(scene: Gaussians, grid: VoxelGrid, splat: SplatArgs) -> VoxelFie
 
 def voxel_means(scene: Gaussians, values: Tensor, grid: VoxelGrid, splat: SplatArgs) -> Tensor:
     """Means (B, X, Y, Z, C) in voxels of values (B, N, C) of Gaussians, weighted as they vote; 0 where none reaches."""
+    if splat.composition in {"sum", "hazard"}:  # whose features are such means
+        return voxel_field(scene.replace(features=values), grid, splat).features
     ones = torch.ones_like(values[..., :1])
     found = voxel_field(scene.replace(features=torch.cat([values, ones], dim=-1)), grid, splat).features
     return found[..., :-1] / found[..., -1:].clamp(min=1e-6)
