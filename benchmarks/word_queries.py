@@ -27,7 +27,8 @@ from scipy import sparse
 from tqdm import tqdm
 
 from gsocc_core.data.build import build_dataset
-from gsocc_core.data.drives import DriveDataset, camera_at
+from gsocc_core.data.drives import DriveDataset
+from gsocc_core.data.ego_poses import camera_at
 from gsocc_core.data.feature_files import open_features
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.names import NAMES_FOLDER, NameTable, read_names

@@ -81,8 +81,9 @@ class DdadInfo:
 
     def _replaced(self, frame: KeyFrame) -> KeyFrame:
         shots = tuple(self._shot(frame.token, shot) for shot in frame.shots)
-        moved = shots[0].T_world_ego @ np.linalg.inv(frame.shots[0].T_world_ego)
-        return replace(frame, shots=shots, T_world_ego=moved @ frame.T_world_ego)
+        use = "the motion from a camera's time to the LiDAR's"
+        moved = shots[0].known_pose(use) @ np.linalg.inv(frame.shots[0].known_pose(use))
+        return replace(frame, shots=shots, T_world_ego=moved @ frame.known_pose(use))
 
     def _shot(self, stamp: str, shot: CameraShot) -> CameraShot:
         of_stamp = self.cameras[stamp]

@@ -17,6 +17,15 @@ from torch.utils.data import Dataset
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.depth_maps import checked_metres
+from gsocc_core.data.ego_poses import (
+    camera_at,
+    check_without_poses,
+    mean_time_s,
+    pose_error,
+    pose_from,
+    told_motion,
+    travelled_m,
+)
 from gsocc_core.data.feature_files import FeatureFolder, open_features
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
@@ -29,7 +38,6 @@ from gsocc_core.data.voxel_labels import VoxelLabels
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera, Cameras
 from gsocc_core.geometry.frames import FrameSet, Targets
-from gsocc_core.geometry.rigid import rigid_from_quat
 
 _Self = TypeVar("_Self", bound="DriveDataset")
 
@@ -44,9 +52,13 @@ class DriveDataset(Dataset[FrameSet], ABC):
         args: What to load.
         image_size: (height, width) of the network's pictures, pixels.
 
+    Attributes:
+        poses_known: Where the ego was is told. Else the ego is taken to rest from a picture's stamp to the reference
+            stamp, and neighbouring views are where nobody knows: ``Targets.view_cameras.T_ref_ego`` is NaN there.
+
     Raises:
-        ConfigError: a number in ``args`` makes no sense.
-        DataError: files are missing or damaged.
+        ConfigError: a number in ``args`` makes no sense, or asks for poses that are unknown.
+        DataError: files are missing or damaged, or tell poses for some of the pictures alone.
     """
 
     #: What the data set's benchmark fixes; of an opened one, what its tree says.
@@ -58,6 +70,10 @@ class DriveDataset(Dataset[FrameSet], ABC):
         self.protocol = self.protocol_for(args)
         self.args = self._with_existing_labels(args)
         self.scenes = self._read_scenes(args)
+        every = [frame for frames in self.scenes for frame in frames]
+        self.poses_known, self._odometer = told_motion(self.root, every)
+        if not self.poses_known:
+            check_without_poses(self.root, args)
         items = [(s, k) for s, frames in enumerate(self.scenes) for k in range(len(frames))]
         items = [(s, k) for s, k in items if self._is_listed(self.scenes[s][k])]
         names = ["/".join((self.scenes[s][k].scene_name, self.scenes[s][k].token)) for s, k in items]
@@ -65,7 +81,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         self.items = [item for item, name in zip(items, names) if name in chosen]
         self.folders: dict[str, PictureFolder] = {}
         self.features: dict[str, FeatureFolder] = {}
-        for first in [frame for frames in self.scenes for frame in frames][:1]:
+        for first in every[:1]:
             folders = (self.args.depth_dir, self.args.semantics_dir, self.args.input_depth_dir)
             self.folders = {f: open_picture_folder(self.root / f, first.shots) for f in folders if f is not None}
             features = (self.args.features_dir, self.args.input_features_dir)
@@ -149,7 +165,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         images[: len(loaded)] = [pictures for pictures, _ in loaded]
         views = len(self.args.cameras)
         cameras = [cameras for _, cameras in loaded] + [loaded[0][1]] * (len(moments) - len(loaded))
-        T_ref_ego = np.stack([present.T_ego_world @ moment.T_world_ego for moment in moments])
+        T_ref_ego = np.stack([pose_from(present, moment.T_world_ego) for moment in moments])
         return FrameSet(
             images=torch.from_numpy(images).permute(0, 1, 4, 2, 3)[None],
             cameras=Cameras.stack([c for moment in cameras for c in moment]).map(
@@ -164,7 +180,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             targets=self._targets(scene, position, seed),
             sample_tokens=(present.token,),
             scene_names=(present.scene_name,),
-            T_world_ego=torch.from_numpy(present.T_world_ego)[None].clone(),
+            T_world_ego=None if present.T_world_ego is None else torch.from_numpy(present.T_world_ego)[None].clone(),
             features=self._features(moments, known),
             depth_m=self._input_depth(moments, known),
             usable=self._usable([moment.shots for moment in moments], *self.image_size),
@@ -244,7 +260,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         times = [(frame.stamp_ns - present.stamp_ns) * 1e-9 for frame in shown] + [0.0] * missing
         for offset in args.view_sweeps:
             moments.append(present.sweeps[offset])
-            times.append(_mean_time_s(present, present.sweeps[offset]))
+            times.append(mean_time_s(present, present.sweeps[offset]))
         shape = (1, len(moments), len(args.cameras))
         semantics = np.full((*shape[1:], height, width), self.protocol.classes.ignore_id, np.uint8)
         depth = np.zeros(semantics.shape, np.float32)
@@ -266,31 +282,26 @@ class DriveDataset(Dataset[FrameSet], ABC):
             parts["view_images"] = torch.from_numpy(self._view_images(moments)).permute(0, 1, 4, 2, 3)[None]
         cameras: list[Camera] = []
         for place, moment in enumerate(moments):
-            T_wrong = self._pose_error(present, place)
+            T_wrong = pose_error(present, place, args.view_pose_noise)
             # The present's cameras stand in for those of pictures that are not there.
             for shot in (shot or stand_in for shot, stand_in in zip(moment, present.shots)):
-                moved = camera_at(present, shot.camera, shot.T_world_ego @ T_wrong)
-                cameras.append(fit_camera(moved, width, height))
+                pose = None if shot.T_world_ego is None else shot.T_world_ego @ T_wrong
+                cameras.append(fit_camera(camera_at(present, shot.camera, pose), width, height))
+        view_cameras = Cameras.stack(cameras).map(lambda t: t.view(*shape, *t.shape[1:]))
+        if not self.poses_known:
+            assert view_cameras.T_ref_ego is not None
+            view_cameras.T_ref_ego[:, 1:] = torch.nan
+        if self._odometer:
+            parts["view_travelled_m"] = torch.tensor([[travelled_m(present, moment) for moment in moments]])
         return {
             **parts,
-            "view_cameras": Cameras.stack(cameras).map(lambda t: t.view(*shape, *t.shape[1:])),
+            "view_cameras": view_cameras,
             "view_semantics": torch.from_numpy(semantics)[None],
             "view_depth_m": torch.from_numpy(depth)[None],
             "view_valid": torch.tensor([[[shot is not None for shot in moment] for moment in moments]]),
             "view_time_s": torch.tensor([times]),
             "view_usable": usable,
         }
-
-    def _pose_error(self, present: KeyFrame, place: int) -> np.ndarray:
-        """(4, 4) error of the ego pose of the view at a place; none of the present's."""
-        metres, degrees = self.args.view_pose_noise
-        if not place or not (metres or degrees):
-            return np.eye(4)
-        draws = np.random.default_rng([*f"{present.scene_name}/{present.token}".encode(), place]).normal(size=6)
-        turn = np.radians(degrees) * draws[3:]
-        angle = max(float(np.linalg.norm(turn)), 1e-12)
-        quaternion = [np.cos(angle / 2), *(np.sin(angle / 2) * turn / angle)]
-        return rigid_from_quat(quaternion, metres * draws[:3])
 
     def _view_images(self, moments: Sequence[Sequence[CameraShot | None]]) -> np.ndarray:
         """(S, V, H, W, 3) pictures at the views' size; black where there is none."""
@@ -356,17 +367,6 @@ def _check(args: DataArgs) -> None:
         raise ConfigError("data", "history", "0 or more", args.history)
     if not 0 <= args.photometric <= 1:
         raise ConfigError("data", "photometric", "0 ... 1", args.photometric)
-
-
-def camera_at(present: KeyFrame, camera: Camera, T_world_ego: np.ndarray) -> Camera:
-    """A camera with its ego motion to the present reference time, composed in float64."""
-    return replace(camera, T_ref_ego=present.T_ego_world @ T_world_ego)
-
-
-def _mean_time_s(present: KeyFrame, moment: Sequence[CameraShot | None]) -> float:
-    """Mean time from each camera's present picture to another one, seconds; 0 where there is none."""
-    apart = [shot.stamp_ns - now.stamp_ns for shot, now in zip(moment, present.shots) if shot is not None]
-    return sum(apart) / len(apart) * 1e-9 if apart else 0.0
 
 
 def collate(samples: Sequence[FrameSet]) -> FrameSet:

@@ -140,11 +140,11 @@ def read_key_frames(
         sweeps: Offsets in camera cycles of further pictures, read into ``KeyFrame.sweeps``.
 
     Returns:
-        One list of key frames per scene.
+        One list of key frames per scene. Poses are None where the rows of ``ego_pose`` hold null.
 
     Raises:
-        DataError: a sample lacks one of the sensors, a picture is missing on disk, or the tree has no pictures between
-            key frames although ``sweeps`` asks for them.
+        DataError: a sample lacks one of the sensors, a picture is missing on disk, the tree has no pictures between
+            key frames although ``sweeps`` asks for them, or no poses although ``boxes`` does.
     """
     by_name = {str(scene["name"]): scene for scene in nusc.scene}
     cameras_by_key: dict[tuple[str, int, int], Camera] = {}
@@ -157,7 +157,8 @@ def read_key_frames(
                 sample = nusc.get("sample", token)
                 frame = _read_key_frame(nusc, sample, name, len(frames), cameras, cameras_by_key)
                 if boxes is not None:
-                    found = read_boxes(nusc, frame.token, frame.T_ego_world, boxes.classes, boxes.box_classes)
+                    T_ego_world = np.linalg.inv(frame.known_pose("boxes"))
+                    found = read_boxes(nusc, frame.token, T_ego_world, boxes.classes, boxes.box_classes)
                     frame = replace(frame, boxes=found)
                 if sweeps:
                     frame = replace(frame, sweeps=_read_sweeps(nusc, sample, cameras, sweeps, cameras_by_key))
@@ -246,7 +247,7 @@ def _read_key_frame(
         scene_name=scene_name,
         index=index,
         stamp_ns=int(lidar["timestamp"]) * 1000,
-        T_world_ego=_pose(_row(nusc, "ego_pose", lidar["ego_pose_token"])),
+        T_world_ego=_ego_pose(nusc, lidar["ego_pose_token"])[0],
         T_ego_lidar=_pose(_row(nusc, "calibrated_sensor", lidar["calibrated_sensor_token"])),
         lidar_path=Path(nusc.dataroot) / lidar["filename"],
         shots=tuple(_read_shot(nusc, sample["data"][camera], camera, cameras_by_key) for camera in cameras),
@@ -264,8 +265,8 @@ def _read_shot(nusc: Any, token: str, name: str, cameras_by_key: dict[tuple[str,
         sensor = _row(nusc, "calibrated_sensor", key[0])
         intrinsics = np.asarray(sensor["camera_intrinsic"], np.float64)
         cameras_by_key[key] = Camera(name, intrinsics, _pose(sensor), key[1], key[2])
-    pose = _pose(_row(nusc, "ego_pose", data["ego_pose_token"]))
-    return CameraShot(path, int(data["timestamp"]) * 1000, cameras_by_key[key], pose)
+    pose, travelled_m = _ego_pose(nusc, data["ego_pose_token"])
+    return CameraShot(path, int(data["timestamp"]) * 1000, cameras_by_key[key], pose, travelled_m=travelled_m)
 
 
 def _row(nusc: Any, table: str, token: str) -> dict[str, Any]:
@@ -275,6 +276,17 @@ def _row(nusc: Any, table: str, token: str) -> dict[str, Any]:
         where = Path(nusc.dataroot) / nusc.version / f"{table}.json"
         raise DataError(where, f"token {token}", "a row", "no such token") from error
     return row
+
+
+def _ego_pose(nusc: Any, token: str) -> tuple[np.ndarray | None, float | None]:
+    """Pose and odometer of a row of ``ego_pose``; null in it means unknown, and so does no odometer at all."""
+    row = _row(nusc, "ego_pose", token)
+    travelled_m = row.get("travelled_m")
+    known = [row[key] is not None for key in ("translation", "rotation")]
+    if any(known) != all(known):
+        where = Path(nusc.dataroot) / nusc.version / "ego_pose.json"
+        raise DataError(where, f"token {token}", "translation and rotation both null, or neither", row)
+    return _pose(row) if all(known) else None, None if travelled_m is None else float(travelled_m)
 
 
 def _pose(record: dict[str, Any]) -> np.ndarray:

@@ -161,6 +161,5 @@ def at_nominal_lidar(frame: KeyFrame) -> KeyFrame:
         T_nominal_ego = T_EGO_LIDAR @ np.linalg.inv(frame.T_ego_lidar)
         velocities = boxes.velocities_mps @ T_nominal_ego[:3, :3].T
         boxes = Boxes(T_nominal_ego @ boxes.T_ego_box, boxes.sizes_lwh_m, velocities, boxes.class_ids)
-    return replace(
-        frame, T_world_ego=frame.T_world_lidar @ T_lidar_nominal, T_ego_lidar=T_EGO_LIDAR.copy(), boxes=boxes
-    )
+    T_world_ego = None if frame.T_world_lidar is None else frame.T_world_lidar @ T_lidar_nominal
+    return replace(frame, T_world_ego=T_world_ego, T_ego_lidar=T_EGO_LIDAR.copy(), boxes=boxes)

@@ -102,7 +102,7 @@ class DriveSource(VideoSource):
             for shot, record in read_camera_video(nusc, name, args.camera, args.sweeps):
                 called = shot.path.stem if record is None else record.token
                 camera = shot.camera
-                pose = shot.T_world_ego @ camera.T_ego_cam
+                pose = None if shot.T_world_ego is None else shot.T_world_ego @ camera.T_ego_cam
                 video.append(VideoFrame(
                     name, called, shot.path, camera.width, camera.height, camera.intrinsics, pose, record,
                 ))  # fmt: skip

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from gsocc_core.data.args import DataArgs, check_limit
 from gsocc_core.data.build import build_dataset, protocol_of
 from gsocc_core.data.drives import DriveDataset
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.lidar_depth import lidar_pixels
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.rigid import invert_rigid
@@ -78,8 +78,10 @@ def score_pose_bundle(
 
     Raises:
         BundleError: the bundle is damaged or of another kind.
-        ConfigError: the data's rig is not the bundle's, it comes without point clouds, or ``sweeps`` do not ascend.
-        DataError: the data set is incomplete, or its neighbours are farther apart than the model was trained for.
+        ConfigError: the data's rig is not the bundle's, it comes without point clouds, ``sweeps`` do not ascend, or
+            the data's poses are unknown and motions shall be scored.
+        DataError: the data set is incomplete, its neighbours are farther apart than the model was trained for, or there
+            is nothing to score: no LiDAR points, and no motions asked for.
     """
     check_limit("evaluate-poses", limit)
     if any(a >= b for a, b in zip((0, *sweeps), sweeps)):
@@ -91,6 +93,9 @@ def score_pose_bundle(
         data, cameras=method.cameras, views=1, view_images=True, view_sweeps=sweeps, view_size=method.image_size
     )
     dataset = build_dataset(args, method.image_size)
+    if sweeps and not dataset.poses_known:
+        expected = "[], which scores depth alone, since the data set's poses are unknown"
+        raise ConfigError("evaluate-poses", "sweeps", expected, sweeps)
     method.learned.check_rig(dataset[0], bundle)
     count = len(dataset) if limit is None else min(limit, len(dataset))
     depths: dict[str, DepthErrors] = {}
@@ -104,11 +109,14 @@ def score_pose_bundle(
     every = DepthErrors()
     for errors in depths.values():
         every.merge(errors)
+    depth = every.scores()
+    if not depth.pixels and not sweeps:
+        raise DataError(dataset.root, "depth", "LiDAR points that the cameras see, or sweeps to score motions", "none")
     return PoseReport(
         name=name,
         frames=count,
         scenes=len({dataset.key_frame(i).scene_name for i in range(count)}),
-        depth=every.scores(),
+        depth=depth,
         depth_of_cameras={camera: errors.scores() for camera, errors in depths.items()},
         depth_scale=float(np.median(np.concatenate(ratios))) if any(map(len, ratios)) else math.nan,
         poses=pose_scores(chains.trajectories()) if sweeps else None,

@@ -223,7 +223,8 @@ def score(
         dataset: With voxel labels, or of a data set that has none.
         source: Gives the labels.
         limit: Score only so many key frames, evenly spread.
-        rays: Compute RayIoU, voxels without a label being free; None = if the data set's protocol does.
+        rays: Compute RayIoU, voxels without a label being free; None = if the data set's protocol does and its poses
+            are known.
         mask: Which voxels count; None = those of the data set's protocol. Voxels without a label never do.
         classes: Class table of the labels; None = the data set's.
         grid: Grid of the labels; None = the data set's.
@@ -238,7 +239,7 @@ def score(
         The scores.
 
     Raises:
-        ConfigError: nothing but depth can be scored, and it shall not be.
+        ConfigError: nothing but depth can be scored, and it shall not be; or RayIoU, for which poses must be known.
         DataError: voxel labels are missing, or no depth could be scored where there is nothing else.
     """
     check_limit("evaluate", limit)
@@ -248,7 +249,9 @@ def score(
         key, value = ("rays", rays) if rays else ("image_width", image_width)
         raise ConfigError("evaluate", key, f"none: {protocol.title} has no voxel labels", value)
     grid, classes = grid or protocol.grid, classes or protocol.classes
-    rays = protocol.rays if rays is None else rays
+    if rays and not dataset.poses_known:
+        raise ConfigError("evaluate", "rays", "none: where the drive led, from which they start, is unknown", rays)
+    rays = protocol.rays and dataset.poses_known if rays is None else rays
     picks = range(len(dataset))
     if limit is not None and limit < len(dataset):
         picks = sorted({round(i * (len(dataset) - 1) / max(limit - 1, 1)) for i in range(limit)})  # type: ignore[assignment]
@@ -282,10 +285,10 @@ def _check_scored(command: str, depth: bool, protocol: Protocol) -> None:
 
 
 def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
-    """(K, 3) LiDAR positions of all key frames of a frame's scene in its ego frame, metres."""
+    """(K, 3) LiDAR positions of all key frames of a frame's scene in its ego frame, metres; DataError: unknown."""
     scene = next(frames for frames in dataset.scenes if frames[0].scene_name == frame.scene_name)
-    T_ego_world = np.linalg.inv(frame.T_world_ego)
-    return np.stack([(T_ego_world @ f.T_world_ego @ f.T_ego_lidar)[:3, 3] for f in scene])
+    T_ego_world = np.linalg.inv(frame.known_pose("RayIoU"))
+    return np.stack([(T_ego_world @ f.known_pose("RayIoU") @ f.T_ego_lidar)[:3, 3] for f in scene])
 
 
 def _with_pictures(frames: FrameSet, other: FrameSet) -> FrameSet:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
-from gsocc_core.data.drives import camera_at
+from gsocc_core.data.ego_poses import camera_at
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.ply_vertices import write_ply
 from gsocc_core.errors import ConfigError, OutputExistsError

@@ -33,7 +33,8 @@ class Targets:
     """Supervision of one sample; every part is optional.
 
     Views are S times V pictures at S moments: the present, neighbouring key frames, then the cameras' pictures between
-    key frames, which have no labels. Their cameras refer to the same present ego frame as the input.
+    key frames, which have no labels. Their cameras refer to the same present ego frame as the input; where the pose of
+    a neighbouring view is unknown, its ``T_ref_ego`` is NaN.
 
     Attributes:
         labels: (B, X, Y, Z) uint8 voxel class ids, free space included; ignore_id = no label.
@@ -42,12 +43,14 @@ class Targets:
         view_cameras: Cameras (B, S, V) at the size of the view labels.
         view_semantics: (B, S, V, H, W) uint8 class ids; ignore_id = no label, free_id = sky, if asked for.
         view_depth_m: (B, S, V, H, W) float32 metres along the optical axis; 0 = no label.
-        view_valid: (B, S, V) bool: the view exists and its pose is known.
+        view_valid: (B, S, V) bool: the view exists.
         view_time_s: (B, S) float32 seconds from the present reference stamp.
         view_features: (B, S, V, D, h, w) float32 features of the views' pictures from a foundation model, at any size;
             a vector of zeros = no label.
         view_images: (B, S, V, 3, H, W) uint8 RGB pictures of the views, at the size of ``view_cameras``.
         view_usable: (B, S, V, H, W) bool: the pixel shows the surroundings, not the robot itself; None = all do.
+        view_travelled_m: (B, S, V) float32 metres that an odometer counted from each camera's present picture to the
+            view's, negative = before it, NaN = unknown; None = there is no odometer.
     """
 
     labels: Tensor | None = None
@@ -61,6 +64,7 @@ class Targets:
     view_features: Tensor | None = None
     view_images: Tensor | None = None
     view_usable: Tensor | None = None
+    view_travelled_m: Tensor | None = None
 
     def map(self, function: Any) -> Targets:
         """Apply a tensor function to every tensor."""
@@ -74,7 +78,7 @@ class FrameSet:
     Attributes:
         images: (B, T, V, 3, H, W) uint8 or float32 0..255, RGB.
         cameras: Cameras (B, T, V) of the network's picture size; ``cameras.T_ref_ego`` leads from each camera's own
-            stamp to the present reference stamp.
+            stamp to the present reference stamp, and is the identity where the motion is unknown.
         camera_names: V names.
         camera_stamps_ns: (B, T, V) int64.
         reference_stamp_ns: (B, T) int64; [:, 0] is the time that output and ground truth refer to.

@@ -10,6 +10,7 @@ overlap close it, since the rig's calibration is in metres.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -59,7 +60,8 @@ class GaussianOccPose(PoseMethod):
         network: Sizes.
         neighbours: Which neighbouring pictures a motion is read from.
         scale: What tells metres: ``calibration`` = the rig's overlaps alone, ``poses`` = the lengths of given motions
-            too, ``mounting_height`` = the cameras' height above flat ground too, ``unknown`` = nothing need to.
+            too, ``odometry`` = those that an odometer counted too, ``mounting_height`` = the cameras' height above flat
+            ground too, ``unknown`` = nothing need to.
         cross: How cameras are compared.
         loss: Loss weights.
         pretrained: Load the backbones' hub weights, if they have a hub id.
@@ -86,7 +88,7 @@ class GaussianOccPose(PoseMethod):
         super().__init__()
         if not cameras or len(set(cameras)) != len(cameras):
             raise ConfigError(WHERE, "cameras", "one or more different camera names", cameras)
-        if scale not in (known := ("calibration", "poses", "mounting_height", "unknown")):
+        if scale not in (known := get_args(ScaleSource)):
             raise ConfigError(WHERE, "scale", f"one of {', '.join(known)}", scale)
         args = network or PoseNetworkArgs()
         self.cameras, self.image_size, self.scale = tuple(cameras), (image_size[0], image_size[1]), scale
@@ -135,7 +137,7 @@ class GaussianOccPose(PoseMethod):
         if frames.camera_names != self.cameras:
             raise ConfigError(WHERE, "cameras", f"those of the data: {frames.camera_names}", self.cameras)
         self.learned.check_times(frames)
-        self._objective.check_overlap(frames)
+        self._objective.check_scale(frames)
 
     def poses(self, output: Output) -> Poses:
         """Poses and depth of an output.

@@ -116,8 +116,8 @@ class PoseLossArgs:
         photometric: Neighbouring pictures warped into the present one by predicted depth and motion.
         cross: What cameras share, drawn from each other's pixels; this alone tells metres.
         smoothness: Of the inverse depth.
-        scale: Of what ``scale`` names beside the rig: lengths of motions against given poses, or the depth of the
-            ground against the cameras' height.
+        scale: Of what ``scale`` names beside the rig: lengths of motions against given poses or an odometer, or the
+            depth of the ground against the cameras' height; see :mod:`gsocc_core.losses.metric_scale`.
         auto_mask: See :func:`gsocc_core.losses.photometric.minimum_reprojection`.
         outside: See :data:`gsocc_core.losses.photometric.Outside`.
         ssim: Share of SSIM in photometric errors.

@@ -4,22 +4,21 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.frames import FrameSet, Targets
-from gsocc_core.geometry.rigid import invert_rigid
 from gsocc_core.losses.cross_view import CrossViewArgs, at_size, cross_view_loss
+from gsocc_core.losses.metric_scale import GROUND_M, ground_depth, ground_error, length_error, lengths_of_poses
 from gsocc_core.losses.photometric import reprojection_loss, smoothness_loss
 from gsocc_core.losses.rig_overlap import OverlapArgs, RigOverlaps, eroded, overlap_pixels
 from gsocc_core.methods.gaussianocc_pose_args import WHERE, CrossArgs, PoseLossArgs
 from gsocc_core.methods.learned_poses import RigMotion
 from gsocc_core.methods.method import ScaleSource
 
-#: Ground is looked for up to this distance from a camera along its axis, metres.
-_GROUND_M = 12.0
+#: Sources of metres other than overlapping cameras.
+ELSEWHERE: tuple[ScaleSource, ...] = ("poses", "odometry", "mounting_height")
 
 
 class PoseLosses:
@@ -31,13 +30,15 @@ class PoseLosses:
         scale: What tells metres.
 
     Raises:
-        ConfigError: metres are to come from the rig, but nothing compares cameras.
+        ConfigError: metres are to come from something whose loss is off.
     """
 
     def __init__(self, cross: CrossArgs, weights: PoseLossArgs, scale: ScaleSource) -> None:
         if scale == "calibration" and not weights.cross:
-            expected = "loss.cross above 0, or scale: poses, mounting_height or unknown"
+            expected = f"loss.cross above 0, or scale: {', '.join(ELSEWHERE)} or unknown"
             raise ConfigError(WHERE, "scale", expected, "calibration, without loss.cross")
+        if scale in ELSEWHERE and not weights.scale:
+            raise ConfigError(WHERE, "loss.scale", f"above 0, since scale is {scale}", weights.scale)
         self.cross, self.weights, self.scale = cross, weights, scale
         self.overlaps = RigOverlaps(OverlapArgs(cross.max_depth_m, cross.samples))
         self.drawing = CrossViewArgs(
@@ -51,7 +52,8 @@ class PoseLosses:
         Args:
             depth_m: (B, V, h, w) metres of the present pictures, at any size.
             motion: Where the rig was.
-            targets: Views with pictures; their poses count only where ``scale`` is ``poses``.
+            targets: Views with pictures; their poses count only where ``scale`` is ``poses``, their odometer where it
+                is ``odometry``.
 
         Returns:
             Scalars by name.
@@ -80,71 +82,69 @@ class PoseLosses:
             losses["cross"] = weights.cross * cross_view_loss(
                 small[0], small[1], seen, valid, shared, small[2], self.drawing
             )
-        if weights.scale and self.scale == "poses":
-            losses["scale"] = weights.scale * length_error(motion.T_ref_ego, targets.view_cameras, targets.view_valid)
-        if weights.scale and self.scale == "mounting_height":
-            losses["scale"] = weights.scale * ground_error(depth, now)
+        if self.scale in ELSEWHERE:
+            losses["scale"] = weights.scale * self._scale_error(depth, motion, targets)
         return losses
 
-    def check_overlap(self, frames: FrameSet) -> None:
-        """Raise unless the rig of a frame set can tell metres.
+    def _scale_error(self, depth_m: Tensor, motion: RigMotion, targets: Targets) -> Tensor:
+        """Against what ``scale`` names beside the rig; depth (B, V, H, W) at the views' size."""
+        assert targets.view_cameras is not None
+        assert targets.view_valid is not None
+        if self.scale == "mounting_height":
+            return ground_error(depth_m, targets.view_cameras.map(lambda t: t[:, 0]))
+        if self.scale == "poses":
+            lengths_m = lengths_of_poses(targets.view_cameras)
+        elif targets.view_travelled_m is not None:
+            lengths_m = targets.view_travelled_m[:, 1:].abs()
+        else:
+            raise DataError(WHERE, "targets.view_travelled_m", "an odometer, since scale is odometry", "none")
+        return length_error(motion.T_ref_ego, lengths_m, targets.view_valid)
+
+    def check_scale(self, frames: FrameSet) -> None:
+        """Raise unless what ``scale`` names can tell metres.
+
+        Args:
+            frames: Any item of the data.
 
         Raises:
-            ConfigError: cameras share too few pixels, and ``scale`` names nothing else.
+            ConfigError: the cameras share too few pixels, the poses of the data are unknown, they have no odometer, or
+                no camera looks at ground near by.
         """
-        if self.scale != "calibration":
-            return
+        targets = frames.targets
+        if self.scale == "calibration":
+            self._check_overlap(frames)
+        if self.scale == "poses" and _poses_unknown(targets):
+            raise _no_source("the poses of the data are unknown", self.scale)
+        if self.scale == "odometry" and (targets is None or targets.view_travelled_m is None):
+            raise _no_source("the data have no odometer (rosbag2_to_nuscenes --odometry TOPIC)", self.scale)
+        if self.scale == "mounting_height" and not ground_depth(rig := _rig(frames)).isfinite().any():
+            heights = rig.T_ego_cam[0, :, 2, 3].tolist()
+            told = ", ".join(f"{name} {height:.2f} m" for name, height in zip(frames.camera_names, heights))
+            why = f"no camera stands above the ground (z = 0) and looks at it within {GROUND_M:g} m"
+            raise _no_source(why, f"{self.scale} ({told})")
+
+    def _check_overlap(self, frames: FrameSet) -> None:
         height, width = self.cross.size or (frames.cameras.height, frames.cameras.width)
-        rig = frames.cameras.map(lambda t: t[:1, 0]).resized(width, height)
-        shared = self.overlaps(rig)[0]
+        shared = self.overlaps(_rig(frames).resized(width, height))[0]
         left = int(eroded(shared.any(1), self.cross.erosion_px).sum())
         if left < self.cross.least_px:
             pairs = overlap_pixels(shared, frames.camera_names)
             expected = (
                 f"cameras that share at least {self.cross.least_px} px of {width} x {height}, eroded by "
-                f"{self.cross.erosion_px}, or model.scale: poses or mounting_height"
+                f"{self.cross.erosion_px}, or model.scale: {', '.join(ELSEWHERE[:-1])} or {ELSEWHERE[-1]}"
             )
             raise ConfigError(WHERE, "rig", expected, f"{left} px ({pairs})")
 
 
-def length_error(T_ref_ego: Tensor, given: Cameras, valid: Tensor) -> Tensor:
-    """Difference of the lengths of motions from given ones, metres; directions stay free.
-
-    Args:
-        T_ref_ego: (B, S, 4, 4) poses of the ego, the first at the present.
-        given: (B, S, V) cameras at given poses.
-        valid: (B, S, V) bool.
-
-    Returns:
-        Scalar mean over the neighbours.
-    """
-    assert given.T_ref_ego is not None
-    moved = (invert_rigid(given.T_ref_ego[:, :1]) @ given.T_ref_ego[:, 1:])[..., :3, 3].norm(dim=-1)  # (B, S - 1, V)
-    both = (valid[:, :1] & valid[:, 1:]).to(moved)
-    length = T_ref_ego[:, 1:, :3, 3].square().sum(-1).add(1e-12).sqrt()
-    return ((length[..., None] - moved).abs() * both).sum() / both.sum().clamp(min=1)
+def _rig(frames: FrameSet) -> Cameras:
+    """(1, V) calibration of the first sample."""
+    return frames.cameras.map(lambda t: t[:1, 0])
 
 
-def ground_error(depth_m: Tensor, cameras: Cameras) -> Tensor:
-    """How far the predicted ground is from the height at which each camera is mounted, as |log of the ratio|.
+def _poses_unknown(targets: Targets | None) -> bool:
+    cameras = None if targets is None else targets.view_cameras
+    return cameras is not None and cameras.T_ref_ego is not None and bool(cameras.T_ref_ego.isnan().any())
 
-    Pixels that would see flat ground (z = 0 in the ego frame) within 12 m are taken; what stands on it is outvoted,
-    since the median over a picture counts.
 
-    Args:
-        depth_m: (B, V, H, W) metres.
-        cameras: (B, V) at that size.
-
-    Returns:
-        Scalar mean over the cameras that would see any ground; 0 where none would.
-    """
-    still = Cameras(
-        cameras.intrinsics, cameras.T_ego_cam, cameras.width, cameras.height, cameras.model, cameras.distortion
-    )
-    rays = still.rays_at(still.pixel_centres()) @ still.T_ego_cam[..., :3, :3].transpose(-1, -2)
-    plane = -still.T_ego_cam[..., 2, 3, None] / rays[..., 2].clamp(max=-1e-6)
-    ratio = (depth_m.flatten(-2) / plane.clamp(min=1e-3)).log()
-    ratio = torch.where((rays[..., 2] < 0) & (plane <= _GROUND_M), ratio, torch.nan)
-    middle = ratio.nanmedian(-1).values.abs()
-    known = middle.isfinite()
-    return torch.where(known, middle, 0.0).sum() / known.sum().clamp(min=1)
+def _no_source(why: str, received: object) -> ConfigError:
+    return ConfigError(WHERE, "scale", f"another source of metres, since {why}", received)

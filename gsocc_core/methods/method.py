@@ -26,7 +26,7 @@ from gsocc_core.text.class_prompts import ClassPrompts
 InputUse = Literal["unused", "optional", "required"]
 
 #: What told a method metres.
-ScaleSource = Literal["calibration", "poses", "mounting_height", "unknown"]
+ScaleSource = Literal["calibration", "poses", "odometry", "mounting_height", "unknown"]
 
 
 class Output(Protocol):

@@ -24,11 +24,12 @@ from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_de
 from gsocc_core.data.drives import DriveDataset, collate
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, read_origin, save_bundle
 from gsocc_core.inference.model_card import model_card, pose_card
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class
-from gsocc_core.methods.method import Method, Trainable
+from gsocc_core.methods.method import Method, PoseMethod, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts, load_class_prompts
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
@@ -115,7 +116,7 @@ def train(
     if network.pose_bundle is not None:
         network.take_poses(load_pose_bundle(network.pose_bundle).method)
     dataset = build_dataset(data, network.image_size)
-    network.check_frames(dataset[0])
+    _check_frames(network, dataset[0], where)
     if isinstance(network, Method):
         if dataset.labels_dir is not None:
             check_fit(protocol, table, network.grid, where)
@@ -156,6 +157,18 @@ def _check_kind(network: Trainable, method: str, channels: tuple[int, ...] | Non
     if run.validate_every:
         expected = f"0, since {method} predicts no occupancy: evaluate-poses scores its bundle"
         raise ConfigError("train", "run.validate_every", expected, run.validate_every)
+
+
+def _check_frames(network: Trainable, frames: FrameSet, where: Path) -> None:
+    """Neighbours that stand nobody knows where teach only what finds out; the method may want more of them."""
+    network.check_frames(frames)
+    cameras = None if frames.targets is None else frames.targets.view_cameras
+    if isinstance(network, PoseMethod) or network.pose_bundle is not None or cameras is None:
+        return
+    if cameras.T_ref_ego is not None and cameras.T_ref_ego.isnan().any():
+        expected = "the present alone (data.views: 1, data.view_sweeps: []), or poses of a first stage (model.poses of "
+        expected += "gaussianocc), since the data set's are unknown"
+        raise ConfigError(where, "data.views, data.view_sweeps", expected, f"{cameras.T_ref_ego.shape[1]} views")
 
 
 def _loader(dataset: DriveDataset, run: RunArgs, step: int, trainer: lightning.Trainer) -> DataLoader[Any]:

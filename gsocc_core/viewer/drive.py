@@ -13,7 +13,7 @@ import torch
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
-from gsocc_core.data.drives import camera_at
+from gsocc_core.data.ego_poses import camera_at
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.protocol import Protocol

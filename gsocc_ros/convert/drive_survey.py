@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +17,7 @@ from gsocc_core.errors import DataError
 from gsocc_ros.bags.bag_files import read_messages
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.mounting import mounting_pose
+from gsocc_ros.convert.odometer import Odometer
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 from gsocc_ros.pipeline.camera_input import Calibration, read_camera_info, stamp_ns
 from gsocc_ros.pipeline.rig import Rig, RigCamera
@@ -27,6 +28,25 @@ from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 HOLD_POSE_NS = 200_000_000
 _log = logging.getLogger(__name__)
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
+
+
+#: Where ego poses come from: the transforms between the rig's fixed and base frame, or nowhere.
+PoseSource = Literal["transforms", "unknown"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read beside the cameras.
+
+    Attributes:
+        lidar: Point cloud topic; None = none.
+        poses: Where ego poses come from.
+        odometry: Topic of speeds, see :data:`gsocc_ros.convert.odometer.VELOCITIES`; None = none.
+    """
+
+    lidar: str | None = None
+    poses: PoseSource = "transforms"
+    odometry: str | None = None
 
 
 @dataclass
@@ -41,6 +61,7 @@ class Survey:
         stamps_ns: Ascending stamps of every camera and of the LiDAR.
         sets: Sets of pictures that belong together, in time order.
         truths_ns: Stamps of ground truth.
+        odometer: How far the robot drove; None = nobody asked.
     """
 
     bag: Path
@@ -50,6 +71,7 @@ class Survey:
     stamps_ns: dict[str, list[int]] = field(default_factory=dict)
     sets: list[SyncedSet[int]] = field(default_factory=list)
     truths_ns: set[int] = field(default_factory=set)
+    odometer: Odometer | None = None
 
 
 def lidar_topic(rig: Rig, topic: str | None) -> str | None:
@@ -59,21 +81,22 @@ def lidar_topic(rig: Rig, topic: str | None) -> str | None:
     return topic
 
 
-def wanted_topics(rig: Rig, lidar: str | None) -> list[str]:
+def wanted_topics(rig: Rig, wanted: Wanted) -> list[str]:
     """Everything that is read."""
     cameras = [topic for camera in rig.cameras for topic in (camera.topic, camera.camera_info_topic)]
     reference = [] if rig.reference is None else [rig.reference.topic]
-    return ["/tf", "/tf_static", *cameras, *reference, *([] if lidar is None else [lidar]), GROUND_TRUTH_TOPIC]
+    others = [topic for topic in (wanted.lidar, wanted.odometry) if topic is not None]
+    return ["/tf", "/tf_static", *cameras, *reference, *others, GROUND_TRUTH_TOPIC]
 
 
-def survey(recording: Recording, bag: Path, rig: Rig, lidar: str | None) -> Survey:
+def survey(recording: Recording, bag: Path, rig: Rig, wanted: Wanted) -> Survey:
     """Read a recording once without keeping pictures.
 
     Args:
         recording: The open recording.
         bag: Its path, for errors.
         rig: Cameras, topics and timing.
-        lidar: Point cloud topic, or None.
+        wanted: What is to be read beside the cameras.
 
     Returns:
         What it holds.
@@ -82,25 +105,32 @@ def survey(recording: Recording, bag: Path, rig: Rig, lidar: str | None) -> Surv
         DataError: a topic or calibration is missing, a calibration or frame changes, time jumps back, no set is
             complete, or a camera has a lens distortion.
     """
-    for topic in (*(camera.topic for camera in rig.cameras), *([] if lidar is None else [lidar])):
-        if topic not in recording.topics:
-            raise DataError(bag, topic, "a topic of the recording", f"only {sorted(recording.topics)}")
+    others = [topic for topic in (wanted.lidar, wanted.odometry) if topic is not None]
+    for name in (*(camera.topic for camera in rig.cameras), *others):
+        if name not in recording.topics:
+            raise DataError(bag, name, "a topic of the recording", f"only {sorted(recording.topics)}")
     found = Survey(bag, TransformBuffer(history_ns=1 << 62))
+    if (topic := wanted.odometry) is not None:
+        kind = next(connection.msgtype for connection in recording.connections if connection.topic == topic)
+        found.odometer = Odometer(bag, topic, kind)
     synchronizer: Synchronizer[int] = Synchronizer(rig.sync_settings())
-    reader = _Reader(found, rig, lidar, synchronizer)
-    messages = read_messages(recording, wanted_topics(rig, lidar))
+    reader = _Reader(found, rig, wanted, synchronizer)
+    messages = read_messages(recording, wanted_topics(rig, wanted))
     for topic, _, message in tqdm(messages, desc=f"{bag.name}: read", unit="msg"):
         reader.take(topic, message)
     found.sets += synchronizer.flush()
     _check(found, rig, synchronizer)
+    if wanted.poses == "transforms" and rig.fixed_frame is None:
+        expected = "the frame in which the robot's motion is known (odom, map), or --poses unknown"
+        raise DataError(rig.path, "fixed_frame", expected, None)
     return found
 
 
 class _Reader:
     """Files one message after the other."""
 
-    def __init__(self, found: Survey, rig: Rig, lidar: str | None, synchronizer: Synchronizer[int]) -> None:
-        self._found, self._rig, self._lidar, self._synchronizer = found, rig, lidar, synchronizer
+    def __init__(self, found: Survey, rig: Rig, wanted: Wanted, synchronizer: Synchronizer[int]) -> None:
+        self._found, self._rig, self._wanted, self._synchronizer = found, rig, wanted, synchronizer
         self._pictures = {camera.topic: camera for camera in rig.cameras}
         self._infos = {camera.camera_info_topic: camera for camera in rig.cameras}
 
@@ -115,8 +145,10 @@ class _Reader:
             self._keep(self._synchronizer.push(camera.name, stamp, stamp))
         elif topic == GROUND_TRUTH_TOPIC:
             self._found.truths_ns.add(stamp_ns(message.header))
-        if topic == self._lidar:
+        if topic == self._wanted.lidar:
             self._stamp("LIDAR_TOP", message.header.frame_id, topic, message)
+        if topic == self._wanted.odometry and self._found.odometer is not None:
+            self._found.odometer.add(stamp_ns(message.header), message)
         if self._rig.reference is not None and topic == self._rig.reference.topic:
             self._keep(self._synchronizer.push_reference(stamp_ns(message.header)))
 
@@ -142,26 +174,27 @@ class _Reader:
             raise DataError(
                 self._found.bag, camera.camera_info_topic, "one calibration for the whole recording", "a change"
             )
-        if calibration.distortion is not None or calibration.model != "pinhole":
-            expected = "rectified pictures (nuScenes has no place for a lens model); rectify them, for instance with "
-            raise DataError(
-                self._found.bag, camera.camera_info_topic, expected + "image_proc, and set rectified: true in the rig",
-                f"{calibration.model} with distortion {calibration.distortion}",
-            )  # fmt: skip
 
 
 def _check(found: Survey, rig: Rig, synchronizer: Synchronizer[int]) -> None:
     for camera in rig.cameras:
         if camera.name not in found.stamps_ns:
             raise DataError(found.bag, camera.topic, "pictures", "none")
-        if camera.name not in found.calibrations:
-            raise DataError(found.bag, camera.camera_info_topic, "a sensor_msgs/CameraInfo", "none")
+        calibration = found.calibrations.get(camera.name) or _of_rig_file(camera)
+        if calibration is None:
+            expected = "a sensor_msgs/CameraInfo, or a calibration in the rig file"
+            raise DataError(found.bag, camera.camera_info_topic, expected, "none")
+        if calibration.distortion is not None or calibration.model != "pinhole":
+            expected = "rectified pictures (nuScenes has no place for a lens model); rectify them, for instance with "
+            raise DataError(
+                found.bag, camera.camera_info_topic, expected + "image_proc, and set rectified: true in the rig",
+                f"{calibration.model} with distortion {calibration.distortion}",
+            )  # fmt: skip
+        found.calibrations[camera.name] = calibration
     found.sets = [made for made in found.sets if not made.missing]
     if not found.sets:
         counters = {name: f"{c.received} received" for name, c in synchronizer.counters().items()}
         raise DataError(found.bag, "pictures", f"sets of all cameras within {rig.tolerance_ms} ms", counters)
-    if rig.fixed_frame is None:
-        raise DataError(rig.path, "fixed_frame", "the frame in which the robot's motion is known (odom, map)", None)
     _tell_losses(found, synchronizer)
 
 
@@ -179,12 +212,24 @@ def _tell_losses(found: Survey, synchronizer: Synchronizer[int]) -> None:
         )  # fmt: skip
 
 
+def _of_rig_file(camera: RigCamera) -> Calibration | None:
+    """What the rig file says of a camera's lens and picture."""
+    if (known := camera.calibration) is None:
+        return None
+    return Calibration(known.intrinsics, known.width, known.height, known.model, known.distortion, camera.frame or "")
+
+
 def mounting(found: Survey, rig: Rig, channel: str) -> np.ndarray:
     """(4, 4) pose of a sensor in the base frame; of a camera, that of its pictures.
+
+    Transforms say it; of a camera whose frame they do not know, the rig file.
 
     Raises:
         DataError: its frame is not connected to the base frame, or moves on the robot.
     """
+    stated = {camera.name: camera.calibration for camera in rig.cameras}.get(channel)
+    if stated is not None and found.transforms.fault(rig.base_frame, found.frames[channel]) is not None:
+        return stated.T_ego_cam
     try:
         stamps = found.stamps_ns[channel]
         T_ego_frame = mounting_pose(found.transforms, rig.base_frame, found.frames[channel], stamps)
@@ -204,7 +249,8 @@ def ego_pose(found: Survey, rig: Rig, stamp: int) -> np.ndarray:
     try:
         return found.transforms.lookup(rig.fixed_frame, rig.base_frame, stamp, HOLD_POSE_NS)
     except DataError as error:
-        raise DataError(found.bag, error.key, error.expected, error.received) from error
+        expected = f"{error.expected}, or --poses unknown"
+        raise DataError(found.bag, error.key, expected, error.received) from error
 
 
 def choose_key_frames(stamps_ns: Sequence[int], period_ns: int) -> list[int]:

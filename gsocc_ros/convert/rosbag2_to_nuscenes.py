@@ -15,7 +15,7 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,16 @@ from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsEr
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
-from gsocc_ros.convert.drive_survey import Survey, ego_pose, key_sets, lidar_topic, mounting, survey
+from gsocc_ros.convert.drive_survey import (
+    PoseSource,
+    Survey,
+    Wanted,
+    ego_pose,
+    key_sets,
+    lidar_topic,
+    mounting,
+    survey,
+)
 from gsocc_ros.convert.truth_labels import TruthLabels
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC, TRUTH_CLASSES_TOPIC
 from gsocc_ros.pipeline.camera_input import read_picture, stamp_ns
@@ -49,12 +58,17 @@ def rosbag2_to_nuscenes(
     version: str = "v1.0-own",
     val_bags: int = 0,
     location: str = "unknown",
+    poses: PoseSource = "transforms",
+    odometry: str | None = None,
 ) -> None:
     """Write recordings as the scenes of a data set that nuscenes-devkit and ``gsocc_core train`` read.
 
     Pictures that are JPEGs already are copied byte for byte. Sets are grouped by the rig's synchroniser, so no key
     frame mixes cycles. Ego poses come from the transforms between the rig's fixed and base frame, at each sensor's own
-    stamp. Where the recording holds ``/occupancy/ground_truth``, key frames are the sets with ground truth, which
+    stamp; or they are unknown, and the rows of ``ego_pose`` hold null. Where a camera sits comes from the transforms
+    too, and its lens from CameraInfo; what they lack is taken from the rig file, if that holds a calibration.
+
+    Where the recording holds ``/occupancy/ground_truth``, key frames are the sets with ground truth, which
     becomes labels in Occ3D's files, with a grid and classes of their own where those are not Occ3D's; else they are
     taken at a rate. Without a point cloud topic an empty LIDAR_TOP stands in, because nuScenes gives every key frame
     its LiDAR's time.
@@ -69,11 +83,15 @@ def rosbag2_to_nuscenes(
         version: Name of the tables' folder.
         val_bags: The last so many recordings form the split val, the others train.
         location: Stands in the log table.
+        poses: ``transforms``, or ``unknown`` for recordings that do not tell the robot's motion.
+        odometry: Topic with the speed of the wheels, a nav_msgs/Odometry, geometry_msgs/TwistStamped or
+            geometry_msgs/TwistWithCovarianceStamped; the way driven then stands as ``travelled_m`` in ``ego_pose``.
 
     Raises:
         OutputExistsError: ``out`` exists.
         ConfigError: bad options or rig file.
-        DataError: a recording lacks topics, calibration or transforms, its time jumps back, or pictures are distorted.
+        DataError: a recording lacks topics, calibration, transforms or speeds, its time jumps back, or pictures are
+            distorted.
 
     Example:
         ``rosbag2_to_nuscenes(["monday", "tuesday"], "data/own", "my_rig.yaml", val_bags=1)``
@@ -87,6 +105,8 @@ def rosbag2_to_nuscenes(
         raise ConfigError("rosbag2_to_nuscenes", "keyframe_rate", "more than 0, at most 100 (Hz)", keyframe_rate)
     if not 0 <= val_bags <= len(names):
         raise ConfigError("rosbag2_to_nuscenes", "val_bags", f"0 to {len(names)}", val_bags)
+    if poses not in get_args(PoseSource):
+        raise ConfigError("rosbag2_to_nuscenes", "poses", f"one of {', '.join(get_args(PoseSource))}", poses)
     robot = Rig.load(rig)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -97,8 +117,8 @@ def rosbag2_to_nuscenes(
         for bag in bags:
             with open_bag(bag) as recording:
                 topic = lidar_topic(robot, lidar)
-                found = survey(recording, Path(bag), robot, topic)
-                scene = _Scene(found, robot, keyframe_rate, sweeps, location)
+                found = survey(recording, Path(bag), robot, Wanted(topic, poses, odometry))
+                scene = _Scene(found, robot, keyframe_rate, sweeps, location, poses)
                 scene.add_rows(tables)
                 scene.write_files(recording, scratch, topic, truths)
         folder = scratch / version
@@ -139,8 +159,8 @@ def _shared_rows(tables: dict[str, list[Row]], root: Path, rig: Rig, names: Sequ
 class _Scene:
     """One recording on its way into the tables and folders."""
 
-    def __init__(self, found: Survey, rig: Rig, rate_hz: float, sweeps: bool, location: str) -> None:
-        self.found, self.rig, self.location = found, rig, location
+    def __init__(self, found: Survey, rig: Rig, rate_hz: float, sweeps: bool, location: str, poses: PoseSource) -> None:
+        self.found, self.rig, self.location, self.poses = found, rig, location, poses
         self.name = found.bag.name
         self.keys = list(key_sets(found, rate_hz))
         self.samples = [_token(self.name, "sample", key.reference_stamp_ns) for key in self.keys]
@@ -211,9 +231,7 @@ class _Scene:
         tokens = [_token(self.name, channel, stamp) for stamp, _, _ in rows]
         for n, (stamp, key, is_key) in enumerate(rows):
             pose = _token(self.name, channel, stamp, "pose")
-            tables["ego_pose"].append(
-                {"token": pose, "timestamp": _micro(stamp), **_pose_fields(ego_pose(self.found, self.rig, stamp))}
-            )
+            tables["ego_pose"].append({"token": pose, "timestamp": _micro(stamp), **self._ego_fields(stamp)})
             tables["sample_data"].append({
                 "token": tokens[n], "sample_token": self.samples[key], "ego_pose_token": pose,
                 "calibrated_sensor_token": sensor, "timestamp": _micro(stamp), "filename": self.files[channel, stamp],
@@ -222,6 +240,15 @@ class _Scene:
                 "width": 0 if calibration is None else calibration.width,
                 "prev": tokens[n - 1] if n else "", "next": tokens[n + 1] if n + 1 < len(tokens) else "",
             })  # fmt: skip
+
+    def _ego_fields(self, stamp: int) -> Row:
+        """Pose of the ego, null where it is unknown: no number could be told from a pose that was measured."""
+        fields: Row = {"rotation": None, "translation": None}
+        if self.poses == "transforms":
+            fields = _pose_fields(ego_pose(self.found, self.rig, stamp))
+        if self.found.odometer is not None:
+            fields["travelled_m"] = self.found.odometer.travelled_m(stamp)
+        return fields
 
     def write_files(self, recording: Recording, root: Path, lidar: str | None, labels: TruthLabels) -> None:
         """Pictures, clouds and labels, in the second reading."""

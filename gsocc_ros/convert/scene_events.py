@@ -99,14 +99,17 @@ class SceneEvents:
         """
         poses: dict[int, dict[str, Any]] = {}
         readings = []
+        stamps = set()
         for channel, data in self.tables.readings():
             pose = self.tables.get("ego_pose", data["ego_pose_token"])
-            poses.setdefault(int(pose["timestamp"]) * 1000, pose)
+            stamps.add(int(pose["timestamp"]) * 1000)
+            if pose["translation"] is not None:  # null: nobody knows where the ego was
+                poses.setdefault(int(pose["timestamp"]) * 1000, pose)
             if channel.startswith(self.channels):
                 self.sensors[channel] = self.tables.calibration(channel, data, self.sensors.get(channel))
                 if self.contents.sweeps or data["is_key_frame"]:
                     readings.append((channel, data))
-        window = self._window(poses)
+        window = self._window(stamps)
         for channel, data in readings:
             if self.contents.whole or int(data["timestamp"]) * 1000 in window:
                 yield from self._reading(channel, data)
@@ -122,10 +125,13 @@ class SceneEvents:
         samples = self.tables.samples
         if not self.contents.whole:
             samples = [sample for sample in samples if int(sample["timestamp"]) * 1000 in window]
-        yield from self._boxes(samples)
+        if poses:  # boxes stand in the world
+            yield from self._boxes(samples)
         yield from self.truth.events(samples, begin)
 
     def _odometry(self, poses: dict[int, dict[str, Any]], window: range) -> Iterator[Event]:
+        if not poses:
+            return
         stamps = sorted(poses)
         places, quats = (
             np.array([poses[stamp][key] for stamp in stamps], np.float64) for key in ("translation", "rotation")
@@ -213,7 +219,7 @@ class SceneEvents:
                     yield Event(stamp, 2, topic.topic, topic.message_type, STREAM, build)
 
     def _map(self, places: list[list[float]], stamp: int) -> Iterator[Event]:
-        if not self.contents.road_map:
+        if not self.contents.road_map or not places:
             return
         chart = self.tables.get("map", self.tables.get("log", self.tables.drive["log_token"])["map_token"])
         message = road_map(

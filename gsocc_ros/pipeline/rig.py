@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
+from gsocc_core import Camera
 from gsocc_core.errors import ConfigError
 from gsocc_core.rigs.rig_file import open_rig, read_camera
 from gsocc_core.rigs.section import Section
@@ -40,6 +41,8 @@ class RigCamera:
         depth_topic: Topic of depth that is registered to the pictures, or None.
         depth_transport: ``raw`` (sensor_msgs/Image) or ``compressed`` (sensor_msgs/CompressedImage of
             compressed_depth_image_transport).
+        calibration: What the file says of its lens and place; a running robot's comes from CameraInfo and TF, which may
+            move. None = nothing.
     """
 
     name: str
@@ -53,6 +56,7 @@ class RigCamera:
     mask: Path | None = None
     depth_topic: str | None = None
     depth_transport: Transport = "raw"
+    calibration: Camera | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ _TIMES = ("tolerance_ms", "max_wait_ms", "reset_threshold_ms", "transform_wait_m
 
 def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
     mask = section.text("mask")
-    _, offset = read_camera(name, section)  # a robot's calibration comes from CameraInfo and TF, which may move
+    calibration, offset = read_camera(name, section)
     camera = RigCamera(
         name=name,
         topic=_topic(section, "topic"),
@@ -208,6 +212,7 @@ def _read_camera(path: Path, name: str, section: Section) -> RigCamera:
         mask=None if mask is None else path.parent / mask,
         depth_topic=_checked_topic(section, "depth_topic", section.text("depth_topic")),
         depth_transport=section.choice("depth_transport", TRANSPORTS, "raw"),
+        calibration=calibration,
     )
     if camera.rectified_frame not in (None, *RECTIFIED_FRAMES):
         raise section.fault("rectified_frame", f"one of {list(RECTIFIED_FRAMES)} or null", camera.rectified_frame)
