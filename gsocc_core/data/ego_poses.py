@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +91,19 @@ def mean_time_s(present: KeyFrame, moment: Sequence[CameraShot | None]) -> float
     """Mean time from each camera's present picture to another one, seconds; 0 where there is none."""
     apart = [shot.stamp_ns - now.stamp_ns for shot, now in zip(moment, present.shots) if shot is not None]
     return sum(apart) / len(apart) * 1e-9 if apart else 0.0
+
+
+def farthest_s(present: KeyFrame, moments: Iterable[KeyFrame]) -> float:
+    """Time from a key frame to the farthest of others and of its own sweeps, seconds."""
+    times = [(moment.stamp_ns - present.stamp_ns) * 1e-9 for moment in moments]
+    times += [mean_time_s(present, sweep) for sweep in present.sweeps.values()]
+    return max(map(abs, times), default=0.0)
+
+
+def spread_s(frame: KeyFrame) -> float:
+    """Time from the first of a key frame's pictures to the last one, seconds."""
+    stamps = [shot.stamp_ns for shot in frame.shots]
+    return (max(stamps) - min(stamps)) * 1e-9
 
 
 def travelled_m(present: KeyFrame, moment: Sequence[CameraShot | None]) -> list[float]:

@@ -160,6 +160,11 @@ class GaussianOcc(Method):
             self.poses.check_rig(frames, self.pose_bundle)
             self.poses.check_times(frames)
 
+    def check_moments(self, where: str, farthest_s: float, spread_s: float) -> None:
+        """Raise DataError where the pose network could read no motion from a sample's pictures."""
+        if self.poses is not None:
+            self.poses.check_moments(where, farthest_s, spread_s)
+
     def train(self, mode: bool = True) -> GaussianOcc:
         """Training mode, but not of a pose network that stays as it is."""
         super().train(mode)

@@ -139,6 +139,10 @@ class GaussianOccPose(PoseMethod):
         self.learned.check_times(frames)
         self._objective.check_scale(frames)
 
+    def check_moments(self, where: str, farthest_s: float, spread_s: float) -> None:
+        """Raise DataError where no motion could be read from a sample's pictures."""
+        self.learned.check_moments(where, farthest_s, spread_s)
+
     def poses(self, output: Output) -> Poses:
         """Poses and depth of an output.
 

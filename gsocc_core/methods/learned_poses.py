@@ -173,13 +173,25 @@ class LearnedPoses(nn.Module):
         if targets.view_images.shape[2] != len(self.cameras):
             raise ConfigError(where, "cameras", f"{len(self.cameras)}", targets.view_images.shape[2])
         self._check_size(frames, where)
-        farthest = float(targets.view_time_s.abs().max())
-        if farthest > self.args.most_s:
-            expected = f"neighbours at most {self.args.most_s:g} s away, as the pose network was trained for"
-            raise DataError(where, "views", expected, f"{farthest:.3f} s")
         stamps = frames.camera_stamps_ns[:, 0]
-        spread = float((stamps.amax(1) - stamps.amin(1)).max()) * 1e-9
-        if spread > self.args.most_spread_s:
-            expected = f"cameras that are at most {self.args.most_spread_s:g} s apart"
-            raise DataError(where, "camera stamps", expected, f"{spread:.3f} s: they are not synchronised")
+        spread_s = float((stamps.amax(1) - stamps.amin(1)).max()) * 1e-9
+        self.check_moments(where, float(targets.view_time_s.abs().max()), spread_s)
         return targets
+
+    def check_moments(self, where: str, farthest_s: float, spread_s: float) -> None:
+        """Raise unless a motion can be read from pictures so far apart.
+
+        Args:
+            where: The sample, for the error.
+            farthest_s: From the present to the farthest neighbour, seconds.
+            spread_s: From the first of the present pictures to the last one, seconds.
+
+        Raises:
+            DataError: neighbours are too far apart in time, or the cameras of one moment are.
+        """
+        if farthest_s > self.args.most_s:
+            expected = f"neighbours at most {self.args.most_s:g} s away, as the pose network was trained for"
+            raise DataError(where, "views", expected, f"{farthest_s:.3f} s")
+        if spread_s > self.args.most_spread_s:
+            expected = f"cameras that are at most {self.args.most_spread_s:g} s apart"
+            raise DataError(where, "camera stamps", expected, f"{spread_s:.3f} s: they are not synchronised")

@@ -108,6 +108,15 @@ class Trainable(nn.Module, ABC):
     def check_frames(self, frames: FrameSet) -> None:
         """Raise ConfigError or DataError where an item shows a rig or views to learn nothing from; most take all."""
 
+    def check_moments(self, where: str, farthest_s: float, spread_s: float) -> None:
+        """Raise DataError where a sample's pictures are too far apart in time; most methods take all.
+
+        Args:
+            where: The sample, for the error.
+            farthest_s: From the present to the farthest of its neighbours, seconds.
+            spread_s: From the first of the present pictures to the last one, seconds.
+        """
+
     def take_poses(self, method: PoseMethod) -> None:
         """Take the pose network of ``pose_bundle`` over.
 

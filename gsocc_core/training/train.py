@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader, Subset
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_cameras, with_default_grid
 from gsocc_core.data.drives import DriveDataset, collate
+from gsocc_core.data.ego_poses import farthest_s, spread_s
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
-from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, read_origin, save_bundle
 from gsocc_core.inference.model_card import model_card, pose_card
 from gsocc_core.inference.origin import Origin
@@ -116,7 +116,7 @@ def train(
     if network.pose_bundle is not None:
         network.take_poses(load_pose_bundle(network.pose_bundle).method)
     dataset = build_dataset(data, network.image_size)
-    _check_frames(network, dataset[0], where)
+    _check_frames(network, dataset, where)
     if isinstance(network, Method):
         if dataset.labels_dir is not None:
             check_fit(protocol, table, network.grid, where)
@@ -159,9 +159,18 @@ def _check_kind(network: Trainable, method: str, channels: tuple[int, ...] | Non
         raise ConfigError("train", "run.validate_every", expected, run.validate_every)
 
 
-def _check_frames(network: Trainable, frames: FrameSet, where: Path) -> None:
-    """Neighbours that stand nobody knows where teach only what finds out; the method may want more of them."""
+def _check_frames(network: Trainable, dataset: DriveDataset, where: Path) -> None:
+    """What the method wants of rig, views and times, these of all samples: no run should end at one after hours.
+
+    Neighbours that stand nobody knows where teach only what finds out.
+    """
+    frames = dataset[0]
     network.check_frames(frames)
+    for scene, position in dataset.items:
+        drive, present = dataset.scenes[scene], dataset.scenes[scene][position]
+        places = [position + offset for offset in dataset.args.view_offsets if dataset.args.views > 1]
+        others = [drive[place] for place in places if 0 <= place < len(drive)]
+        network.check_moments(f"sample {present.token}", farthest_s(present, others), spread_s(present))
     cameras = None if frames.targets is None else frames.targets.view_cameras
     if isinstance(network, PoseMethod) or network.pose_bundle is not None or cameras is None:
         return

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trees whose rows of ego_pose hold null: what still works, and what is refused in one line."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -19,20 +16,9 @@ from gsocc_core.evaluation.score import lidar_positions, score_baseline
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.methods.stream_memory import StreamMemory
 
+from ..changed_poses import change_poses, unknown  # noqa: TID252 - tests are no package
+
 VERSION = "v1.0-tiny"
-
-
-def change_poses(tree, root, change):
-    """A copy of a tree whose rows of ego_pose, in their order, went through a function."""
-    shutil.copytree(tree, root)
-    table = root / VERSION / "ego_pose.json"
-    rows = [change(number, dict(row)) for number, row in enumerate(json.loads(table.read_text()))]
-    table.write_text(json.dumps(rows))
-    return root
-
-
-def unknown(number, row, **more):
-    return row | {"translation": None, "rotation": None} | more
 
 
 @pytest.fixture(scope="module")

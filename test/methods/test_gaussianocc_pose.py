@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """GaussianOcc's first stage at a tiny size, and the second stage that takes its poses."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,6 @@ from gsocc_core.inference.bundle import load_bundle, load_pose_bundle, save_bund
 from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.losses.photometric import reprojection_loss
 from gsocc_core.methods.build import build_trainable
-from gsocc_core.methods.gaussianocc_pose_losses import ground_error, length_error
 from gsocc_core.methods.method import Method, PoseMethod
 from gsocc_core.networks.ego_motion import rigid_motion
 
@@ -131,24 +129,70 @@ def test_pixels_of_the_robot_itself_teach_nothing():
 
 
 def test_other_sources_of_scale():
-    """Given lengths of motion, and the height of the cameras above flat ground."""
+    """Lengths of given motions or of an odometer, and the height of the cameras above flat ground."""
     data = batch(b=1)
-    poses = torch.eye(4).expand(1, 3, 4, 4).clone()
-    poses[0, 1, :3, 3], poses[0, 2, :3, 3] = torch.tensor([0.0, -0.25, 0.0]), torch.tensor([0.7, 0.0, 0.0])
-    found = length_error(poses, data.targets.view_cameras, data.targets.view_valid)
-    assert found.item() == pytest.approx((0.25 + 0.2) / 2, abs=1e-5)
-    cameras = surround_cameras(1, 1, 2, WIDTH, HEIGHT).map(lambda t: t[:, 0])
-    # Level cameras 1.5 m up: row v looks down by (v + 0.5 - 16) / 38.4, so ground is 1.5 m of that away.
-    slope = (torch.arange(HEIGHT) + 0.5 - HEIGHT / 2) / (0.6 * WIDTH)
-    ground = torch.where(slope > 0, 1.5 / slope.clamp(min=1e-3), 30.0)[:, None].expand(1, 2, HEIGHT, WIDTH)
-    assert ground_error(ground, cameras).item() == pytest.approx(0.0, abs=1e-3)
-    assert ground_error(2 * ground, cameras).item() == pytest.approx(math.log(2), abs=1e-3)
-    for source in ("poses", "mounting_height"):
+    way = torch.tensor([0.0, -0.25, 1.0])[None, :, None].expand(1, 3, VIEWS)
+    data = replace(data, targets=replace(data.targets, view_travelled_m=way))
+    found = {}
+    for source in ("poses", "odometry", "mounting_height"):
         model = build(scale=source, loss={"cross": 0.0})
-        losses = model.losses(model(data), data)
+        model.check_frames(data)
+        output = model(data)
+        losses = model.losses(output, data)
+        found[source] = losses["scale"].item()
+        length = output.motion.T_ref_ego[0, 1:, :3, 3].norm(dim=-1)
+        true = {"poses": (0.5, 0.5), "odometry": (0.25, 1.0)}.get(source)
+        if true is not None:
+            assert found[source] == pytest.approx((length - torch.tensor(true)).abs().mean().item(), abs=1e-5)
         assert losses["scale"] > 0
         losses["scale"].backward()
-        assert any(p.grad is not None and p.grad.any() for p in model.parameters())
+        taught = [name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()]
+        assert taught
+        assert {name.split(".")[0] for name in taught} == {"depth" if source == "mounting_height" else "learned"}
+    assert len(set(found.values())) == 3
+
+
+def test_a_source_of_scale_that_is_not_there_is_named():
+    """Each one line says which source is missing, and why."""
+    data = batch(b=1)
+    poses = data.targets.view_cameras.T_ref_ego.clone()
+    poses[:, 1:] = torch.nan
+    unknown = replace(
+        data, targets=replace(data.targets, view_cameras=replace(data.targets.view_cameras, T_ref_ego=poses))
+    )
+    build().check_frames(unknown)
+    model = build()
+    assert all(value.isfinite() for value in model.losses(model(unknown), unknown).values()), (
+        "calibration needs no pose"
+    )
+    with pytest.raises(
+        ConfigError, match=r"scale: expected another source .*the poses of the data are unknown, received"
+    ):
+        build(scale="poses").check_frames(unknown)
+    with pytest.raises(
+        ConfigError, match=r"scale: expected another source .*no odometer \(rosbag2_to_nuscenes --odometry"
+    ):
+        build(scale="odometry").check_frames(data)
+    T = data.cameras.T_ego_cam.clone()
+    T[..., 2, 3] = -0.5
+    below = replace(data, cameras=replace(data.cameras, T_ego_cam=T))
+    with pytest.raises(ConfigError, match=r"no camera stands above the ground.*mounting_height \(camera_0 -0.50 m, "):
+        build(scale="mounting_height").check_frames(below)
+    with pytest.raises(ConfigError, match="loss.scale: expected above 0, since scale is odometry"):
+        build(scale="odometry", loss={"scale": 0.0})
+
+
+def test_one_camera_learns_with_a_source_of_scale():
+    way = torch.tensor([0.0, -0.5, 0.5])[None, :, None]
+    data = batch(b=1, v=1)
+    data = replace(data, targets=replace(data.targets, view_travelled_m=way))
+    model = build(cameras=["camera_0"], scale="odometry")
+    model.check_frames(data)
+    losses = model.losses(model(data), data)
+    assert losses["cross"].item() == 0.0, "there is no other camera"
+    assert losses["scale"] > 0
+    sum(losses.values()).backward()
+    assert model.poses(model(data)).scale == "odometry"
 
 
 def test_a_bundle_predicts_the_same_and_knows_no_losses_and_no_classes(tmp_path):
