@@ -129,6 +129,7 @@ def test_what_such_a_tree_cannot_score_is_told_in_one_line(trained, capsys, swee
 
 
 @pytest.mark.ros
+@pytest.mark.timeout(600)
 def test_the_last_command_publishes_what_the_model_sees(trained):
     rclpy = pytest.importorskip("rclpy")
     from rclpy.executors import SingleThreadedExecutor
@@ -150,7 +151,7 @@ def test_the_last_command_publishes_what_the_model_sees(trained):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PATH": path},
     )  # fmt: skip
     try:
-        end = time.monotonic() + 150
+        end = time.monotonic() + 240
         while not heard and process.poll() is None and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.2)
     finally:
