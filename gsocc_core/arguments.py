@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import json
 import math
@@ -61,6 +62,32 @@ def keyword_arguments(
     required = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in skip]
     known = {n: hints.get(n, Any) for n in parameters if n not in skip}
     return _members(content, known, [] if partial else required, where, "")
+
+
+def retyped(function: Callable[..., Any], **types: Any) -> Callable[..., Any]:
+    """The same function, some of whose arguments are read as other types than its signature has.
+
+    Args:
+        function: With a typed signature.
+        types: Type of each of these arguments.
+
+    Example:
+        >>> def drive(car: Any, speed: float = 1.0) -> None: ...
+        >>> keyword_arguments(retyped(drive, car=int), {"car": "van"}, "car.yaml")
+        Traceback (most recent call last):
+        ...
+        gsocc_core.errors.ConfigError: car.yaml: car: expected a whole number, received 'van'
+    """
+
+    @functools.wraps(function)
+    def same(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=types.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    same.__annotations__ = get_type_hints(function) | types
+    same.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return same
 
 
 def from_plain(annotation: Any, value: Any, where: object, key: str) -> Any:

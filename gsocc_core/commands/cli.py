@@ -80,6 +80,8 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
     from gsocc_core.yaml_files import read_yaml
 
     positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
+    if name == "train":
+        function = train_of(words)
     if {"-h", "--help"} & set(words):
         _help(name, function, positional)
     given = read_words(words, function, positional)
@@ -97,14 +99,41 @@ def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -
         _check_complete(name, function, positional, content)
     made = keyword_arguments(function, content, where)
     if name == "train":
-        from gsocc_core.data.build import protocol_of, with_default_cameras, with_default_grid
+        from gsocc_core.data.build import with_data_defaults
         from gsocc_core.methods.build import method_class, parse_arguments
 
-        cls = method_class(made["method"], where)
-        made["model"] = with_default_grid(cls, made["model"], protocol_of(made["data"]))
-        made["model"] = with_default_cameras(cls, made["model"], made["data"].cameras)
+        made["model"] = with_data_defaults(method_class(made["method"], where), made["model"], made["data"])
         parse_arguments(made["method"], made["model"], where, key="model")
     return made
+
+
+def train_of(words: Sequence[str]) -> Callable[..., None]:
+    """``train`` with ``data`` of the kind that the method takes which words, or else the file that they name, choose.
+
+    Args:
+        words: Behind ``train``; they need not be right otherwise.
+
+    Raises:
+        ConfigError: the file is damaged, or there is no such method.
+    """
+    from gsocc_core.arguments import retyped
+    from gsocc_core.commands.models import train
+    from gsocc_core.data.args import DataArgs
+    from gsocc_core.methods.build import method_class
+    from gsocc_core.yaml_files import read_yaml
+
+    given = {}
+    for word, following in zip(words, [*words[1:], ""]):
+        key, has_value, text = word.partition("=")
+        given[key] = text if has_value else following
+    first = words[0] if words and not words[0].startswith("-") else None
+    path, method = Path(given.get("--config") or first or ""), given.get("--method")
+    if method is None and path.is_file():
+        method = read_yaml(path, "a YAML file with the command's arguments").get("method")
+    kind = (
+        DataArgs if method is None else method_class(method, path if "--method" not in given else "command line").DATA
+    )
+    return retyped(train, data=kind)
 
 
 def _check_complete(name: str, function: Callable[..., None], positional: str, content: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gsocc_core.data.args import DataArgs, DatasetName
+from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.training.args import OptimizerArgs, RunArgs
 
 _OPTIMIZER, _RUN = OptimizerArgs(), RunArgs()
@@ -17,7 +18,7 @@ def train(
     out: str,
     method: str,
     model: dict[str, Any],
-    data: DataArgs,
+    data: DataArgs | ViewArgs,
     channels: tuple[int, ...] | None = None,
     val_split: str | None = None,
     optimizer: OptimizerArgs = _OPTIMIZER,
@@ -34,7 +35,8 @@ def train(
         out: Folder of the run: checkpoints, logs, bundle.
         method: Name of the method.
         model: Arguments of the method; without ``grid``, that of the data set.
-        data: Training data; ``data.dataset`` chooses classes and grid.
+        data: Training data; ``data.dataset`` chooses classes and grid. Methods of unposed views have arguments of their
+            own here, which ``train CONFIG --help`` lists for the method of a file.
         channels: Class id of each feature channel; None = all.
         val_split: Split for validation.
         optimizer: Optimiser and schedule.

@@ -16,6 +16,7 @@ from gsocc_core.data.kitti360 import Kitti360Occupancy
 from gsocc_core.data.nuscenes import NuScenesOccupancy
 from gsocc_core.data.protocol import Protocol, plain_grid
 from gsocc_core.data.surroundocc import SurroundOccNuScenes
+from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -109,6 +110,22 @@ def with_default_cameras(constructor: Any, arguments: Mapping[str, Any], cameras
     if "cameras" in arguments or "cameras" not in inspect.signature(constructor).parameters:
         return dict(arguments)
     return {"cameras": list(cameras), **arguments}
+
+
+def with_data_defaults(constructor: Any, arguments: Mapping[str, Any], data: DataArgs | ViewArgs) -> dict[str, Any]:
+    """A method's plain arguments with what its data say where none is given: grid and cameras; views say neither.
+
+    Args:
+        constructor: Class of the method.
+        arguments: Its plain arguments.
+        data: What it is trained on.
+
+    Returns:
+        The arguments, plain too.
+    """
+    if isinstance(data, ViewArgs):
+        return dict(arguments)
+    return with_default_cameras(constructor, with_default_grid(constructor, arguments, protocol_of(data)), data.cameras)
 
 
 def check_fit(protocol: Protocol, classes: ClassTable, grid: VoxelGrid, where: object) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import yaml
@@ -24,12 +24,14 @@ from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsE
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class, prompts_use
-from gsocc_core.methods.method import Method, PoseMethod, Trainable
+from gsocc_core.methods.method import Method, PoseMethod, Trainable, ViewMethod
 from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_core.yaml_files import read_yaml
 
 WEIGHTS, CONFIG, CLASSES, CARD = "model.safetensors", "config.yaml", "classes.yaml", "README.md"
 PROMPTS = "prompts.safetensors"
+#: A method that is no :class:`~gsocc_core.methods.method.Method`.
+M = TypeVar("M", bound=Trainable)
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
@@ -60,8 +62,8 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class PoseBundle:
-    """A model of poses and depth read from disk.
+class OtherBundle(Generic[M]):
+    """A model that predicts no occupancy, read from disk.
 
     Attributes:
         path: Its folder.
@@ -73,7 +75,7 @@ class PoseBundle:
     path: Path
     method_name: str
     arguments: dict[str, Any]
-    method: PoseMethod
+    method: M
 
 
 def save_bundle(
@@ -164,17 +166,33 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     return Bundle(path, config["method"], config["arguments"], method.classes, method, origin)
 
 
-def load_pose_bundle(path_or_hub_id: str | Path) -> PoseBundle:
+def load_pose_bundle(path_or_hub_id: str | Path) -> OtherBundle[PoseMethod]:
     """Read a bundle of a method that predicts poses and depth; see :func:`load_bundle`.
 
     Raises:
         BundleError: as there, or the bundle is of another kind.
         ConfigError: the configuration is wrong.
     """
+    expected = "one that predicts poses, such as gaussianocc_pose"
+    return _load_kind(path_or_hub_id, PoseMethod, expected)  # type: ignore[type-abstract]
+
+
+def load_view_bundle(path_or_hub_id: str | Path) -> OtherBundle[ViewMethod]:
+    """Read a bundle of a method that reconstructs from unposed views; see :func:`load_bundle`.
+
+    Raises:
+        BundleError: as there, or the bundle is of another kind.
+        ConfigError: the configuration is wrong.
+    """
+    expected = "one that reconstructs from unposed views, such as uni3r"
+    return _load_kind(path_or_hub_id, ViewMethod, expected)  # type: ignore[type-abstract]
+
+
+def _load_kind(path_or_hub_id: str | Path, kind: type[M], expected: str) -> OtherBundle[M]:
     path, config, method = _load(path_or_hub_id)
-    if not isinstance(method, PoseMethod):
-        raise BundleError(path, "method", "one that predicts poses, such as gaussianocc_pose", config["method"])
-    return PoseBundle(path, config["method"], config["arguments"], method)
+    if not isinstance(method, kind):
+        raise BundleError(path, "method", expected, config["method"])
+    return OtherBundle(path, config["method"], config["arguments"], method)
 
 
 def _load(path_or_hub_id: str | Path) -> tuple[Path, dict[str, Any], Trainable]:

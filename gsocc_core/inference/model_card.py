@@ -133,6 +133,58 @@ def pose_card(title: str, method: str, parameters: int, image_size: tuple[int, i
     )  # fmt: skip
 
 
+_VIEW_TEMPLATE = """\
+---
+license: apache-2.0
+library_name: gsocc
+tags: [novel-view-synthesis, open-vocabulary, gaussian-splatting, {method}]
+---
+# {title}
+
+Semantic Gaussians of several pictures of one static scene, without their poses, with `{method}`: {parameters:.2f} M
+parameters, trained on pictures of {width}x{height} pixels.
+
+## Use
+
+```python
+from gsocc_core.inference.bundle import load_view_bundle
+from gsocc_core.methods.uni3r import stack_views
+
+method = load_view_bundle("{title}").method
+output = method(stack_views(pictures), intrinsics)   # output.scene: Gaussians in the first camera's frame
+```
+
+## Training data
+
+{data}
+
+## Scores
+
+{begin}
+Not scored yet: `gsocc_core evaluate-views` fills this in with `--update_card`.
+{end}
+
+## Limits
+
+{limits}
+"""
+
+_VIEW_LIMITS = (
+    "The model knows the kind of scenes and camera motions that it was trained on. Its metres are only as good as what "
+    "told it the length of its unit. It predicts no occupancy. It is not a safety function: do not let anything move "
+    "by it alone."
+)
+
+
+def view_card(title: str, method: str, parameters: int, image_size: tuple[int, int], data: str) -> str:
+    """Text of the card of a model of unposed views; see :func:`model_card`."""
+    height, width = image_size
+    return _VIEW_TEMPLATE.format(
+        title=title, method=method, parameters=parameters / 1e6, width=width, height=height, data=data,
+        limits=_VIEW_LIMITS, begin=_BEGIN, end=_END,
+    )  # fmt: skip
+
+
 def put_scores(bundle: str | Path, scores: str) -> None:
     """Write scores into a bundle's card, in place of those that are there.
 

@@ -24,6 +24,7 @@ METHODS = {
     "surroundocc": ("gsocc_core.methods.surroundocc", "SurroundOcc"),
     "symphonies": ("gsocc_core.methods.symphonies", "Symphonies"),
     "tpvformer": ("gsocc_core.methods.tpvformer", "TPVFormer"),
+    "uni3r": ("gsocc_core.methods.uni3r", "Uni3R"),
 }
 
 #: Constructor arguments that do not come from a configuration.

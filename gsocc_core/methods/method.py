@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.data.args import DataArgs
+from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.errors import ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.methods.learned_poses import LearnedPoses
 from gsocc_core.splat import splat_to_voxels
@@ -62,6 +64,8 @@ class Trainable(nn.Module, ABC):
 
     #: Constructor arguments and submodules that only a training needs; bundles know neither.
     TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()
+    #: What the ``data`` of its trainings are: drives, whose items are frame sets, or videos, whose items are view sets.
+    DATA: ClassVar[type[DataArgs] | type[ViewArgs]] = DataArgs
 
     image_size: tuple[int, int]
     depth_input: InputUse = "unused"
@@ -102,10 +106,10 @@ class Trainable(nn.Module, ABC):
         decay, rates = (weight_decay, 0.0), (learning_rate, learning_rate * backbone_factor)
         return [{"params": group, "weight_decay": decay[i % 2], "lr": rates[i // 2]} for i, group in enumerate(groups)]
 
-    def check_data(self, data: DataArgs) -> None:
-        """Raise ConfigError where training data do not fit what the method makes of them; most methods take all."""
+    def check_data(self, data: Any) -> None:
+        """Raise ConfigError where training data, ``DATA``, do not fit what the method makes of them; most take all."""
 
-    def check_frames(self, frames: FrameSet) -> None:
+    def check_frames(self, frames: Any) -> None:
         """Raise ConfigError or DataError where an item shows a rig or views to learn nothing from; most take all."""
 
     def check_moments(self, where: str, farthest_s: float, spread_s: float) -> None:
@@ -228,6 +232,43 @@ class PoseMethod(Trainable):
     @abstractmethod
     def poses(self, output: Any) -> Poses:
         """Poses and depth of an output."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A scene in metres, and where its pictures were taken.
+
+    Attributes:
+        scene: (B, N) Gaussians with colours and features in the first camera's optical frame, metres.
+        T_first_cam: (B, V, 4, 4) predicted poses of the context cameras in that frame, metres.
+    """
+
+    scene: Gaussians
+    T_first_cam: Tensor
+
+
+class ViewMethod(Trainable):
+    """A network that makes Gaussians of several pictures of one static scene whose poses nobody knows.
+
+    Attributes:
+        teacher_dim: Channels of :meth:`expand`; embeddings of words have as many.
+    """
+
+    DATA = ViewArgs
+
+    teacher_dim: int
+
+    @abstractmethod
+    def reconstruct(self, views: ViewSet) -> Any:
+        """The method's own output for context views; poses and depth in them are not read."""
+
+    @abstractmethod
+    def in_metres(self, output: Any, views: ViewSet) -> Reconstruction:
+        """An output in metres, where the true poses of its views may say how long its unit is."""
+
+    @abstractmethod
+    def expand(self, features: Tensor) -> Tensor:
+        """Rendered features (..., H, W, C) in the teacher's space (..., h, w, ``teacher_dim``)."""
 
 
 def check_scene(where: object, scene: Gaussians | VoxelField) -> None:

@@ -22,7 +22,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import invert_rigid
 from gsocc_core.geometry.view_sets import ViewSet
-from gsocc_core.methods.method import Trainable
+from gsocc_core.methods.method import Reconstruction, ViewMethod
 from gsocc_core.methods.uni3r_args import (
     PAPER_ENCODER,
     WHERE,
@@ -35,6 +35,7 @@ from gsocc_core.methods.uni3r_args import (
 from gsocc_core.methods.uni3r_gaussians import GaussianHead
 from gsocc_core.methods.uni3r_losses import (
     camera_loss,
+    check_labels,
     in_metres,
     rendered_losses,
     scene_unit_m,
@@ -89,7 +90,7 @@ class Output:
         return decode_cameras(self.codes[-1], self.image_size)[1]
 
 
-class Uni3R(Trainable):
+class Uni3R(ViewMethod):
     """Uni3R.
 
     Args:
@@ -123,6 +124,7 @@ class Uni3R(Trainable):
         args = network or NetworkArgs()
         self.image_size, self.network_args = (image_size[0], image_size[1]), args
         self.gaussian_args, self.semantic_args = gaussians or GaussianArgs(), semantics or SemanticArgs()
+        self.teacher_dim = self.semantic_args.teacher_dim
         self.render_args, self.loss_args = render or RenderArgs(), loss or LossArgs()
         self.encoder = PictureMap(encoder or PAPER_ENCODER, frozen=False, pretrained=pretrained)
         dim = self.encoder.channels
@@ -205,6 +207,22 @@ class Uni3R(Trainable):
         features = views.features if self.semantic_args.residual else None
         return self(views.images, views.intrinsics, features, valid)
 
+    def in_metres(self, output: Output, views: ViewSet) -> Reconstruction:
+        """An output in metres; where ``network.unit`` is the baseline, the true poses of the views say its length."""
+        unit_m = scene_unit_m(views, self.network_args.unit).to(output.points)
+        poses = output.T_first_cam
+        moved = torch.cat([poses[..., :3, 3] * unit_m[:, None, None], poses[..., 3:, 3]], dim=-1)
+        poses = torch.cat([poses[..., :3], moved[..., None]], dim=-1)
+        return Reconstruction(in_metres(output.scene, unit_m), poses)
+
+    def expand(self, features: Tensor) -> Tensor:
+        """Rendered features (..., H, W, C) in the teacher's space, at half the size."""
+        return self.semantic_head.expand(features)
+
+    def check_frames(self, views: ViewSet) -> None:
+        """Raise ConfigError where a loss has nothing to learn from in a sample, or features are not the teacher's."""
+        check_labels(views, self.loss_args, self.semantic_args, self.render_args)
+
     def losses(self, output: Output, views: ViewSet) -> dict[str, Tensor]:
         """Weighted scalar losses; their sum is the training objective.
 
@@ -216,7 +234,7 @@ class Uni3R(Trainable):
             By name, those whose weight is not 0 and whose labels are there. The geometry loss looks at every context
             view, however many there are.
         """
-        unit_m = scene_unit_m(views, self.render_args.unit).to(output.points)
+        unit_m = scene_unit_m(views, self.network_args.unit).to(output.points)
         sets = [] if views.targets is None else [views.targets]
         sets += [views] if self.render_args.context or not sets else []
         scene = in_metres(output.scene, unit_m)
@@ -302,7 +320,8 @@ class Uni3R(Trainable):
             raise ShapeError(WHERE, "intrinsics", (b, v, 3, 3), tuple(intrinsics.shape))
         share = self.network_args.intrinsics_dropout
         if self.training and share and float(torch.rand(())) < share:
-            return None
+            # Unknown, not absent: distributed training insists that every parameter takes part.
+            intrinsics = torch.full_like(intrinsics, torch.nan)
         height = images.shape[-2]
         return intrinsics / intrinsics.new_tensor([height, height, 1.0])[:, None]
 

@@ -46,6 +46,9 @@ class NetworkArgs:
         intrinsics: ``token`` = each view's intrinsics come as one more token, where they are known; ``none`` = never,
             as in the authors' branch for any number of views.
         intrinsics_dropout: Share of training steps that go without that token, so that the model learns both.
+        unit: What one unit of its points, depth and camera positions is. ``baseline`` = the distance between the first
+            and the last context camera, as published, or a metre where that is unknown or below a centimetre: nothing
+            in pictures says more. ``metre`` = a training on one kind of scene learns its size.
         checkpointing: Compute activations once more in the backward pass to save memory.
     """
 
@@ -62,6 +65,7 @@ class NetworkArgs:
     layer_scale: float = 0.01
     intrinsics: Literal["token", "none"] = "token"
     intrinsics_dropout: float = 0.0
+    unit: Literal["baseline", "metre"] = "baseline"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -135,14 +139,11 @@ class RenderArgs:
     """How training looks at the scene: in metres, whatever the unit of the network.
 
     Attributes:
-        unit: What one unit of the network's points is. ``baseline`` = the distance between the first and the last
-            context camera, as published, or a metre where that is unknown or below a centimetre; ``metre``.
         context: Render the context views beside the target views.
         near_m: Gaussians nearer than this are left out, metres.
         far_m: Gaussians farther than this are left out, metres.
     """
 
-    unit: Literal["baseline", "metre"] = "baseline"
     context: bool = True
     near_m: float = 0.1
     far_m: float = 100.0

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.losses.aligned_features import cosine_loss
 from gsocc_core.losses.photometric import ssim_dissimilarity
 from gsocc_core.losses.point_prior import point_prior_loss
-from gsocc_core.methods.uni3r_args import LossArgs, RenderArgs
+from gsocc_core.methods.uni3r_args import WHERE, LossArgs, RenderArgs, SemanticArgs
 from gsocc_core.networks.camera_head import encode_cameras
 from gsocc_core.splat.to_color import splat_to_color
 
@@ -91,6 +92,50 @@ def in_metres(scene: Gaussians, unit_m: Tensor) -> Gaussians:
     """(B, N) Gaussians in units of ``unit_m`` (B) metres -> the same in metres."""
     factor = unit_m.to(scene.means)[:, None, None]
     return scene.replace(means=scene.means * factor, scales=scene.scales * factor)
+
+
+def check_labels(views: ViewSet, loss: LossArgs, semantics: SemanticArgs, render: RenderArgs) -> None:
+    """Raise unless a sample holds what the losses compare with; a loss without labels would be silently left out.
+
+    Args:
+        views: One sample.
+        loss: Weights.
+        semantics: The teacher's channels, and whether its features are an input.
+        render: Whether context views are rendered.
+
+    Raises:
+        ConfigError: labels are missing, or features have other channels than the teacher's.
+    """
+    sample = f"sample of {', '.join(views.scene_names) or 'the data'}"
+    looked_at = ([] if views.targets is None else [views.targets]) + (
+        [views] if render.context or views.targets is None else []
+    )
+    posed = any(bool(known_cameras(one)[1].any()) for one in looked_at)
+    surface = views.depth_m is not None and bool((views.depth_m > 0).any() & views.intrinsics_known.any())
+    known = bool(views.pose_known.any())
+    features = [one.features for one in looked_at]
+    for names, good, labels in (
+        (("photometric", "ssim", "semantic"), posed, "intrinsics and poses of the rendered views"),
+        (("semantic",), all(one is not None for one in features), "data.features_dir"),
+        (("geometry", "points", "depth"), surface, "depth and intrinsics of the context views"),
+        (("points", "camera"), known, "poses of the context views"),
+    ):
+        used = [name for name in names if getattr(loss, name)]
+        if used and not good:
+            raise ConfigError(WHERE, f"loss.{used[0]}", f"0, or {labels} to learn it from", f"none in a {sample}")
+    if semantics.residual and views.features is None:
+        raise ConfigError(WHERE, "semantics.residual", "false, or data.features_dir", f"no features in a {sample}")
+    used_features = [one for one in (*features, views.features) if one is not None]
+    if used_features and (loss.semantic or semantics.residual):
+        channels = used_features[0].shape[2]
+        if channels != semantics.teacher_dim:
+            raise ConfigError(
+                WHERE, "semantics.teacher_dim", f"{channels}, as features of the data", semantics.teacher_dim
+            )
+    if not any(
+        getattr(loss, name) for name in ("photometric", "ssim", "semantic", "geometry", "points", "depth", "camera")
+    ):
+        raise ConfigError(WHERE, "loss", "a weight above 0", "none")
 
 
 def rendered_losses(

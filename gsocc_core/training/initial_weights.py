@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.grid_points import to_grid
-from gsocc_core.inference.bundle import Bundle, load_bundle, load_pose_bundle
-from gsocc_core.methods.method import Method, Trainable
+from gsocc_core.inference.bundle import Bundle, load_bundle, load_pose_bundle, load_view_bundle
+from gsocc_core.methods.method import Method, Trainable, ViewMethod
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder
 
@@ -73,7 +73,7 @@ def start_from(network: Trainable, method: str, bundle: str | Path) -> StartRepo
             not known.
     """
     if not isinstance(network, Method):
-        return _start_poses(network, bundle)
+        return _start_alike(network, bundle)
     source = load_bundle(bundle)
     if source.method_name != method:
         return _start_pictures(source, network, method)
@@ -117,9 +117,9 @@ def start_from(network: Trainable, method: str, bundle: str | Path) -> StartRepo
     )
 
 
-def _start_poses(network: Trainable, bundle: str | Path) -> StartReport:
+def _start_alike(network: Trainable, bundle: str | Path) -> StartReport:
     """Take over what has the same name and shape; there are no classes and no grid."""
-    source = load_pose_bundle(bundle)
+    source = load_view_bundle(bundle) if isinstance(network, ViewMethod) else load_pose_bundle(bundle)
     given, taken, left = source.method.state_dict(), [], {}
     for name, target in network.state_dict().items():
         value = given.get(name)

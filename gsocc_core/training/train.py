@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import MISSING, asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Subset
 
 from gsocc_core.data.args import DataArgs
-from gsocc_core.data.build import build_dataset, check_fit, protocol_of, with_default_cameras, with_default_grid
-from gsocc_core.data.drives import DriveDataset, collate
+from gsocc_core.data.build import check_fit, protocol_of, with_data_defaults
+from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.ego_poses import farthest_s, spread_s
+from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.inference.bundle import PROMPTS, load_pose_bundle, read_origin, save_bundle
-from gsocc_core.inference.model_card import model_card, pose_card
+from gsocc_core.inference.model_card import model_card, pose_card, view_card
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class
 from gsocc_core.methods.method import Method, PoseMethod, Trainable
@@ -37,11 +38,10 @@ from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
 from gsocc_core.training.initial_weights import start_from
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
+from gsocc_core.training.sources import TrainingData, training_data
 from gsocc_core.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
-#: Sections of a run's configuration that dataclasses check.
-_KINDS: dict[str, type] = {"data": DataArgs, "optimizer": OptimizerArgs, "run": RunArgs}
 
 #: Arguments that a resumed run may change; all others decide what it computes.
 MAY_CHANGE = {
@@ -54,7 +54,7 @@ def train(
     out: str,
     method: str,
     model: dict[str, Any],
-    data: DataArgs,
+    data: DataArgs | ViewArgs,
     channels: tuple[int, ...] | None = None,
     val_split: str | None = None,
     optimizer: OptimizerArgs | None = None,
@@ -75,7 +75,7 @@ def train(
         out: Folder of the run; must be new unless resuming.
         method: Name of the method, for instance gaussianflowocc.
         model: Arguments of its constructor; without ``grid``, that of the data set.
-        data: Training data; ``data.dataset`` chooses classes and grid.
+        data: Training data, of the kind that the method's ``DATA`` says; ``data.dataset`` chooses classes and grid.
         channels: Class id of each feature channel; None = every id of the class table.
         val_split: Split for validation, if ``run.validate_every`` asks for it.
         optimizer: Optimiser and schedule; None = the defaults.
@@ -96,39 +96,39 @@ def train(
     """
     folder, optimizer, run = Path(out), optimizer or OptimizerArgs(), run or RunArgs()
     checkpoint = _checkpoint(folder, resume)
-    protocol = protocol_of(data)
-    model = with_default_grid(method_class(method), model, protocol)
-    model = with_default_cameras(method_class(method), model, data.cameras)
+    cls = method_class(method)
+    _check_kind(cls, method, data, run, channels=channels, classes=classes, prompts=prompts)
+    model = with_data_defaults(cls, model, data)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
     config |= {"init": init, "classes": classes, "prompts": prompts, "encoder": encoder}
     config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
     if checkpoint is not None:
-        _check_same_run(checkpoint.parent.parent / CONFIG, config)
+        kinds = {"data": type(data), "optimizer": OptimizerArgs, "run": RunArgs}
+        _check_same_run(checkpoint.parent.parent / CONFIG, config, kinds)
     lightning.seed_everything(run.seed, workers=False, verbose=False)
-    table = protocol.classes if classes is None else ClassTable.from_yaml(classes)
-    table = table if channels is None else table.with_channels(channels)
+    table = _class_table(data, classes, channels)
     began = None if checkpoint is None else checkpoint.parent.parent / PROMPTS
     words = _class_prompts(prompts, encoder, table, channels, began)
     where, fresh = folder / CONFIG, checkpoint is None and init is None
     network = build_trainable(method, model, table, pretrained=fresh, prompts=words, where=where, key="model")
-    _check_kind(network, method, channels, run)
     network.check_data(data)
     if network.pose_bundle is not None:
         network.take_poses(load_pose_bundle(network.pose_bundle).method)
-    dataset = build_dataset(data, network.image_size)
-    _check_frames(network, dataset, where)
-    if isinstance(network, Method):
+    source = training_data(data)
+    dataset: Any = source.open(network.image_size)
+    _check_items(network, dataset, where)
+    if isinstance(network, Method) and isinstance(data, DataArgs) and table is not None:
         if dataset.labels_dir is not None:
-            check_fit(protocol, table, network.grid, where)
+            check_fit(protocol_of(data), table, network.grid, where)
         if checkpoint is None:
             network.begin(partial(surface_means, dataset, table, network.grid, seed=run.seed))
     if checkpoint is None and init is not None:
         begun = start_from(network, method, init)
         if _is_first_process():
             sys.stderr.write(f"{begun}\n")
-    if checkpoint is None:
+    if checkpoint is None and isinstance(dataset, DriveDataset):
         _check_basis(network, dataset, where, "model.basis" if init is None else "init")
-    validation = _validation(data, val_split, run, network.image_size)
+    validation = _validation(source, val_split, run, network.image_size)
     if _is_first_process():
         _write_config(folder, config)
         if words is not None and began != folder / PROMPTS:
@@ -137,35 +137,40 @@ def train(
     # A run that goes on has its own bundle; the one that it began from may be gone.
     own = folder / "bundle" if checkpoint is None else checkpoint.parent.parent / "bundle"
     origin = None if init is None else read_origin(own if (own / CONFIG).is_file() else init)
-    card = _card(folder.name, method, data, run, network, origin)
+    card = _card(folder.name, method, source, run, network, origin)
 
     def save() -> None:
         save_bundle(folder / "bundle", method, _plain(model), network, card, replace=True, origin=origin)
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
     trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
-    loader = _loader(dataset, run, _step(checkpoint), trainer)
+    loader = _loader(source, dataset, run, _step(checkpoint), trainer)
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
-def _check_kind(network: Trainable, method: str, channels: tuple[int, ...] | None, run: RunArgs) -> None:
-    """What belongs to occupancy alone is refused elsewhere, not passed over."""
-    if isinstance(network, Method):
+def _check_kind(cls: type[Trainable], method: str, data: DataArgs | ViewArgs, run: RunArgs, **classes: object) -> None:
+    """What belongs to another kind of data, or to occupancy alone, is refused, not passed over."""
+    if not isinstance(data, cls.DATA):
+        raise ConfigError("train", "data", f"{cls.DATA.__name__}, which {method} is trained on", type(data).__name__)
+    if issubclass(cls, Method):
         return
-    if channels is not None:
-        raise ConfigError("train", "channels", f"null, since {method} predicts no classes", channels)
-    if run.validate_every:
+    for key, value in classes.items():
+        if value is not None:
+            raise ConfigError("train", key, f"null, since {method} predicts no classes", value)
+    if run.validate_every and issubclass(cls, PoseMethod):
         expected = f"0, since {method} predicts no occupancy: evaluate-poses scores its bundle"
         raise ConfigError("train", "run.validate_every", expected, run.validate_every)
 
 
-def _check_frames(network: Trainable, dataset: DriveDataset, where: Path) -> None:
-    """What the method wants of rig, views and times, these of all samples: no run should end at one after hours.
+def _check_items(network: Trainable, dataset: Any, where: Path) -> None:
+    """What the method wants of rig, views and times, the times of all samples: no run should end at one after hours.
 
     Neighbours that stand nobody knows where teach only what finds out.
     """
     frames = dataset[0]
     network.check_frames(frames)
+    if not isinstance(dataset, DriveDataset):
+        return
     for scene, position in dataset.items:
         drive, present = dataset.scenes[scene], dataset.scenes[scene][position]
         places = [position + offset for offset in dataset.args.view_offsets if dataset.args.views > 1]
@@ -180,14 +185,22 @@ def _check_frames(network: Trainable, dataset: DriveDataset, where: Path) -> Non
         raise ConfigError(where, "data.views, data.view_sweeps", expected, f"{cameras.T_ref_ego.shape[1]} views")
 
 
-def _loader(dataset: DriveDataset, run: RunArgs, step: int, trainer: lightning.Trainer) -> DataLoader[Any]:
+def _class_table(data: DataArgs | ViewArgs, classes: str | None, channels: tuple[int, ...] | None) -> ClassTable | None:
+    """Class table of a run; videos have none that a method predicts."""
+    if isinstance(data, ViewArgs):
+        return None
+    table = protocol_of(data).classes if classes is None else ClassTable.from_yaml(classes)
+    return table if channels is None else table.with_channels(channels)
+
+
+def _loader(source: TrainingData, dataset: Any, run: RunArgs, step: int, trainer: lightning.Trainer) -> DataLoader[Any]:
     """This process's share of the steps from one on."""
-    sampler = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
+    steps = StepSampler(len(dataset), run.batch_size, run.seed, step, trainer.global_rank, trainer.world_size)
     # numba's OpenMP layer dies in forked children. Workers are spawned, not forked from a server process: they live as
     # long as the training, and must see the environment that launchers set for it.
     spawn: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True} if run.workers else {}
     return DataLoader(
-        dataset, batch_sampler=sampler, collate_fn=collate, num_workers=run.workers,
+        dataset, batch_sampler=source.batches(steps), collate_fn=source.collate, num_workers=run.workers,
         pin_memory=torch.cuda.is_available(), **spawn,
     )  # fmt: skip
 
@@ -219,16 +232,16 @@ def _step(checkpoint: Path | None) -> int:
         raise ConfigError(checkpoint, "resume", "a checkpoint of gsocc_core train", type(error).__name__) from error
 
 
-def _check_same_run(path: Path, config: dict[str, Any]) -> None:
+def _check_same_run(path: Path, config: dict[str, Any], kinds: dict[str, type]) -> None:
     """A run goes on exactly only with the arguments it began with; length, place and hardware may change.
 
-    Arguments that are younger than the run had their default then.
+    Arguments that are younger than the run had their default then, as far as dataclasses, ``kinds``, hold them.
     """
     if not path.is_file():
         return
     began = read_yaml(path, "the configuration of the run")
     for key in ("method", "model", "channels", "classes", "data", "optimizer", "run"):
-        defaults = _defaults(kind) if (kind := _KINDS.get(key)) is not None else {}
+        defaults = _defaults(kind) if (kind := kinds.get(key)) is not None else {}
         for name, before in (_flat(key, defaults) | _flat(key, began.get(key))).items():
             now = _flat(key, config[key]).get(name)
             if now != before and name not in MAY_CHANGE:
@@ -236,19 +249,21 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
 
 
 def _class_prompts(
-    path: str | None, encoder: str, classes: ClassTable, channels: tuple[int, ...] | None, began: Path | None
+    path: str | None, encoder: str, classes: ClassTable | None, channels: tuple[int, ...] | None, began: Path | None
 ) -> ClassPrompts | None:
     """The words of a new run; a run that goes on keeps those that it began with, wherever they are read from.
 
     Args:
         path: The file that names them.
         encoder: Embeds them, unless the run has them.
-        classes: Class table.
+        classes: Class table; None = there is none, and no words either.
         channels: Must be None where there are words.
         began: Where a run to resume keeps its words; None = a new run.
     """
     if path is not None and channels is not None:
         raise ConfigError("train", "channels", "null, since prompts say what each feature channel stands for", channels)
+    if classes is None:
+        return None
     if began is None:
         return None if path is None else load_class_prompts(path, classes, encoder)
     words = ClassPrompts.load(began) if began.is_file() else None
@@ -292,16 +307,15 @@ def _write_config(folder: Path, config: dict[str, Any]) -> None:
     temporary.replace(folder / CONFIG)
 
 
-def _validation(data: DataArgs, split: str | None, run: RunArgs, size: tuple[int, int]) -> DataLoader[Any] | None:
+def _validation(source: TrainingData, split: str | None, run: RunArgs, size: tuple[int, int]) -> DataLoader[Any] | None:
     if not run.validate_every:
         return None
     if split is None:
         raise ConfigError("train", "val_split", "a split, since run.validate_every is set", None)
-    args = replace(data, split=split, scenes=None, depth_dir=None, semantics_dir=None, features_dir=None, views=1)
-    dataset = build_dataset(args, size)
+    dataset: Any = source.validation(split, size)
     count = min(run.validate_samples, len(dataset))
     picks = [round(i * (len(dataset) - 1) / max(count - 1, 1)) for i in range(count)]
-    return DataLoader(Subset(dataset, picks), batch_size=1, collate_fn=collate)
+    return DataLoader(Subset(dataset, picks), batch_size=1, collate_fn=source.collate)
 
 
 def _trainer(
@@ -331,17 +345,16 @@ def _plain(value: Any) -> Any:
 
 
 def _card(
-    title: str, method: str, data: DataArgs, run: RunArgs, network: Trainable, origin: Origin | None = None
+    title: str, method: str, source: TrainingData, run: RunArgs, network: Trainable, origin: Origin | None = None
 ) -> str:
-    part = "" if data.fraction == 1 else f", {100 * data.fraction:g} % of it (seed {data.fraction_seed})"
     text = (
-        f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} key frames of "
-        f"{protocol_of(data).title}, `{data.version}`, split `{data.split or 'all'}`{part}, seed {run.seed}; "
+        f"{run.max_steps} steps of {run.batch_size * run.devices * run.nodes} {source.described()}, seed {run.seed}; "
         "the weights are a moving average. The full configuration lies beside the run's checkpoints."
     )
     parameters = sum(p.numel() for p in network.parameters())
     if not isinstance(network, Method):
-        return pose_card(title, method, parameters, network.image_size, text)
+        card = pose_card if isinstance(network, PoseMethod) else view_card
+        return card(title, method, parameters, network.image_size, text)
     if network.prompts is not None:
         text += f"\n\nClasses in words, embedded by `{network.prompts.encoder}`: {network.prompts.described()}."
     if origin is not None:

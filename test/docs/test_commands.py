@@ -14,7 +14,7 @@ import yaml
 
 from gsocc_core import commands
 from gsocc_core.arguments import keyword_arguments, put, read_words
-from gsocc_core.commands.cli import COMMANDS
+from gsocc_core.commands.cli import COMMANDS, train_of
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import with_default_cameras
 from gsocc_core.errors import ConfigError
@@ -63,6 +63,8 @@ def check_core(words):
     function = getattr(commands, name.replace(" ", "_").replace("-", "_"))
     rest = words[name.count(" ") + 1 :]
     positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
+    if name == "train":
+        function = train_of(rest)
     content = {}
     for key, value in read_words(rest, function, positional):
         if key != "config":
@@ -73,7 +75,9 @@ def check_core(words):
             content = yaml.safe_load((ROOT / value).read_text())
     made = keyword_arguments(function, content, "documentation", partial=True)
     if name == "train" and "method" in made:
-        model = with_default_cameras(method_class(made["method"]), made.get("model", {}), DataArgs("").cameras)
+        model = made.get("model", {})
+        if method_class(made["method"]).DATA is DataArgs:
+            model = with_default_cameras(method_class(made["method"]), model, DataArgs("").cameras)
         parse_arguments(made["method"], model, "documentation", key="model")
 
 
