@@ -9,6 +9,7 @@ from gsocc_core.commands.models import baseline, bench, evaluate, export, predic
 from gsocc_core.commands.pictures import compare_views, view
 from gsocc_core.commands.poses import evaluate_poses
 from gsocc_core.commands.rigs import check_rig, rig
+from gsocc_core.commands.views import evaluate_views
 from gsocc_core.commands.words import query, text
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "evaluate_poses",
+    "evaluate_views",
     "export",
     "import_gaussianocc",
     "import_gausstr",

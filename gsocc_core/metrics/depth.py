@@ -21,7 +21,8 @@ class DepthScores:
         sq_rel: Mean of squared error / truth, metres.
         rmse_m: Root mean square error, metres.
         rmse_log: Root mean square difference of natural logarithms.
-        delta: Share of pixels whose ratio to the truth is below 1.25, 1.25 squared and 1.25 cubed.
+        delta: Share of pixels whose ratio to the truth is below a limit, 1.25 unless told otherwise, its square and its
+            cube.
         pixels: Number of pixels.
     """
 
@@ -39,6 +40,7 @@ class DepthErrors:
     Args:
         min_m: Pixels whose true depth is smaller do not count, and predictions are clamped to it, metres.
         max_m: Likewise the largest depth, metres.
+        limit: Of the ratio to the truth, above 1.
 
     Example:
         >>> metric = DepthErrors()
@@ -47,11 +49,13 @@ class DepthErrors:
         (0.05, 2)
     """
 
-    def __init__(self, min_m: float = 0.1, max_m: float = 80.0) -> None:
+    def __init__(self, min_m: float = 0.1, max_m: float = 80.0, limit: float = 1.25) -> None:
         if not 0 < min_m < max_m:
             raise ShapeError("DepthErrors", "min_m, max_m", "0 < min_m < max_m", (min_m, max_m))
-        self.min_m, self.max_m = min_m, max_m
-        # Pixels; sums of |e|/z, e^2/z, e^2 and squared log ratio; pixels within 1.25, 1.25^2, 1.25^3.
+        if limit <= 1:
+            raise ShapeError("DepthErrors", "limit", "above 1", limit)
+        self.min_m, self.max_m, self.limit = min_m, max_m, limit
+        # Pixels; sums of |e|/z, e^2/z, e^2 and squared log ratio; pixels within the limit, its square, its cube.
         self.sums = np.zeros(8)
 
     def update(self, truth_m: np.ndarray, predicted_m: np.ndarray, valid: np.ndarray | None = None) -> None:
@@ -83,7 +87,7 @@ class DepthErrors:
         ratio = np.maximum(predicted / truth, truth / predicted)
         logs = np.log(ratio)
         sums = [truth.size, (error / truth).sum(), (error**2 / truth).sum(), (error**2).sum(), (logs**2).sum()]
-        return np.array([*sums, *((ratio < 1.25**n).sum() for n in (1, 2, 3))], np.float64)
+        return np.array([*sums, *((ratio < self.limit**n).sum() for n in (1, 2, 3))], np.float64)
 
     def merge(self, other: DepthErrors) -> None:
         """Add the sums of another part of the data set."""
@@ -106,6 +110,42 @@ def depth_scores_of(sums: np.ndarray) -> DepthScores:
         delta=(float(delta[0]), float(delta[1]), float(delta[2])),
         pixels=pixels,
     )
+
+
+def fit_depth(truth_m: np.ndarray, predicted: np.ndarray, trim: float = 0.2, refits: int = 2) -> np.ndarray:
+    """Depth scaled and shifted onto the truth by least squares, refitted without the pixels that fit worst.
+
+    Uni3R scores its depth so, picture by picture: what is left tells shape, and says nothing of metres.
+
+    Args:
+        truth_m: (...) metres; 0 = unknown.
+        predicted: (...) in any unit.
+        trim: Share of the pixels that every refit leaves out.
+        refits: How often.
+
+    Returns:
+        (...) metres; the prediction as it is where fewer than two pixels are known.
+
+    Example:
+        >>> truth = np.array([1.0, 2.0, 3.0, 0.0])
+        >>> fit_depth(truth, 10 * truth + 5)[:3].round(6).tolist()
+        [1.0, 2.0, 3.0]
+    """
+    used = truth_m > 0
+    x, y = predicted[used].astype(np.float64), truth_m[used].astype(np.float64)
+    if len(x) < 2:
+        return predicted
+    chosen = np.arange(len(x))
+    scale, shift = 1.0, 0.0
+    for step in range(refits + 1):
+        a, b = x[chosen], y[chosen]
+        spread = ((a - a.mean()) ** 2).sum()
+        scale = float(((a - a.mean()) * (b - b.mean())).sum() / spread) if spread > 1e-12 * (a**2).sum() else 0.0
+        shift = float(b.mean() - scale * a.mean())
+        if step < refits:
+            kept = max(2, round((1 - trim) * len(x)))
+            chosen = np.argsort(np.abs(scale * x + shift - y), kind="stable")[:kept]
+    return scale * predicted.astype(np.float64) + shift
 
 
 def mean_depth_scores(parts: Sequence[DepthScores]) -> DepthScores:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gsocc_core.errors import ShapeError
-from gsocc_core.metrics.depth import DepthErrors, mean_depth_scores
+from gsocc_core.metrics.depth import DepthErrors, fit_depth, mean_depth_scores
 
 
 def maps(seed=0, shape=(3, 7, 9)):
@@ -80,3 +80,32 @@ def test_the_mean_of_cameras_weighs_each_alike():
     for name in ("abs_rel", "sq_rel", "rmse_m", "rmse_log"):
         assert getattr(mean, name) == pytest.approx((getattr(parts[0], name) + getattr(parts[1], name)) / 2)
     assert mean.delta == pytest.approx([(a + b) / 2 for a, b in zip(parts[0].delta, parts[1].delta)])
+
+
+def test_the_limit_of_a_good_ratio_can_be_chosen():
+    truth, predicted = np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.02, 1.05, 1.08, 1.2])
+    metric = DepthErrors(limit=1.03)
+    metric.update(truth, predicted)
+    assert metric.scores().delta == (0.25, 0.5, 0.75)
+    with pytest.raises(ShapeError, match="limit: expected above 1, received 1"):
+        DepthErrors(limit=1.0)
+
+
+def test_depth_is_fitted_as_a_solver_does_it_twice_over():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 4, (6, 7))
+    truth[0] = 0  # unknown
+    predicted = 0.3 * truth + 0.8 + rng.normal(0, 0.01, truth.shape)
+    predicted[1, :5] = 3.0  # outliers
+    x, y = predicted[truth > 0], truth[truth > 0]
+    chosen = np.arange(len(x))
+    for step in range(3):
+        (scale, shift), *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1)[chosen], y[chosen], rcond=None)
+        if step < 2:
+            chosen = np.argsort(np.abs(scale * x + shift - y), kind="stable")[: round(0.8 * len(x))]
+    found = fit_depth(truth, predicted)
+    np.testing.assert_allclose(found, scale * predicted + shift, atol=1e-9)
+    once = fit_depth(truth, predicted, refits=0)
+    assert np.abs(found - truth)[2:].mean() < 0.9 * np.abs(once - truth)[2:].mean()
+    assert fit_depth(np.array([2.0, 0.0]), np.array([5.0, 6.0])).tolist() == [5.0, 6.0]
+    assert fit_depth(np.array([2.0, 4.0, 4.0]), np.ones(3), trim=0.0) == pytest.approx(np.full(3, 10 / 3))
