@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -61,7 +61,8 @@ class Sweep:
         compare: Differences to report.
         metrics: Numbers to show per variant.
         runs: Folder of all runs.
-        evaluate: Further arguments of ``gsocc_core evaluate``.
+        scorer: The command that scores a bundle: ``evaluate``, or ``evaluate-views`` for methods of unposed views.
+        evaluate: Further arguments of that command.
         prepare: ``gsocc_core`` commands that are called first, each of which may be called again and again.
         start: Arguments that differ from the base in one more run, whose bundle all variants start from; None = they
             start from random weights. Seeds then differ in what the variants add, and in the order of the data.
@@ -75,6 +76,7 @@ class Sweep:
     compare: tuple[Comparison, ...] = ()
     metrics: tuple[str, ...] = ("miou", "miou_15", "miou_dynamic", "iou", "rayiou")
     runs: str = "runs/sweep"
+    scorer: Literal["evaluate", "evaluate-views"] = "evaluate"
     evaluate: dict[str, Any] = field(default_factory=lambda: {"depth": True})
     start: dict[str, Any] | None = None
     prepare: tuple[str, ...] = ()
@@ -165,7 +167,7 @@ def train_and_score(sweep: Sweep, name: str, seed: int) -> None:
     version = sweep.held_out.get("version", "v1.0-synthetic")
     place = ["--dataroot", str(sweep.held_out["out"]), "--version", version, "--split", "val"]
     words = [f"--{key}={yaml_word(value)}" for key, value in sweep.evaluate.items()]
-    run(["evaluate", str(folder / "bundle"), *place, *words, "--out", str(folder)], Path(f"{folder}.log"))
+    run([sweep.scorer, str(folder / "bundle"), *place, *words, "--out", str(folder)], Path(f"{folder}.log"))
 
 
 def yaml_word(value: Any) -> str:

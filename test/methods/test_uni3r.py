@@ -3,14 +3,17 @@
 """Uni3R at a tiny size: any number of views and any aspect, what views mean to each other, gradients and bad input."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_views import NETWORK, tiny, views
 
 from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.methods.build import parse_arguments
 from gsocc_core.methods.uni3r import Uni3R, stack_views
 from gsocc_core.methods.uni3r_args import GaussianArgs, LossArgs, NetworkArgs, RenderArgs, SemanticArgs
+from gsocc_core.yaml_files import read_yaml
 
 PUBLISHED = {
     "encoder": 303_417_344,
@@ -245,3 +248,16 @@ def _noisy(network):
         for name, parameter in network.named_parameters():
             if "scale" in name or "token" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=g) * 0.5)
+
+
+def test_the_shipped_configuration_is_the_papers_size():
+    path = Path(__file__).parents[2] / "config/train/scannet_uni3r.yaml"
+    content = read_yaml(path, "a configuration")
+    arguments = parse_arguments("uni3r", content["model"], path, key="model")
+    with torch.device("meta"):
+        network = Uni3R(**arguments, pretrained=False)
+    assert sum(parameter.numel() for parameter in network.parameters()) == sum(PUBLISHED.values()) == 1_223_289_299
+    optimizer = content["optimizer"]
+    groups = network.parameter_groups(*(optimizer[k] for k in ("learning_rate", "weight_decay", "backbone_factor")))
+    rates = sorted((group["lr"], group["weight_decay"]) for group in groups)
+    assert [value for pair in rates for value in pair] == pytest.approx([1e-5, 0, 1e-4, 0, 1e-4, 0.05])
