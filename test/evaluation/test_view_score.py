@@ -227,6 +227,13 @@ def test_the_command_scores_a_bundle_beside_the_baselines(bundle, videos, tmp_pa
     printed = capsys.readouterr().out
     assert "| 4 | mean color |" in printed
     assert "| 2 | model |" in (bundle / "README.md").read_text()
+    # One view has no pair to tell a pose from; its targets lie behind it.
+    main(["evaluate-views", str(bundle), "--dataroot", str(videos), "--views", "1", "--span", "4", "--targets", "1",
+          "--align_steps", "0", "--out", str(out), "--encoder", "null"])  # fmt: skip
+    (alone,) = json.loads((tmp_path / "scores.json").read_text())
+    model = alone["views"]["1"]["model"]
+    assert model["pictures"]["pictures"] == 2
+    assert (model["aligned"], model["classes"], model["poses"]) == (None, None, None)
     # The mean colour by hand: the first and last picture of the span are the context, frames 1 and 4 the targets.
     schedule = ViewSchedule((2,), (SpanStage(0, (6, 6)),), targets=2, avoid=(2, 4))
     views = ViewDataset(ViewArgs(str(videos), schedule=schedule), (16, 16))[0]

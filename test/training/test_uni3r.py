@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from gsocc_core import OccupancyPredictor
 from gsocc_core.commands.cli import main
@@ -130,6 +131,7 @@ def test_what_cannot_be_learned_ends_in_one_line_and_writes_nothing(config, tree
          "semantics.residual: expected false, or data.features_dir"),
         (["--data.dataroot", bare, "--data.split", "null"], "loss.photometric: expected 0, or intrinsics and poses"),
         (["--data.hide_intrinsics", "true"], "loss.geometry: expected 0, or depth and intrinsics"),
+        (["--data.min_overlap", "1"], "overlap of frames 000000, 000006: expected at least 1"),
     ):  # fmt: skip
         with pytest.raises(SystemExit):
             main(["train", str(config), *words])
@@ -137,6 +139,25 @@ def test_what_cannot_be_learned_ends_in_one_line_and_writes_nothing(config, tree
         assert message in error
         assert error.count("\n") == 1
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("lack", ["other views", "intrinsics", "one aspect"])
+def test_what_a_sample_may_lack(lack, config, tree, tmp_path, capsys):
+    """One view; nothing known of the camera that looked; pictures of two shapes: each trains a bundle."""
+    words = ["--data.schedule.context", "[1]"] if lack == "other views" else []
+    if lack == "intrinsics":
+        silent = [word for name in ("geometry", "points", "depth", "camera") for word in (f"--model.loss.{name}", "0")]
+        words = ["--data.hide_intrinsics", "true", *silent]
+    if lack == "one aspect":
+        for folder in ("color", "depth", "labels"):
+            for path in sorted((tree / "scene0000_00" / folder).glob("*.png"))[::2]:
+                Image.open(path).crop((8, 0, 24, 24)).save(path)
+        with pytest.raises(SystemExit):  # the teacher's maps, one shape each, no longer fit each other
+            main(["train", str(config), "--run.max_steps", "1", "--out", str(tmp_path / "broken")])
+        assert "features: expected one size after fitting" in capsys.readouterr().err.splitlines()[-1]
+        words = ["--data.features_dir", "null", "--model.loss.semantic", "0"]
+    main(["train", str(config), "--run.max_steps", "1", *words])
+    assert load_view_bundle(tmp_path / "run" / "bundle").method_name == "uni3r"
 
 
 @pytest.mark.slow
