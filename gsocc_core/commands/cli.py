@@ -16,7 +16,8 @@ from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
-    "import gausstr", "import gaussianocc", "evaluate", "evaluate-poses", "evaluate-views", "baseline", "predict",
+    "import gausstr", "import gaussianocc", "import tpvformer", "evaluate", "evaluate-poses", "evaluate-views",
+    "baseline", "predict",
     "query", "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
 )  # fmt: skip
 #: First words of commands of two words.

@@ -53,3 +53,20 @@ def import_gaussianocc(
     from gsocc_core.importers.gaussianocc import import_gaussianocc as start
 
     print(f"{out}\n{start(checkpoint, out, trained_on, model).told()}")
+
+
+def import_tpvformer(checkpoint: str, out: str, model: dict[str, Any] | None = None) -> None:
+    """Make a bundle of TPVFormer's published weights, those of GaussRender among them.
+
+    Their licence, their data and their rule are printed, and stand in the bundle. Nothing that a checkpoint pickles is
+    run.
+
+    Args:
+        checkpoint: occ3d_tpv_render.pth, surroundocc_tpv_render.pth or tpv04_occupancy_v2.pth; the file tells which of
+            them it is.
+        out: Bundle folder to make; it must not exist.
+        model: Arguments of the method that differ from the published configuration, for files of other sizes.
+    """
+    from gsocc_core.importers.tpvformer import import_tpvformer as start
+
+    print(f"{out}\n{start(checkpoint, out, model).told()}")

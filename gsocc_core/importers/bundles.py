@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from gsocc_core.errors import OutputExistsError
-from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.key_map import Key, carry_over
 from gsocc_core.inference.bundle import save_bundle
@@ -54,6 +54,7 @@ def write_imported(
     origin: Origin,
     prompts: ClassPrompts | None = None,
     beside: Mapping[str, Mapping[str, Tensor]] | None = None,
+    classes: ClassTable = OCC3D_NUSCENES,
 ) -> None:
     """Build a method, fill it with others' weights and write the bundle, in full precision.
 
@@ -66,16 +67,17 @@ def write_imported(
         origin: What users must know of the weights.
         prompts: Class prompts, where the method takes them.
         beside: See :func:`gsocc_core.inference.bundle.save_bundle`.
+        classes: What the method's channels stand for.
 
     Raises:
         BundleError: the tensors are not those of the configuration.
         ConfigError: the configuration cannot be built.
         OutputExistsError: ``out`` exists.
     """
-    built = build_method(method, arguments, OCC3D_NUSCENES, pretrained=False, prompts=prompts, where=weights[0].path)
+    built = build_method(method, arguments, classes, pretrained=False, prompts=prompts, where=weights[0].path)
     carry_over(weights, keys(built), built, origin.system)
-    count, classes = sum(p.numel() for p in built.parameters()), len(built.classes.names) - 1
+    count, named = sum(p.numel() for p in built.parameters()), len(built.classes.names) - 1
     card = model_card(
-        Path(out).name, method, count, built.image_size, classes, origin.markdown(), licence=origin.licence_id
+        Path(out).name, method, count, built.image_size, named, origin.markdown(), licence=origin.licence_id
     )
     save_bundle(out, method, arguments, built.eval(), card, half=False, origin=origin, beside=beside)

@@ -26,18 +26,29 @@ class Key:
         theirs: Its published name.
         ours: Names of our tensors that it becomes, in equal parts along its first axis; none = it is not needed.
         inputs_turned: So many input channels, the first of theirs, are the last of ours.
+        inputs_reversed: Their first input channel is our last: pictures of theirs are BGR.
+        copied: Each of ours becomes the whole of it.
+        rows: First of the rows of ours that it becomes, and the one behind its last; None = all rows.
+        plane: Rows and columns of a plane whose cells theirs has row by row, and ours column by column.
         may_miss: A file without it is complete.
     """
 
     theirs: str
     ours: tuple[str, ...] = ()
     inputs_turned: int = 0
+    inputs_reversed: bool = False
+    copied: bool = False
+    rows: tuple[int, int] | None = None
+    plane: tuple[int, int] | None = None
     may_miss: bool = False
 
 
-def same(theirs: str, ours: str, parts: Sequence[str] = LAYER) -> list[Key]:
-    """Keys of a layer that both sides have, one for each of its tensors."""
-    return [Key(f"{theirs}.{part}", (f"{ours}.{part}",)) for part in parts]
+def same(theirs: str, ours: str | Sequence[str], parts: Sequence[str] = LAYER) -> list[Key]:
+    """Keys of a layer that both sides have, one for each of its tensors; several of ours are copies of it."""
+    layers = (ours,) if isinstance(ours, str) else tuple(ours)
+    return [
+        Key(f"{theirs}.{part}", tuple(f"{layer}.{part}" for layer in layers), copied=len(layers) > 1) for part in parts
+    ]
 
 
 def not_needed(names: Iterable[str], may_miss: bool = False) -> list[Key]:
@@ -65,7 +76,9 @@ def carry_over(weights: Sequence[Weights], keys: Sequence[Key], model: nn.Module
         if key.theirs not in tensors or not key.ours:
             continue
         value, file = tensors[key.theirs]
-        made |= _parts(value, key, state, file, system)
+        for name, part in _parts(value, key, state, file, system).items():
+            # Rows come in the order of the keys, so that what is there is what stands above them.
+            made[name] = torch.cat([made[name], part]) if key.rows is not None and key.rows[0] else part
     if left := [name for name in state if name not in made]:
         expected = f"weights for {left[0]}, which the configuration has"
         raise BundleError(weights[0].path, "content", expected, f"none, and none for {len(left) - 1} others")
@@ -99,7 +112,9 @@ def _parts(value: Tensor, key: Key, state: dict[str, Tensor], file: Weights, sys
     for name in key.ours:
         if name not in state:
             raise BundleError(file.path, key.theirs, f"a configuration of {system} that has {name}", "one without it")
-    mine = [state[name] for name in key.ours]
+    mine = [state[name] if key.rows is None else state[name][slice(*key.rows)] for name in key.ours]
+    if key.copied:
+        mine = mine[:1]
     whole = (sum(m.shape[0] for m in mine), *mine[0].shape[1:]) if mine[0].ndim else ()
     if tuple(value.shape) != whole:
         expected = f"{whole}, as the configuration of {system} has it"
@@ -111,5 +126,11 @@ def _parts(value: Tensor, key: Key, state: dict[str, Tensor], file: Weights, sys
         raise BundleError(file.path, key.theirs, "finite numbers", f"{count} NaN or infinite of {value.numel()}")
     if turned := key.inputs_turned:
         value = torch.cat([value[:, turned:], value[:, :turned]], dim=1)
+    if key.inputs_reversed:
+        value = value.flip(1)
+    if key.plane is not None:
+        value = value.unflatten(0, key.plane).transpose(0, 1).flatten(0, 1)
+    if key.copied:
+        return {name: value.to(mine[0].dtype).clone() for name in key.ours}
     parts = value.split([m.shape[0] for m in mine]) if mine[0].ndim else (value,)
     return {name: part.to(m.dtype) for name, part, m in zip(key.ours, parts, mine)}

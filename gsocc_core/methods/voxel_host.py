@@ -28,6 +28,8 @@ from gsocc_core.networks.pictures import see_points
 from gsocc_core.networks.volumes import Stride
 from gsocc_core.networks.voxel_head import field_of_logits
 
+#: File beside an imported bundle's weights: tensors of :class:`gsocc_core.losses.gaussrender.OpacityHead`.
+OPACITY_HEAD = "opacity_head.safetensors"
 #: Channel of voxels without a label, in the uint8 channels that the rendering loss reads.
 _NO_CHANNEL = 255
 

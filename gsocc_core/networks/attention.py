@@ -42,6 +42,27 @@ class PositionCode(nn.Module):
         return self.net((means - self.lower) / self.extent * 2 - 1)
 
 
+class RowColumnCode(nn.Module):
+    """Learned code of the cells of a plane: one half by the column of a cell, the other by its row.
+
+    Args:
+        columns: Cells along x.
+        rows: Cells along y.
+        dim: Channels, an even number.
+    """
+
+    def __init__(self, columns: int, rows: int, dim: int) -> None:
+        super().__init__()
+        self.columns, self.rows = nn.Embedding(columns, dim // 2), nn.Embedding(rows, dim // 2)
+        for embedding in (self.columns, self.rows):
+            nn.init.uniform_(embedding.weight)
+
+    def forward(self) -> Tensor:
+        """(columns * rows, dim), column by column: y runs fastest."""
+        columns, rows = self.columns.weight[:, None], self.rows.weight[None]
+        return torch.cat(torch.broadcast_tensors(columns, rows), dim=-1).flatten(0, 1)
+
+
 class InducedAttention(nn.Module):
     """Attention through a few learned inducing points: O(N M) instead of O(N^2).
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.networks.caffe_resnet import CaffeResNet
 from gsocc_core.networks.clip_patches import ClipPatches
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -56,9 +57,14 @@ _KEYS = {
     "swin": _SWIN,
     "swinv2": f"{_SWIN} pretrained_window_sizes",
 }
+#: Those of a ResNet that is not transformers'.
+_CAFFE = frozenset({"embedding_size", "hidden_sizes", "depths", "deformable", "frozen_stages"})
 #: transformers' model type -> arguments of its configuration that may be given: sizes and shapes. Others of
 #: transformers choose code and where it comes from, the hub included, which no file of a stranger may.
-BACKBONES: Mapping[str, frozenset[str]] = {name: frozenset(f"{_EVERY} {keys}".split()) for name, keys in _KEYS.items()}
+BACKBONES: Mapping[str, frozenset[str]] = {
+    **{name: frozenset(f"{_EVERY} {keys}".split()) for name, keys in _KEYS.items()},
+    "caffe_resnet": _CAFFE,
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,9 @@ class BackboneArgs:
     Attributes:
         hub_id: Hugging Face id or local folder of pretrained weights; None = random weights.
         model_type: transformers' model type, a key of :data:`BACKBONES` (resnet, convnext, swin, dinov2, ...;
-            clip_vision_model = CLIP's patches, one map, whatever ``out_indices``). With
-            ``hub_id`` it must describe the same architecture: a trained bundle is rebuilt from it alone, without the
-            hub.
+            clip_vision_model = CLIP's patches, one map, whatever ``out_indices``), or caffe_resnet, of which no hub has
+            weights (:class:`gsocc_core.networks.caffe_resnet.CaffeResNet`). With ``hub_id`` it must describe the same
+            architecture: a trained bundle is rebuilt from it alone, without the hub.
         model_args: Sizes of that model, for instance hidden_sizes and depths, as its configuration in transformers
             names them; the defaults for resnet are ResNet-50.
         out_indices: Stages whose maps are returned, finest first.
@@ -122,36 +128,49 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
     Raises:
         ConfigError: unknown hub id, or sizes that make no model.
     """
-    from transformers import AutoBackbone, AutoConfig
-
     try:
+        if args.model_type == "caffe_resnet":
+            if args.hub_id is not None:
+                raise ConfigError("backbone", "hub_id", "null: no hub has weights of caffe_resnet", args.hub_id)
+            return CaffeResNet(args.model_args, args.out_indices)
+        from transformers import AutoBackbone, AutoConfig
+
         if args.model_type == "clip_vision_model":
             return ClipPatches(args.hub_id if pretrained else None, args.model_args)
         if args.hub_id is not None and pretrained:
             return AutoBackbone.from_pretrained(args.hub_id, out_indices=list(args.out_indices))
         config = AutoConfig.for_model(args.model_type, out_indices=list(args.out_indices), **args.model_args)
         return AutoBackbone.from_config(config)
+    except ConfigError:
+        raise
     except Exception as error:
         key = "hub_id" if args.hub_id is not None and pretrained else "model_args"
         raise ConfigError("backbone", key, "an AutoBackbone of transformers", error) from error
 
 
 class FeaturePyramid(nn.Module):
-    """Feature pyramid (Lin et al. 2017, section 3): 1x1 lateral, top-down nearest upsampling, 3x3 smoothing."""
+    """Feature pyramid (Lin et al. 2017, section 3): 1x1 lateral, top-down nearest upsampling, 3x3 smoothing.
 
-    def __init__(self, in_channels: Sequence[int], dim: int) -> None:
+    Coarser levels, if there are any, are convolutions of stride 2 of the last level, as in RetinaNet (Lin et al. 2017).
+    """
+
+    def __init__(self, in_channels: Sequence[int], dim: int, coarser: int = 0) -> None:
         """Build for maps of ``in_channels`` (finest first) and ``dim`` output channels."""
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(c, dim, 1) for c in in_channels)
         self.smooth = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in in_channels)
+        self.coarser = nn.ModuleList(nn.Conv2d(dim, dim, 3, 2, padding=1) for _ in range(coarser))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l), finest first -> maps (B, dim, H_l, W_l)."""
+        """Maps (B, C_l, H_l, W_l), finest first -> maps (B, dim, H_l, W_l), and the coarser ones."""
         merged = [lateral(m) for lateral, m in zip(self.lateral, maps)]
         for level in range(len(merged) - 2, -1, -1):
             up = functional.interpolate(merged[level + 1], size=merged[level].shape[-2:], mode="nearest")
             merged[level] = merged[level] + up
-        return [smooth(m) for smooth, m in zip(self.smooth, merged)]
+        levels = [smooth(m) for smooth, m in zip(self.smooth, merged)]
+        for index, coarser in enumerate(self.coarser):
+            levels.append(coarser(levels[-1] if index == 0 else torch.relu(levels[-1])))
+        return levels
 
 
 def _normalisation(backbone: nn.Module) -> tuple[Tensor, Tensor]:
@@ -161,18 +180,30 @@ def _normalisation(backbone: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 class ImageEncoder(nn.Module):
-    """Normalise RGB pictures, run the backbone and the pyramid."""
+    """Normalise RGB pictures, run the backbone and the pyramid.
+
+    Args:
+        args: See :class:`BackboneArgs`.
+        dim: Channels of every returned level.
+        pretrained: Load the hub's weights, if there is a hub id.
+        coarser: Levels beyond those of the backbone; see :class:`FeaturePyramid`.
+        multiple: Pictures are filled up to multiples of so many pixels at the right and below, with their mean.
+
+    Raises:
+        ConfigError: a backbone that cannot be built.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, args: BackboneArgs, dim: int, pretrained: bool = True) -> None:
-        """Build; see :class:`BackboneArgs`. ``dim`` is the channel count of every returned level."""
+    def __init__(
+        self, args: BackboneArgs, dim: int, pretrained: bool = True, coarser: int = 0, multiple: int = 1
+    ) -> None:
         super().__init__()
         self.backbone = build_backbone(args, pretrained)
         _freeze_unused(self.backbone)
-        self.pyramid = FeaturePyramid(self.backbone.channels, dim)  # type: ignore[arg-type]
-        self.checkpointing = args.checkpointing
+        self.pyramid = FeaturePyramid(self.backbone.channels, dim, coarser)  # type: ignore[arg-type]
+        self.checkpointing, self.multiple = args.checkpointing, multiple
         mean, std = _normalisation(self.backbone)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -188,6 +219,8 @@ class ImageEncoder(nn.Module):
         """
         leading = images.shape[:-3]
         flat = (images.flatten(0, -4).float() - self.mean) / self.std
+        height, width = flat.shape[-2:]
+        flat = functional.pad(flat, (0, -width % self.multiple, 0, -height % self.multiple))
         if self.checkpointing and self.training:
             maps = checkpoint(lambda x: self.backbone(x).feature_maps, flat, use_reentrant=False)
         else:
@@ -291,6 +324,8 @@ class PictureStages(nn.Module):
 
 def _freeze_unused(backbone: nn.Module) -> None:
     """Stages behind the last level that is read never learn; distributed training insists on knowing which."""
+    if isinstance(backbone, CaffeResNet):
+        return  # it has none
     was_training = backbone.training
     backbone.eval()
     parameters = [p for p in backbone.parameters() if p.requires_grad]

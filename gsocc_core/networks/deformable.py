@@ -126,7 +126,14 @@ class PillarImageAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, num_heads: int, num_levels: int, references: int, num_points: int, dropout: float = 0.0
+        self,
+        dim: int,
+        num_heads: int,
+        num_levels: int,
+        references: int,
+        num_points: int,
+        dropout: float = 0.0,
+        unseen: bool = False,
     ) -> None:
         """Build.
 
@@ -137,9 +144,11 @@ class PillarImageAttention(nn.Module):
             references: R, points of a pillar.
             num_points: Samples around each of them, per head and level.
             dropout: Dropout probability.
+            unseen: Where a camera sees one point of a pillar, all of them have a share, as published.
         """
         super().__init__()
         self.heads, self.levels, self.references, self.points = num_heads, num_levels, references, num_points
+        self.unseen = unseen
         count = num_heads * num_levels * references * num_points
         ring = spread_offsets(num_heads, num_points, 2)[:, None, None].expand(-1, num_levels, references, -1, -1)
         self.offsets = _quiet(nn.Linear(dim, count * 2), ring)
@@ -154,7 +163,7 @@ class PillarImageAttention(nn.Module):
         Args:
             queries: (B, Q, dim).
             maps: Levels of (B, V, dim, H_l, W_l).
-            uv_norm: (B, V, Q, R, 2) projections, 0..1 across the picture.
+            uv_norm: (B, V, Q, R, 2) projections, 0..1 across the picture; beyond it with ``unseen``.
             visible: (B, V, Q, R) bool.
 
         Returns:
@@ -163,6 +172,8 @@ class PillarImageAttention(nn.Module):
         b, q, dim = queries.shape
         views = visible.shape[1]
         sees = visible.any(-1)
+        if self.unseen:
+            visible = sees[..., None].expand_as(visible)
         seen = sees.flatten(0, 1)
         longest = max(int(seen.sum(-1).max()), 1)
         # The queries that a picture concerns, padded to the longest list.
@@ -234,6 +245,49 @@ class PlaneAttention(nn.Module):
             where = places[:, None, index] + offsets[:, :, :, index] / size
             result = result + weighted_samples(values, where, shares[:, :, :, index])
         return self.norm(queries + self.dropout(self.out(result)))
+
+
+class TopPlaneAttention(nn.Module):
+    """Cells of the top plane look around themselves in it, twice; other planes pass by.
+
+    What TPVFormer's published code calls cross-view hybrid attention: offsets and shares are predicted from a cell with
+    and without the code of its place, each of two looks has shares that sum to one, and their mean counts.
+    """
+
+    def __init__(self, dim: int, num_heads: int, num_points: int, dropout: float = 0.0) -> None:
+        """Build for planes of ``dim`` channels and ``num_points`` samples per head and look."""
+        super().__init__()
+        self.heads, self.looks, self.points = num_heads, 2, num_points
+        count = num_heads * self.looks * num_points
+        ring = spread_offsets(num_heads, num_points, 2)[:, None].expand(-1, self.looks, -1, -1)
+        self.offsets = _quiet(nn.Linear(2 * dim, count * 2), ring)
+        self.weights = _quiet(nn.Linear(2 * dim, count))
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(dim)
+
+    def forward(self, queries: Tensor, codes: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Look and add.
+
+        Args:
+            queries: (B, Q, dim); the first X * Y of them are the top plane's, y fastest.
+            codes: (X * Y, dim) codes of the top plane's cells.
+            shape: X, Y.
+
+        Returns:
+            (B, Q, dim) normalised.
+        """
+        top, others = queries.split([len(codes), queries.shape[1] - len(codes)], dim=1)
+        split = (*top.shape[:2], self.heads, self.looks, self.points)
+        asked = torch.cat([top, top + codes], dim=-1)
+        offsets = self.offsets(asked).view(*split, 2)
+        shares = self.weights(asked).view(split).softmax(-1) / self.looks
+        # x is the column of the map, so that offsets are x before y.
+        values = self.value(top).transpose(1, 2).unflatten(2, shape).transpose(2, 3)
+        x, y = ((torch.arange(n, device=top.device) + 0.5) / n for n in shape)
+        middles = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).flatten(0, 1)
+        where = middles[:, None, None, None] + offsets / offsets.new_tensor(shape)
+        found = weighted_samples(values, where.flatten(3, 4), shares.flatten(3))
+        return self.norm(torch.cat([top + self.dropout(self.out(found)), others], dim=1))
 
 
 class VolumeAttention(nn.Module):

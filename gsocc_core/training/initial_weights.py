@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import BundleError, ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.grid_points import to_grid
 from gsocc_core.inference.bundle import Bundle, load_bundle, load_pose_bundle, load_view_bundle
 from gsocc_core.methods.method import Method, Trainable, ViewMethod
+from gsocc_core.methods.voxel_host import OPACITY_HEAD, VoxelHost
 from gsocc_core.networks.attention import PositionCode
 from gsocc_core.networks.backbones import ImageEncoder
 
@@ -106,6 +108,7 @@ def start_from(network: Trainable, method: str, bundle: str | Path) -> StartRepo
             left[name] = f"{tuple(target.shape)} here, {tuple(value.shape)} in the source"
     if not taken:
         raise ConfigError(source.path, "init", "tensors that fit the model", "none")
+    notes += _start_opacity(network, source.path / OPACITY_HEAD)
     return StartReport(
         source.path,
         tuple(taken),
@@ -115,6 +118,22 @@ def start_from(network: Trainable, method: str, bundle: str | Path) -> StartRepo
         left,
         tuple(notes),
     )
+
+
+def _start_opacity(network: Method, path: Path) -> list[str]:
+    """Take over the opacity head that lies beside imported weights, if both have one of the same size."""
+    render = network.render if isinstance(network, VoxelHost) else None
+    if render is None or render.opacity_head is None or not path.is_file():
+        return []
+    try:
+        given = load_file(path)
+    except Exception as error:
+        raise BundleError(path, "content", "a complete safetensors file", error) from error
+    own = render.opacity_head.state_dict()
+    if {name: value.shape for name, value in given.items()} != {name: value.shape for name, value in own.items()}:
+        return []
+    render.opacity_head.load_state_dict(given)
+    return ["the opacity head of the loss in pictures came over"]
 
 
 def _start_alike(network: Trainable, bundle: str | Path) -> StartReport:
