@@ -3,7 +3,7 @@
 """The commands of ``gsocc_core``: each typed signature is one, its docstring is the help."""
 
 from gsocc_core.commands.data import label_depth, label_features, label_semantics, label_stand_in, synthesize
-from gsocc_core.commands.imports import import_gaussianocc, import_gausstr, import_tpvformer
+from gsocc_core.commands.imports import import_gaussianocc, import_gausstr, import_tpvformer, import_uni3r
 from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
@@ -25,6 +25,7 @@ __all__ = [
     "import_gaussianocc",
     "import_gausstr",
     "import_tpvformer",
+    "import_uni3r",
     "label_depth",
     "label_features",
     "label_semantics",

@@ -16,9 +16,9 @@ from gsocc_core.errors import ConfigError, GsoccError
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
-    "import gausstr", "import gaussianocc", "import tpvformer", "evaluate", "evaluate-poses", "evaluate-views",
-    "baseline", "predict",
-    "query", "check-rig", "rig", "export", "view", "compare-views", "bench", "doctor",
+    "import gausstr", "import gaussianocc", "import tpvformer", "import uni3r", "evaluate", "evaluate-poses",
+    "evaluate-views", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench",
+    "doctor",
 )  # fmt: skip
 #: First words of commands of two words.
 _GROUPS = {name.split()[0] for name in COMMANDS if " " in name}

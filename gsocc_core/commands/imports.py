@@ -70,3 +70,20 @@ def import_tpvformer(checkpoint: str, out: str, model: dict[str, Any] | None = N
     from gsocc_core.importers.tpvformer import import_tpvformer as start
 
     print(f"{out}\n{start(checkpoint, out, model).told()}")
+
+
+def import_uni3r(checkpoint: str, out: str, lseg: str | None = None, model: dict[str, Any] | None = None) -> None:
+    """Make a bundle of Uni3R's published weights.
+
+    Their licence and their data are printed, and stand in the bundle. Nothing that a checkpoint pickles is run. The
+    published files take about 15 GB of memory.
+
+    Args:
+        checkpoint: 2views.pth, or another of the published files.
+        out: Bundle folder to make; it must not exist.
+        lseg: LSeg's demo_e200.ckpt; its picture side, whose features are an input of the model, is kept in the bundle.
+        model: Arguments of the method that differ from the published configuration, for files of other sizes.
+    """
+    from gsocc_core.importers.uni3r import import_uni3r as start
+
+    print(f"{out}\n{start(checkpoint, out, lseg, model).told()}")

@@ -26,7 +26,8 @@ class Key:
         theirs: Its published name.
         ours: Names of our tensors that it becomes, in equal parts along its first axis; none = it is not needed.
         inputs_turned: So many input channels, the first of theirs, are the last of ours.
-        inputs_reversed: Their first input channel is our last: pictures of theirs are BGR.
+        order: Which of their numbers along ``axis`` each of ours is; None = as they come.
+        axis: Of ``order``.
         copied: Each of ours becomes the whole of it.
         rows: First of the rows of ours that it becomes, and the one behind its last; None = all rows.
         plane: Rows and columns of a plane whose cells theirs has row by row, and ours column by column.
@@ -36,7 +37,8 @@ class Key:
     theirs: str
     ours: tuple[str, ...] = ()
     inputs_turned: int = 0
-    inputs_reversed: bool = False
+    order: tuple[int, ...] | None = None
+    axis: int = 0
     copied: bool = False
     rows: tuple[int, int] | None = None
     plane: tuple[int, int] | None = None
@@ -126,8 +128,8 @@ def _parts(value: Tensor, key: Key, state: dict[str, Tensor], file: Weights, sys
         raise BundleError(file.path, key.theirs, "finite numbers", f"{count} NaN or infinite of {value.numel()}")
     if turned := key.inputs_turned:
         value = torch.cat([value[:, turned:], value[:, :turned]], dim=1)
-    if key.inputs_reversed:
-        value = value.flip(1)
+    if key.order is not None:
+        value = value.index_select(key.axis, torch.tensor(key.order, device=value.device))
     if key.plane is not None:
         value = value.unflatten(0, key.plane).transpose(0, 1).flatten(0, 1)
     if key.copied:

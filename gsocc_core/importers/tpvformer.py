@@ -264,7 +264,7 @@ def tpvformer_keys(method: TPVFormer, known: Configuration) -> list[Key]:
 
 def _backbone_keys(backbone: Any) -> list[Key]:
     ours = "pictures.encoder.backbone"
-    keys = [Key("img_backbone.conv1.weight", (f"{ours}.conv.weight",), inputs_reversed=True)]
+    keys = [Key("img_backbone.conv1.weight", (f"{ours}.conv.weight",), order=(2, 1, 0), axis=1)]  # theirs are BGR
     keys += same("img_backbone.bn1", f"{ours}.norm", BATCH_NORM)
     for stage, blocks in enumerate(backbone.stages):
         for i, own in enumerate(blocks):

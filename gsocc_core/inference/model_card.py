@@ -135,7 +135,7 @@ def pose_card(title: str, method: str, parameters: int, image_size: tuple[int, i
 
 _VIEW_TEMPLATE = """\
 ---
-license: apache-2.0
+license: {licence}
 library_name: gsocc
 tags: [novel-view-synthesis, open-vocabulary, gaussian-splatting, {method}]
 ---
@@ -176,12 +176,14 @@ _VIEW_LIMITS = (
 )
 
 
-def view_card(title: str, method: str, parameters: int, image_size: tuple[int, int], data: str) -> str:
+def view_card(
+    title: str, method: str, parameters: int, image_size: tuple[int, int], data: str, licence: str = "apache-2.0"
+) -> str:
     """Text of the card of a model of unposed views; see :func:`model_card`."""
     height, width = image_size
     return _VIEW_TEMPLATE.format(
         title=title, method=method, parameters=parameters / 1e6, width=width, height=height, data=data,
-        limits=_VIEW_LIMITS, begin=_BEGIN, end=_END,
+        limits=_VIEW_LIMITS, licence=licence, begin=_BEGIN, end=_END,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and shapes of published checkpoints, read from tables beside this file, and random numbers of any layout."""
 
+import gzip
 from pathlib import Path
 
 import torch
@@ -11,7 +12,9 @@ TABLES = Path(__file__).parent / "published"
 
 def table(name):
     """Published name -> shape, or the integer that lies there, of a table."""
-    rows = [line.split("\t") for line in (TABLES / f"{name}.tsv").read_text().splitlines()[1:]]
+    packed = TABLES / f"{name}.tsv.gz"
+    text = gzip.decompress(packed.read_bytes()).decode() if packed.exists() else (TABLES / f"{name}.tsv").read_text()
+    rows = [line.split("\t") for line in text.splitlines()[1:]]
     return {key: _shape(shape) for key, shape, _ in rows}
 
 

@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Uni3R's files: every published tensor is accounted for, and what is imported computes what its code does."""
+
+from pathlib import Path
+
+import published_uni3r as published
+import pytest
+import torch
+from published_files import random_numbers, table
+from published_uni3r import FULL, SMALL, checkpoint, layout, lseg_layout
+from safetensors.torch import load_file
+from tiny_views import views
+
+from gsocc_core.arguments import keyword_arguments
+from gsocc_core.errors import BundleError
+from gsocc_core.importers import uni3r
+from gsocc_core.importers.bundles import changed
+from gsocc_core.importers.checkpoint_files import Weights
+from gsocc_core.importers.key_map import carry_over
+from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, uni3r_keys
+from gsocc_core.inference.bundle import read_origin
+from gsocc_core.methods.uni3r import Uni3R
+from gsocc_core.networks import backbones
+from gsocc_core.networks.lseg import LSegPictures
+from gsocc_core.yaml_files import read_yaml
+
+#: The published sizes, reduced, as our configuration calls them.
+MODEL = {
+    "image_size": [16, 16],
+    "encoder": {"model_args": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4,
+                               "image_size": 16}, "out_indices": [2]},
+    "network": {"depth": 3, "heads": 2, "taps": [0, 1, 1, 2], "camera_depth": 1, "camera_heads": 2, "head_width": 16,
+                "head_levels": [8, 8, 12, 12], "head_hidden": 8},
+    "semantics": {"teacher_dim": 6, "dim": 4},
+}  # fmt: skip
+LSEG = {"dim": 16, "depth": 5, "heads": 2, "patch": 4, "grid": 3, "taps": (1, 2, 3, 4), "levels": (8, 8, 12, 12),
+        "width": 8, "out": 6}  # fmt: skip
+
+
+def build(arguments):
+    return Uni3R(**keyword_arguments(Uni3R, arguments, "test", skip=("pretrained",)), pretrained=False)
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Their tensors, our method out of the bundle, and the bundle's folder."""
+    folder, theirs = tmp_path_factory.mktemp("uni3r"), checkpoint(SMALL)
+    torch.save({"model": theirs, "optimizer": {"state": {}, "param_groups": []}, "epoch": 99}, folder / "2views.pth")
+    import_uni3r(folder / "2views.pth", folder / "bundle", model=MODEL)
+    method = build(read_yaml(folder / "bundle" / "config.yaml", "")["arguments"]).eval()
+    method.load_state_dict(load_file(folder / "bundle" / "model.safetensors"))
+    return theirs, method, folder / "bundle"
+
+
+def test_every_published_tensor_is_accounted_for(monkeypatch):
+    for name in ("kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "normal_", "trunc_normal_"):
+        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)  # slow on meta
+    monkeypatch.setattr(backbones, "_freeze_unused", lambda _: None)
+    theirs = table("uni3r_main")
+    assert len(theirs) == 4396
+    needed = {name: shape for name, shape in theirs.items() if not name.startswith(uni3r._NOT_NEEDED)}
+    assert needed == layout(FULL)
+    with torch.device("meta"):
+        method, network = build(uni3r.ARGUMENTS), LSegPictures()
+        tensors = {name: torch.empty(shape) for name, shape in theirs.items()}
+    weights = Weights(Path("2views.pth"), tensors, {})
+    carry_over([weights], uni3r_keys(method, weights), method, "Uni3R")
+    start = "lseg_feature_extractor."
+    lseg = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+    lseg = {name: value for name, value in lseg.items() if not name.startswith("clip_pretrained.")}
+    lseg = {name: value.long() if name.endswith("tracked") else value for name, value in lseg.items()}
+    assert {name: tuple(value.shape) for name, value in lseg.items()} == lseg_layout(
+        1024, 24, 16, 24, (256, 512, 1024, 1024), 256, 512
+    )
+    carry_over([Weights(Path("demo_e200.ckpt"), lseg, {})], lseg_keys(network), network, "LSeg")
+
+
+def test_every_stage_is_the_published_one(imported):
+    theirs, method, _ = imported
+    sample = views(1, 2, (16, 16), seed=4)
+    pictures, K = sample.images[0].float(), sample.intrinsics[0]
+    features = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        patches = torch.stack([published.encoded(theirs, SMALL, picture / 255) for picture in pictures])
+        ours = method.encoder(sample.images[0])
+        torch.testing.assert_close(ours.flatten(2).transpose(1, 2), patches, atol=1e-4, rtol=1e-4)
+        scaled = K / torch.tensor([16.0, 16.0, 1.0])[:, None]
+        tokens, layers = published.attended(theirs, SMALL, patches, scaled)
+        seen = method.attention(ours[None], scaled[None])
+        torch.testing.assert_close(seen.camera[0], tokens, atol=1e-4, rtol=1e-4)
+        for one, other in zip(seen.patches, layers, strict=True):
+            torch.testing.assert_close(one[0], other, atol=1e-4, rtol=1e-4)
+        output = method(sample.images, sample.intrinsics, features[None])
+        for found, expected in zip(output.codes, published.camera(theirs, SMALL, tokens, 4), strict=True):
+            swapped = expected[:, [0, 1, 2, 6, 3, 4, 5, 7, 8]]
+            torch.testing.assert_close(found[0], swapped, atol=1e-3, rtol=1e-3)
+        means, sure = published.points(theirs, SMALL, layers, (16, 16))
+        torch.testing.assert_close(output.points[0], means, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(output.points_confidence[0], sure, atol=1e-3, rtol=1e-3)
+        parts = published.gaussians(theirs, SMALL, layers, pictures / 127.5 - 1, means.flatten(0, 2), features)
+        scene = output.scene
+        for found, expected in zip(
+            (scene.scales, scene.quats, scene.opacities, scene.colors_sh, scene.features), parts, strict=True
+        ):
+            torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
+    theirs, method, _ = imported
+    monkeypatch.setattr(uni3r, "LSEG_ARGUMENTS", LSEG)
+    sizes = (LSEG[name] for name in ("dim", "depth", "patch", "grid", "levels", "width", "out"))
+    own = random_numbers(lseg_layout(*sizes), seed=3)
+    rest = {"net.clip_pretrained.ln_final.bias": torch.ones(2).half(), "criterion.weight": torch.ones(1)}
+    named = {f"net.{name}": value for name, value in own.items()} | rest
+    torch.save({"state_dict": named, "hyper_parameters": {"lr": 1e-3}}, tmp_path / "demo_e200.ckpt")
+    torch.save({"model": theirs}, tmp_path / "2views.pth")
+    origin = import_uni3r(tmp_path / "2views.pth", tmp_path / "bundle", tmp_path / "demo_e200.ckpt", MODEL)
+    assert origin.notes[-1] == "LSeg's picture side is in the bundle"
+    network = read_lseg(tmp_path / "bundle")
+    pictures = views(1, 2, (16, 16)).images[0]
+    with torch.no_grad():
+        expected = published.lseg(own, pictures.float() / 127.5 - 1, 2, LSEG["taps"], 4)
+        found = network.train()(pictures)
+        assert found.shape == (2, 6, 32, 32)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        assert method(pictures[None], None, found[None]).scene.features.shape == (1, 512, 4)
+        assert network(pictures[:, :, :8]).shape == (2, 6, 16, 32)
+    (tmp_path / "bundle" / "lseg.safetensors").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"lseg\.safetensors: content: expected a complete safetensors file of LSeg"):
+        read_lseg(tmp_path / "bundle")
+
+
+def test_a_bundle_says_whose_it_is(imported):
+    _, _, bundle = imported
+    origin, card = read_origin(bundle), (bundle / "README.md").read_text()
+    assert "license: cc-by-nc-sa-4.0" in card
+    for said in (origin.licence, origin.trained_on, origin.published, *origin.notes):
+        assert said in card
+    assert "non-commercial" in origin.licence
+    assert any("depth head was never trained" in note for note in origin.notes)
+    assert read_lseg(bundle) is None
+
+
+def test_files_that_do_not_fit_are_told_and_nothing_is_written(tmp_path):
+    good, path, out = checkpoint(SMALL), tmp_path / "theirs.pth", tmp_path / "bundle"
+
+    def refused(tensors, message, lseg=None):
+        torch.save(tensors, path)
+        with pytest.raises(BundleError, match=message):
+            import_uni3r(path, out, lseg, changed(MODEL, {}))
+        assert not out.exists()
+
+    refused(
+        {k: v for k, v in good.items() if k != "feature_reduction.0.bias"}, r"feature_reduction\.0\.bias: expected a"
+    )
+    refused(good | {"vggt.new": torch.ones(2)}, r"vggt\.new: expected only tensors of Uni3R")
+    refused(good | {"gs_attr_proj.2.bias": torch.ones(99)}, r"gs_attr_proj\.2\.bias: expected \(63,\)")
+    refused({"optimizer": {}, "model": {"backbone.cls_token": torch.ones(2)}}, "tensors of Uni3R, such as vggt")
+    refused(good, "tensors of LSeg, such as net.pretrained", path)
