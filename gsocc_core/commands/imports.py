@@ -37,21 +37,26 @@ def import_gaussianocc(
     checkpoint: str,
     out: str,
     trained_on: Literal["nuscenes", "ddad"] | None = None,
+    part: Literal["occupancy", "poses"] = "occupancy",
     model: dict[str, Any] | None = None,
 ) -> None:
-    """Make a bundle of GaussianOcc's published weights, second stage.
+    """Make a bundle of GaussianOcc's published weights, of the second stage or of the pose network.
 
     Its licence, its data and its rule are printed, and stand in the bundle. Nothing that a checkpoint pickles is run.
 
     Args:
-        checkpoint: Folder with encoder.pth and depth.pth, and with pose_encoder.pth and pose.pth or neither.
+        checkpoint: Folder with encoder.pth and depth.pth, and with pose_encoder.pth and pose.pth or neither; for poses
+            the latter two are enough.
         out: Bundle folder to make; it must not exist.
         trained_on: Data of the training, which the files do not tell; None = by the folder's name, with nusc or ddad in
             it.
+        part: occupancy = the second stage; poses = the pose network, as a bundle of method gaussianocc_pose.
         model: Arguments of the method that differ from the published configuration, for files of other sizes.
     """
-    from gsocc_core.importers.gaussianocc import import_gaussianocc as start
+    from gsocc_core.importers.gaussianocc import import_gaussianocc as occupancy
+    from gsocc_core.importers.gaussianocc_pose import import_pose_network as poses
 
+    start = occupancy if part == "occupancy" else poses
     print(f"{out}\n{start(checkpoint, out, trained_on, model).told()}")
 
 

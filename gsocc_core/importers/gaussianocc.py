@@ -3,8 +3,8 @@
 """GaussianOcc's published folders (Gan et al., ICCV 2025), as bundles of :mod:`gsocc_core.methods.gaussianocc`.
 
 A folder holds ``encoder.pth`` and ``depth.pth``, the second stage, and ``pose_encoder.pth`` and ``pose.pth``, the pose
-network of the first. Occupancy needs the former two; the latter are checked and kept in the bundle as they are, for a
-method of poses to read with :func:`read_pose_network`.
+network of the first. Occupancy needs the former two; the latter are checked and kept in the bundle as they are
+(:func:`read_pose_network`). :mod:`gsocc_core.importers.gaussianocc_pose` makes a bundle of them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _ORIGINS: Mapping[TrainedOn, Mapping[str, str]] = {
         "published": "DDAD val, depth alone: absolute relative error 0.228",
     },
 }  # fmt: skip
-_LICENCE = "Apache-2.0 by the file LICENSE, but headers of its source files allow non-commercial use only (Monodepth2)"
+LICENCE = "Apache-2.0 by the file LICENSE, but headers of its source files allow non-commercial use only (Monodepth2)"
 _RENDERED = (
     "published renderings draw every Gaussian too flat by the aspect of the picture; a training of ours does so with "
     "render.field_of_view: published. Occupancy needs no rendering"
@@ -95,18 +95,18 @@ def import_gaussianocc(
     check_new(out)
     folder = Path(checkpoint)
     _check_folder(folder)
-    chosen = _trained_on(folder, trained_on)
+    chosen = data_of(folder, trained_on)
     encoder, decoder = (read_weights(folder / name, "GaussianOcc") for name in (ENCODER, DECODER))
     arguments = changed(ARGUMENTS, model or {})
     _check_box(decoder, arguments["grid"])
     if {"height", "width"} <= encoder.numbers.keys():
         arguments["image_size"] = [int(encoder.numbers[side]) for side in ("height", "width")]
-    pose = _read_pose_files(folder)
+    pose = read_pose_files(folder)
     height, width = arguments["image_size"]
-    told = "pose network: kept for a method of poses" if pose else "pose network: not in the folder"
+    told = "pose network: kept beside the weights" if pose else "pose network: not in the folder"
     origin = Origin(
         **_ORIGINS[chosen],
-        licence=_LICENCE,
+        licence=LICENCE,
         licence_id="other",
         pictures=f"{height} x {width} RGB (1600 x 900 or 1936 x 1216 resized, nothing cut off), minus "
         "(123.675, 116.28, 103.53), divided by (58.395, 57.12, 57.375)",
@@ -152,7 +152,12 @@ def _check_folder(folder: Path) -> None:
             raise BundleError(folder, name, expected, alone)
 
 
-def _trained_on(folder: Path, said: TrainedOn | None) -> TrainedOn:
+def data_of(folder: Path, said: TrainedOn | None) -> TrainedOn:
+    """The data that a folder was trained on: what is said, or what its name tells.
+
+    Raises:
+        ConfigError: neither tells it.
+    """
     if said is not None:
         return said
     name = folder.resolve().name.lower()
@@ -174,8 +179,12 @@ def _check_box(decoder: Weights, grid: Mapping[str, Any]) -> None:
             raise BundleError(decoder.path, name, f"{grid[side]} (m), the grid's {side} corner", value.tolist())
 
 
-def _read_pose_files(folder: Path) -> tuple[Weights, Weights] | None:
-    """Both files of the pose network, their names checked; None = there are none."""
+def read_pose_files(folder: Path) -> tuple[Weights, Weights] | None:
+    """Both files of the pose network, their names checked; None = there are none.
+
+    Raises:
+        BundleError: one of them is missing, or is none of the pose network.
+    """
     there = [name for name in POSE_FILES if (folder / name).exists()]
     if not there:
         return None
@@ -186,23 +195,28 @@ def _read_pose_files(folder: Path) -> tuple[Weights, Weights] | None:
 
 
 def pose_keys() -> tuple[list[Key], list[Key]]:
-    """Published names of the pose network: a ResNet-34 on two pictures, and four convolutions behind it.
+    """Key maps of both files of the pose network: a ResNet-34 on two pictures, and four convolutions behind it.
 
-    No tensor of ours belongs to them here; a method of poses names its own. The classifier ``encoder.fc``,
-    ``refine_mlp`` and ``finial_conv`` are never used.
+    Ours are the tensors of :class:`gsocc_core.networks.ego_motion.EgoMotion`. The classifier ``encoder.fc``,
+    ``refine_mlp`` and ``finial_conv`` are never used; of two motions that the last layer gives, the first one is.
     """
-    names = [f"encoder.bn1.{part}" for part in BATCH_NORM] + ["encoder.conv1.weight"]
-    names += [f"encoder.fc.{part}" for part in LAYER]
-    for stage, blocks in enumerate((3, 4, 6, 3), start=1):
+    ours = "backbone"
+    encoder = same("encoder.conv1", f"{ours}.embedder.embedder.convolution", ("weight",))
+    encoder += same("encoder.bn1", f"{ours}.embedder.embedder.normalization", BATCH_NORM)
+    for stage, blocks in enumerate((3, 4, 6, 3)):
         for i in range(blocks):
-            block = f"encoder.layer{stage}.{i}"
-            names += [f"{block}.conv{j}.weight" for j in (1, 2)]
-            names += [f"{block}.bn{j}.{part}" for j in (1, 2) for part in BATCH_NORM]
-            if stage > 1 and i == 0:
-                names += [f"{block}.downsample.0.weight"] + [f"{block}.downsample.1.{part}" for part in BATCH_NORM]
-    layers = [f"net.{i}" for i in range(4)]
-    layers += ["refine_mlp.0", *(f"refine_mlp.{i}.0" for i in range(2, 7)), "refine_mlp.7", "finial_conv"]
-    return not_needed(names), not_needed(f"{layer}.{part}" for layer in layers for part in LAYER)
+            theirs, layer = f"encoder.layer{stage + 1}.{i}", f"{ours}.encoder.stages.{stage}.layers.{i}"
+            for j in range(2):
+                encoder += same(f"{theirs}.conv{j + 1}", f"{layer}.layer.{j}.convolution", ("weight",))
+                encoder += same(f"{theirs}.bn{j + 1}", f"{layer}.layer.{j}.normalization", BATCH_NORM)
+            if stage > 0 and i == 0:
+                encoder += same(f"{theirs}.downsample.0", f"{layer}.shortcut.convolution", ("weight",))
+                encoder += same(f"{theirs}.downsample.1", f"{layer}.shortcut.normalization", BATCH_NORM)
+    head = [key for i in range(3) for key in same(f"net.{i}", f"decoder.{2 * i}")]
+    head += [Key(f"net.3.{part}", (f"decoder.6.{part}",), order=tuple(range(6)), spare=6) for part in LAYER]
+    layers = ["refine_mlp.0", *(f"refine_mlp.{i}.0" for i in range(2, 7)), "refine_mlp.7", "finial_conv"]
+    head += not_needed(f"{layer}.{part}" for layer in layers for part in LAYER)
+    return encoder + not_needed(f"encoder.fc.{part}" for part in LAYER), head
 
 
 def gaussianocc_keys(method: GaussianOcc) -> list[Key]:

@@ -28,6 +28,7 @@ class Key:
         inputs_turned: So many input channels, the first of theirs, are the last of ours.
         order: Which of their numbers along ``axis`` each of ours is; None = as they come.
         axis: Of ``order``.
+        spare: So many of theirs behind those that ``order`` takes have no use.
         copied: Each of ours becomes the whole of it.
         rows: First of the rows of ours that it becomes, and the one behind its last; None = all rows.
         plane: Rows and columns of a plane whose cells theirs has row by row, and ours column by column.
@@ -39,6 +40,7 @@ class Key:
     inputs_turned: int = 0
     order: tuple[int, ...] | None = None
     axis: int = 0
+    spare: int = 0
     copied: bool = False
     rows: tuple[int, int] | None = None
     plane: tuple[int, int] | None = None
@@ -118,6 +120,8 @@ def _parts(value: Tensor, key: Key, state: dict[str, Tensor], file: Weights, sys
     if key.copied:
         mine = mine[:1]
     whole = (sum(m.shape[0] for m in mine), *mine[0].shape[1:]) if mine[0].ndim else ()
+    if key.spare:
+        whole = tuple(n + key.spare * (axis == key.axis) for axis, n in enumerate(whole))
     if tuple(value.shape) != whole:
         expected = f"{whole}, as the configuration of {system} has it"
         raise BundleError(file.path, key.theirs, expected, tuple(value.shape))

@@ -89,7 +89,7 @@ def model_card(
 
 _POSE_TEMPLATE = """\
 ---
-license: apache-2.0
+license: {licence}
 library_name: gsocc
 tags: [ego-motion, depth, gaussian-splatting, {method}]
 ---
@@ -124,12 +124,14 @@ _POSE_LIMITS = (
 )
 
 
-def pose_card(title: str, method: str, parameters: int, image_size: tuple[int, int], data: str) -> str:
+def pose_card(
+    title: str, method: str, parameters: int, image_size: tuple[int, int], data: str, licence: str = "apache-2.0"
+) -> str:
     """Text of the card of a model of poses and depth; see :func:`model_card`."""
     height, width = image_size
     return _POSE_TEMPLATE.format(
         title=title, method=method, parameters=parameters / 1e6, width=width, height=height, data=data,
-        limits=_POSE_LIMITS, begin=_BEGIN, end=_END,
+        limits=_POSE_LIMITS, licence=licence, begin=_BEGIN, end=_END,
     )  # fmt: skip
 
 
