@@ -167,7 +167,7 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
                 raise ConfigError("command line", f"--{key}", "a value", "nothing")
             text = queue.pop(0)
         if _is_list(annotation) and text != "null" and not text.startswith("["):
-            text = f"[{text}]"
+            text = _listed(text, annotation)
         known = key == positional and key not in inspect.signature(function).parameters
         result.append((key, text if known else _typed(function, key, text)))
     return result
@@ -185,7 +185,19 @@ def _joined(words: Sequence[str], annotation: Any) -> str:
     """Words as one list in YAML; several texts in quotes, so that YAML leaves them as they are."""
     if len(words) == 1:
         return words[0]
-    return json.dumps(words, ensure_ascii=False) if str in get_args(annotation) else ",".join(words)
+    return json.dumps(words, ensure_ascii=False) if _is_list(annotation, str) else ",".join(words)
+
+
+def _listed(text: str, annotation: Any) -> str:
+    """Members with commas between them as a list in YAML; where texts are wanted, 7, no and #1 are texts."""
+    plain = f"[{text}]"
+    if not _is_list(annotation, str):
+        return plain
+    try:
+        fits = all(isinstance(member, str) for member in parse_yaml(plain))
+    except yaml.YAMLError:
+        fits = False
+    return plain if fits else json.dumps([part.strip() for part in text.split(",")], ensure_ascii=False)
 
 
 def put(content: dict[str, Any], name: str, value: Any) -> None:
@@ -209,10 +221,13 @@ def argument_type(function: Callable[..., Any], name: str) -> Any:
     return owner
 
 
-def _is_list(annotation: Any) -> bool:
+def _is_list(annotation: Any, of: Any = None) -> bool:
+    """Whether a type is a list or tuple, or one of those or None; ``of`` = and nothing but such values are in it."""
     members = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else (annotation,)
-    kinds = [get_origin(member) for member in members if member is not type(None)]
-    return bool(kinds) and all(kind in {tuple, list} for kind in kinds)
+    kinds = [member for member in members if member is not type(None)]
+    return bool(kinds) and all(
+        get_origin(kind) in {tuple, list} and (of is None or {of} == set(get_args(kind)) - {Ellipsis}) for kind in kinds
+    )
 
 
 def _typed(function: Callable[..., Any], name: str, text: str) -> Any:

@@ -132,6 +132,18 @@ def test_the_first_words_may_be_a_list():
     assert read_words(["1", "2"], add, "numbers") == [("numbers", [1, 2])]
 
 
+def test_a_list_of_texts_holds_texts_whatever_yaml_reads_in_them():
+    def ask(model: str, phrases: tuple[str, ...] = (), scenes: list[str] | None = None) -> None: ...
+
+    for text, members in (
+        ("no", ["no"]), ("7", ["7"]), ("0004, b", ["0004", "b"]), ("#1", ["#1"]), ("a: b", ["a: b"]),
+        ("it's", ["it's"]), ("'a,b', c", ["a,b", "c"]), ("[a, b]", ["a", "b"]), ("", []),
+    ):  # fmt: skip
+        assert read_words(["m", text], ask, "model") == [("model", "m"), ("phrases", members)]
+        assert read_words(["m", "--scenes", text], ask, "model") == [("model", "m"), ("scenes", members)]
+    assert read_words(["m", "--scenes", "null"], ask, "model") == [("model", "m"), ("scenes", None)]
+
+
 def test_the_words_behind_the_first_may_be_a_list():
     def ask(model: str, phrases: tuple[str, ...], loud: bool = False) -> None: ...
 
