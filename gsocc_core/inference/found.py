@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.voxels import VoxelGrid, VoxelScores
@@ -144,6 +145,12 @@ def find_clusters(found: FoundVoxels, most: int | None = None) -> tuple[Cluster,
         Cluster(word, tuple(center), tuple(edges), *rest)
         for word, center, edges, *rest in zip(*(column.tolist() for column in columns))
     )
+
+
+def warm_up_clusters() -> None:
+    """Compile, or load from numba's cache, what :func:`find_clusters` runs; takes seconds the first time."""
+    grid = VoxelGrid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0)
+    find_clusters(find_voxels(VoxelScores(torch.tensor([0]), torch.ones(1, 1), grid, ("thing",))))
 
 
 def summarize(scores: VoxelScores, found: FoundVoxels) -> tuple[WordSummary, ...]:

@@ -23,6 +23,7 @@ from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
 from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
+from gsocc_core.inference.found import warm_up_clusters
 from gsocc_core.inference.own_pictures import OwnPictures
 from gsocc_core.inference.query import WordQueries
 from gsocc_core.methods.method import InputUse, check_scene
@@ -146,6 +147,8 @@ class OccupancyPredictor:
     def warm_up(self, cameras: int = 6) -> None:
         """Compile kernels and run the network once, so that the first real picture is not the slow one."""
         warm_up()
+        if self.method.prompts is not None:
+            warm_up_clusters()
         height, width = self.image_size
         camera = Camera(
             "warm_up", np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]]), np.eye(4), width, height

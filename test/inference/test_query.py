@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from gsocc_core import OccupancyPredictor, SemanticGrid, TextFeatures, VoxelField
 from gsocc_core.errors import BundleError, ConfigError, ShapeError
 from gsocc_core.geometry.cameras import Camera
+from gsocc_core.inference import found
 from gsocc_core.inference.bundle import load_bundle, save_bundle
 from gsocc_core.inference.query import TEMPERATURE, WordQueries, contrast
 from gsocc_core.methods.build import build_method
@@ -238,6 +239,24 @@ def test_words_are_checked_before_there_is_a_prediction(bundle, monkeypatch):
         ConfigError, match="query: bundle: expected a method with text features.*received Worded, which has none"
     ):
         predictor.prepare_query(["bus"])
+
+
+def test_a_warm_predictor_compiles_nothing_for_its_first_answer(bundle, monkeypatch):
+    walked, walk = [], found.group_voxels
+
+    def watched(*arguments):
+        walked.append([(type(a), a.dtype, a.ndim) for a in arguments])
+        return walk(*arguments)
+
+    monkeypatch.setattr(found, "group_voxels", watched)
+    monkeypatch.setattr("gsocc_core.inference.query.load_text_encoder", lambda name: pytest.fail("no word was asked"))
+    OccupancyPredictor.load(bundle, device="cpu").warm_up()
+    (warm,) = walked
+    monkeypatch.undo()
+    listed(monkeypatch)
+    monkeypatch.setattr(found, "group_voxels", watched)
+    found.find_clusters(found.find_voxels(predict(bundle)[0].query(["bus"])))
+    assert walked == [warm, warm]
 
 
 def test_threads_may_ask_at_once(method, encoder):
