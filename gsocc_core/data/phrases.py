@@ -35,12 +35,13 @@ def clean_phrase(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def clean_phrases(texts: Sequence[str], where: object) -> list[str]:
+def clean_phrases(texts: Sequence[str], where: object, key: str = "words") -> list[str]:
     """Phrases for an encoder.
 
     Args:
         texts: As people type them.
         where: What asks for them, for errors.
+        key: What it calls them.
 
     Returns:
         Each after :func:`clean_phrase`.
@@ -49,12 +50,12 @@ def clean_phrases(texts: Sequence[str], where: object) -> list[str]:
         ConfigError: one is empty, or is no text.
     """
     if isinstance(texts, str):
-        raise ConfigError(where, "words", "a list of phrases", repr(texts))
+        raise ConfigError(where, key, "a list of phrases", repr(texts))
     cleaned = []
     for number, text in enumerate(texts):
         phrase = clean_phrase(text) if isinstance(text, str) else ""
         if not phrase:
-            raise ConfigError(where, f"words[{number}]", "a phrase of at least one word", repr(text))
+            raise ConfigError(where, f"{key}[{number}]", "a phrase of at least one word", repr(text))
         cleaned.append(phrase)
     return cleaned
 

@@ -196,4 +196,7 @@ def contrast(text: TextFeatures, embeddings: Tensor, rivals: Tensor, allowed: Te
 def _checked(words: Sequence[str], key: str) -> list[str]:
     if not isinstance(words, str) and len(words) > MAX_WORDS:
         raise ConfigError("query", key, f"at most {MAX_WORDS}", len(words))
-    return clean_phrases(words, "query")
+    phrases = clean_phrases(words, "query", key)
+    if again := next((phrase for i, phrase in enumerate(phrases) if phrase in phrases[:i]), None):
+        raise ConfigError("query", key, "every phrase once", f"{again!r} again")
+    return phrases

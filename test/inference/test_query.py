@@ -227,9 +227,18 @@ def test_scenes_without_text_features_and_other_encoders_are_named(bundle, tmp_p
 def test_words_are_checked_before_there_is_a_prediction(bundle, monkeypatch):
     predictor = OccupancyPredictor.load(bundle, device="cpu")
     assert predictor.prepare_query([" Bus", "garbage  can"]) == ("bus", "garbage can")
-    for words, message in (([], "at least one word"), (["x"] * 65, "at most 64"), (["🦄"], "letters that the encoder")):
+    for words, message in (
+        ([], "at least one word"), (["x"] * 65, "at most 64"), (["🦄"], "letters that the encoder"),
+        (["bus", "oak", " Bus"], "query: words: expected every phrase once, received 'bus' again"),
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             predictor.prepare_query(words)
+    for negatives, message in (
+        (["oak", "cat", "Oak"], ": expected every phrase once, received 'oak' again"),
+        (["oak", " "], r"\[1\]: expected a phrase of at least one word"), ("oak", ": expected a list of phrases"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=f"query: negatives{message}"):
+            predictor.prepare_query(["bus"], negatives)
     monkeypatch.setattr("gsocc_core.inference.query.load_text_encoder", lambda name: pytest.fail("loaded already"))
     camera = Camera("front", K, np.eye(4), 64, 32)
     predictor.predict([np.zeros((32, 64, 3), np.uint8)], [camera])
