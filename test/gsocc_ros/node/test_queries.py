@@ -136,9 +136,12 @@ def test_standing_queries_are_published_while_somebody_hears_them(watch, bag, wo
 
 def test_standing_queries_change_while_the_node_runs(watch, bag, worded):  # noqa: F811
     from rclpy.parameter import Parameter
+    from visualization_msgs.msg import Marker, MarkerArray
 
     watcher = watch(bundle=worded, queries=["horse"])
     clouds, words = listen(watcher)
+    boxes = []
+    watcher.ear.create_subscription(MarkerArray, "/occupancy/query_markers", boxes.append, 100)
     watcher.wait(lambda: words)
 
     def change(**values):
@@ -156,10 +159,11 @@ def test_standing_queries_change_while_the_node_runs(watch, bag, worded):  # noq
         assert not refused.successful
         assert refused.reason.startswith(message)
     play(bag)
-    watcher.wait(lambda: len(clouds) > 2)
+    watcher.wait(lambda: len(clouds) > 2 and len(boxes) > 2)
     assert all(set(points(cloud)["word"].tolist()) == {0, 1} for cloud in clouds), "what was asked before goes on"
     assert change(queries=[""]).successful
-    watcher.wait(lambda: words[-1].words == [])
+    watcher.wait(lambda: words[-1].words == [] and clouds[-1].width == 0 and len(boxes[-1].markers) == 1)
+    assert boxes[-1].markers[0].action == Marker.DELETEALL, "viewers keep nothing"
     heard = len(clouds), len(watcher.grids)
     play(bag)
     watcher.wait(lambda: len(watcher.grids) > heard[1] + 2)
