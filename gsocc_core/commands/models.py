@@ -49,9 +49,12 @@ def train(
         encoder: Text encoder that embeds the words of a YAML file: wordllama, clip:MODEL or
             talk2dino:MODEL:PROJECTION.safetensors.
     """
+    from lightning.pytorch.utilities import rank_zero_only
+
     from gsocc_core.training.train import train as start
 
     start(out, method, model, data, channels, val_split, optimizer, run, resume, init, classes, prompts, encoder)
+    rank_zero_only(print)(f"{out}/bundle")
 
 
 def evaluate(

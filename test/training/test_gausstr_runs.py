@@ -69,6 +69,7 @@ def test_trained_resumed_scored_and_asked(config, tiny_tree, tmp_path, capsys):
     path = config()
     run = tmp_path / "run"
     main(["train", path, "--run.keep_checkpoints", "3"])
+    assert capsys.readouterr().out.endswith(f"{run / 'bundle'}\n"), "where the bundle is"
     straight = load_bundle(run / "bundle").method.state_dict()
     assert not any(name.startswith("segmenters") for name in straight), (
         "a bundle has no network of the segmentation loss"
