@@ -87,11 +87,11 @@ class OptionallyWorded(Worded):
         self.prompts = prompts
 
 
-def write_bundle(patch, path: Path, held: tuple[str, ...] = HELD) -> Path:
-    """A bundle in which things stand at the four places; it can be loaded until the patch is undone."""
+def write_bundle(patch, path: Path, held: tuple[str, ...] = HELD, called: str = "wordllama") -> Path:
+    """A bundle in which things stand at the four places, with a name of its encoder; it loads while the patch holds."""
     listed(patch)
     encoder = load_text_encoder("wordllama")
-    prompts = ClassPrompts(WORDS, WORDS, encoder.embed(WORDS), encoder.name)
+    prompts = ClassPrompts(WORDS, WORDS, encoder.embed(WORDS), called)
     method = Worded(CLASSES, False, prompts)
     with torch.no_grad():
         method.aligned.copy_(encoder.embed(held))

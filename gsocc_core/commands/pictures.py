@@ -27,6 +27,7 @@ def view(
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
     depth: bool = False,
+    text_encoder: str | None = None,
 ) -> None:
     """Show a drive with its predictions, or snapshots, on a web page or as pictures.
 
@@ -51,6 +52,7 @@ def view(
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
         depth: Draw the depth that the bundle's Gaussians render beside the cameras of pictures and films.
+        text_encoder: What embeds words that the page asks for, as in `query`; None = the encoder that the bundle names.
     """
     from gsocc_core.viewer.open_source import check_view, open_source, show
 
@@ -68,6 +70,7 @@ def view(
         input_depth_dir,
         input_features_dir,
         depth,
+        text_encoder,
     )
     show(found, out, frame, host, port, fps, only_seen, width)
     if out is not None:

@@ -67,6 +67,7 @@ def query(
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
     depth_dir: str | None = None,
+    text_encoder: str | None = None,
 ) -> None:
     """Show where a model finds any words.
 
@@ -94,6 +95,8 @@ def query(
         input_depth_dir: Folder of depth in ``dataroot`` that the model gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
         depth_dir: Folder with the depth of own pictures, as `predict` takes it (images); None = none.
+        text_encoder: What embeds the words: wordllama, clip:MODEL or talk2dino:MODEL:PROJECTION.safetensors; None = the
+            encoder that the bundle names, whose files may lie elsewhere on this machine.
     """
     from pathlib import Path
 
@@ -102,7 +105,7 @@ def query(
     from gsocc_core.inference.found import summary_table
 
     source = check_inputs("query", dataroot, images, rig, input_depth_dir, input_features_dir, depth_dir)
-    question = Question(words, Path(out), negatives, threshold, frame)
+    question = Question(words, Path(out), negatives, threshold, frame, text_encoder)
     if source == "images":
         from gsocc_core.rigs.rig_file import CameraRig
 

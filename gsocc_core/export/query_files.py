@@ -58,6 +58,8 @@ class Question:
         negatives: Phrases that compete with them; () = the bundle's class prompts.
         threshold: Score from which on voxels count, above 0.
         frame: Which key frame or set; negative numbers count from the end.
+        text_encoder: What embeds the words, see :meth:`gsocc_core.OccupancyPredictor.load`; None = the encoder that
+            the bundle names.
 
     Raises:
         ConfigError: the threshold makes no sense.
@@ -68,6 +70,7 @@ class Question:
     negatives: tuple[str, ...] = ()
     threshold: float = THRESHOLD
     frame: int = 0
+    text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         check_threshold("query", self.threshold)
@@ -196,7 +199,7 @@ def write_answer(
 
 def _ready(bundle: str | Path, question: Question, device: str) -> OccupancyPredictor:
     _check_free(question.out)
-    predictor = OccupancyPredictor.load(bundle, device)
+    predictor = OccupancyPredictor.load(bundle, device, question.text_encoder)
     predictor.prepare_query(question.words, question.negatives)
     return predictor
 

@@ -127,7 +127,7 @@ class WordQueries:
 
     def _load(self, name: str) -> TextEncoder:
         """An encoder that gives the class prompts again, if there are any."""
-        option = "text_encoder of OccupancyPredictor.load"
+        option = "--text_encoder, or text_encoder of the node or of OccupancyPredictor.load"
         if self._given is None and (missing := missing_file(name)) is not None:
             expected = f"files that are here; name yours as {option}"
             raise ConfigError(self._where, "text encoder", expected, f"{name}: no file or folder {missing}")

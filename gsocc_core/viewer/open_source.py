@@ -34,6 +34,7 @@ def open_source(
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
     depth: bool = False,
+    text_encoder: str | None = None,
 ) -> FrameSource:
     """Open what a path names.
 
@@ -50,6 +51,7 @@ def open_source(
         input_depth_dir: Folder of depth in the tree that the bundle gets beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
         depth: Draw the depth that the bundle's Gaussians render, too.
+        text_encoder: What embeds words that the page asks for; None = the encoder that the bundle names.
 
     Returns:
         Frames to look at.
@@ -74,7 +76,7 @@ def open_source(
         _check_no_predictions(path)
     if bundle is not None and predictions is not None:
         raise ConfigError("view", "bundle, predictions", "one of the two", (str(bundle), str(predictions)))
-    predictor = None if bundle is None else OccupancyPredictor.load(bundle, device)
+    predictor = None if bundle is None else OccupancyPredictor.load(bundle, device, text_encoder)
     scenes = None if scene is None else (scene,)
     data = scoring_data(
         str(path), version, None, scenes, occ3d_dir, dataset=dataset, labels_dir=labels_dir,

@@ -66,6 +66,7 @@ def replay_occupancy(
     report: str | None = None,
     queries: str = "",
     query_threshold: float = THRESHOLD,
+    text_encoder: str | None = None,
 ) -> ReplayReport:
     """Predict occupancy for every set of pictures in a recording and write it into a new recording.
 
@@ -92,6 +93,8 @@ def replay_occupancy(
             ``/occupancy/queries``, ``/occupancy/query_words`` and ``/occupancy/query_markers`` are written, too. They
             need a bundle with text features.
         query_threshold: Score from which on a voxel is in ``/occupancy/queries``.
+        text_encoder: What embeds the words: wordllama, clip:MODEL or talk2dino:MODEL:PROJECTION.safetensors; None = the
+            encoder that the bundle names, whose files may lie elsewhere on this machine.
 
     Returns:
         Accuracy, speed and losses.
@@ -111,7 +114,7 @@ def replay_occupancy(
     robot = Rig.load(rig)
     with open_bag(bag) as recording:  # a wrong recording should be told before a large model is loaded
         check_topics(recording, bag, robot, only_keyframes)
-    predictor = OccupancyPredictor.load(bundle, device=device)
+    predictor = OccupancyPredictor.load(bundle, device, text_encoder)
     check_threshold("replay_occupancy", query_threshold)
     words = split_phrases(queries)
     asked = Standing(predictor.query, predictor.prepare_query(words), query_threshold) if words else None

@@ -227,7 +227,7 @@ class OccupancyNode(LifecycleNode):
             GsoccError: it is no bundle, or of no use for this rig.
         """
         path = bundle or str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
-        predictor = OccupancyPredictor.load(path, device=self.settings.device)
+        predictor = OccupancyPredictor.load(path, self.settings.device, self.settings.text_encoder or None)
         predictor.warm_up(cameras)
         return predictor
 

@@ -125,6 +125,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "query_threshold", 0.5, "Score from which on a voxel is in occupancy/queries.", fixed=False, low=0.01, high=1.0
     ),
+    Parameter(
+        "text_encoder",
+        "",
+        "What embeds words: wordllama, clip:MODEL or talk2dino:MODEL:PROJECTION.safetensors; empty = the encoder that "
+        "the bundle names.",
+    ),
     Parameter("fuse", False, "Fuse predictions over time into occupancy/fused; needs the rig's fixed_frame."),
     Parameter(
         "fuse_half_life_s",
@@ -166,6 +172,7 @@ class NodeSettings:
     obstacle_high_m: float = 2.2
     queries: tuple[str, ...] = ("",)
     query_threshold: float = 0.5
+    text_encoder: str = ""
     fuse: bool = False
     fuse_half_life_s: float = 3.0
     evaluate: bool = False

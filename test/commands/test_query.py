@@ -102,6 +102,17 @@ def test_own_pictures_are_asked(bundle, tiny_tree, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["a"]
 
 
+def test_an_encoder_whose_files_lie_elsewhere_is_named_by_an_option(bundle, monkeypatch, tiny_tree, tmp_path, capsys):
+    moved = write_bundle(monkeypatch, tmp_path / "moved", called="clip:./weights/clip")
+    tree = ["--dataroot", str(tiny_tree), "--version", "v1.0-tiny"]
+    with pytest.raises(SystemExit):
+        asked(moved, tmp_path / "none", "horse", *tree)
+    assert "name yours as --text_encoder" in capsys.readouterr().err
+    stored = asked(moved, tmp_path / "a", "horse", *tree, "--text_encoder", "wordllama")
+    np.testing.assert_array_equal(stored["scores"], asked(bundle, tmp_path / "b", "horse", *tree)["scores"])
+    assert stored["scores"].max() > 0.5
+
+
 def test_a_bundle_without_text_features_is_told_before_anything_is_read(tiny_bundle, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["query", str(tiny_bundle), "bus", "--dataroot", str(tmp_path / "none"), "--out", str(tmp_path / "a")])

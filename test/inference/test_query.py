@@ -315,7 +315,7 @@ def test_an_encoder_whose_files_lie_elsewhere_is_named_anew(bundle, moved, name,
     path = moved(name)
     with monkeypatch.context() as patch:
         patch.setattr("gsocc_core.inference.query.load_text_encoder", load)
-        told = f"moved: text encoder: expected files that are here; name yours as text_encoder of .*, received {name}: "
+        told = f"moved: text encoder: expected files that are here; name yours as --text_encoder, .*, received {name}: "
         with pytest.raises(ConfigError, match=f"{told}no file or folder {missing}"):
             predict(path)[0].query(["automobile"])
     predictor = OccupancyPredictor.load(path, "cpu", text_encoder="wordllama")
@@ -343,5 +343,7 @@ def test_another_encoder_is_refused_whatever_it_is_called(bundle, moved, prompts
     assert predict(bundle)[0].query(["bus"]).scores.amax() > 0.8
     monkeypatch.undo()
     listed(monkeypatch)
-    with pytest.raises(ConfigError, match="moved: text encoder: expected .* of type clip.*; or another name as text_"):
+    with pytest.raises(
+        ConfigError, match="moved: text encoder: expected .* of type clip.*; or another name as --text_"
+    ):
         predict(moved(f"clip:{tmp_path}"))[0].query(["bus"])

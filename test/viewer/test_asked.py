@@ -55,6 +55,16 @@ def test_every_frame_answers_for_itself(bundle, tiny_tree):
     assert said.text.count("<div") == 2
 
 
+def test_an_encoder_whose_files_lie_elsewhere_is_named_by_an_option(monkeypatch, tiny_tree, tmp_path):
+    moved = write_bundle(monkeypatch, tmp_path / "moved", called="clip:./weights/clip")
+    for encoder, said in ((None, "name yours as --text_encoder"), ("wordllama", "horse: 1 voxel")):
+        source = open_source(tiny_tree, "v1.0-tiny", bundle=moved, device="cpu", text_encoder=encoder)
+        try:
+            assert said in answer(source.frame(0), ["horse"], 0.5).text
+        finally:
+            source.close()
+
+
 def test_frames_that_cannot_be_asked_stay_as_they_are(tiny_bundle, tiny_tree):
     source = open_source(tiny_tree, "v1.0-tiny", bundle=tiny_bundle, device="cpu")
     try:

@@ -85,6 +85,17 @@ def test_a_lower_threshold_finds_more(bundle, bag, tmp_path):
     assert clouds[0].width > 1
 
 
+def test_an_encoder_whose_files_lie_elsewhere_is_named_by_an_option(bundle, bag, monkeypatch, tmp_path):
+    moved = write_bundle(monkeypatch, tmp_path / "moved", called="clip:./weights/clip")
+    options = {"device": "cpu", "queries": "horse", "limit": 1}
+    with pytest.raises(ConfigError, match="name yours as --text_encoder"):
+        replay_occupancy(str(bag), str(tmp_path / "out"), str(moved), **options)
+    replay_occupancy(str(bag), str(tmp_path / "out"), str(moved), **options, text_encoder="wordllama")
+    with open_bag(tmp_path / "out") as result:
+        ((horse,),) = [points(message) for _, _, message in read_messages(result, [QUERIES_TOPIC])]
+    assert horse["score"] == pytest.approx(float(through_the_library(bundle, "horse").values.max()))
+
+
 def test_what_cannot_be_asked_is_told_before_anything_is_predicted(bundle, bag, tiny_bundle, tmp_path):
     for model, words, threshold, message in (
         (tiny_bundle, "horse", 0.5, "query: bundle: expected a method with text features"),

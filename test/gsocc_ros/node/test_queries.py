@@ -204,6 +204,17 @@ def test_a_model_that_cannot_be_asked_is_told(watch, bag, worded, tiny_bundle, m
     assert all(watcher.change(to) for to in ("deactivate", "cleanup", "configure", "activate"))
 
 
+def test_an_encoder_whose_files_lie_elsewhere_is_a_parameter(watch, bag, worded, monkeypatch, tmp_path):  # noqa: F811
+    moved = write_bundle(monkeypatch, tmp_path / "moved", called="clip:./weights/clip")
+    watcher = watch(bundle=moved, text_encoder="wordllama", queries=["horse"])
+    clouds, _ = listen(watcher)
+    play(bag)
+    watcher.wait(lambda: clouds)
+    (horse,) = points(clouds[0])
+    expected = through_the_library(worded, "horse").values
+    assert horse["score"] == pytest.approx(float(expected.max()), abs=1e-6)
+
+
 def test_a_scene_without_features_costs_the_answer_only(watch, bag, worded, monkeypatch):  # noqa: F811
     watcher = watch(bundle=worded, queries=["horse"])
     told = []
