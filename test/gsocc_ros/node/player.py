@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plays a recording over real DDS, with faults on request: python player.py BAG [--rate R] [--loops N] ..."""
+"""Plays a recording over real DDS, with faults on request: python player.py BAG [--rate R] [--loops N] ...
+
+It starts for every play, so it imports nothing of gsocc, which would bring PyTorch: seconds each time.
+"""
 
 import argparse
 import random
@@ -8,9 +11,8 @@ import time
 
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
-from gsocc_ros.bags.bag_files import open_bag
-from gsocc_ros.messages.message_host import rclpy_host
+from rosbags.rosbag2 import Reader
+from rosidl_runtime_py.utilities import get_message
 
 
 def schedule(messages, options, chance):
@@ -42,8 +44,8 @@ def main():
     options = parser.parse_args()
     chance = random.Random(0)
     rclpy.init()
-    node, host = rclpy.create_node("player"), rclpy_host()
-    with open_bag(options.bag) as bag:
+    node = rclpy.create_node("player")
+    with Reader(options.bag) as bag:
         publishers = {}
         for topic, info in bag.topics.items():
             latched = topic.endswith(("tf_static", "classes"))
@@ -54,7 +56,7 @@ def main():
                 if topic == options.best_effort
                 else ReliabilityPolicy.RELIABLE,
             )
-            publishers[topic] = node.create_publisher(host.message_class(info.msgtype), topic, qos)
+            publishers[topic] = node.create_publisher(get_message(info.msgtype), topic, qos)
         messages = [(c.topic, stamp, bytes(raw)) for c, stamp, raw in bag.messages()]
     deadline = time.monotonic() + 20
     pictures = [p for t, p in publishers.items() if "image" in t and t != options.drop]
