@@ -13,9 +13,10 @@ from typing import Literal
 from gsocc_core.errors import ConfigError
 from gsocc_core.losses.photometric import Outside
 from gsocc_core.networks.lifting import LiftingRule
-from gsocc_core.splat import DepthMode
 
 WHERE = "GaussianOcc"
+#: How the depth of a pixel follows from the weights w and depths z along its ray, see :class:`RenderArgs`.
+DepthRule = Literal["expected", "closed", "accumulated"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class NetworkArgs:
         lifting: How features get to vertices, see :data:`gsocc_core.networks.lifting.LiftingRule`.
         first_opacity: Opacity of all vertices before a training, so that early rays reach what they should learn of;
             None = about one half, as published.
+        heights: Every level of vertices has learned features of its own, added to those of the pictures. The same ray
+            has the same features at every depth, and convolutions tell places only by the border of the grid, so that
+            without them the network must find out how high a vertex stands. Published: false.
         last_skip: The third hourglass has a skip around it as the others have; published: false.
     """
 
@@ -42,6 +46,7 @@ class NetworkArgs:
     inner: float = 2 / 3
     lifting: LiftingRule = "exact"
     first_opacity: float | None = 0.1
+    heights: bool = True
     last_skip: bool = True
 
     def __post_init__(self) -> None:
@@ -107,7 +112,9 @@ class RenderArgs:
     Attributes:
         renderer: ``splat``, or ``volume``: samples along rays, the baseline that the paper compares with.
         size: (height, width) of renderings, pixels; None = the size of the views.
-        depth: ``expected`` = sum w z / sum w; ``accumulated`` = sum w z, as published.
+        depth: ``expected`` = sum w z / sum w, which a faint surface gets right as well as an opaque one; ``closed`` =
+            sum w z + (1 - sum w) limit, so that only opaque surfaces get it right; ``accumulated`` = sum w z, as
+            published.
         limit_m: Depth beyond counts as this, and so does that of rays that hit nothing, metres.
         near_m: What is nearer is not drawn, metres.
         far_m: What is farther is not drawn, metres; the original draws everything.
@@ -118,7 +125,7 @@ class RenderArgs:
 
     renderer: Literal["splat", "volume"] = "splat"
     size: tuple[int, int] | None = (180, 320)
-    depth: DepthMode = "expected"
+    depth: DepthRule = "expected"
     limit_m: float = 80.0
     near_m: float = 0.2
     far_m: float = 120.0

@@ -19,7 +19,7 @@ from gsocc_core.losses.rendering import rendered_depth_loss, rendered_semantic_l
 from gsocc_core.methods.gaussianocc_args import WHERE, LossArgs, RenderArgs
 from gsocc_core.methods.gaussianocc_vertices import VertexGaussians, published_heights
 from gsocc_core.methods.gaussianocc_volume import render_volume
-from gsocc_core.splat import Rendering, splat_to_image
+from gsocc_core.splat import DepthMode, Rendering, splat_to_image
 
 #: Added inside the logarithm of opacities, and of rendered probabilities, which can be exactly 0.
 _SMALL = 1e-8
@@ -111,6 +111,8 @@ class GaussianOccLosses:
         depth = found.depth
         if args.depth == "expected":
             depth = torch.where(found.alpha > 0, depth, args.limit_m)
+        elif args.depth == "closed":
+            depth = depth + (1 - found.alpha) * args.limit_m
         scores = found.features
         if probabilities:
             free = torch.arange(scores.shape[-1], device=scores.device) == self.vertices.free_channel
@@ -119,11 +121,12 @@ class GaussianOccLosses:
 
     def _splat(self, logits: Tensor, cameras: Cameras) -> Rendering:
         args, shape = self.render, cameras.intrinsics.shape[:2]
+        mode: DepthMode = "expected" if args.depth == "expected" else "accumulated"
         gaussians = self.vertices(logits, cameras, (args.near_m, args.far_m))
         if args.field_of_view == "true":
-            return splat_to_image(gaussians, cameras, depth=args.depth, near=args.near_m, far=args.far_m)
+            return splat_to_image(gaussians, cameras, depth=mode, near=args.near_m, far=args.far_m)
         gaussians, cameras = published_heights(gaussians, cameras)
-        found = splat_to_image(gaussians, cameras, depth=args.depth, near=args.near_m, far=args.far_m)
+        found = splat_to_image(gaussians, cameras, depth=mode, near=args.near_m, far=args.far_m)
         parts = (t[:, 0].unflatten(0, shape) for t in (found.features, found.depth, found.alpha))
         return Rendering(*parts)
 

@@ -32,7 +32,7 @@ def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, a
         args: Samples and depths.
 
     Returns:
-        (B, V, H, W): depth is ``expected`` or ``accumulated`` as ``args.depth`` says; nothing stands behind.
+        (B, V, H, W): depth is ``expected`` if ``args.depth`` says so, else sum w z; nothing stands behind.
     """
     origins, directions = cameras.rays()
     volumes, shape = logits.movedim(-1, 1), cameras.intrinsics.shape[:2]

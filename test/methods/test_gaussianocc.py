@@ -148,8 +148,10 @@ def lifted_by_hand(maps, cameras, valid, point):
     return total / max(count, 1)
 
 
-def test_the_network_is_the_published_one():
-    model, data = build(), batch()
+@pytest.mark.parametrize("heights", [False, True])
+def test_the_network_is_the_published_one(heights):
+    """But for what our own adds to every level of vertices."""
+    model, data = build(network={"heights": heights}), batch()
     model(data)  # running statistics of batch norms, else they hide a norm at the wrong place
     model.eval()
     with torch.no_grad():
@@ -164,7 +166,10 @@ def test_the_network_is_the_published_one():
             for n in range(0, len(points), 61):
                 expected = lifted_by_hand(maps[b], cameras, data.valid[b, 0], points[n])
                 torch.testing.assert_close(lifted[b, :, n], expected, atol=1e-4, rtol=1e-4)
-        expected = decoded(model.decoder, lifted.unflatten(-1, (16, 16, 8))).movedim(1, -1)
+        volume = lifted.unflatten(-1, (16, 16, 8)).clone()
+        for level in range(8 if heights else 0):
+            volume[..., level] += model.heights[:, level, None, None]
+        expected = decoded(model.decoder, volume).movedim(1, -1)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -339,6 +344,27 @@ def test_the_original_is_there_by_name():
     labels = model.occupancy(model(data)).labels
     best = model.contracted.read_voxels(model(data).logits, GRID).argmax(-1)
     assert torch.equal(labels, best.to(torch.uint8))
+
+
+@pytest.mark.parametrize("renderer", ["splat", "volume"])
+def test_closed_depth_is_right_only_where_the_surface_is_opaque(renderer):
+    """What a wall 6 m ahead lets pass counts as the limit, so a faint one seems far; expected depth is as before."""
+    cameras = batch(b=1).targets.view_cameras.map(lambda t: t[:, 0, :1])
+    seen = {}
+    for depth in ("expected", "closed"):
+        changes = {"renderer": renderer, "depth": depth, "limit_m": 12.0, "samples": 60}
+        model = build(render=changes)
+        x = model.contracted.centers[..., 0]
+        for name, logit in (("opaque", -8.0), ("faint", 3.0)):
+            logits = torch.zeros(1, 16, 16, 8, 18)
+            logits[..., FREE] = torch.where((x > 5.5) & (x < 9.0), logit, 12.0)
+            view = model._objective.view(logits, cameras)
+            seen[depth, name] = view.depth_m[0, 0, 4, 11].item(), view.scores[0, 0, 4, 11, FREE].exp().item()
+    assert seen["closed", "opaque"][0] == pytest.approx(seen["expected", "opaque"][0], abs=0.1)
+    (near, _), (far, free) = seen["expected", "faint"], seen["closed", "faint"]
+    assert free > 0.3
+    assert far == pytest.approx((1 - free) * near + free * 12.0, abs=0.02)
+    assert far > near + 1.0
 
 
 def test_a_voxel_is_what_the_logits_between_vertices_say():
