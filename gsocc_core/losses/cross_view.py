@@ -20,7 +20,7 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import transform_points
 from gsocc_core.geometry.voxel_gaussians import chosen_voxels
-from gsocc_core.losses.photometric import photometric_error
+from gsocc_core.losses.photometric import SSIM_REACH_PX, photometric_error
 from gsocc_core.losses.rig_overlap import eroded
 from gsocc_core.splat import Rendering, splat_to_image
 
@@ -40,8 +40,9 @@ class CrossViewArgs:
             for experiments.
         erosion_px: Pixels this near to the mask's edge are not compared.
         holes: What faint pixels are: ``filled``, so that their colour is that of what covers them, and not compared
-            where nothing covers them half; or ``counted`` as they are, black where nothing covers them, as published.
-            Counted, surfaces that are too far look better than right ones, for far ones leave no holes.
+            where nothing covers them, or a pixel beside them, half; or ``counted`` as they are, black where nothing
+            covers them, as published. Counted, surfaces that are too far look better than right ones, for far ones
+            leave no holes.
         ssim: Share of SSIM in the photometric error.
     """
 
@@ -86,7 +87,8 @@ def cross_view_loss(
     drawn = draw_from_others(depth_m, pictures, cameras, valid, shared, usable, args)
     colours = drawn.features
     if args.holes == "filled":
-        compared = compared & (drawn.alpha.detach() > _COVERED)
+        # Beside a hole SSIM's window is partly black, which pulls surfaces away until the hole closes.
+        compared = compared & eroded(drawn.alpha.detach() > _COVERED, SSIM_REACH_PX)
         colours = colours / drawn.alpha.clamp(min=_COVERED / 2)[..., None]
     errors = photometric_error(colours.movedim(-1, -3), pictures, args.ssim)
     return (errors * compared).sum() / compared.sum().clamp(min=1)

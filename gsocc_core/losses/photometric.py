@@ -23,6 +23,8 @@ Outside = Literal["ignored", "border"]
 
 #: Constants of SSIM for values 0..1 (Wang et al. 2004).
 _C1, _C2 = 0.01**2, 0.03**2
+#: SSIM of a pixel sees pixels this far away.
+SSIM_REACH_PX = 1
 #: Error of what cannot be compared; more than any other.
 _NEVER = 1e3
 #: Added to depth before it is inverted, metres.

@@ -15,6 +15,7 @@ from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from gsocc_ros.convert.events import LATCHED
 from gsocc_ros.pipeline.rig import Rig
 
 MS = 1_000_000
@@ -168,7 +169,11 @@ def write_bag(path, events, types=TYPES, storage="mcap", foreign=()):
             writer.write(made, events[0].stamp_ns, item.raw)
         for event in events:
             if event.topic not in connections:
-                connections[event.topic] = writer.add_connection(event.topic, event.message_type, typestore=types)
+                # Whoever joins late hears static transforms, as recorders note it.
+                qos = [LATCHED] if event.topic == "/tf_static" else []
+                connections[event.topic] = writer.add_connection(
+                    event.topic, event.message_type, typestore=types, offered_qos_profiles=qos
+                )
             data = types.serialize_cdr(event.message, event.message_type)
             writer.write(connections[event.topic], event.stamp_ns, data)
     for item in foreign:

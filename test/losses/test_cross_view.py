@@ -77,6 +77,28 @@ def test_a_wrong_scale_is_pulled_to_the_right_one(scene, factor):
     assert scale.exp().item() == pytest.approx(1.0, abs=0.1)
 
 
+def test_holes_beside_a_thing_do_not_pull_on_the_scale():
+    """A board stands before the wall: each camera sees wall that it hides from the other. The slope is least at 1."""
+    cameras = rig(apart_m=2.0)
+    origins, rays = cameras.rays()
+    wall_m, _ = wall(cameras)
+    board_m = (2.5 - origins[..., 0]) / rays[..., 0]
+    board = (rays[..., 0] > 0) & ((origins + board_m[..., None] * rays)[..., 1].abs() < 0.3)
+    depth = torch.where(board, board_m, wall_m)
+    _, y, z = (origins + depth[..., None] * rays).unbind(-1)
+    phase = torch.tensor([0.0, 1.0, 2.5]) + 2 * board[..., None]
+    colours = 0.5 + 0.2 * torch.sin(4.0 * y[..., None] + phase) + 0.2 * torch.sin(2.8 * z[..., None] + 2 * phase)
+    overlaps = overlap_masks(cameras.map(lambda t: t[0]), OverlapArgs(40.0, 80))[None]
+    rest = colours.movedim(-1, -3), cameras, torch.ones(1, 3, dtype=torch.bool), overlaps
+    slopes = {}
+    for factor in (0.95, 1.0, 1.05):
+        scale = torch.tensor(math.log(factor), requires_grad=True)
+        cross_view_loss(depth * scale.exp(), *rest).backward()
+        slopes[factor] = scale.grad.item()
+    assert slopes[0.95] < 0 < slopes[1.05]
+    assert abs(slopes[1.0]) < 0.5 * min(-slopes[0.95], slopes[1.05])
+
+
 def test_own_pixels_left_in_hide_errors(scene):
     """Without mask-out a picture is made of itself: the published collapse."""
     depth, *rest = scene
@@ -115,7 +137,7 @@ def test_the_loss_is_the_one_written_out(scene, holes):
         compared = eroded(overlaps[0, i].any(0) & usable[0, i], 1)
         colour = seen.features[0]
         if holes == "filled":
-            compared = compared & (seen.alpha[0] > 0.5)
+            compared = compared & eroded(seen.alpha[0] > 0.5, 1)
             colour = colour / seen.alpha[0].clamp(min=0.25)[..., None]
         error = photometric_error(colour.movedim(-1, 0), pictures[0, i])
         total, count = total + (error * compared).sum(), count + compared.sum()
