@@ -20,7 +20,9 @@ from gsocc_core.splat.to_color import splat_to_color
 _LEARNING_RATE = 5e-3
 
 
-def align_poses(scene: Gaussians, cameras: Cameras, pictures: Tensor, steps: int = 100) -> Cameras:
+def align_poses(
+    scene: Gaussians, cameras: Cameras, pictures: Tensor, steps: int = 100, background: Tensor | None = None
+) -> Cameras:
     """Move cameras by Adam on a translation and a rotation of six numbers each, by the mean absolute colour error.
 
     Args:
@@ -28,6 +30,7 @@ def align_poses(scene: Gaussians, cameras: Cameras, pictures: Tensor, steps: int
         cameras: (B, V) where to begin.
         pictures: (B, V, 3, H, W) their true pictures, 0..1.
         steps: Steps of the optimiser.
+        background: (B, 3) colour behind the scene; None = black.
 
     Returns:
         (B, V) cameras, each where its error was least, its beginning included.
@@ -44,7 +47,7 @@ def align_poses(scene: Gaussians, cameras: Cameras, pictures: Tensor, steps: int
         for step in range(steps + 1):
             moved = Cameras(cameras.intrinsics, cameras.T_ref_cam @ _motion(shift, turn).to(cameras.T_ref_cam),
                             cameras.width, cameras.height)  # fmt: skip
-            seen = splat_to_color(plain, moved).colors.movedim(-1, -3)
+            seen = splat_to_color(plain, moved).on(background).movedim(-1, -3)
             errors = (seen - pictures).abs().mean((-3, -2, -1))
             better = (errors.detach() < least)[..., None, None]
             least = torch.minimum(least, errors.detach())

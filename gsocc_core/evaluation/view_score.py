@@ -204,12 +204,13 @@ def _add(sums: _Sums, method: ViewMethod, views: ViewSet, words: tuple[Tensor, T
     cameras = Cameras(targets.intrinsics, targets.T_first_cam, width, height).to(device)
     truth = targets.images.to(device).float() / 255
     seen = splat_to_color(found.scene, cameras)
-    pictures = {"model": seen.colors[0].movedim(-1, -3), **baseline_pictures(views)}
-    for name, picture in pictures.items():
+    drawn = seen.on(found.background)[0].movedim(-1, -3)
+    for name, picture in {"model": drawn, **baseline_pictures(views)}.items():
         sums.pictures.setdefault(name, []).extend(_quality(picture.cpu(), truth[0].cpu()))
     if sums.scoring.align_steps:
-        aligned = align_poses(found.scene, cameras, truth, sums.scoring.align_steps)
-        sums.aligned += _quality(splat_to_color(found.scene, aligned).colors[0].movedim(-1, -3).cpu(), truth[0].cpu())
+        aligned = align_poses(found.scene, cameras, truth, sums.scoring.align_steps, found.background)
+        drawn = splat_to_color(found.scene, aligned).on(found.background)[0].movedim(-1, -3)
+        sums.aligned += _quality(drawn.cpu(), truth[0].cpu())
     if targets.depth_m is not None and bool((targets.depth_m > 0).any()):
         truth_m = targets.depth_m[0].numpy()
         sums.add_depth("model", truth_m, seen.depth[0].cpu().numpy())

@@ -241,10 +241,12 @@ class Reconstruction:
     Attributes:
         scene: (B, N) Gaussians with colours and features in the first camera's optical frame, metres.
         T_first_cam: (B, V, 4, 4) predicted poses of the context cameras in that frame, metres.
+        background: (B, 3) colour behind the scene, 0..1; None = black.
     """
 
     scene: Gaussians
     T_first_cam: Tensor
+    background: Tensor | None = None
 
 
 class ViewMethod(Trainable):

@@ -66,6 +66,7 @@ class Output:
         depth_confidence: (B, V, h, w), above 1.
         codes: One (B, V, 9) per step of the camera head.
         image_size: (height, width) of the pictures, pixels.
+        background: (B, 3) colour behind the scene, 0..1.
         memory: None.
     """
 
@@ -76,6 +77,7 @@ class Output:
     depth_confidence: Tensor
     codes: tuple[Tensor, ...]
     image_size: tuple[int, int]
+    background: Tensor
     memory: None = None
 
     @property
@@ -199,7 +201,15 @@ class Uni3R(ViewMethod):
             colors = functional.adaptive_avg_pool2d(pictures, small).unflatten(0, (b, v))
         scene = self.gaussian_head.decode(raw, points, base, colors, valid)
         codes = self.camera_head(seen.camera.float(), valid)
-        return Output(scene, points, sure, depth, depth_sure, codes, size)
+        return Output(scene, points, sure, depth, depth_sure, codes, size, self._background(images, valid).to(points))
+
+    def _background(self, images: Tensor, valid: Tensor | None) -> Tensor:
+        """(B, 3) colour behind the scene."""
+        if self.gaussian_args.background == "black":
+            return images.new_zeros(len(images), 3, dtype=torch.float32)
+        there = torch.ones_like(images[:, :, 0, 0, 0], dtype=torch.float32) if valid is None else valid.float()
+        colors = images.float().mean((-2, -1)) / 255
+        return (colors * there[..., None]).sum(1) / there.sum(1, keepdim=True)
 
     def reconstruct(self, views: ViewSet) -> Output:
         """:meth:`forward` on a set of views; what the poses and depth in it say is not read."""
@@ -213,7 +223,7 @@ class Uni3R(ViewMethod):
         poses = output.T_first_cam
         moved = torch.cat([poses[..., :3, 3] * unit_m[:, None, None], poses[..., 3:, 3]], dim=-1)
         poses = torch.cat([poses[..., :3], moved[..., None]], dim=-1)
-        return Reconstruction(in_metres(output.scene, unit_m), poses)
+        return Reconstruction(in_metres(output.scene, unit_m), poses, output.background)
 
     def expand(self, features: Tensor) -> Tensor:
         """Rendered features (..., H, W, C) in the teacher's space, at half the size."""
@@ -238,7 +248,8 @@ class Uni3R(ViewMethod):
         sets = [] if views.targets is None else [views.targets]
         sets += [views] if self.render_args.context or not sets else []
         scene = in_metres(output.scene, unit_m)
-        losses = rendered_losses(scene, sets, self.semantic_head.expand, self.loss_args, self.render_args)
+        parts = (self.semantic_head.expand, self.loss_args, self.render_args)
+        losses = rendered_losses(scene, sets, *parts, background=output.background)
         losses |= surface_losses(output, views, unit_m, self.loss_args)
         if self.loss_args.camera:
             losses["camera"] = self.loss_args.camera * camera_loss(output.codes, views, unit_m)

@@ -96,6 +96,8 @@ class GaussianArgs:
         first_depth: How far ahead of the first camera means begin with random weights, in units: what no camera sees
             does not learn.
         pixel_color: Colours start from the pixel's own; without it, as published, they come from the network alone.
+        background: What is seen where no Gaussian is: ``black``, as published, or the ``mean`` colour of the views,
+            which is nearer to what a hole or the border of a picture would show.
     """
 
     stride: int = 1
@@ -104,6 +106,7 @@ class GaussianArgs:
     span: tuple[float, float] = (0.1, 3.0)
     first_depth: float = 1.0
     pixel_color: bool = False
+    background: Literal["black", "mean"] = "black"
 
     def __post_init__(self) -> None:
         _check("gaussians.stride", self.stride >= 1, "1 or more", self.stride)

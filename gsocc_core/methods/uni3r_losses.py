@@ -139,7 +139,12 @@ def check_labels(views: ViewSet, loss: LossArgs, semantics: SemanticArgs, render
 
 
 def rendered_losses(
-    scene: Gaussians, sets: Sequence[ViewSet], expand: Callable[[Tensor], Tensor], loss: LossArgs, render: RenderArgs
+    scene: Gaussians,
+    sets: Sequence[ViewSet],
+    expand: Callable[[Tensor], Tensor],
+    loss: LossArgs,
+    render: RenderArgs,
+    background: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Weighted losses of rendered views.
 
@@ -149,6 +154,7 @@ def rendered_losses(
         expand: Rendered features (..., H, W, C) -> the teacher's space (..., h, w, D).
         loss: Weights.
         render: Near and far.
+        background: (B, 3) colour behind the scene, 0..1; None = black.
 
     Returns:
         Scalars ``color``, ``ssim`` and ``semantic``, as far as their weights are not 0; means over all views.
@@ -162,7 +168,7 @@ def rendered_losses(
         compared = bool(loss.semantic) and views.features is not None
         visible = scene if compared else scene.replace(features=scene.features[..., :0])
         seen = splat_to_color(visible, cameras, near=render.near_m, far=render.far_m)
-        colors, target = seen.colors.movedim(-1, -3), views.images.to(scene.means) / 255
+        colors, target = seen.on(background).movedim(-1, -3), views.images.to(scene.means) / 255
         weight = good[..., None, None, None].to(scene.means)
         if loss.photometric:
             error = (colors - target).square() if loss.color_error == "mse" else (colors - target).abs()

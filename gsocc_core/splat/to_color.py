@@ -33,6 +33,13 @@ class ColorRendering:
     depth: Tensor
     alpha: Tensor
 
+    def on(self, background: Tensor | None) -> Tensor:
+        """Colours (..., V, H, W, 3) before a background of one colour (..., 3) per scene; None = black."""
+        if background is None:
+            return self.colors
+        behind = background.to(self.colors)[..., None, None, None, :]
+        return self.colors + (1 - self.alpha)[..., None] * behind
+
 
 def splat_to_color(
     gaussians: Gaussians,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_views import NETWORK, tiny, views
+from tiny_views import GAUSSIANS, NETWORK, tiny, views
 
 from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.methods.build import parse_arguments
@@ -261,3 +261,14 @@ def test_the_shipped_configuration_is_the_papers_size():
     groups = network.parameter_groups(*(optimizer[k] for k in ("learning_rate", "weight_decay", "backbone_factor")))
     rates = sorted((group["lr"], group["weight_decay"]) for group in groups)
     assert [value for pair in rates for value in pair] == pytest.approx([1e-5, 0, 1e-4, 0, 1e-4, 0.05])
+
+
+def test_behind_the_scene_is_the_mean_colour_of_views_that_are_there():
+    sample = views(2, 3)
+    valid = torch.tensor([[True, True, True], [True, True, False]])
+    network = tiny(gaussians=replace(GAUSSIANS, background="mean"))
+    found = network(sample.images, sample.intrinsics, sample.features, valid).background
+    seen = sample.images.double() / 255
+    expected = torch.stack([seen[0].mean((0, 2, 3)), seen[1, :2].mean((0, 2, 3))])
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
+    assert not tiny()(sample.images, sample.intrinsics, sample.features).background.any()

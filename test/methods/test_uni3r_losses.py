@@ -9,6 +9,8 @@ import torch
 from tiny_views import SEMANTICS, tiny, views
 
 from gsocc_core import splat_to_image
+from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.spherical_harmonics import sh_colors
 from gsocc_core.methods.uni3r_args import LossArgs, RenderArgs
 from gsocc_core.methods.uni3r_losses import (
@@ -22,6 +24,7 @@ from gsocc_core.methods.uni3r_losses import (
     surface_losses,
 )
 from gsocc_core.networks.camera_head import encode_cameras
+from gsocc_core.splat.to_color import splat_to_color
 
 
 def scene_of(sample):
@@ -179,3 +182,23 @@ def test_context_views_are_rendered_only_where_asked_for():
     with torch.no_grad():  # nothing else to look at
         network = tiny(render=RenderArgs(context=False), semantics=SEMANTICS).eval()
         assert torch.isfinite(network.training_losses(replace(sample, targets=None))["color"])
+
+
+def test_what_no_gaussian_covers_shows_the_background():
+    sample = views(1, 1)
+    scene = Gaussians(
+        torch.tensor([[[0.0, 0, 2]]]), torch.full((1, 1, 3), 0.1), torch.tensor([[[1.0, 0, 0, 0]]]),
+        torch.full((1, 1), 0.9), torch.zeros(1, 1, 0), colors_sh=torch.zeros(1, 1, 1, 3),
+    )  # fmt: skip
+    behind = torch.tensor([[0.2, 0.4, 0.8]])
+    shown = sample.targets
+    height, width = shown.images.shape[-2:]
+    seen = splat_to_color(scene, Cameras(shown.intrinsics, shown.T_first_cam, width, height))
+    pictures = seen.colors + (1 - seen.alpha[..., None]) * behind
+    expected = (pictures.movedim(-1, -3) - shown.images / 255).square().mean()
+    loss = LossArgs(semantic=0.0)
+    found = rendered_losses(scene, [shown], lambda f: f, loss, RenderArgs(), background=behind)
+    torch.testing.assert_close(found["color"], expected)
+    assert seen.alpha.max() > 0.3
+    assert seen.alpha.min() == 0
+    assert rendered_losses(scene, [shown], lambda f: f, loss, RenderArgs())["color"] != expected
