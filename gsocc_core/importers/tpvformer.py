@@ -39,7 +39,7 @@ _NETWORK: Mapping[str, Any] = {
         "dim": 256, "num_layers": 3, "num_heads": 8, "plane_stride": [2, 2, 2], "pillar_points": [4, 32, 32],
         "num_points": 2, "feed_hidden": 512, "head_hidden": 512, "dropout": 0.1,
         "original": {"coarser_levels": 1, "camera_headings_deg": [0.0, -55.0, 55.0, 180.0, 110.0, -110.0],
-                     "pillar_inset_m": 0.5, "picture_multiple": 32, "top_points": 4},
+                     "pillar_inset_m": 0.5, "picture_multiple": 32, "top_points": 4, "ego_motion": "respected"},
     },
 }  # fmt: skip
 _IN_LIDAR_FRAME = {"T_ego_grid": [list(map(float, row)) for row in T_EGO_LIDAR]}
@@ -59,7 +59,10 @@ _INTERVALS_NOTE = (
     "its training counted 99 intervals from end to end for 100 cells: what it predicts lies up to one cell too near to "
     "the lower corner"
 )
-_MOTION_NOTE = "its authors place cameras as if the car stood still between their shots; here its motion is respected"
+_MOTION_NOTE = (
+    "cameras are placed as if the car had stood still between their shots and the LiDAR's, as its authors do "
+    "(network.original.ego_motion: ignored)"
+)
 _RENDER_LICENCE = "mixed, non-commercial only (parts of its code by Inria and NVIDIA); TPVFormer's part Apache-2.0"
 _RULE = "the largest of the logits, free space among them"
 
@@ -84,7 +87,10 @@ class Configuration:
 
 
 OCC3D = Configuration(
-    {"grid": OCC3D_GRID, "image_size": [896, 1600], **_NETWORK},
+    changed(
+        {"grid": OCC3D_GRID, "image_size": [896, 1600], **_NETWORK},
+        {"network": {"original": {"ego_motion": "ignored"}}},
+    ),
     OCC3D_NUSCENES,
     "head",
     "aggregator",

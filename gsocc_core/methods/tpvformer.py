@@ -9,7 +9,8 @@ feature is the sum of its three shadows; a small network classifies it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class TpvOriginalArgs:
         pillar_inset_m: Outermost points of a pillar lie so far inside the grid's box, metres.
         picture_multiple: Pictures are filled up with their mean to multiples of so many pixels.
         top_points: Samples of the top plane around its cells, per head and look.
+        ego_motion: ``ignored`` = cameras are taken as if the rig had stood still between their shots and the reference
+            time, as GaussRender does on Occ3D.
     """
 
     coarser_levels: int = 1
@@ -59,6 +62,7 @@ class TpvOriginalArgs:
     pillar_inset_m: float = 0.5
     picture_multiple: int = 32
     top_points: int = 4
+    ego_motion: Literal["respected", "ignored"] = "respected"
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,8 @@ class TPVFormer(VoxelHost):
         """Where pillars stand, in space, in the pictures and in the planes."""
         args, shape, seen = self.network_args, self.plane_shape, []
         original = args.original
+        if original is not None and original.ego_motion == "ignored":
+            cameras = replace(cameras, T_ref_ego=None)
         for plane, count in enumerate(args.pillar_points):
             points = pillars(shape, plane, count)
             if original is not None:

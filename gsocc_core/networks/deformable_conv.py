@@ -36,17 +36,19 @@ class ModulatedDeformableConv(nn.Module):
         """(B, dim_in, H, W) -> (B, dim_out, H, W)."""
         height, width = x.shape[-2:]
         field = self.offsets(x)
-        moved, shares = field[:, : 2 * _TAPS].unflatten(1, (_TAPS, 2)).float(), field[:, 2 * _TAPS :].sigmoid()
+        field = field.to(torch.promote_types(field.dtype, torch.float32))  # half precision is too coarse for places
+        moved, shares = field[:, : 2 * _TAPS].unflatten(1, (_TAPS, 2)), field[:, 2 * _TAPS :].sigmoid()
         rows = torch.arange(height, device=x.device).view(-1, 1) + 0.5
         columns = torch.arange(width, device=x.device) + 0.5
         weights = self.weight.flatten(2).permute(2, 0, 1).contiguous()
         total = x.new_zeros(len(x), len(self.weight), height * width, dtype=moved.dtype)
+        x = x.to(field.dtype).contiguous(memory_format=torch.channels_last)
         # Tap by tap: what one tap reads stays in the cache until it is multiplied.
         for tap in range(_TAPS):
             y = (rows + (tap // _SIDE - 1) + moved[:, tap, 0]) * (2 / height) - 1
             x_place = (columns + (tap % _SIDE - 1) + moved[:, tap, 1]) * (2 / width) - 1
             place = torch.stack([x_place, y], dim=-1)
-            sampled = functional.grid_sample(x.to(place.dtype), place, padding_mode="zeros", align_corners=False)
+            sampled = functional.grid_sample(x, place, padding_mode="zeros", align_corners=False)
             kernel = weights[tap].expand(len(x), -1, -1)
             if torch.is_grad_enabled():
                 sampled = (sampled * shares[:, tap, None]).flatten(2)

@@ -202,6 +202,20 @@ def test_a_camera_takes_the_embedding_of_the_nearest_heading(imported):
             torch.testing.assert_close(given[view], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_motion_between_shots_is_ignored_as_published_or_respected(imported):
+    _, bundle, data, _ = imported
+    moved = torch.eye(4).repeat(1, 1, 4, 1, 1)
+    moved[..., 0, 3] = 1.0
+    driving = replace(data, cameras=replace(data.cameras, T_ref_ego=moved))
+    respected = changed(bundle.arguments, {"network": {"original": {"ego_motion": "respected"}}})
+    other = build_method("tpvformer", respected, bundle.classes, pretrained=False).eval()
+    other.load_state_dict(bundle.method.state_dict())
+    with torch.no_grad():
+        still, ignored, found = bundle.method(data), bundle.method(driving), other(driving)
+    assert torch.equal(still.scene.features, ignored.scene.features)
+    assert (found.scene.features - still.scene.features).abs().max() > 0.1
+
+
 def test_pictures_that_are_missing_are_left_out(imported):
     _, bundle, data, _ = imported
     valid = data.valid.clone()
