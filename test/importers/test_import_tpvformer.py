@@ -13,8 +13,11 @@ from published_files import table
 from published_tpvformer import FULL, SMALL, TPV04, checkpoint, layout, points
 from tiny_frames import frames, surround_cameras
 
-from gsocc_core import Cameras
+from gsocc_core import Camera, Cameras, OccupancyPredictor
 from gsocc_core.commands.cli import main
+from gsocc_core.data.build import check_fit
+from gsocc_core.data.nuscenes import NuScenesOccupancy
+from gsocc_core.data.surroundocc import SurroundOccNuScenes
 from gsocc_core.errors import BundleError, OutputExistsError
 from gsocc_core.importers import tpvformer
 from gsocc_core.importers.bundles import changed
@@ -23,10 +26,13 @@ from gsocc_core.importers.key_map import carry_over
 from gsocc_core.importers.tpvformer import import_tpvformer, tpvformer_keys
 from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.losses.gaussrender import OpacityHead
-from gsocc_core.methods.build import build_method
+from gsocc_core.methods.build import build_method, parse_arguments
 from gsocc_core.methods.tpvformer import as_planes
 from gsocc_core.networks.pictures import place_points
 from gsocc_core.training.initial_weights import start_from
+from gsocc_core.yaml_files import read_yaml
+
+ROOT = Path(__file__).parents[2]
 
 #: The published sizes, reduced, as our configuration calls them.
 MODEL = {
@@ -93,6 +99,22 @@ def test_every_published_tensor_is_accounted_for(monkeypatch):
             if key.endswith("num_batches_tracked"):
                 tensors[key] = value.long()
         carry_over([Weights(Path("theirs.pth"), tensors, {})], tpvformer_keys(method, training), method, "TPVFormer")
+
+
+def test_the_configuration_is_that_of_the_shipped_training():
+    shipped = read_yaml(ROOT / "config/train/nuscenes_tpvformer_original.yaml", "")
+    training = {"loss", "render"}
+    model = {key: value for key, value in shipped["model"].items() if key not in training}
+    model["backbone"].pop("checkpointing")
+    model["network"].pop("checkpointing")
+    assert model == tpvformer.OCC3D.arguments
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("OCC3D", NuScenesOccupancy), ("SURROUNDOCC", SurroundOccNuScenes)])
+def test_bundles_fit_the_data_sets_that_score_them(name, dataset):
+    known = getattr(tpvformer, name)
+    arguments = parse_arguments("tpvformer", known.arguments)
+    check_fit(dataset.protocol, known.classes, arguments["grid"], "bundle")
 
 
 def test_pictures_are_the_published_ones(imported):
@@ -265,6 +287,22 @@ def test_the_file_tells_which_training_it_is_of(tmp_path, capsys):
         assert line in told
     card = (tmp_path / "occ3d" / "README.md").read_text()
     assert "license: other" in card
+
+
+def test_a_predictor_takes_pictures_of_any_rig(imported):
+    """Pictures and calibration of three cameras in another order, as a node has them."""
+    _, bundle, data, _ = imported
+    predictor, names = OccupancyPredictor(bundle, device="cpu"), ("left", "ahead", "back")
+    K, poses = data.cameras.intrinsics[0, 0].double().numpy(), data.cameras.T_ego_cam[0, 0].double().numpy()
+    rows = (1, 0, 2)
+    cameras = [Camera(name, K[i], poses[i], WIDTH, HEIGHT) for name, i in zip(names, rows)]
+    pictures = [data.images[0, 0, i].permute(1, 2, 0).numpy() for i in rows]
+    found = predictor.predict(pictures, cameras).grid
+    valid = data.valid.clone()
+    valid[:, :, 3] = False
+    with torch.no_grad():
+        expected = bundle.method.occupancy(bundle.method(replace(data, valid=valid)))
+    assert (found.labels == expected.labels).float().mean() >= 0.999
 
 
 def test_files_that_do_not_fit_are_told_and_nothing_is_written(tmp_path):

@@ -9,21 +9,17 @@ import pytest
 import torch
 from published_files import random_numbers, table
 from published_uni3r import FULL, SMALL, checkpoint, layout, lseg_layout
-from safetensors.torch import load_file
 from tiny_views import views
 
-from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import BundleError
 from gsocc_core.importers import uni3r
 from gsocc_core.importers.bundles import changed
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.key_map import carry_over
-from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, uni3r_keys
+from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, read_uni3r, uni3r_keys
 from gsocc_core.inference.bundle import read_origin
-from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.networks import backbones
 from gsocc_core.networks.lseg import LSegPictures
-from gsocc_core.yaml_files import read_yaml
 
 #: The published sizes, reduced, as our configuration calls them.
 MODEL = {
@@ -38,19 +34,13 @@ LSEG = {"dim": 16, "depth": 5, "heads": 2, "patch": 4, "grid": 3, "taps": (1, 2,
         "width": 8, "out": 6}  # fmt: skip
 
 
-def build(arguments):
-    return Uni3R(**keyword_arguments(Uni3R, arguments, "test", skip=("pretrained",)), pretrained=False)
-
-
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     """Their tensors, our method out of the bundle, and the bundle's folder."""
     folder, theirs = tmp_path_factory.mktemp("uni3r"), checkpoint(SMALL)
     torch.save({"model": theirs, "optimizer": {"state": {}, "param_groups": []}, "epoch": 99}, folder / "2views.pth")
     import_uni3r(folder / "2views.pth", folder / "bundle", model=MODEL)
-    method = build(read_yaml(folder / "bundle" / "config.yaml", "")["arguments"]).eval()
-    method.load_state_dict(load_file(folder / "bundle" / "model.safetensors"))
-    return theirs, method, folder / "bundle"
+    return theirs, read_uni3r(folder / "bundle"), folder / "bundle"
 
 
 def test_every_published_tensor_is_accounted_for(monkeypatch):
@@ -62,7 +52,7 @@ def test_every_published_tensor_is_accounted_for(monkeypatch):
     needed = {name: shape for name, shape in theirs.items() if not name.startswith(uni3r._NOT_NEEDED)}
     assert needed == layout(FULL)
     with torch.device("meta"):
-        method, network = build(uni3r.ARGUMENTS), LSegPictures()
+        method, network = uni3r._build(uni3r.ARGUMENTS, Path("test")), LSegPictures()
         tensors = {name: torch.empty(shape) for name, shape in theirs.items()}
     weights = Weights(Path("2views.pth"), tensors, {})
     carry_over([weights], uni3r_keys(method, weights), method, "Uni3R")
@@ -126,6 +116,9 @@ def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
         assert method(pictures[None], None, found[None]).scene.features.shape == (1, 512, 4)
         assert network(pictures[:, :, :8]).shape == (2, 6, 16, 32)
+    (tmp_path / "bundle" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"model\.safetensors: content: expected a complete safetensors file"):
+        read_uni3r(tmp_path / "bundle")
     (tmp_path / "bundle" / "lseg.safetensors").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"lseg\.safetensors: content: expected a complete safetensors file of LSeg"):
         read_lseg(tmp_path / "bundle")
