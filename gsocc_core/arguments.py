@@ -275,7 +275,8 @@ def _dataclass(cls: type, value: Any, where: object, key: str) -> Any:
     try:
         return cls(**given)
     except GsoccError as error:
-        raise ConfigError(where, f"{key}.{error.key}", error.expected, error.received) from error
+        inner = error.key.removeprefix(f"{key.rpartition('.')[2]}.")  # some groups name themselves
+        raise ConfigError(where, f"{key}.{inner}", error.expected, error.received) from error
 
 
 def _union(annotation: Any, value: Any, where: object, key: str) -> Any:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gsocc_core.arguments import keyword_arguments, list_behind, put, read_words
 from gsocc_core.errors import ConfigError
+from gsocc_core.methods.gausstr_args import DepthArgs
 from gsocc_core.training.args import OptimizerArgs
 
 
@@ -184,6 +185,13 @@ def test_a_value_that_a_group_refuses_is_shown_as_it_was_read():
 
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate: expected a positive number, received 0.0"):
         read_words(["--optimizer.learning_rate=0.0"], tune, "x")
+
+
+def test_a_group_that_names_itself_is_named_once():
+    def tune(depth: DepthArgs, size: int = 1) -> None: ...
+
+    with pytest.raises(ConfigError, match="x.yaml: depth.model: expected a hub id or folder with source: model"):
+        keyword_arguments(tune, {"depth": {"source": "model"}}, "x.yaml")
 
 
 def test_put_keeps_what_stands_beside():

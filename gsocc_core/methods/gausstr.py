@@ -242,8 +242,22 @@ class GaussTR(Method):
         return voxel_means(scene, values, grid, self.splat_args)
 
     def check_data(self, data: DataArgs) -> None:
-        """Refuse data whose labels would be left out or would not fit without a word; see :meth:`Method.check_data`."""
+        """Refuse data that lacks what a loss or the network needs, or whose labels would be left out or would not fit.
+
+        See :meth:`Method.check_data`.
+        """
         loss, (height, width), view = self.loss_args, self.image_size, data.view_size
+        labels, head = loss.teacher == "labels", self.depth_head is not None
+        for key, needs in (
+            ("input_depth_dir", {} if head else {"depth.source": self.depth_args.source}),
+            ("input_features_dir", {"backbone": None} if self.backbone is None else {}),
+            ("depth_dir", {"loss.depth": loss.depth} | ({"loss.depth_head": loss.depth_head} if head else {})),
+            ("features_dir", {"loss.cosine": loss.cosine, "loss.segmentation": loss.segmentation} if labels else {}),
+            ("semantics_dir", {"loss.segmentation": loss.segmentation, "loss.classes": loss.classes}),
+        ):
+            why = [f"{name} is {value}" for name, value in needs.items() if value != 0]
+            if why and getattr(data, key) is None:
+                raise ConfigError(WHERE, f"data.{key}", f"a folder, since {' and '.join(why)}", "null")
         if loss.depth and loss.far == "empty" and data.max_view_depth_m <= self.depth_args.limit_m:
             expected = f"more than depth.limit_m {self.depth_args.limit_m:g}, or loss.far: ignored"
             raise ConfigError(WHERE, "data.max_view_depth_m", expected, data.max_view_depth_m)

@@ -295,7 +295,10 @@ def test_batches_without_labelled_features_cost_nothing():
 
 def test_data_that_would_lose_labels_without_a_word_is_refused():
     model = build()
-    args = DataArgs("nowhere", view_size=(32, 64), max_view_depth_m=100.0)
+    args = DataArgs(
+        "nowhere", view_size=(32, 64), max_view_depth_m=100.0, input_depth_dir="d", features_dir="f",
+        input_features_dir="f",
+    )  # fmt: skip
     model.check_data(args)
     with pytest.raises(ConfigError, match="max_view_depth_m: expected more than depth.limit_m 51.2, or loss.far"):
         model.check_data(replace(args, max_view_depth_m=40.0))
@@ -305,6 +308,35 @@ def test_data_that_would_lose_labels_without_a_word_is_refused():
     head.check_data(replace(args, view_size=(16, 32)))
     with pytest.raises(ConfigError, match="view_size: expected the aspect of image_size 32 x 64.*received 20 x 64"):
         head.check_data(replace(args, view_size=(20, 64)))
+
+
+@pytest.mark.parametrize(
+    ("key", "loss", "backbone", "source", "why"),
+    [
+        ("input_depth_dir", {}, None, "given", "depth.source is given"),
+        ("input_features_dir", {}, None, "given", "backbone is None"),
+        ("depth_dir", {}, None, "given", "loss.depth is 1.0"),
+        ("depth_dir", {"depth": 0.0, "depth_head": 0.5}, ONE_STAGE, "head", "loss.depth_head is 0.5"),
+        ("features_dir", {}, None, "given", "loss.cosine is 5.0"),
+        ("semantics_dir", {"classes": 2.0}, None, "given", "loss.classes is 2.0"),
+        ("input_depth_dir", {}, ONE_STAGE, "head", None),
+        ("input_features_dir", {}, ONE_STAGE, "head", None),
+        ("depth_dir", {"depth": 0.0}, None, "given", None),
+        ("features_dir", {"cosine": 0.0}, None, "given", None),
+        ("semantics_dir", {}, None, "given", None),
+    ],
+)
+def test_a_folder_that_something_learns_from_must_be_named(key, loss, backbone, source, why):
+    model = build(backbone=backbone, loss=LossArgs(**loss), depth=DepthArgs(source=source))
+    folders = dict.fromkeys(
+        ("input_depth_dir", "input_features_dir", "depth_dir", "features_dir", "semantics_dir"), "x"
+    )
+    args = DataArgs("nowhere", view_size=(32, 64), max_view_depth_m=100.0, **{**folders, key: None})
+    if why is None:
+        model.check_data(args)
+        return
+    with pytest.raises(ConfigError, match=f"data.{key}: expected a folder, since {why}, received null"):
+        model.check_data(args)
 
 
 @pytest.mark.parametrize(
