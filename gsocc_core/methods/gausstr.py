@@ -266,6 +266,19 @@ class GaussTR(Method):
             expected = f"the aspect of image_size {height} x {width}, since labels meet what the network makes of it"
             raise ConfigError(WHERE, "data.view_size", expected, f"{view[0]} x {view[1]}")
 
+    def check_frames(self, frames: FrameSet) -> None:
+        """Refuse features of another backbone; see :meth:`Method.check_frames`."""
+        if self.backbone is None and frames.features is not None:
+            self._check_channels(frames.features)
+        teacher = None if frames.targets is None else frames.targets.view_features
+        if teacher is not None and self.loss_args.teacher == "labels":
+            self._objective.check_teacher(teacher.shape[-3])
+
+    def _check_channels(self, features: Tensor) -> None:
+        expected = self.features_args.input_dim or self.features_args.dim
+        if features.shape[-3] != expected:
+            raise DataError(WHERE, "features", f"{expected} channels", f"{features.shape[-3]} channels")
+
     def _feature_map(self, frames: FrameSet) -> Tensor:
         """(B * V, C, h, w) what the queries look into."""
         if self.backbone is not None:
@@ -273,11 +286,8 @@ class GaussTR(Method):
         if frames.features is None:
             expected = "feature maps beside the pictures (data.input_features_dir), since there is no backbone"
             raise DataError(WHERE, "features", expected, "none")
-        given = frames.features[:, 0].flatten(0, 1).float()
-        expected_channels = self.features_args.input_dim or self.features_args.dim
-        if given.shape[1] != expected_channels:
-            raise DataError(WHERE, "features", f"{expected_channels} channels", f"{given.shape[1]} channels")
-        return given
+        self._check_channels(frames.features)
+        return frames.features[:, 0].flatten(0, 1).float()
 
     def _depth(self, frames: FrameSet, levels: list[Tensor]) -> Tensor:
         """(B * V, 1, h, w) metres."""

@@ -121,6 +121,16 @@ class GaussTRLosses:
             total["depth_head"] = weights.depth_head * self._distil(head_depth_m.float(), targets)
         return total
 
+    def check_teacher(self, channels: int) -> None:
+        """Raise DataError unless features of pictures have the channels that the model expects."""
+        args = self.features
+        if channels == args.dim or (args.compression == "stored" and channels == args.channels):
+            return
+        expected = f"{args.dim} channels (model.features.dim)"
+        if args.compression == "stored":
+            expected += f", or the {args.channels} of the stored basis"
+        raise DataError(WHERE, "features of pictures (data.features_dir)", expected, f"{channels} channels")
+
     def _teacher(self, values: Tensor, valid: Tensor, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(M, K, h, w) features that renderings should have, zeros without label, and the basis of Gaussians (D, K)."""
         values = values.flatten(0, 2).float()
@@ -128,14 +138,9 @@ class GaussTRLosses:
             expected = "the present views alone (data.views: 1), since the backbone is the teacher"
             raise DataError(WHERE, "views", expected, f"{len(valid)} views of {len(values)} pictures")
         values = values * valid[:, None, None, None]
-        found, args = values.shape[1], self.features
-        stored = args.compression == "stored" and found == args.channels
-        if found != args.dim and not stored:
-            expected = f"{args.dim} channels (model.features.dim)"
-            if args.compression == "stored":
-                expected += f", or the {args.channels} of the stored basis"
-            raise DataError(WHERE, "features of pictures (data.features_dir)", expected, f"{found} channels")
-        if args.compression == "none" or stored:
+        self.check_teacher(values.shape[1])
+        args = self.features
+        if args.compression == "none" or (args.compression == "stored" and values.shape[1] == args.channels):
             return values, None
         if args.compression == "stored":
             return torch.einsum("mdhw,dk->mkhw", values, _labels(basis, "basis")), None

@@ -503,9 +503,13 @@ def test_what_does_not_fit_is_named():
             model(replace(data, **{field: None}))
     with pytest.raises(DataError, match="features: expected 4 channels, received 6 channels"):
         model(replace(data, features=torch.zeros(2, 1, 3, 6, 4, 8)))
+    with pytest.raises(DataError, match="features: expected 4 channels, received 6 channels"):
+        model.check_frames(replace(data, features=torch.zeros(2, 1, 3, 6, 4, 8)))
+    model.check_frames(data)
     other = batch(teacher=6)
-    with pytest.raises(DataError, match=r"features of pictures .*: expected 8 channels .*, received 6 channels"):
-        model.losses(model(other), other)
+    for tried in (lambda: model.check_frames(other), lambda: model.losses(model(other), other)):
+        with pytest.raises(DataError, match=r"features of pictures .*: expected 8 channels .*, received 6 channels"):
+            tried()
     nothing = replace(data, targets=replace(data.targets, view_depth_m=None))
     with pytest.raises(DataError, match="depth_dir: expected labels"):
         model.losses(model(nothing), nothing)
