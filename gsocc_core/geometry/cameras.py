@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.constants import constant
 from gsocc_core.geometry.rigid import invert_rigid, transform_points
 
 CameraModel = Literal["pinhole", "fisheye", "orthographic"]
@@ -182,8 +183,8 @@ class Cameras:
 
     def resized(self, width: int, height: int) -> Cameras:
         """The cameras of pictures scaled to another size."""
-        factor = self.intrinsics.new_tensor([width / self.width, height / self.height, 1.0])
-        return replace(self, intrinsics=self.intrinsics * factor[:, None], width=width, height=height)
+        factor = constant(((width / self.width,), (height / self.height,), (1.0,)), self.intrinsics)
+        return replace(self, intrinsics=self.intrinsics * factor, width=width, height=height)
 
     def pixel_centres(self) -> Tensor:
         """(H * W, 2) column and row of the middles of all pixels, row by row, pixels."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.constants import constant
 from gsocc_core.geometry.grid_points import to_ego, to_grid
 from gsocc_core.geometry.voxels import VoxelGrid
 
@@ -96,7 +97,7 @@ class ContractedGrid:
             >>> grid.contract(torch.tensor([[0.0, 40.0, 1e9]])).tolist()[0][:2]
             [0.0, 0.6666666865348816]
         """
-        lower, upper = points.new_tensor(self.region.lower), points.new_tensor(self.region.upper)
+        lower, upper = constant(self.region.lower, points), constant(self.region.upper, points)
         unit = 2 * (points - lower) / (upper - lower) - 1
         t = self._t
         reach = t * unit.abs()
@@ -113,7 +114,7 @@ class ContractedGrid:
         size = a.abs()
         outside = t - 1 + 1 / (t + 1 - size.clamp(min=t))
         unit = torch.where(size <= t, a, a.sign() * outside) / t
-        lower, upper = contracted.new_tensor(self.region.lower), contracted.new_tensor(self.region.upper)
+        lower, upper = constant(self.region.lower, contracted), constant(self.region.upper, contracted)
         return lower + (unit + 1) / 2 * (upper - lower)
 
     def read(self, values: Tensor, points: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsocc_core.geometry.constants import constant
 from gsocc_core.geometry.rigid import transform_points
 from gsocc_core.geometry.voxels import VoxelGrid
 
@@ -21,11 +22,11 @@ def points_in_box(unit: Tensor, grid: VoxelGrid) -> Tensor:
         >>> points_in_box(torch.tensor([[0.5, 0.5, 1.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
         tensor([[0., 0., 2.]])
     """
-    points = unit * unit.new_tensor(_edges_m(grid))
-    T_ego_corner = torch.as_tensor(grid.T_ego_corner)
+    points = unit * constant(_edges_m(grid), unit)
+    T_ego_corner = grid.T_ego_corner
     if grid.T_ego_grid is not None:
-        points = points @ T_ego_corner[:3, :3].T.to(points)
-    return points + T_ego_corner[:3, 3].to(points)
+        points = points @ constant(_rows(T_ego_corner[:3, :3].T), points)
+    return points + constant(tuple(T_ego_corner[:3, 3].tolist()), points)
 
 
 def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
@@ -35,22 +36,26 @@ def from_ego(points_m: Tensor, grid: VoxelGrid) -> Tensor:
         >>> from_ego(torch.tensor([[0.0, 2.0, 2.0]]), VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 2.0), 1.0))
         tensor([[0.5000, 0.7500, 1.0000]])
     """
-    T_ego_corner = torch.as_tensor(grid.T_ego_corner)
-    points = points_m - T_ego_corner[:3, 3].to(points_m)
+    T_ego_corner = grid.T_ego_corner
+    points = points_m - constant(tuple(T_ego_corner[:3, 3].tolist()), points_m)
     if grid.T_ego_grid is not None:
-        points = points @ torch.linalg.inv(T_ego_corner[:3, :3]).T.to(points)
-    return points / points.new_tensor(_edges_m(grid))
+        points = points @ constant(_rows(np.linalg.inv(T_ego_corner[:3, :3]).T), points)
+    return points / constant(_edges_m(grid), points)
 
 
-def _edges_m(grid: VoxelGrid) -> list[float]:
-    return [upper - lower for lower, upper in zip(grid.lower, grid.upper)]
+def _edges_m(grid: VoxelGrid) -> tuple[float, ...]:
+    return tuple(upper - lower for lower, upper in zip(grid.lower, grid.upper))
+
+
+def _rows(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, matrix.tolist()))
 
 
 def to_grid(points_m: Tensor, grid: VoxelGrid) -> Tensor:
     """Points (..., 3) of the ego frame in the grid frame, metres."""
     if grid.T_ego_grid is None:
         return points_m
-    T_grid_ego = torch.linalg.inv(torch.as_tensor(grid.T_ego_grid_matrix)).to(points_m)
+    T_grid_ego = constant(_rows(np.linalg.inv(grid.T_ego_grid_matrix)), points_m)
     return transform_points(T_grid_ego, points_m.reshape(-1, 3)).view_as(points_m)
 
 
@@ -75,7 +80,7 @@ def to_ego(points_grid: Tensor, grid: VoxelGrid) -> Tensor:
     """Points (..., 3) of the grid frame in the ego frame, metres."""
     if grid.T_ego_grid is None:
         return points_grid
-    T_ego_grid = torch.as_tensor(grid.T_ego_grid_matrix, device=points_grid.device).to(points_grid)
+    T_ego_grid = constant(_rows(grid.T_ego_grid_matrix), points_grid)
     return transform_points(T_ego_grid, points_grid.reshape(-1, 3)).view_as(points_grid)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.constants import constant
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
@@ -30,6 +31,7 @@ from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
+from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.networks.flow import FlowArgs, FlowHead
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
 
@@ -71,6 +73,7 @@ class GaussianFlowOcc(Method):
         ConfigError: sizes that do not fit each other.
     """
 
+    RECORDABLE = True
     CLASS_HEADS = ("heads.logits",)
     PER_GAUSSIAN = ("means", "features")
 
@@ -169,8 +172,11 @@ class GaussianFlowOcc(Method):
         features, means, exists = self._queries(frames, maps, cameras)
         remembered = None
         if self.memory_args is not None:
-            usable = None if memory is None else memory.usable_for(frames, self.memory_args.max_gap_s)
-            if memory is None or usable is None or not bool(usable.any()):
+            usable = None
+            if memory is not None and memory.has_place_in(frames):
+                usable = memory.usable_for(frames, self.memory_args.max_gap_s)
+            # An unusable memory is masked where it is read: leaving it out saves work, not more.
+            if usable is None or not (sizes_are_fixed() or bool(usable.any())):
                 memory, usable = None, None
             places = None if memory is None else memory.seen_from(frames, self.memory_args.move)
             if self.memory_args.attention:
@@ -200,7 +206,8 @@ class GaussianFlowOcc(Method):
             return features, means, exists
         level_map = maps[self.lifted_level]
         lifted, places = self.lift(level_map, cameras)
-        taken = frames.valid[:, 0].repeat_interleave(level_map.shape[-2] * level_map.shape[-1], dim=1)
+        pixels = level_map.shape[-2] * level_map.shape[-1]
+        taken = frames.valid[:, 0, :, None].expand(-1, -1, pixels).flatten(1)
         return (
             torch.cat([features, lifted], dim=1),
             torch.cat([means, places], dim=1),
@@ -228,7 +235,7 @@ class GaussianFlowOcc(Method):
     def _carried(self, memory: StreamMemory, places: Tensor, usable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features, means and existence of the previous Gaussians that go on living."""
         assert self.memory_args is not None
-        lower, upper = places.new_tensor(self.grid.lower), places.new_tensor(self.grid.upper)
+        lower, upper = constant(self.grid.lower, places), constant(self.grid.upper, places)
         local = to_grid(places, self.grid)
         inside = ((local > lower) & (local < upper)).all(-1)
         worth = memory.opacities * inside
@@ -242,8 +249,8 @@ class GaussianFlowOcc(Method):
 
     def _is_dynamic(self, logits: Tensor) -> Tensor:
         """(B, N) bool: the class of the largest logit can move."""
-        moves = [class_id in self.classes.dynamic_ids for class_id in self.classes.channel_ids]
-        return torch.tensor(moves, device=logits.device)[logits.detach().argmax(-1)]
+        moves = tuple(float(class_id in self.classes.dynamic_ids) for class_id in self.classes.channel_ids)
+        return constant(moves, logits)[logits.detach().argmax(-1)] > 0
 
     def _encode(self, frames: FrameSet) -> list[Tensor]:
         """Pyramid maps (B, V, D, H_l, W_l) of the present pictures, each pixel with its ray's code added."""

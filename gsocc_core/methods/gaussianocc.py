@@ -84,6 +84,7 @@ class GaussianOcc(Method):
 
     TRAINING_ONLY = ("render", "loss", "poses")
     CLASS_HEADS = ("decoder.last",)
+    RECORDABLE = True
 
     poses: LearnedPoses | None
 

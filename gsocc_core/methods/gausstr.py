@@ -91,6 +91,7 @@ class GaussTR(Method):
     """
 
     TRAINING_ONLY = ("loss", "basis", "segmenters")
+    RECORDABLE = True
 
     prompt_embeddings: Tensor
     first_places: Tensor

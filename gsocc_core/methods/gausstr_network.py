@@ -156,7 +156,7 @@ class GaussianHead(nn.Module):
         cameras, views = scene.cameras, scene.valid.shape
         step = said["regress"]
         places = moved(places, step[..., :2])
-        depth, known = sample_depth(scene.depth_m, places)
+        depth, known = sample_depth(scene.depth_m.float(), places.float())
         depth, places = depth.unflatten(0, views), places.unflatten(0, views)
         x, y = places.unbind(-1)
         rays = cameras.rays_at(torch.stack([x * cameras.width, y * cameras.height], dim=-1))

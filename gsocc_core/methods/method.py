@@ -152,6 +152,9 @@ class Method(Trainable):
 
     #: Modules whose last layer has one output per feature channel; of a list of modules, each.
     CLASS_HEADS: ClassVar[tuple[str, ...]] = ()
+    #: ``forward`` neither waits for a GPU nor uploads anything to it where sizes are fixed
+    #: (:func:`gsocc_core.networks.fixed_sizes.fixed_sizes`), so that a CUDA graph can hold it.
+    RECORDABLE: ClassVar[bool] = False
     #: Parameters with one row per learned Gaussian.
     PER_GAUSSIAN: ClassVar[tuple[str, ...]] = ()
 
@@ -273,22 +276,35 @@ class ViewMethod(Trainable):
         """Rendered features (..., H, W, C) in the teacher's space (..., h, w, ``teacher_dim``)."""
 
 
-def check_scene(where: object, scene: Gaussians | VoxelField) -> None:
+def scene_is_finite(scene: Gaussians | VoxelField) -> Tensor:
+    """() bool on the scene's device: its numbers are finite. Large ones may overflow, so False is only a suspicion.
+
+    Args:
+        scene: Of any batch.
+    """
+    return torch.stack([value.sum(dtype=torch.float32) for value in _tensors(scene).values()]).isfinite().all()
+
+
+def _tensors(scene: Gaussians | VoxelField) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(scene).items() if isinstance(value, Tensor)}
+
+
+def check_scene(where: object, scene: Gaussians | VoxelField, finite: Tensor | None = None) -> None:
     """Raise unless all numbers of a scene are finite: labels made of NaN look like any others.
 
-    Call it between :meth:`Method.forward` and :meth:`Method.occupancy`.
+    Call it between :meth:`Method.forward` and :meth:`Method.occupancy`, or, so that nothing waits for a GPU between
+    them, afterwards with what :func:`scene_is_finite` gave there.
 
     Args:
         where: What made the scene, for the error.
         scene: Of any batch.
+        finite: Result of :func:`scene_is_finite`; None = it is asked now.
 
     Raises:
         ShapeError: a number is NaN or infinite; it names the field.
     """
-    fields = {name: value for name, value in vars(scene).items() if isinstance(value, Tensor)}
-    # A sum is finite where all its terms are, unless large ones overflow: one pass, and one wait for a GPU.
-    if bool(torch.stack([value.sum(dtype=torch.float32) for value in fields.values()]).isfinite().all()):
+    if bool(scene_is_finite(scene) if finite is None else finite):
         return
-    for name, value in fields.items():
+    for name, value in _tensors(scene).items():
         if count := int((~value.isfinite()).sum()):
             raise ShapeError(where, f"scene.{name}", "finite numbers", f"{count} NaN or infinite of {value.numel()}")

@@ -43,12 +43,17 @@ class StreamMemory:
         changes = {f.name: function(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
         return replace(self, **changes)
 
+    def has_place_in(self, frames: FrameSet) -> bool:
+        """Whether both poses are known, of as many samples: without them nothing is usable."""
+        known = self.T_world_ego is not None and frames.T_world_ego is not None
+        return known and len(self.valid) == len(frames.images)
+
     def usable_for(self, frames: FrameSet, max_gap_s: float) -> Tensor:
         """(B,) bool: the memory is of the same scene, older, not too old, and both poses are known.
 
         A memory of another batch size is usable for none of the samples.
         """
-        if self.T_world_ego is None or frames.T_world_ego is None or len(self.valid) != len(frames.images):
+        if not self.has_place_in(frames):
             return torch.zeros(len(frames.images), dtype=torch.bool, device=frames.images.device)
         gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
         usable = self.valid & (gap_s > 0) & (gap_s <= max_gap_s)

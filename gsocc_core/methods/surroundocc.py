@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.constants import kept_on
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.grid_points import points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -103,6 +104,7 @@ class SurroundOcc(VoxelHost):
         ConfigError: sizes that do not fit each other.
     """
 
+    RECORDABLE = True
     CLASS_HEADS = ("head", "coarse_heads")
 
     def __init__(
@@ -174,7 +176,7 @@ class SurroundOcc(VoxelHost):
         volumes = []
         for scale, shape in enumerate(self.shapes):
             level = torch.relu(self.enter[scale](maps[scale].flatten(0, 1))).unflatten(0, valid.shape)
-            centers = points_in_box(unit_centers(shape).flatten(0, 2).to(level.device), self.grid)
+            centers = points_in_box(kept_on(level.device, unit_centers, shape).flatten(0, 2), self.grid)
             uv_norm, visible = see_points(cameras, valid, centers)
             queries = self.queries[scale].expand(len(valid), -1, -1)
             for layer in self.layers[scale]:  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.constants import kept_on
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.grid_points import from_ego, points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -189,6 +190,8 @@ class Symphonies(VoxelHost):
         ConfigError: sizes that do not fit each other.
     """
 
+    RECORDABLE = True
+
     def __init__(
         self,
         classes: ClassTable,
@@ -237,7 +240,7 @@ class Symphonies(VoxelHost):
         maps = self.pictures(frames.images[:, 0], cameras)
         distances = self.distance(maps[self.network_args.depth_level])
         instances = self._instances(maps, distances, cameras, valid)
-        middles = unit_centers(self.shape).flatten(0, 2).to(maps[0].device)
+        middles = kept_on(maps[0].device, unit_centers, self.shape).flatten(0, 2)
         points_m = points_in_box(middles, self.grid)
         uv_norm, visible = see_points(cameras, valid, points_m)
         scene = self.scene + self.code(middles)

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.constants import kept_on
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.grid_points import points_in_box, unit_centers
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -175,6 +176,8 @@ class TPVFormer(VoxelHost):
         ConfigError: sizes that do not fit each other.
     """
 
+    RECORDABLE = True
+
     def __init__(
         self,
         classes: ClassTable,
@@ -231,8 +234,8 @@ class TPVFormer(VoxelHost):
         geometry = self._geometry(cameras, valid, maps[0].device)
         queries: Tensor = self.queries
         if isinstance(self.code, PositionCode):
-            middles = torch.cat([pillars(self.plane_shape, plane, 1)[:, 0] for plane in range(len(_AXES))])
-            queries = queries + self.code(middles.to(queries.device))
+            middles = [kept_on(queries.device, pillars, self.plane_shape, plane, 1) for plane in range(len(_AXES))]
+            queries = queries + self.code(torch.cat(middles)[:, 0])
         queries = queries.expand(len(valid), -1, -1)
         for layer in self.layers:
             if self.network_args.checkpointing and self.training:
@@ -249,10 +252,10 @@ class TPVFormer(VoxelHost):
         if original is not None and original.ego_motion == "ignored":
             cameras = replace(cameras, T_ref_ego=None)
         for plane, count in enumerate(args.pillar_points):
-            points = pillars(shape, plane, count)
+            points = kept_on(device, pillars, shape, plane, count)
             if original is not None:
                 points = inset(points, plane, original.pillar_inset_m, self.grid)
-            points_m = points_in_box(points.to(device), self.grid).flatten(0, 1)
+            points_m = points_in_box(points, self.grid).flatten(0, 1)
             if original is None:
                 uv, visible = see_points(cameras, valid, points_m)
             else:
@@ -260,7 +263,7 @@ class TPVFormer(VoxelHost):
             seen.append((uv.unflatten(2, (-1, count)), visible.unflatten(2, (-1, count))))
         if isinstance(self.code, RowColumnCode):
             return TpvGeometry(shape, None, self.code(), tuple(seen))
-        return TpvGeometry(shape, shadows(shape, args.plane_points).to(device), None, tuple(seen))
+        return TpvGeometry(shape, kept_on(device, shadows, shape, args.plane_points), None, tuple(seen))
 
 
 # ---- the geometry of three planes ------------------------------------------------------------------------------------
@@ -309,7 +312,7 @@ def inset(points: Tensor, plane: int, margin_m: float, grid: VoxelGrid) -> Tenso
     axis = _PILLAR[plane]
     margin = margin_m / (grid.upper[axis] - grid.lower[axis])
     spread = points.clone()
-    spread[..., axis] = torch.linspace(margin, 1 - margin, points.shape[1])
+    spread[..., axis] = torch.linspace(margin, 1 - margin, points.shape[1], device=points.device)
     return spread
 
 

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gsocc_core.geometry.constants import constant
+from gsocc_core.networks.fixed_sizes import seen_first
+
 
 def mlp(dim_in: int, hidden: int, dim_out: int, layers: int = 2) -> nn.Sequential:
     """``layers`` linear layers with LeakyReLU between them."""
@@ -158,12 +161,10 @@ class DeformableImageAttention(nn.Module):
         b, n, dim = queries.shape
         views = visible.shape[1]
         seen = visible.flatten(0, 1)  # (M, N) with M = B * V pictures
-        longest = max(int(seen.sum(-1).max()), 1)
-        # The visible Gaussians of each picture, padded to the longest list.
-        rows = (~seen).to(torch.uint8).argsort(dim=-1, stable=True)[:, :longest]  # (M, K)
+        rows = seen_first(seen)  # (M, K) visible Gaussians of each picture
         kept = seen.gather(1, rows)
-        batch = torch.arange(b, device=queries.device).repeat_interleave(views)
-        flat_rows = rows + batch[:, None] * n
+        start = torch.arange(b, device=queries.device)[:, None].expand(b, views).reshape(-1, 1) * n
+        flat_rows = rows + start
         local = queries.flatten(0, 1)[flat_rows]  # (M, K, dim)
         centers = uv_norm.flatten(0, 1).gather(1, rows[..., None].expand(-1, -1, 2))
         sampled = self._sample(local, maps, centers) * kept[..., None]
@@ -182,8 +183,9 @@ class DeformableImageAttention(nn.Module):
             height, width = level_map.shape[-2:]
             values = self.value((level_map.flatten(0, 1) + self.level_code[level][:, None, None]).movedim(1, -1))
             values = values.view(m, height, width, heads, dim // heads).permute(0, 3, 4, 1, 2).flatten(0, 1)
-            size = local.new_tensor([width, height])
-            place = (centers[:, :, None, None] + offsets[:, :, :, level] / size) * 2 - 1  # (M, K, heads, points, 2)
+            place = (
+                centers[:, :, None, None] + offsets[:, :, :, level] / constant((width, height), local)
+            ) * 2 - 1  # (M, K, heads, points, 2)
             place = place.transpose(1, 2).flatten(0, 1)
             sample = functional.grid_sample(values, place, mode="bilinear", padding_mode="zeros", align_corners=False)
             share = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (M * heads, K, points)

@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gsocc_core.geometry.constants import constant
+from gsocc_core.networks.fixed_sizes import seen_first
+
 
 def weighted_samples(values: Tensor, places: Tensor, shares: Tensor) -> Tensor:
     """Interpolated values at sampling places, summed with their shares, per head.
@@ -175,13 +178,11 @@ class PillarImageAttention(nn.Module):
         if self.unseen:
             visible = sees[..., None].expand_as(visible)
         seen = sees.flatten(0, 1)
-        longest = max(int(seen.sum(-1).max()), 1)
-        # The queries that a picture concerns, padded to the longest list.
-        rows = (~seen).to(torch.uint8).argsort(dim=-1, stable=True)[:, :longest]
+        rows = seen_first(seen)  # the queries that a picture concerns
         picked = rows[..., None]
         centers = uv_norm.flatten(0, 1).gather(1, picked[..., None].expand(-1, -1, self.references, 2))
         points = visible.flatten(0, 1).gather(1, picked.expand(-1, -1, self.references))
-        start = torch.arange(b, device=queries.device).repeat_interleave(views)[:, None] * q
+        start = torch.arange(b, device=queries.device)[:, None].expand(b, views).reshape(-1, 1) * q
         local = queries.flatten(0, 1)[rows + start]
         sampled = self._look(local, maps, centers, points)
         total = queries.new_zeros(b * q, dim).index_add(0, (rows + start).flatten(), sampled.flatten(0, 1))
@@ -200,7 +201,7 @@ class PillarImageAttention(nn.Module):
             height, width = level_map.shape[-2:]
             coded = level_map.flatten(0, 1) + self.level_code[level][:, None, None]
             values = self.value(coded.movedim(1, -1)).movedim(-1, 1)
-            places = centers[:, :, None, :, None] + offsets[:, :, :, level] / local.new_tensor([width, height])
+            places = centers[:, :, None, :, None] + offsets[:, :, :, level] / constant((width, height), local)
             result = result + weighted_samples(values, places.flatten(3, 4), shares[:, :, :, level].flatten(3))
         return result
 
@@ -241,8 +242,8 @@ class PlaneAttention(nn.Module):
         result = torch.zeros_like(queries)
         for index, plane in enumerate(planes):
             values = self.value(plane.movedim(1, -1)).movedim(-1, 1)
-            size = queries.new_tensor([plane.shape[-1], plane.shape[-2]])
-            where = places[:, None, index] + offsets[:, :, :, index] / size
+            size = (plane.shape[-1], plane.shape[-2])
+            where = places[:, None, index] + offsets[:, :, :, index] / constant(size, queries)
             result = result + weighted_samples(values, where, shares[:, :, :, index])
         return self.norm(queries + self.dropout(self.out(result)))
 
@@ -314,7 +315,7 @@ class VolumeAttention(nn.Module):
             (B, Q, dim) normalised.
         """
         b, q, _ = queries.shape
-        size = queries.new_tensor(volume.shape[1:4])
+        size = constant(tuple(volume.shape[1:4]), queries)
         offsets = self.offsets(queries).view(b, q, self.heads, self.points, 3)
         shares = self.weights(queries).view(b, q, self.heads, self.points).softmax(-1)
         where = (places[:, :, None, None] + offsets / size).flip(-1)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.attention import mlp
+from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class FlowHead(nn.Module):
             key frames and cut at the horizon for ``tokens``.
         """
         batch, moments = time_s.shape
-        sample, place = dynamic.nonzero(as_tuple=True)
-        chosen = features[sample, place]  # (M, dim): few of all, so the rest is not computed
+        # Few of all are dynamic, and the rest is not computed where their number may be read.
+        sample, place = _all_places(dynamic) if sizes_are_fixed() else dynamic.nonzero(as_tuple=True)
+        chosen = features[sample, place]  # (M, dim)
         time = time_s[sample]  # (M, S)
         step = torch.round(time / self.args.interval_s).clamp(-self.args.horizon, self.args.horizon)
         if self.args.motion == "tokens":
@@ -95,7 +98,7 @@ class FlowHead(nn.Module):
                 velocity = self._bounded(velocity, torch.ones_like(velocity))
             offsets = velocity * time[..., None]
         result = offsets.new_zeros(batch, features.shape[1], moments, 3)
-        result = result.index_put((sample, place), offsets)
+        result = result.index_put((sample, place), offsets * dynamic[sample, place, None, None])
         # Without a dynamic Gaussian the head still takes part in the graph, which distributed training relies on.
         return result.transpose(1, 2) + 0.0 * sum(p.sum() for p in self.parameters())
 
@@ -110,7 +113,7 @@ class FlowHead(nn.Module):
             (B, N, 3) m/s, along the axes of the present ego frame.
         """
         step = self.args.interval_s
-        times = features.new_tensor([step, -step]).expand(len(features), 2)
+        times = constant((step, -step), features).expand(len(features), 2)
         ahead, back = self(features, dynamic, times).unbind(1)
         return (ahead - back) / (2 * step)
 
@@ -118,3 +121,9 @@ class FlowHead(nn.Module):
         """Offsets within the bound. The raw value counts in units of the bound, so that speeds are learned quickly."""
         assert self.args.max_speed_mps is not None
         return self.args.max_speed_mps * time_s.abs() * torch.tanh(raw)
+
+
+def _all_places(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample and place (B * N) of everything in (B, N)."""
+    index = torch.arange(like.numel(), device=like.device)
+    return index // like.shape[1], index % like.shape[1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.attention import DeformableImageAttention, InducedAttention, PositionCode, mlp
 
 
@@ -91,7 +92,7 @@ class RefinementBlock(nn.Module):
             features = torch.lerp(features, looked_back, self.temporal_gate) if self.gated else looked_back
         features = self.self_attention(features, features, exists)
         uv, _, visible = cameras.project(means)
-        uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
+        uv_norm = uv / constant((cameras.width, cameras.height), uv)
         visible = visible & camera_valid[..., None]
         if exists is not None:
             visible = visible & exists[:, None]

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.pictures import see_points
 
 #: ``exact``: bilinear at the projection, a mean over the cameras that see the point. ``published``: as SimpleOcc and
@@ -74,8 +75,8 @@ def _published_places(
     """As :func:`gsocc_core.networks.pictures.see_points`, by the published rule for maps of ``size`` (h, w)."""
     points = points_m.to(cameras.intrinsics).expand(len(valid), *points_m.shape[-2:])
     uv, depth, _ = cameras.project(points)
-    pixels = uv.new_tensor([size[1], size[0]])
-    column_row = uv / uv.new_tensor([cameras.width, cameras.height]) * pixels
+    pixels = constant((size[1], size[0]), uv)
+    column_row = uv / constant((cameras.width, cameras.height), uv) * pixels
     inside = ((column_row > -0.5) & (column_row < pixels - 0.5)).all(-1)
     visible = inside & (depth > _NEAREST_M) & valid[..., None]
     return torch.where(visible[..., None], column_row / (pixels - 1), -1.0), visible

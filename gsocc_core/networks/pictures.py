@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.attention import RayCode
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 
@@ -99,7 +100,7 @@ def see_points(cameras: Cameras, valid: Tensor, points_m: Tensor) -> tuple[Tenso
     points = points_m.to(cameras.intrinsics).expand(batch, *points_m.shape[-2:])
     uv, _, visible = cameras.project(points)
     visible = visible & valid[..., None]
-    uv_norm = uv / uv.new_tensor([cameras.width, cameras.height])
+    uv_norm = uv / constant((cameras.width, cameras.height), uv)
     return torch.where(visible[..., None], uv_norm, -1.0), visible
 
 
@@ -123,7 +124,7 @@ def place_points(cameras: Cameras, valid: Tensor, points_m: Tensor, multiple: in
     """
     points = points_m.to(cameras.intrinsics).expand(len(valid), *points_m.shape[-2:])
     uv, depth, _ = cameras.project(points, _NEAREST_M)
-    size = [math.ceil(side / multiple) * multiple for side in (cameras.width, cameras.height)]
-    uv_norm, ahead = uv / uv.new_tensor(size), depth > _NEAREST_M
+    size = tuple(float(math.ceil(side / multiple) * multiple) for side in (cameras.width, cameras.height))
+    uv_norm, ahead = uv / constant(size, uv), depth > _NEAREST_M
     visible = ahead & ((uv_norm > 0) & (uv_norm < 1)).all(-1) & valid[..., None]
     return torch.where(ahead[..., None], uv_norm, _FAR_OUTSIDE), visible

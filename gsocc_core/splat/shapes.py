@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gsocc_core.geometry.constants import constant
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import quat_to_rotmat
 from gsocc_core.geometry.voxels import VoxelGrid
@@ -98,7 +99,7 @@ def scenes_in_grid(gaussians: Gaussians, grid: VoxelGrid, cutoff: float) -> Voxe
     means, rotation = gaussians.means, quat_to_rotmat(gaussians.quats)
     scales = gaussians.scales.clamp(min=MIN_SCALE_M)
     if grid.T_ego_grid is not None:
-        T_ego_grid = torch.as_tensor(grid.T_ego_grid_matrix, dtype=means.dtype, device=means.device)
+        T_ego_grid = constant(tuple(map(tuple, grid.T_ego_grid_matrix.tolist())), means)
         rotation_ego_grid = T_ego_grid[:3, :3]
         means = (means - T_ego_grid[:3, 3]) @ rotation_ego_grid  # R^T (x - t), written for row vectors
         rotation = rotation_ego_grid.transpose(-1, -2) @ rotation
