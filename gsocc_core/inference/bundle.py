@@ -22,6 +22,7 @@ from torch import Tensor
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import BundleError, ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.inference.options import InferenceOptions
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class, prompts_use
 from gsocc_core.methods.method import Method, PoseMethod, Trainable, ViewMethod
@@ -33,6 +34,8 @@ PROMPTS = "prompts.safetensors"
 #: A method that is no :class:`~gsocc_core.methods.method.Method`.
 M = TypeVar("M", bound=Trainable)
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+
+_Section = TypeVar("_Section", Origin, InferenceOptions)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Bundle:
         classes: Class table.
         method: The model with its trained weights, in evaluation mode.
         origin: Whose weights they are, or began as; None = of a training of one's own.
+        inference: How the network is run on a GPU, where its user does not say otherwise.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Bundle:
     classes: ClassTable
     method: Method
     origin: Origin | None = None
+    inference: InferenceOptions | None = None
 
     @property
     def id(self) -> str:
@@ -89,6 +94,7 @@ def save_bundle(
     replace: bool = False,
     origin: Origin | None = None,
     beside: Mapping[str, Mapping[str, Tensor]] | None = None,
+    inference: InferenceOptions | None = None,
 ) -> None:
     """Write a bundle; it appears only when complete.
 
@@ -104,6 +110,7 @@ def save_bundle(
         replace: Take the place of an older bundle of the same name.
         origin: Whose weights they are, or began as.
         beside: More safetensors files of the folder, by name, which loading passes over.
+        inference: How the network is to be run on a GPU; None = as whoever loads it says.
 
     Raises:
         OutputExistsError: ``path`` exists and is not to be replaced, or is no bundle.
@@ -123,6 +130,8 @@ def save_bundle(
         config: dict[str, Any] = {"method": method_name, "arguments": kept}
         if origin is not None:
             config["origin"] = asdict(origin) | {"notes": list(origin.notes)}
+        if inference is not None:
+            config["inference"] = {key: value for key, value in asdict(inference).items() if value is not None}
         (temporary / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         if isinstance(method, Method):
             method.classes.to_yaml(temporary / CLASSES)
@@ -162,8 +171,9 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     path, config, method = _load(path_or_hub_id)
     if not isinstance(method, Method):
         raise BundleError(path, "method", "one that predicts occupancy", config["method"])
-    origin = _origin(config, path / CONFIG)
-    return Bundle(path, config["method"], config["arguments"], method.classes, method, origin)
+    origin = _section(config, "origin", Origin, path / CONFIG)
+    inference = _section(config, "inference", InferenceOptions, path / CONFIG)
+    return Bundle(path, config["method"], config["arguments"], method.classes, method, origin, inference)
 
 
 def load_pose_bundle(path_or_hub_id: str | Path) -> OtherBundle[PoseMethod]:
@@ -241,18 +251,19 @@ def read_origin(path_or_hub_id: str | Path) -> Origin | None:
         ConfigError: its configuration is wrong.
     """
     path = _locate(path_or_hub_id) / CONFIG
-    return _origin(_read_config(path), path)
+    return _section(_read_config(path), "origin", Origin, path)
 
 
-def _origin(config: Mapping[str, Any], where: Path) -> Origin | None:
-    if "origin" not in config:
+def _section(config: Mapping[str, Any], key: str, kind: type[_Section], where: Path) -> _Section | None:
+    """A part of the configuration that need not be there, as the dataclass that describes it."""
+    if key not in config:
         return None
-    if not isinstance(config["origin"], dict):
-        raise ConfigError(where, "origin", "a mapping", repr(config["origin"]))
+    if not isinstance(config[key], dict):
+        raise ConfigError(where, key, "a mapping", repr(config[key]))
     try:
-        return Origin(**keyword_arguments(Origin, config["origin"], where))
+        return kind(**keyword_arguments(kind, config[key], where))
     except ConfigError as error:
-        raise ConfigError(where, f"origin.{error.key}", error.expected, error.received) from error
+        raise ConfigError(where, f"{key}.{error.key}", error.expected, error.received) from error
 
 
 def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
@@ -294,7 +305,7 @@ def _locate(path_or_hub_id: str | Path) -> Path:
 
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_yaml(path, "YAML with the keys method and arguments")
-    if set(config) - {"origin"} != {"method", "arguments"}:
+    if set(config) - {"origin", "inference"} != {"method", "arguments"}:
         raise ConfigError(path, "keys", "method and arguments", ", ".join(map(str, config)))
     if not isinstance(config["arguments"], dict):
         raise ConfigError(path, "arguments", "a mapping", repr(config["arguments"]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, Voxe
 from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
 from gsocc_core.inference.found import warm_up_clusters
+from gsocc_core.inference.options import InferenceOptions, chosen_options
 from gsocc_core.inference.own_pictures import OwnPictures
 from gsocc_core.inference.query import WordQueries
-from gsocc_core.methods.method import InputUse, check_scene
+from gsocc_core.inference.running import NetworkRunner, to_device, to_host
+from gsocc_core.inference.stages import stage_clock
+from gsocc_core.methods.method import InputUse, check_scene, scene_is_finite
 from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE
 from gsocc_core.splat import warm_up
 
@@ -42,7 +45,7 @@ class Prediction:
             cut out of its fisheyes.
         reference_stamp_ns: Time that everything refers to.
         latency_ms: Milliseconds per stage: preprocess, network, splat, total; depth too where the bundle's depth model
-            ran.
+            ran. On a GPU its own clock tells stages apart, and the host waits for it once, at the end of all.
         valid: (V) bool, on the CPU: the picture was there; None = all were.
         text: Text-aligned features of the scene, for :meth:`OccupancyPredictor.query`; None = the method has none.
     """
@@ -67,10 +70,18 @@ class OccupancyPredictor:
             prediction.grid.labels        # (200, 200, 16) uint8
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto", text_encoder: str | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        text_encoder: str | None = None,
+        options: InferenceOptions | None = None,
+    ) -> None:
         """Put a bundle's model on a device; see :meth:`load`."""
         self.bundle, self.device = bundle, _device(device)
+        self.options = chosen_options(options, bundle.inference, bundle.method, self.device)
         self.method = bundle.method.to(self.device).eval()
+        self._network = NetworkRunner(self.method, self.options)
         self._own_pictures = OwnPictures(self.method)
         self._missing_depth = MissingDepth(self.method, bundle.path, self.device)
         self._memory: Any = None
@@ -80,7 +91,11 @@ class OccupancyPredictor:
 
     @classmethod
     def load(
-        cls, path_or_hub_id: str | Path, device: str = "auto", text_encoder: str | None = None
+        cls,
+        path_or_hub_id: str | Path,
+        device: str = "auto",
+        text_encoder: str | None = None,
+        options: InferenceOptions | None = None,
     ) -> OccupancyPredictor:
         """Load a bundle.
 
@@ -90,15 +105,17 @@ class OccupancyPredictor:
             text_encoder: What :meth:`query` embeds words with, see :func:`gsocc_core.text.encoder.load_text_encoder`;
                 None = the encoder that the training named, whose files may lie elsewhere on this machine. It is loaded
                 by the first query, and must give the bundle's class prompts again.
+            options: How the network is run. What they leave open, and None, is on a GPU as the bundle says; else the
+                network runs in float32, neither compiled nor recorded.
 
         Returns:
             A predictor without memory.
 
         Raises:
             BundleError: the bundle is damaged or unsafe.
-            ConfigError: its configuration is wrong, or this machine has no such device.
+            ConfigError: its configuration is wrong, this machine has no such device, or the options do not fit it.
         """
-        return cls(load_bundle(path_or_hub_id), device, text_encoder)
+        return cls(load_bundle(path_or_hub_id), device, text_encoder, options)
 
     @property
     def classes(self) -> ClassTable:
@@ -145,7 +162,11 @@ class OccupancyPredictor:
         self._memory, self._last, self._prediction = None, None, None
 
     def warm_up(self, cameras: int = 6) -> None:
-        """Compile kernels and run the network once, so that the first real picture is not the slow one."""
+        """Compile kernels and run the network, so that the first real picture is not the slow one.
+
+        What :attr:`options` compile and record is made for ``cameras`` pinholes without distortion, at rest and in
+        motion, with the memory of a method that has one; other lenses are compiled or recorded when they first come.
+        """
         warm_up()
         if self.method.prompts is not None:
             warm_up_clusters()
@@ -157,7 +178,14 @@ class OccupancyPredictor:
             return  # of a size that only the caller knows
         images = [np.zeros((height, width, 3), np.uint8)] * cameras
         depths_m = None if self.method.depth_model else [np.ones((height, width), np.float32)] * cameras
-        self.predict(images, [camera] * cameras, depths_m=depths_m)
+        poses = (None, np.eye(4)) if self.options.compile or self.options.cuda_graph else (None,)
+        for pose in poses:
+            self.reset()
+            # The second set finds the memory of the first, and the third one that has its final size.
+            for stamp_ns in range(3 if len(poses) > 1 else 1):
+                self.predict(
+                    images, [camera] * cameras, depths_m=depths_m, reference_stamp_ns=stamp_ns, T_world_ego=pose
+                )
         self.reset()
 
     def predict(
@@ -248,31 +276,29 @@ class OccupancyPredictor:
         now = (int(frames.reference_stamp_ns[0, 0]), frames.scene_names)
         if self._last is not None and (now[0] <= self._last[0] or now[1] != self._last[1]):
             self.reset()
-        frames = frames.to(self.device)
-        self._synchronize()
-        prepared = time.perf_counter()
-        marks = [("preprocess", started, prepared)]
+        clock = stage_clock(started, self.device)
+        valid = frames.valid[0, 0].cpu()
+        frames = to_device(replace(frames, targets=None), self.device)
+        clock.mark("preprocess")
         if bool(lacking.any()):
             frames = self._missing_depth.fill(frames, lacking)
-            self._synchronize()
-            marks.append(("depth", prepared, time.perf_counter()))
-        begun = marks[-1][2]
-        output = self.method(frames, self._memory)
-        self._synchronize()
-        inferred = time.perf_counter()
-        check_scene(f"{self.bundle.method_name} of {self.bundle.id}", output.scene)
+            clock.mark("depth")
+        output = self._network(frames, self._memory)
+        finite = scene_is_finite(output.scene)
+        if not finite.is_cuda:  # where looking at it costs no wait, nothing is made of what is not finite
+            self._check(output.scene, finite)
+        clock.mark("network")
         grid = self.method.occupancy(output, self.grid)
-        self._synchronize()
-        splatted = time.perf_counter()
+        grid, finite = _first(grid), to_host(finite)
+        clock.mark("splat")
+        latency = clock.finish()
+        self._check(output.scene, finite)
         self._memory, self._last = output.memory, now
-        marks += [("network", begun, inferred), ("splat", inferred, splatted), ("total", started, splatted)]
-        latency = {name: 1e3 * (end - begin) for name, begin, end in marks}
         cameras = frames.cameras.map(lambda t: t[0, 0])
-        valid = frames.valid[0, 0].cpu()
         text: TextFeatures | None = getattr(output, "text", None)
         text = None if text is None else text.map(lambda t: t[0])
         scene = _first_scene(output.scene)
-        prediction = Prediction(_first(grid), scene, cameras, now[0], latency, valid, text)
+        prediction = Prediction(grid, scene, cameras, now[0], latency, valid, text)
         self._prediction = None if text is None else prediction  # a scene that nothing can be asked of is not held
         return prediction
 
@@ -325,9 +351,8 @@ class OccupancyPredictor:
         """
         return self._queries.prepare(words, negatives)
 
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    def _check(self, scene: Gaussians | VoxelField, finite: Tensor) -> None:
+        check_scene(f"{self.bundle.method_name} of {self.bundle.id}", scene, finite)
 
 
 def _device(name: str) -> torch.device:
@@ -343,13 +368,13 @@ def _device(name: str) -> torch.device:
 
 
 def _first(grid: SemanticGrid) -> SemanticGrid:
-    """The only sample of a batch, on the CPU."""
+    """The only sample of a batch, on its way to the CPU."""
 
     def first(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value[0].cpu()
+        return None if value is None else to_host(value[0])
 
     return SemanticGrid(
-        grid.labels[0].cpu(),
+        to_host(grid.labels[0]),
         grid.grid,
         grid.classes,
         first(grid.confidence),

@@ -195,6 +195,7 @@ class ImageEncoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+    used_in: torch.dtype | None = None  # see compute_in
 
     def __init__(
         self, args: BackboneArgs, dim: int, pretrained: bool = True, coarser: int = 0, multiple: int = 1
@@ -224,7 +225,7 @@ class ImageEncoder(nn.Module):
         if self.checkpointing and self.training:
             maps = checkpoint(lambda x: self.backbone(x).feature_maps, flat, use_reentrant=False)
         else:
-            maps = self.backbone(flat).feature_maps
+            maps = _feature_maps(self, flat)
         return [m.unflatten(0, leading) for m in self.pyramid(maps)]
 
 
@@ -242,6 +243,7 @@ class PictureMap(nn.Module):
 
     mean: Tensor
     std: Tensor
+    used_in: torch.dtype | None = None  # see compute_in
 
     def __init__(self, args: BackboneArgs, frozen: bool, pretrained: bool = True) -> None:
         super().__init__()
@@ -281,10 +283,10 @@ class PictureMap(nn.Module):
         flat = (images.float() - self.mean) / self.std
         if self.frozen:
             with torch.no_grad():
-                return self.backbone(flat).feature_maps[0]
+                return _feature_maps(self, flat)[0]
         if self.checkpointing and self.training:
             return checkpoint(lambda x: self.backbone(x).feature_maps[0], flat, use_reentrant=False)
-        return self.backbone(flat).feature_maps[0]
+        return _feature_maps(self, flat)[0]
 
 
 class PictureStages(nn.Module):
@@ -300,6 +302,7 @@ class PictureStages(nn.Module):
 
     mean: Tensor
     std: Tensor
+    used_in: torch.dtype | None = None  # see compute_in
 
     def __init__(self, args: BackboneArgs, pretrained: bool = True) -> None:
         super().__init__()
@@ -319,7 +322,27 @@ class PictureStages(nn.Module):
         flat = (images.float() - self.mean) / self.std
         if self.checkpointing and self.training:
             return checkpoint(lambda x: list(self.backbone(x).feature_maps), flat, use_reentrant=False)
-        return list(self.backbone(flat).feature_maps)
+        return _feature_maps(self, flat)
+
+
+def compute_in(network: nn.Module, dtype: torch.dtype | None) -> None:
+    """Choose what the backbones inside a network compute in when it is used; their maps are float32 all the same.
+
+    Args:
+        network: Holds any number of the modules of this file.
+        dtype: ``torch.bfloat16`` or ``torch.float16``; None = what is in force around them.
+    """
+    for module in network.modules():
+        if isinstance(module, ImageEncoder | PictureMap | PictureStages):
+            module.used_in = dtype
+
+
+def _feature_maps(encoder: ImageEncoder | PictureMap | PictureStages, pictures: Tensor) -> list[Tensor]:
+    """Maps of an encoder's backbone, in the precision that was chosen for it."""
+    if encoder.used_in is None or encoder.training:
+        return list(encoder.backbone(pictures).feature_maps)
+    with torch.autocast(pictures.device.type, encoder.used_in):
+        return [found.float() for found in encoder.backbone(pictures).feature_maps]
 
 
 def _freeze_unused(backbone: nn.Module) -> None:
