@@ -227,7 +227,10 @@ class OccupancyNode(LifecycleNode):
             GsoccError: it is no bundle, or of no use for this rig.
         """
         path = bundle or str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
-        predictor = OccupancyPredictor.load(path, self.settings.device, self.settings.text_encoder or None)
+        settings = self.settings
+        predictor = OccupancyPredictor.load(
+            path, settings.device, settings.text_encoder or None, options=settings.inference
+        )
         predictor.warm_up(cameras)
         return predictor
 

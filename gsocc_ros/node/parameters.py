@@ -10,9 +10,10 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.inference.options import InferenceOptions, Precision
 
 #: The bundle that ships with the package, relative to its share folder.
 DEMO_BUNDLE = "bundles/synthetic-gaussianflowocc"
@@ -74,6 +75,22 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("rig", "nuscenes", "Rig file, or the name of a shipped rig."),
     Parameter("bundle", "", "Bundle folder or Hugging Face hub id; empty = the demo bundle of the package."),
     Parameter("device", "auto", "auto, cpu, cuda or cuda:N."),
+    Parameter(
+        "precision",
+        "auto",
+        "What the network of the pictures computes in; auto = as the bundle says on a GPU, float32 on a CPU.",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    ),
+    Parameter(
+        "compile",
+        False,
+        "Compile the network at start, in a minute or so; false = only if the bundle asks for it, on a GPU.",
+    ),
+    Parameter(
+        "cuda_graph",
+        False,
+        "Record the network as a CUDA graph and replay it; false = only if the bundle asks for it, on a GPU.",
+    ),
     Parameter("threads", 0, "CPU threads of the network and the splatting; 0 = one per core.", low=0, high=256),
     Parameter("auto_activate", True, "Configure and activate at start; false = wait for a lifecycle manager."),
     Parameter(
@@ -159,6 +176,9 @@ class NodeSettings:
     rig: str = "nuscenes"
     bundle: str = ""
     device: str = "auto"
+    precision: Precision | Literal["auto"] = "auto"
+    compile: bool = False
+    cuda_graph: bool = False
     threads: int = 0
     auto_activate: bool = True
     image_reliability: str = "best_effort"
@@ -178,6 +198,12 @@ class NodeSettings:
     evaluate: bool = False
     evaluate_idle_s: float = 5.0
     snapshot_dir: str = "snapshots"
+
+    @property
+    def inference(self) -> InferenceOptions:
+        """How the network is run, as far as the parameters say so."""
+        precision = None if self.precision == "auto" else self.precision
+        return InferenceOptions(precision, self.compile or None, self.cuda_graph or None)
 
     @property
     def standing_queries(self) -> tuple[str, ...]:
