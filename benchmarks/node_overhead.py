@@ -89,6 +89,40 @@ def timed_set(pipeline: OccupancyPipeline, sent: list[tuple[str, object]]) -> di
     }
 
 
+def _frames(rig: Rig) -> dict[str, str]:
+    return {camera.name: camera.frame or camera.name.lower() for camera in rig.cameras}
+
+
+def static_transforms(host: messages.MessageHost, rig: Rig) -> object:
+    """A message that puts every camera at the origin of the base frame."""
+    mounts = [transform(host, np.eye(4), rig.base_frame, frame, 0) for frame in _frames(rig).values()]
+    return transforms(host, mounts)
+
+
+def messages_of_set(
+    host: messages.MessageHost, rig: Rig, pictures: Sequence[bytes], k: int, size: tuple[int, int] = (1600, 900)
+) -> list[tuple[str, object]]:
+    """Topics and messages of one set, 100 ms after the one before: transforms, CameraInfo, JPEGs, an empty cloud."""
+    T, frames, (width, height) = np.eye(4), _frames(rig), size
+    K = np.array([[0.79 * width, 0, width / 2], [0, 0.79 * width, height / 2], [0, 0, 1]])
+    start = 1_700_000_000_000 * MS + k * 100 * MS
+    stamps = [start + round((camera.trigger_offset_ms or 0) * MS) for camera in rig.cameras]
+    if rig.reference is not None:
+        stamps.append(start + round(rig.reference.trigger_offset_ms * MS))
+    sent: list[tuple[str, object]] = []
+    if rig.fixed_frame is not None:
+        moved = [[transform(host, T, rig.fixed_frame, rig.base_frame, stamp)] for stamp in stamps]
+        sent += [("/tf", transforms(host, item)) for item in moved]
+    for camera, data, stamp in zip(rig.cameras, pictures, stamps):
+        lens = Camera(camera.name, K, T, width, height)
+        sent.append((camera.camera_info_topic, camera_info(host, lens, stamp, frames[camera.name])))
+        sent.append((camera.topic, compressed_image(host, data, stamp, frames[camera.name])))
+    if rig.reference is not None:
+        nothing = np.zeros(0, np.dtype([("x", "<f4")]))
+        sent.append((rig.reference.topic, point_cloud(host, nothing, stamps[-1], "lidar_top")))
+    return sent
+
+
 def node_overhead(repeats: int = 20) -> None:
     """Measure and print a table.
 
@@ -101,27 +135,9 @@ def node_overhead(repeats: int = 20) -> None:
     pictures = jpegs()
     pipeline = OccupancyPipeline(rig, Fitting())  # type: ignore[arg-type]
     rows: dict[str, list[float]] = {}
-    T, K = np.eye(4), np.array([[1266.0, 0, 800], [0, 1266, 450], [0, 0, 1]])
-    frames = {camera.name: camera.frame or camera.name.lower() for camera in rig.cameras}
-    mounts = [transform(host, T, rig.base_frame, frame, 0) for frame in frames.values()]
-    pipeline.feed("/tf_static", transforms(host, mounts))
+    pipeline.feed("/tf_static", static_transforms(host, rig))
     for k in range(repeats + 2):
-        start = 1_700_000_000_000 * MS + k * 100 * MS
-        stamps = [start + round((camera.trigger_offset_ms or 0) * MS) for camera in rig.cameras]
-        if rig.reference is not None:
-            stamps.append(start + round(rig.reference.trigger_offset_ms * MS))
-        sent: list[tuple[str, object]] = []
-        if rig.fixed_frame is not None:
-            moved = [[transform(host, T, rig.fixed_frame, rig.base_frame, stamp)] for stamp in stamps]
-            sent += [("/tf", transforms(host, item)) for item in moved]
-        for camera, data, stamp in zip(rig.cameras, pictures, stamps):
-            lens = Camera(camera.name, K, T, 1600, 900)
-            sent.append((camera.camera_info_topic, camera_info(host, lens, stamp, frames[camera.name])))
-            sent.append((camera.topic, compressed_image(host, data, stamp, frames[camera.name])))
-        if rig.reference is not None:
-            nothing = np.zeros(0, np.dtype([("x", "<f4")]))
-            sent.append((rig.reference.topic, point_cloud(host, nothing, stamps[-1], "lidar_top")))
-        for name, value in timed_set(pipeline, sent).items():
+        for name, value in timed_set(pipeline, messages_of_set(host, rig, pictures, k)).items():
             rows.setdefault(name, []).append(value)
     pipeline.close()
     rows |= message_rows(host, repeats)
