@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles" / "synthetic-gaussianflowocc")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "results_synthetic")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to train and to score")
     options = parser.parse_args()
 
     for name, words in TREES.items():
@@ -56,12 +57,12 @@ def main() -> int:
         run = options.runs / f"synthetic_{recipe}"
         if not (run / "bundle").exists():
             config = ROOT / "config" / "train" / f"synthetic_{recipe}.yaml"
-            words = ["--out", run, "--data.dataroot", tree, "--resume", "auto"]
+            words = ["--out", run, "--data.dataroot", tree, "--resume", "auto", "--run.accelerator", options.device]
             gsocc_core(["train", str(config), *map(str, words)])
         tuned = options.runs / f"{recipe}_tuned"
         if not tuned.exists():
             tune_threshold(run / "bundle", tuned, train)
-    scores = score_all(options.runs, train, held_out)
+    scores = score_all(options.runs, train, held_out, options.device)
     write_report(scores, options.results)
     best = max(RECIPES, key=lambda r: next(s.miou for s in scores if s.name == r))
     if not options.bundle.exists():
@@ -101,16 +102,16 @@ def tune_threshold(source: Path, target: Path, data: DataArgs, frames: int = 40)
     save_bundle(target, bundle.method_name, arguments, method, (source / "README.md").read_text(encoding="utf-8"))
 
 
-def score_all(runs: Path, train: DataArgs, held_out: DataArgs) -> list[Scores]:
+def score_all(runs: Path, train: DataArgs, held_out: DataArgs, device: str) -> list[Scores]:
     """Both models, both baselines and the control, on the held-out drives."""
-    scores = [score_bundle(recipe, runs / f"{recipe}_tuned", held_out, device="cpu") for recipe in RECIPES]
+    scores = [score_bundle(recipe, runs / f"{recipe}_tuned", held_out, device=device) for recipe in RECIPES]
     best = max(scores, key=lambda s: s.miou).name
     scores += [
         score_baseline("majority", held_out, train_dataroot=train.dataroot),
         score_baseline("ground", held_out),
     ]
     name = f"{best}, other drive's pictures"
-    return [*scores, score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device="cpu")]
+    return [*scores, score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device=device)]
 
 
 def ship(source: Path, target: Path, recipe: str, scores: list[Scores]) -> None:
