@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,10 @@ class Task:
     folder: Path
     options: argparse.Namespace
 
+    def keep(self, outcome: Outcome) -> None:
+        """Write what a part has found so far, which counts if its time ends before it does."""
+        (self.folder / f"{outcome.part}.json").write_text(json.dumps(asdict(outcome)))
+
 
 @dataclass(frozen=True)
 class Part:
@@ -95,12 +99,10 @@ class Part:
 
 
 def rows_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows with the same keys as Markdown."""
-    if not rows:
-        return ""
-    shown = [[_cell(value) for value in row.values()] for row in rows]
-    head = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    return "\n".join(head + ["| " + " | ".join(row) + " |" for row in shown])
+    """Rows as Markdown, with a column for every key of any."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
+    return "\n".join(lines + ["| " + " | ".join(_cell(row.get(key)) for key in keys) + " |" for row in rows])
 
 
 def _cell(value: Any) -> str:
@@ -157,6 +159,8 @@ def splat_bars(rows: Sequence[dict[str, Any]]) -> dict[str, bool]:
     return bars
 
 
+#: The shipped model, and sizes of pictures (height, width) that others are measured at.
+DEMO, SMALL, LARGE = "synthetic-gaussianflowocc", (64, 176), (256, 704)
 #: Configurations at the sizes of the papers.
 PAPERS = ("nuscenes_gausstr_talk2dino", "nuscenes_gausstr_featup", "nuscenes_gaussianflowocc", "nuscenes_gaussianocc",
           "nuscenes_tpvformer", "nuscenes_surroundocc", "kitti360_symphonies")  # fmt: skip
@@ -166,51 +170,55 @@ def predictor(task: Task) -> Outcome:
     """Latency per stage of every shipped and paper-size method, by size and by option."""
     import torch
 
-    from gsocc_core.bench.configurations import Configuration
-    from gsocc_core.bench.latency import measure_latency, random_bundle
-    from gsocc_core.inference.bundle import load_bundle
+    from gsocc_core.bench.latency import measure_latency
     from gsocc_core.inference.options import InferenceOptions
 
-    device, rows, faults = torch.device(task.device), [], []
+    device, outcome, rows = torch.device(task.device), Outcome("predictor"), []
+    plain, fastest = InferenceOptions(), InferenceOptions("float16", cuda_graph=True)
+    ways = [
+        plain,
+        InferenceOptions("bfloat16"),
+        InferenceOptions("float16"),
+        InferenceOptions(cuda_graph=True),
+        fastest,
+    ]
+    compiled = InferenceOptions("float16", compile=True, cuda_graph=True)
+    for name, size, make in _models(task.tiny):
+        tried = [plain] if task.device == "cpu" else ways if size != SMALL else [plain, fastest]
+        if task.device == "cuda" and (name, size) in {(DEMO, None), ("nuscenes_gaussianflowocc", LARGE)}:
+            tried = [*tried, compiled]
+        bundle = None
+        for way in tried:
+            row: dict[str, Any] = {"model": name, "size": "", "precision": way.precision or "float32"}
+            row |= {"compiled": bool(way.compile), "graph": bool(way.cuda_graph)}
+            rows.append(row)
+            try:
+                bundle = make() if bundle is None else bundle
+                found = measure_latency(bundle, device, way, repeats=1 if task.tiny else 20)
+                row["size"] = f"{found.image_size[0]} x {found.image_size[1]}"
+                row |= {f"{stage} ms": found.ms.get(stage) for stage in ("preprocess", "network", "splat", "total")}
+                row |= {"p95 ms": found.p95_ms, "peak MB": found.peak_mb}
+            except Exception as error:  # noqa: BLE001 - the next one may do
+                traceback.print_exc()
+                row["fault"] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            outcome.state = "failed" if any("fault" in one for one in rows) else "done"
+            outcome.numbers, outcome.table = rows, rows_table(rows)
+            task.keep(outcome)
+    return outcome
 
-    def measure(name: str, make: Callable[[], Any], options: InferenceOptions, repeats: int) -> None:
-        row: dict[str, Any] = {"model": name, "size": "", "precision": options.precision or "float32",
-                               "compiled": bool(options.compile), "graph": bool(options.cuda_graph)}  # fmt: skip
-        ms: dict[str, float] = {}
-        peak = p95 = None
-        try:
-            found = measure_latency(make(), device, options, repeats=repeats)
-            row["size"], ms, p95, peak = "{} x {}".format(*found.image_size), found.ms, found.p95_ms, found.peak_mb
-        except Exception as error:  # noqa: BLE001 - the next model may do
-            faults.append(f"{name} ({options}): {type(error).__name__}: {str(error).splitlines()[0]}")
-        stages = {f"{stage} ms": ms.get(stage) for stage in ("preprocess", "network", "splat", "total")}
-        rows.append({**row, **stages, "p95 ms": p95, "peak MB": peak})
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
 
-    ways = [InferenceOptions()]
-    if device.type == "cuda":
-        ways += [InferenceOptions("bfloat16"), InferenceOptions("float16"), InferenceOptions(cuda_graph=True),
-                 InferenceOptions("float16", cuda_graph=True)]  # fmt: skip
-    shipped = [ROOT / "bundles" / name for name in ("synthetic-gaussianflowocc", "plain-gausstr")]
-    for bundle in shipped[:1] if task.tiny else shipped:
-        for way in ways:
-            measure(bundle.name, lambda bundle=bundle: load_bundle(bundle), way, 1 if task.tiny else 50)
-    if not task.tiny:
-        for size in ((64, 176), (256, 704)):
-            for name in PAPERS:
-                path = ROOT / "config" / "train" / f"{name}.yaml"
-                for way in ways if size == (256, 704) else (ways[0], ways[-1]):
-                    measure(name, lambda p=path, s=size: random_bundle(Configuration.read(p), s), way, 20)
-        compiled = InferenceOptions("float16", compile=True, cuda_graph=True)
-        for name, make in (
-            ("synthetic-gaussianflowocc", lambda: load_bundle(shipped[0])),
-            ("nuscenes_gaussianflowocc", lambda: random_bundle(
-                Configuration.read(ROOT / "config" / "train" / "nuscenes_gaussianflowocc.yaml"), (256, 704))),
-        ):  # fmt: skip
-            measure(name, make, compiled, 20)
-    state = "failed" if faults else "done"
-    return Outcome("predictor", state, why="; ".join(faults), table=rows_table(rows), numbers=rows)
+def _models(tiny: bool) -> Iterator[tuple[str, tuple[int, int] | None, Callable[[], Any]]]:
+    """Names, sizes (None = its own) and makers of bundles."""
+    from gsocc_core.bench.configurations import Configuration
+    from gsocc_core.bench.latency import random_bundle
+    from gsocc_core.inference.bundle import load_bundle
+
+    for name in (DEMO,) if tiny else (DEMO, "plain-gausstr"):
+        yield name, None, lambda name=name: load_bundle(ROOT / "bundles" / name)
+    for size in () if tiny else (LARGE, SMALL):
+        for name in PAPERS:
+            path = ROOT / "config" / "train" / f"{name}.yaml"
+            yield name, size, lambda path=path, size=size: random_bundle(Configuration.read(path), size)
 
 
 def pipeline(task: Task) -> Outcome:
@@ -218,7 +226,7 @@ def pipeline(task: Task) -> Outcome:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     from pipeline_rate import pipeline_rate
 
-    bundle = str(ROOT / "bundles" / "synthetic-gaussianflowocc")
+    bundle = str(ROOT / "bundles" / DEMO)
     graph = task.device == "cuda"
     found = pipeline_rate(bundle, 10.0, 3 if task.tiny else 100, task.device, cuda_graph=graph, small=task.tiny)
     rows = [{"stage": stage, "median ms": ms} for stage, ms in found.stages_ms.items()]
@@ -235,28 +243,27 @@ def training(task: Task) -> Outcome:
     from gsocc_core.bench.configurations import Configuration
     from gsocc_core.bench.training_step import count_memory, run_steps
 
-    rows: list[dict[str, Any]] = []
-    faults = []
+    outcome, rows = Outcome("training"), []
     for name in ("synthetic_labels",) if task.tiny else PAPERS:
-        configuration = Configuration.read(ROOT / "config" / "train" / f"{name}.yaml")
-        if task.tiny:
-            configuration = _tiny(configuration)
-        row: dict[str, Any] = {"configuration": name, "batch": 1, "counted MB": None, "peak MB": None, "step ms": None}
-        row |= {"first loss": None, "last loss": None}
+        row: dict[str, Any] = {"configuration": name, "batch": 1}
         rows.append(row)
         try:
-            row["counted MB"] = count_memory(configuration, batch=1).peak / 1e6
+            read = Configuration.read(ROOT / "config" / "train" / f"{name}.yaml")
+            configuration = _tiny(read) if task.tiny else read
+            if not task.tiny:
+                row["counted MB"] = count_memory(configuration, batch=1, seen_share=0.2).peak / 1e6
             found = run_steps(configuration, torch.device(task.device), 1 if task.tiny else 20, batch=1)
             row |= {"peak MB": found.peak_mb, "step ms": found.step_ms}
             row |= {"first loss": found.first_loss, "last loss": found.last_loss}
         except Exception as error:  # noqa: BLE001 - the next configuration may do
-            faults.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             traceback.print_exc()
+            row["fault"] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            outcome.state = "failed"
+        outcome.numbers, outcome.table = rows, rows_table(rows)
+        task.keep(outcome)
         if task.device == "cuda":
             torch.cuda.empty_cache()
-    return Outcome(
-        "training", "failed" if faults else "done", why="; ".join(faults), table=rows_table(rows), numbers=rows
-    )
+    return outcome
 
 
 def _tiny(configuration: Any) -> Any:
@@ -351,10 +358,17 @@ def run_apart(name: str, task: Task, seconds: float) -> Outcome:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # with what it started
             process.wait()
-            return Outcome(name, "out of time", seconds, f"more than {seconds:.0f} s")
-    if not file.is_file():
-        return Outcome(name, "failed", why=f"its process ended with {code}; see {name}.txt")
+            return _unfinished(name, file, "out of time", f"more than {seconds:.0f} s")
+    if code or not file.is_file():
+        return _unfinished(name, file, "failed", f"its process ended with {code}; see {name}.txt")
     return Outcome(**json.loads(file.read_text()))
+
+
+def _unfinished(name: str, file: Path, state: str, why: str) -> Outcome:
+    """What a part had found before it was ended."""
+    outcome = Outcome(**json.loads(file.read_text())) if file.is_file() else Outcome(name)
+    outcome.state, outcome.why = state, why
+    return outcome
 
 
 def report(found: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
@@ -402,8 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = hardware()
     gpu = found["cuda"] is not None
     if options.only:
-        outcome = run_here(options.only, Task("cuda", False, Path(options.out), options))
-        (Path(options.out) / f"{options.only}.json").write_text(json.dumps(asdict(outcome)))
+        task = Task("cuda", False, Path(options.out), options)
+        outcome = run_here(options.only, task)
+        task.keep(outcome)
         return 0
     names = chosen(options)
     folder = Path(options.out) / re.sub(r"[^A-Za-z0-9]+", "_", found["device"]).strip("_")

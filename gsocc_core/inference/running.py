@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -46,8 +47,9 @@ class NetworkRunner:
             return self._method(frames, memory)
         # Names differ from set to set, and what differs is compiled and recorded anew; the predictor looks at them.
         nameless = replace(frames, camera_names=_numbered(frames), sample_tokens=(), scene_names=())
+        on = torch.cuda.device(frames.images.device) if frames.images.is_cuda else nullcontext()
         try:
-            with fixed_sizes():
+            with fixed_sizes(), on:
                 output: Output = self._run(nameless, memory)
         except torch._dynamo.exc.TorchDynamoException as error:  # noqa: SLF001 - it has no public name
             lines = [line for line in str(error).splitlines() if line.strip()]
@@ -70,7 +72,12 @@ def to_device(frames: FrameSet, device: torch.device) -> FrameSet:
     """
     if device.type != "cuda":
         return frames.to(device)
-    return frames.map(lambda t: (t if t.is_cuda else t.pin_memory()).to(device, non_blocking=True))
+    return frames.map(lambda t: (t if t.is_cuda else _pinned(t)).to(device, non_blocking=True))
+
+
+def _pinned(value: Tensor) -> Tensor:
+    """A copy in pinned memory. ``Tensor.pin_memory`` keeps strides, and fails where a tensor was expanded."""
+    return torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(value)
 
 
 def to_host(value: Tensor) -> Tensor:

@@ -38,9 +38,7 @@ def test_without_a_gpu_it_ends_well_and_says_what_it_skipped(check, tmp_path, ca
     model = parts["predictor"]["numbers"][0]
     assert model["size"] == "64 x 176"
     assert 0 < model["network ms"] < model["total ms"]
-    steps = parts["training"]["numbers"][0]
-    assert steps["counted MB"] > 1
-    assert steps["first loss"] > 0
+    assert parts["training"]["numbers"][0]["first loss"] > 0
     assert parts["pipeline"]["numbers"]["predicted"] >= 1
     printed = capsys.readouterr().out
     assert "tests: skipped, 0 s there is no GPU" in printed
@@ -70,9 +68,10 @@ def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(check, tmp_path,
     script.write_text(
         "import json, os, sys, time\n"
         "name, out = sys.argv[2], sys.argv[4]\n"
+        "with open(f'{out}/{name}.json', 'w') as file:\n"
+        "    json.dump({'part': name, 'table': 'so far', 'bars': {'fast': True}}, file)\n"
         "if name == 'dies': os.abort()\n"
         "if name == 'waits': time.sleep(60)\n"
-        "json.dump({'part': name, 'bars': {'fast enough': True}}, open(f'{out}/{name}.json', 'w'))\n"
     )
     parts = {name: check.Part(fine(check), 0.02 if name == "waits" else 1.0) for name in ("dies", "waits", "works")}
     monkeypatch.setattr(check, "PARTS", parts)
@@ -81,6 +80,7 @@ def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(check, tmp_path,
     assert check.main(["--out", str(tmp_path)]) == 1
     found = json.loads((tmp_path / "Box_9" / "report.json").read_text())["parts"]
     assert [part["state"] for part in found] == ["failed", "out of time", "done"]
+    assert [part["table"] for part in found] == ["so far"] * 3, "what was found before is kept"
     monkeypatch.setattr(check, "PARTS", {"works": parts["works"]})
     assert check.main(["--out", str(tmp_path)]) == 0
 
