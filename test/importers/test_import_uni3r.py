@@ -96,6 +96,24 @@ def test_every_stage_is_the_published_one(imported):
             torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=1e-3)
 
 
+def test_gaussians_have_the_numbers_of_the_published_module(imported):
+    """Stored once, from an instance of the published Gaussian head with the same inputs, by its order of channels."""
+    method, g = imported[1], torch.Generator().manual_seed(31)
+    raw = torch.randn(1, 2, 63, 5, 4, generator=g)
+    raw[:, :, :3] += 5.5
+    points, base = torch.randn(1, 2, 5, 4, 3, generator=g), torch.randn(1, 2, 4, 5, 4, generator=g)
+    scene = method.gaussian_head.decode(raw[:, :, list(uni3r._attributes(method))], points, base)
+    for found, mean_square, numbers in (
+        (scene.scales, 0.863895, [0.30391, 0.4928, 0.09507]),
+        (scene.quats, 0.25, [-0.1209, -0.76588, 0.47755, 0.41323]),
+        (scene.opacities, 0.258654, [0.57399]),
+        (scene.colors_sh, 0.237286, [1.25827, -6.1509, -2.57942, -0.02457, 0.12226, 0.25332, -0.2384, 0.25669]),
+        (scene.features, 1.898122, [3.49383, -1.72275, -0.21909, 0.2811]),
+    ):
+        assert found.double().square().mean().item() == pytest.approx(mean_square, rel=1e-4)
+        torch.testing.assert_close(found[0, 23].flatten()[: len(numbers)], torch.tensor(numbers), atol=1e-4, rtol=1e-4)
+
+
 def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
     theirs, method, _ = imported
     monkeypatch.setattr(uni3r, "LSEG_ARGUMENTS", LSEG)
