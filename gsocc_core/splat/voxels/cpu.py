@@ -106,7 +106,7 @@ class _Arrays:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Gradients of means, whitening, opacities and features, given what :meth:`splat` wrote and its gradients."""
         count, width = self.rows.shape
-        volume, rows = np.empty((*self.shape, width), np.float32), self.rows
+        grads, rows = np.empty((density.size, width), np.float32), self.rows
         if self.counted:
             by_density, by_features = by_density / divisors, by_features / divisors[..., None]
             rows = np.zeros_like(rows)
@@ -115,8 +115,11 @@ class _Arrays:
         g_amplitudes, g_rows = np.zeros(count, np.float32), np.zeros((count, width), np.float32)
         with parallel_kernels() as threads:
             shares = self.shares(threads)
-            gradient_kernels.gradient_rows(density, features, by_density, by_features, self.normalise, volume)
-            grads = volume.reshape(-1, width)
+            of_voxels = density.size, self.channels
+            gradient_kernels.gradient_rows(
+                density.ravel(), features.reshape(of_voxels), by_density.ravel(), by_features.reshape(of_voxels),
+                self.normalise, grads,
+            )  # fmt: skip
             gradient_kernels.gather_gradients(
                 *shares, self.centers, self.forms, self.boxes, self.whitening, self.size, self.shape, self.amplitudes,
                 rows, self.limit, grads, g_means, g_whitening, g_amplitudes, g_rows,
