@@ -59,3 +59,11 @@ def test_the_package_names_what_the_launch_file_starts_and_imports():
     assert {"rviz2", "foxglove_bridge"} <= started
     assert started | imported | {"ros2bag", "rosbag2_storage_mcap"} <= named
     assert {url.get("type") for url in package.iter("url")} == {"website", "repository", "bugtracker"}
+
+
+def test_tests_that_need_ros_stand_where_ci_looks_for_them():
+    assert "pytest test/gsocc_ros -m" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    needing = {path for path in (ROOT / "test").rglob("*.py") if "mark.ros" in path.read_text(encoding="utf-8")}
+    elsewhere = {path for path in needing if not path.is_relative_to(ROOT / "test" / "gsocc_ros")}
+    assert len(needing) > 5
+    assert not elsewhere
