@@ -42,7 +42,12 @@ SAME_KERNELS = {"data": "synthetic", "geometry": "splat", "losses": "splat", "me
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With several processes a room's tests stay in one: streets, kernels and imports that they share are made once."""
+    """With several processes a room's tests stay in one: streets, kernels and imports that they share are made once.
+
+    Another ``--dist`` on the command line is obeyed.
+    """
+    if config.getoption("dist") != "load":  # what -n alone stands for
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRoom(LoadScopeScheduling):
@@ -180,8 +185,9 @@ def _write_labels(root, rng, scene, sample):
     semantics[:, :, 2] = 11
     semantics[110:120, 100:105, 2:6] = 4
     mask = rng.random(semantics.shape) < 0.3
-    np.savez_compressed(folder / "labels.npz", semantics=semantics, mask_camera=mask.astype(np.uint8),
-                        mask_lidar=mask.astype(np.uint8))  # fmt: skip
+    # Not compressed: of noise that takes forty times as long.
+    np.savez(folder / "labels.npz", semantics=semantics, mask_camera=mask.astype(np.uint8),
+             mask_lidar=mask.astype(np.uint8))  # fmt: skip
     depth = rng.uniform(1, 50, (6, SIZE[1], SIZE[0])).astype(np.float16)
     ids = rng.integers(0, 17, depth.shape).astype(np.int8)
     for name, array in (("metric_3d_nusc", depth), ("grounded_sam_nusc", ids)):
