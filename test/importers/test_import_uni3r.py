@@ -19,7 +19,9 @@ from gsocc_core.importers.key_map import carry_over
 from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, read_uni3r, uni3r_keys
 from gsocc_core.inference.bundle import read_origin
 from gsocc_core.networks import backbones
+from gsocc_core.networks.dense_head import points_and_confidence
 from gsocc_core.networks.lseg import LSegPictures
+from gsocc_core.networks.rotary import rotary_angles
 
 #: The published sizes, reduced, as our configuration calls them.
 MODEL = {
@@ -27,7 +29,7 @@ MODEL = {
     "encoder": {"model_args": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4,
                                "image_size": 16}, "out_indices": [2]},
     "network": {"depth": 3, "heads": 2, "taps": [0, 1, 1, 2], "camera_depth": 1, "camera_heads": 2, "head_width": 16,
-                "head_levels": [8, 8, 12, 12], "head_hidden": 8},
+                "head_levels": [8, 8, 12, 12]},
     "semantics": {"teacher_dim": 6, "dim": 4},
 }  # fmt: skip
 LSEG = {"dim": 16, "depth": 5, "heads": 2, "patch": 4, "grid": 3, "taps": (1, 2, 3, 4), "levels": (8, 8, 12, 12),
@@ -96,6 +98,34 @@ def test_every_stage_is_the_published_one(imported):
             torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=1e-3)
 
 
+def test_heads_and_blocks_have_the_numbers_of_the_published_modules(imported):
+    """Stored once, from instances of VGGT's camera head, point head and block and Uni3R's dense head."""
+    method, g = imported[1], torch.Generator().manual_seed(41)
+    layers = [torch.randn(1, 2, 16, 32, generator=g)[0] for _ in range(4)]
+    camera, pictures = torch.randn(1, 2, 32, generator=g), torch.rand(1, 2, 3, 16, 16, generator=g)[0] * 2 - 1
+    tokens = torch.randn(1, 22, 16, generator=g)
+    rows, columns = torch.meshgrid(torch.arange(4) + 1, torch.arange(4) + 1, indexing="ij")
+    places = torch.cat(
+        [torch.zeros(5, 2).long(), torch.stack([rows, columns], -1).flatten(0, 1), torch.tensor([[5, 1]])]
+    )
+    with torch.no_grad():
+        code = method.camera_head(camera)[-1]
+        points, sure = points_and_confidence(method.point_head(layers, (4, 4), (16, 16)))
+        dense = method.gaussian_head.dense(layers, (4, 4), (16, 16)) + method.gaussian_head.picture(pictures).relu()
+        seen = method.attention.frame_blocks[0](tokens, rotary_angles(places, 8, 100.0))
+    # Theirs: translation, quaternion x y z w, fields of view, of which the negative ones are 0.
+    theirs = [0.84236, -0.35608, 1.70192, -2.86264, -4.17568, -1.30358, 5.25888, 0.6203]
+    torch.testing.assert_close(code[0, 1, [0, 1, 2, 4, 5, 6, 3, 7]], torch.tensor(theirs), atol=1e-4, rtol=1e-4)
+    for found, mean_square, place, numbers in (
+        (points, 6.604588, (1, 5, 3), [-2.66474, -2.88176, -3.23308]),
+        (sure, 2.223761, (1, 5, slice(3, 9)), [1.41038, 1.39008, 1.39449, 1.41085, 1.47627, 1.42576]),
+        (dense, 446.247727, (1, slice(6), 5, 3), [18.83736, -5.84381, -68.91492, -23.68142, -1.57682, 31.85538]),
+        (seen, 1.735235, (0, 20, slice(6)), [0.21389, 0.67558, 0.08852, 0.73913, -0.53948, -2.12739]),
+    ):
+        assert found.double().square().mean().item() == pytest.approx(mean_square, rel=1e-4)
+        torch.testing.assert_close(found[place], torch.tensor(numbers), atol=1e-4, rtol=1e-4)
+
+
 def test_gaussians_have_the_numbers_of_the_published_module(imported):
     """Stored once, from an instance of the published Gaussian head with the same inputs, by its order of channels."""
     method, g = imported[1], torch.Generator().manual_seed(31)
@@ -140,6 +170,20 @@ def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
     (tmp_path / "bundle" / "lseg.safetensors").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"lseg\.safetensors: content: expected a complete safetensors file of LSeg"):
         read_lseg(tmp_path / "bundle")
+
+
+def test_lseg_has_the_numbers_of_the_published_modules():
+    """Stored once, from LSeg's own blocks around timm's transformer."""
+    sizes = {**LSEG, "patch": 16}
+    names = ("dim", "depth", "patch", "grid", "levels", "width", "out")
+    own = random_numbers(lseg_layout(*(sizes[name] for name in names)), seed=3)
+    network = LSegPictures(**sizes)
+    carry_over([Weights(Path("demo_e200.ckpt"), own, {})], lseg_keys(network), network, "LSeg")
+    found = network(torch.rand(2, 3, 64, 32, generator=torch.Generator().manual_seed(51)) * 255)
+    assert found.shape == (2, 6, 32, 16)
+    assert found.double().square().mean().item() == pytest.approx(3667.412187, rel=1e-4)
+    numbers = [-23.07129, -28.79756, -2.09843, -20.91069, -36.50153, -65.89569]
+    torch.testing.assert_close(found[1, :, 7, 5], torch.tensor(numbers), atol=1e-3, rtol=1e-4)
 
 
 def test_a_bundle_says_whose_it_is(imported):
