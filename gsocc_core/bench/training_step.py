@@ -118,8 +118,9 @@ def count_memory(
         batch: Samples; None = as configured.
         views: Supervised key frames; None = as configured.
         history: Earlier key frames; None = as configured. They run without gradient and cost time, not memory.
-        network_only: Leave out the losses and compute nothing: sizes alone follow from the network, and lists whose
-            length depends on what is seen have a length that is assumed. Otherwise a step runs on the CPU.
+        network_only: Leave out the losses and compute nothing: sizes alone follow from the network, in float32
+            whatever the configured precision, and lists whose length depends on what is seen have a length that is
+            assumed. Otherwise a step runs on the CPU.
         seen_share: Without computing: share of all points that the picture shows which sees most; 1 = a bound.
     """
     method = configuration.build()
@@ -145,7 +146,7 @@ def count_memory(
     lists = _instead(seen_first, "seen_first", seen if network_only else seen_first)
     with parts, lists, torch.autograd.graph.saved_tensors_hooks(kept.add, lambda value: value):
         if network_only:
-            with fixed_sizes(), _autocast(configuration, "cpu"):
+            with fixed_sizes():
                 result: Any = method(frames)
         else:
             result = method.training_losses(frames)

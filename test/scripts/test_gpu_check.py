@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The script for machines with a GPU, on one without: what can run runs at tiny size, and nothing is passed over."""
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -15,17 +15,12 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def check():
-    spec = importlib.util.spec_from_file_location("gpu_check", ROOT / "scripts" / "gpu_check.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(ROOT / "scripts"))
+check, gpu_parts = (importlib.import_module(name) for name in ("gpu_check", "gpu_parts"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu_it_ends_well_and_says_what_it_skipped(check, tmp_path, capsys, monkeypatch):
+def test_without_a_gpu_it_ends_well_and_says_what_it_skipped(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert check.main(["--out", str(tmp_path)]) == 0
     folder = next(tmp_path.iterdir())
@@ -45,14 +40,18 @@ def test_without_a_gpu_it_ends_well_and_says_what_it_skipped(check, tmp_path, ca
     assert "## predictor: done" in (folder / "report.md").read_text()
 
 
-def test_a_part_that_fails_takes_no_other_with_it(check, tmp_path, monkeypatch):
+def test_a_part_that_fails_takes_no_other_with_it(tmp_path, monkeypatch):
     def broken(task):
         raise RuntimeError("the sky falls\nand more")
 
     def absent(task):
         raise ImportError("No module named 'gsplat'")
 
-    parts = {"one": check.Part(broken, 1.0), "two": check.Part(absent, 1.0), "three": check.Part(fine(check), 1.0)}
+    parts = {
+        "one": gpu_parts.Part(broken, 1.0),
+        "two": gpu_parts.Part(absent, 1.0),
+        "three": gpu_parts.Part(fine(), 1.0),
+    }
     monkeypatch.setattr(check, "PARTS", parts)
     monkeypatch.setattr(check, "hardware", lambda: nothing(cuda=None))
     assert check.main(["--out", str(tmp_path)]) == 0
@@ -62,7 +61,7 @@ def test_a_part_that_fails_takes_no_other_with_it(check, tmp_path, monkeypatch):
         assert line in report
 
 
-def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(check, tmp_path, monkeypatch):
+def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(tmp_path, monkeypatch):
     """A stand-in for this script's processes: one writes what it found, one dies, one does not end."""
     script = tmp_path / "part.py"
     script.write_text(
@@ -73,7 +72,7 @@ def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(check, tmp_path,
         "if name == 'dies': os.abort()\n"
         "if name == 'waits': time.sleep(60)\n"
     )
-    parts = {name: check.Part(fine(check), 0.02 if name == "waits" else 1.0) for name in ("dies", "waits", "works")}
+    parts = {name: gpu_parts.Part(fine(), 0.02 if name == "waits" else 1.0) for name in ("dies", "waits", "works")}
     monkeypatch.setattr(check, "PARTS", parts)
     monkeypatch.setattr(check, "__file__", str(script))
     monkeypatch.setattr(check, "hardware", lambda: nothing(cuda="13.0"))
@@ -85,15 +84,15 @@ def test_on_a_gpu_each_part_has_a_process_and_a_time_of_its_own(check, tmp_path,
     assert check.main(["--out", str(tmp_path)]) == 0
 
 
-def test_bars_are_those_of_the_documentation(check):
+def test_bars_are_those_of_the_documentation():
     def rows(volume, labels, eager, scatter):
         names = ("volume, CUDA graph", "labels only, CUDA graph", "volume", "fixed neighbourhood, index_add_")
         times = (volume, labels, eager, scatter)
         return [{"scene": "10,000 mixed", "case": case, "ms": ms} for case, ms in zip(names, times)]
 
-    assert all(check.splat_bars(rows(0.1, 0.05, 0.1, 0.31)).values())
-    assert list(check.splat_bars(rows(0.11, 0.06, 0.2, 0.5)).values()) == [False] * 3
-    assert check.splat_bars([]) == {}
+    assert all(gpu_parts.splat_bars(rows(0.1, 0.05, 0.1, 0.31)).values())
+    assert list(gpu_parts.splat_bars(rows(0.11, 0.06, 0.2, 0.5)).values()) == [False] * 3
+    assert gpu_parts.splat_bars([]) == {}
 
 
 def test_the_shell_script_says_what_is_missing(tmp_path):
@@ -113,7 +112,7 @@ def test_the_shell_script_says_what_is_missing(tmp_path):
     assert "missing packages: torch, triton, numpy" in ran.stdout
 
 
-def fine(check):
+def fine():
     return lambda task: check.Outcome("three", table="| a |", bars={"fast enough": False})
 
 
