@@ -47,6 +47,28 @@ def test_clip_gives_patches_in_the_space_of_text():
         torch.testing.assert_close(other.std, 255 * std)
 
 
+def test_caffe_resnet_and_levels_beyond_it():
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1],
+             "deformable": [False, False, True, True]}  # fmt: skip
+    args = BackboneArgs(None, "caffe_resnet", sizes, (2, 3))
+    encoder = ImageEncoder(args, dim=10, coarser=2, multiple=32).eval()
+    assert len(encoder.backbone.stages) == 3, "the fourth would never be read"
+    maps = encoder(torch.full((1, 3, 33, 64), 124, dtype=torch.uint8))
+    assert [tuple(m.shape) for m in maps] == [(1, 10, 8, 8), (1, 10, 4, 4), (1, 10, 2, 2), (1, 10, 1, 1)]
+    assert encoder.std.flatten().tolist() == [1.0, 1.0, 1.0]
+    # Filled up with the mean: the same as pictures that have it there.
+    filled = torch.full((1, 3, 64, 64), 124.0)
+    filled[:, :, 33:] = encoder.mean
+    for one, other in zip(maps, encoder(filled)):
+        torch.testing.assert_close(one, other)
+    with pytest.raises(ConfigError, match="backbone: hub_id: expected null: no hub has weights of caffe_resnet"):
+        build_backbone(BackboneArgs("owner/name", "caffe_resnet", sizes))
+    with pytest.raises(ConfigError, match="hidden_sizes, depths and deformable of one length"):
+        build_backbone(BackboneArgs(None, "caffe_resnet", {**sizes, "depths": [1, 1]}))
+    with pytest.raises(ConfigError, match="model_args.hidden_act"):
+        BackboneArgs(None, "caffe_resnet", {"hidden_act": "relu"})
+
+
 def test_encoder_normalises_uint8_and_float_alike():
     encoder = ImageEncoder(BackboneArgs(model_args=TINY), dim=8).eval()
     images = torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8)
