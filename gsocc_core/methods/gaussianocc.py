@@ -115,11 +115,9 @@ class GaussianOcc(Method):
         levels = torch.randn(args.dim, self.contracted.shape[2]) / 2 if args.heights else None
         self.heights = None if levels is None else nn.Parameter(levels)
         self.decoder = HourglassStack(args.dim, args.volume_dim, len(classes.channel_ids), args.last_skip)
-        if args.first_opacity is not None:
-            norm = self.decoder.last[1]
-            assert isinstance(norm, nn.BatchNorm3d)
-            with torch.no_grad():
-                norm.bias[free_channel] = math.log((1 - args.first_opacity) / args.first_opacity)
+        norm = self.decoder.last[1]
+        assert isinstance(norm, nn.BatchNorm3d)
+        _begin(norm, free_channel, args)
         self.pose_args, self.poses = poses or PoseArgs(), None
         self.pose_bundle = self.pose_args.bundle
         self._objective = GaussianOccLosses(classes, self.vertices, render or RenderArgs(), loss or LossArgs())
@@ -213,6 +211,18 @@ class GaussianOcc(Method):
         full = occupied >= vertices.args.threshold
         labels = torch.where(full, ids[channel], self.classes.free_id).to(torch.uint8)
         return SemanticGrid(labels, grid, self.classes, torch.where(full, occupied * share, 1 - occupied))
+
+
+@torch.no_grad()
+def _begin(norm: nn.BatchNorm3d, free_channel: int, args: NetworkArgs) -> None:
+    """Set deviations and opacity of the logits before a training; each channel of a batch comes with mean 0."""
+    norm.weight.fill_(args.first_contrast)
+    deviation = max(args.first_contrast / 2, 1.0)
+    norm.weight[free_channel] = deviation
+    if args.first_opacity is not None:
+        # Mean of a sigmoid over a normal distribution, by the probit's slope (MacKay 1992).
+        widened = math.sqrt(1 + math.pi * deviation**2 / 8)
+        norm.bias[free_channel] = widened * math.log((1 - args.first_opacity) / args.first_opacity)
 
 
 def _contracted(grid: VoxelGrid, args: NetworkArgs) -> ContractedGrid:

@@ -31,8 +31,12 @@ class NetworkArgs:
             which is the paper's 300 x 300 x 24 for Occ3D.
         inner: Part of each axis that the grid's box takes; the rest reaches to infinity.
         lifting: How features get to vertices, see :data:`gsocc_core.networks.lifting.LiftingRule`.
-        first_opacity: Opacity of all vertices before a training, so that early rays reach what they should learn of;
-            None = about one half, as published.
+        first_opacity: Mean opacity of the vertices before a training, so that early rays reach what they should learn
+            of; None = about one half, as published.
+        first_contrast: Standard deviation over the vertices, before a training, of the logits of each class; that of
+            free space has half of it, but at least 1. The decoder's last norm sets it. At 1, as published, no class
+            can be likelier than about one half until that norm's weights have grown, for all vertices along a ray show
+            the same colour.
         heights: Every level of vertices has learned features of its own, added to those of the pictures. The same ray
             has the same features at every depth, and convolutions tell places only by the border of the grid, so that
             without them the network must find out how high a vertex stands. Published: false.
@@ -46,6 +50,7 @@ class NetworkArgs:
     inner: float = 2 / 3
     lifting: LiftingRule = "exact"
     first_opacity: float | None = 0.1
+    first_contrast: float = 4.0
     heights: bool = True
     last_skip: bool = True
 
@@ -54,6 +59,8 @@ class NetworkArgs:
             raise ConfigError(WHERE, "network.vertices", "multiples of 4", self.vertices)
         if self.first_opacity is not None and not 0 < self.first_opacity < 1:
             raise ConfigError(WHERE, "network.first_opacity", "between 0 and 1, or null", self.first_opacity)
+        if self.first_contrast <= 0:
+            raise ConfigError(WHERE, "network.first_contrast", "a positive number", self.first_contrast)
 
 
 @dataclass(frozen=True)

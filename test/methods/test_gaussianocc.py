@@ -443,16 +443,16 @@ def test_a_few_steps_lower_every_loss():
     assert sum(history[-1].values()) < 0.95 * sum(history[0].values())
 
 
-def test_the_first_opacity_is_the_one_asked_for():
-    # The last batch norm gives every channel of a batch mean 0 and deviation 1 around its bias.
-    opacities = model_opacity(0.1), model_opacity(None)
-    assert opacities[0] == pytest.approx(0.1, abs=0.06)
-    assert opacities[1] == pytest.approx(0.5, abs=0.1)
-
-
-def model_opacity(first):
-    model = build(network={"first_opacity": first})
-    return model.vertices.opacities(model(batch()).logits).mean().item()
+@pytest.mark.parametrize("contrast", [1.0, 4.0])
+def test_the_first_opacity_and_contrast_are_those_asked_for(contrast):
+    # The last batch norm gives every channel of a batch mean 0 and deviation 1 before its weight and bias.
+    for first, opacity in ((0.1, 0.1), (0.3, 0.3), (None, 0.5)):
+        model = build(network={"first_opacity": first, "first_contrast": contrast})
+        logits = model(batch()).logits.detach()
+        assert model.vertices.opacities(logits).mean().item() == pytest.approx(opacity, abs=0.06)
+        deviations = logits.flatten(0, 3).std(0)
+        torch.testing.assert_close(deviations[:FREE], torch.full((FREE,), contrast), atol=0.05, rtol=0)
+        assert deviations[FREE].item() == pytest.approx({1.0: 1.0, 4.0: 2.0}[contrast], abs=0.03)
 
 
 def test_pictures_that_are_missing_and_cameras_in_any_order():
@@ -541,6 +541,7 @@ def test_what_does_not_fit_is_named():
         ({"network": {"vertices": [16, 16, 6]}}, "vertices: expected multiples of 4"),
         ({"network": {"vertices": None}}, r"vertices: expected multiples of 4; \(30, 30, 6\)"),
         ({"network": {"first_opacity": 1.0}}, "first_opacity: expected between 0 and 1"),
+        ({"network": {"first_contrast": 0.0}}, "first_contrast: expected a positive number"),
         ({"gaussians": {"scale_m": 0.0}}, "scale_m: expected positive"),
         ({"gaussians": {"least_opacity": 1.0}}, "least_opacity: expected 0 <= value < 1"),
         ({"render": {"far_m": 1.0}}, "far_m: expected"),
