@@ -18,12 +18,11 @@ from gsocc_core.importers.bundles import changed, check_new
 from gsocc_core.importers.checkpoint_files import Weights, read_weights
 from gsocc_core.importers.gausstr import dinov2_keys
 from gsocc_core.importers.key_map import BATCH_NORM, LAYER, Key, carry_over, not_needed, same
-from gsocc_core.inference.bundle import CONFIG, WEIGHTS, save_bundle
+from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.inference.model_card import view_card
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.networks.lseg import LSegPictures
-from gsocc_core.yaml_files import read_yaml
 
 #: What the configuration of an imported bundle calls the method.
 METHOD = "uni3r"
@@ -96,7 +95,7 @@ def import_uni3r(
     weights = read_weights(checkpoint, "Uni3R")
     teacher = None if lseg is None else _lseg_tensors(read_weights(lseg, "LSeg"))
     arguments = changed(ARGUMENTS, model or {})
-    built = _build(arguments, weights.path)
+    built = Uni3R(**keyword_arguments(Uni3R, arguments, weights.path, skip=("pretrained",)), pretrained=False)
     carry_over([weights], uni3r_keys(built, weights), built, "Uni3R")
     told = "LSeg is not in the bundle" if teacher is None else "LSeg's picture side is in the bundle"
     origin = Origin(
@@ -115,34 +114,6 @@ def import_uni3r(
     beside = None if teacher is None else {LSEG: teacher}
     save_bundle(out, METHOD, arguments, built.eval(), card, half=False, origin=origin, beside=beside)
     return origin
-
-
-def read_uni3r(bundle: str | Path) -> Uni3R:
-    """The model out of an imported bundle, in evaluation mode.
-
-    Args:
-        bundle: Folder that ``import uni3r`` wrote.
-
-    Raises:
-        BundleError: the bundle is of another method, or damaged.
-        ConfigError: its configuration is wrong.
-    """
-    path = Path(bundle)
-    config = read_yaml(path / CONFIG, "the configuration of a bundle")
-    if config.get("method") != METHOD or not isinstance(config.get("arguments"), dict):
-        raise BundleError(path / CONFIG, "method", METHOD, config.get("method"))
-    method = _build(config["arguments"], path / CONFIG)
-    try:
-        method.load_state_dict(load_file(path / WEIGHTS))
-    except Exception as error:
-        raise BundleError(
-            path / WEIGHTS, "content", "a complete safetensors file of the configuration", error
-        ) from error
-    return method.eval()
-
-
-def _build(arguments: Mapping[str, Any], where: Path) -> Uni3R:
-    return Uni3R(**keyword_arguments(Uni3R, arguments, where, skip=("pretrained",)), pretrained=False)
 
 
 def read_lseg(bundle: str | Path) -> LSegPictures | None:

@@ -11,13 +11,15 @@ from published_files import random_numbers, table
 from published_uni3r import FULL, SMALL, checkpoint, layout, lseg_layout
 from tiny_views import views
 
+from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import BundleError
 from gsocc_core.importers import uni3r
 from gsocc_core.importers.bundles import changed
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.key_map import carry_over
-from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, read_uni3r, uni3r_keys
-from gsocc_core.inference.bundle import read_origin
+from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, uni3r_keys
+from gsocc_core.inference.bundle import load_view_bundle, read_origin
+from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.networks import backbones
 from gsocc_core.networks.dense_head import points_and_confidence
 from gsocc_core.networks.lseg import LSegPictures
@@ -42,7 +44,7 @@ def imported(tmp_path_factory):
     folder, theirs = tmp_path_factory.mktemp("uni3r"), checkpoint(SMALL)
     torch.save({"model": theirs, "optimizer": {"state": {}, "param_groups": []}, "epoch": 99}, folder / "2views.pth")
     import_uni3r(folder / "2views.pth", folder / "bundle", model=MODEL)
-    return theirs, read_uni3r(folder / "bundle"), folder / "bundle"
+    return theirs, load_view_bundle(folder / "bundle").method, folder / "bundle"
 
 
 def test_every_published_tensor_is_accounted_for(monkeypatch):
@@ -54,7 +56,8 @@ def test_every_published_tensor_is_accounted_for(monkeypatch):
     needed = {name: shape for name, shape in theirs.items() if not name.startswith(uni3r._NOT_NEEDED)}
     assert needed == layout(FULL)
     with torch.device("meta"):
-        method, network = uni3r._build(uni3r.ARGUMENTS, Path("test")), LSegPictures()
+        arguments = keyword_arguments(Uni3R, uni3r.ARGUMENTS, "test", skip=("pretrained",))
+        method, network = Uni3R(**arguments, pretrained=False), LSegPictures()
         tensors = {name: torch.empty(shape) for name, shape in theirs.items()}
     weights = Weights(Path("2views.pth"), tensors, {})
     carry_over([weights], uni3r_keys(method, weights), method, "Uni3R")
@@ -165,8 +168,8 @@ def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
         assert method(pictures[None], None, found[None]).scene.features.shape == (1, 512, 4)
         assert network(pictures[:, :, :8]).shape == (2, 6, 16, 32)
     (tmp_path / "bundle" / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(BundleError, match=r"model\.safetensors: content: expected a complete safetensors file"):
-        read_uni3r(tmp_path / "bundle")
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load_view_bundle(tmp_path / "bundle")
     (tmp_path / "bundle" / "lseg.safetensors").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"lseg\.safetensors: content: expected a complete safetensors file of LSeg"):
         read_lseg(tmp_path / "bundle")
