@@ -30,7 +30,7 @@ def psnr_db(picture: Tensor, truth: Tensor) -> Tensor:
         ShapeError: shapes differ.
 
     Example:
-        >>> psnr_db(torch.full((3, 4, 4), 0.6), torch.full((3, 4, 4), 0.5)).item()
+        >>> round(psnr_db(torch.full((3, 4, 4), 0.6), torch.full((3, 4, 4), 0.5)).item(), 4)
         20.0
     """
     _check(picture, truth)

@@ -364,7 +364,7 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path):
 def test_the_command_prints_a_table_and_writes_the_report(recorded, tmp_path, monkeypatch, capsys):
     class Loader:
         @staticmethod
-        def load(bundle, device):
+        def load(bundle, device, text_encoder=None):
             model = StandIn()
             model.bundle = type("Bundle", (), {"id": bundle})
             return model
