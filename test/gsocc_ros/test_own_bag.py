@@ -149,6 +149,7 @@ def test_the_last_command_publishes_what_the_model_sees(trained):
     process = subprocess.Popen(
         [*words, f"bag:={trained / 'monday'}", "rate:=0.1", "loop:=true", "device:=cpu"], cwd=trained, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )  # fmt: skip
     try:
         end = time.monotonic() + 240
