@@ -146,10 +146,10 @@ def test_the_last_command_publishes_what_the_model_sees(trained):
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    words = ["env", "--default-signal=INT", *words]  # a program that is started in the background ignores it
     process = subprocess.Popen(
         [*words, f"bag:={trained / 'monday'}", "rate:=0.1", "loop:=true", "device:=cpu"], cwd=trained, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PATH": path},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )  # fmt: skip
     try:
         end = time.monotonic() + 240
