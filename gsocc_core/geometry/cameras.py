@@ -252,7 +252,13 @@ class Cameras:
         """
         if self.distortion is None:
             return torch.ones_like(radius, dtype=torch.bool)
-        angles = torch.linspace(0, 1, 257, device=radius.device, dtype=radius.dtype)
+        limit, grows = self._turning_point()
+        return (radius <= limit[..., None]) | grows[..., None]
+
+    def _turning_point(self) -> tuple[Tensor, Tensor]:
+        """First radius (..., V), or fisheye's angle, where the model stops growing; and bool: it grows everywhere."""
+        assert self.distortion is not None
+        angles = torch.linspace(0, 1, 257, device=self.distortion.device, dtype=self.distortion.dtype)
         if self.model == "fisheye":
             samples = angles * torch.pi
             powers = enumerate(self.distortion.unbind(-1), start=1)
@@ -262,8 +268,7 @@ class Cameras:
             radial, slope = self._radial(samples**2)
             growth = radial + 2 * samples**2 * slope
         grows = (growth > 0).cummin(dim=-1).values
-        limit = torch.where(grows, samples, torch.zeros_like(samples)).amax(-1)
-        return (radius <= limit[..., None]) | grows.all(-1)[..., None]
+        return torch.where(grows, samples, torch.zeros_like(samples)).amax(-1), grows.all(-1)
 
     def _fisheye_plane(self, points: Tensor, near_m: float) -> tuple[Tensor, Tensor]:
         """Equidistant projection r = theta (1 + k1 theta^2 + ...), Kannala & Brandt 2006, OpenCV's fisheye model."""
@@ -283,7 +288,8 @@ class Cameras:
         Returns:
             origins (..., V, H, W, 3) metres and directions (..., V, H, W, 3). Pinhole and orthographic directions have
             unit depth along the optical axis, so ``origin + depth * direction`` is the point at that depth; fisheye
-            directions have unit length, since such a camera also looks sideways.
+            directions have unit length, since such a camera also looks sideways; pixels outside its image circle have
+            the direction of the circle's edge.
         """
         device, dtype = self.intrinsics.device, self.intrinsics.dtype
         v, u = torch.meshgrid(
@@ -337,10 +343,16 @@ class Cameras:
             theta = radius
             if self.distortion is not None:
                 ks = [k[..., None, None, None] for k in self.distortion.unbind(-1)]
-                for _ in range(10):  # Newton on theta (1 + k1 theta^2 + ...) = radius
+                low, high = torch.zeros_like(radius), self._turning_point()[0][..., None, None, None].expand_as(radius)
+                theta = torch.minimum(radius, high)
+                # Newton on theta (1 + k1 theta^2 + ...) = radius, bracketed: outside the image circle there is no
+                # angle, and a step beyond the turning point would lead anywhere.
+                for _ in range(12):
                     value = theta * (1 + sum(k * theta ** (2 * i) for i, k in enumerate(ks, 1)))
                     slope = 1 + sum((2 * i + 1) * k * theta ** (2 * i) for i, k in enumerate(ks, 1))
-                    theta = theta - (value - radius) / slope
+                    low, high = torch.where(value < radius, theta, low), torch.where(value < radius, high, theta)
+                    step = theta - (value - radius) / slope
+                    theta = torch.where((low <= step) & (step <= high), step, (low + high) / 2)
             sideways = torch.where(radius > 1e-9, plane / radius.clamp(min=1e-9), torch.zeros_like(plane))
             return torch.cat([sideways * theta.sin(), theta.cos()], dim=-1)
         ideal = plane if self.distortion is None else self._undistort_pinhole(plane.flatten(-3, -2)).view_as(plane)

@@ -192,3 +192,19 @@ def test_bad_cameras_are_named():
         replace(rig, T_ego_cam=torch.eye(4))
     with pytest.raises(ShapeError, match="model"):
         replace(rig, model="wide")
+
+
+def test_pixels_outside_a_fisheyes_image_circle_look_along_its_edge():
+    """r = theta - 0.1 theta^3 turns back at the root of 10 / 3, 104.6 degrees off axis, where it is 1.217."""
+    lens = Camera(
+        "wide", np.array([[50.0, 0, 80], [0, 50, 60], [0, 0, 1]]), np.eye(4), 160, 120, "fisheye", (-0.1, 0, 0, 0)
+    )
+    directions = Cameras.stack([lens], dtype=torch.float64).rays()[1][0]
+    v, u = np.mgrid[:120, :160] + 0.5
+    radius = np.hypot((u - 80) / 50, (v - 60) / 50)
+    theta = torch.arccos(directions[..., 2]).numpy()
+    inside, outside = radius < 1.2, radius > 1.218
+    np.testing.assert_allclose((theta - 0.1 * theta**3)[inside], radius[inside], atol=1e-9)
+    np.testing.assert_allclose(theta[outside], (10 / 3) ** 0.5, atol=0.02)
+    assert (theta[inside] < (10 / 3) ** 0.5).all()
+    assert outside.sum() > 5000

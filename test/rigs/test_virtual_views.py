@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gsocc_core import Camera
@@ -101,6 +101,7 @@ def small_fisheye(yaw, k1):
 
 
 @settings(max_examples=10)
+@example(0.0, -0.010332164363998097, 0.5, (0.0, 0.0, 1.0), 1.0, False)  # corners outside the lens' image circle
 @given(
     st.floats(-180, 180), st.floats(-0.02, 0.05), st.sampled_from((0.5, 1)),
     st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.5, 1)), st.floats(1, 30), st.booleans(),
