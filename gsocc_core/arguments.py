@@ -20,6 +20,7 @@ import yaml
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.yaml_files import parse_yaml
 
+_LISTS = {tuple, list, Sequence}
 # YAML 1.1 reads 1e-3 as a word, since it lacks the point; people mean a number.
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -110,23 +111,51 @@ def from_plain(annotation: Any, value: Any, where: object, key: str) -> Any:
     origin = get_origin(annotation)
     if origin in {Union, types.UnionType}:
         return _union(annotation, value, where, key)
-    if origin in {tuple, list} and isinstance(value, list | tuple):
+    if origin in _LISTS and isinstance(value, list | tuple):
         return _sequence(annotation, value, where, key)
-    fits, made = _plain(annotation, value)
+    fits, made = _plain(annotation, value) if origin not in _LISTS else (False, None)
     if not fits:
         raise ConfigError(where, key, _described(annotation), _shown(value))
     return made
 
 
-def read_words(words: Sequence[str], function: Callable[..., Any], positional: str) -> list[tuple[str, Any]]:
+def positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Arguments that words without a name stand for: the first one, those behind it that are required, up to a list.
+
+    Args:
+        function: The command. A group of values is never such an argument, nor what stands behind one.
+
+    Example:
+        >>> def load(car: str, things: tuple[str, ...], heavy: bool = False) -> None: ...
+        >>> positional_names(load)
+        ('car', 'things')
+    """
+    names: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = argument_type(function, name)
+        plain = not is_dataclass(kind) and (get_origin(kind) or kind) is not dict
+        if names and not (
+            plain and (parameter.default is inspect.Parameter.empty or (is_list(kind) and len(names) < 2))
+        ):
+            break
+        names.append(name)
+        if is_list(kind):
+            break
+    return tuple(names)
+
+
+def read_words(
+    words: Sequence[str], function: Callable[..., Any], positionals: Sequence[str], texts: Collection[str] = ()
+) -> list[tuple[str, Any]]:
     """Read the words of a command line as arguments of a function.
 
     Args:
-        words: The first may stand for ``--<positional>``, or the first ones where that is a list; where the function's
-            next argument is a list, those behind the first stand for it. Names may hold - for _, truth values may be
-            written as ``--key`` and ``--no-key``, lists as ``a,b``; everything else is YAML.
+        words: Those without a name stand for the positional arguments in their order, the last of which takes all that
+            are left where it is a list. Names may hold - for _, truth values may be written as ``--key`` and
+            ``--no-key``, lists as ``a,b``; everything else is YAML.
         function: The command.
-        positional: Name of the first argument; it may be one that the function itself does not have.
+        positionals: Names of arguments.
+        texts: Names of arguments that the function itself does not have; their values stay texts.
 
     Returns:
         Dotted names and plain values.
@@ -136,25 +165,20 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
 
     Example:
         >>> def drive(car: str, lights: bool = True, stops: tuple[str, ...] = ()) -> None: ...
-        >>> read_words(["van", "--no-lights", "--stops", "a,b"], drive, "car")
+        >>> read_words(["van", "--no-lights", "--stops", "a,b"], drive, ["car"])
         [('car', 'van'), ('lights', False), ('stops', ['a', 'b'])]
         >>> def load(car: str, things: tuple[str, ...]) -> None: ...
-        >>> read_words(["van", "crate", "garden chair"], load, "car")
+        >>> read_words(["van", "crate", "garden chair"], load, ["car", "things"])
         [('car', 'van'), ('things', ['crate', 'garden chair'])]
     """
-    queue, result = list(words), []
-    if queue and not queue[0].startswith("-"):
-        count = next((i for i, word in enumerate(queue) if word.startswith("-")), len(queue))
-        list_name = list_behind(function, positional)
-        if _is_list(annotation := argument_type(function, positional)):
-            queue[:count] = [_joined(queue[:count], annotation)]
-        elif count > 1 and list_name is not None:
-            queue[1:count] = [f"--{list_name}", _joined(queue[1:count], argument_type(function, list_name))]
-        queue.insert(0, f"--{positional}")
+    queue, free, named = list(words), [], []
     while queue:
         word = queue.pop(0)
         if not word.startswith("--"):
-            raise ConfigError("command line", word, "--key value", "a word without a key")
+            if re.match("-[a-zA-Z]", word):
+                raise ConfigError("command line", word, "--key value", "a word without a key")
+            free.append(word)
+            continue
         key, has_value, text = word[2:].partition("=")
         key = key.replace("-", "_")
         annotation = argument_type(function, key)
@@ -166,32 +190,40 @@ def read_words(words: Sequence[str], function: Callable[..., Any], positional: s
             if not queue:
                 raise ConfigError("command line", f"--{key}", "a value", "nothing")
             text = queue.pop(0)
-        if _is_list(annotation) and text != "null" and not text.startswith("["):
-            text = _listed(text, annotation)
-        known = key == positional and key not in inspect.signature(function).parameters
-        result.append((key, text if known else _typed(function, key, text)))
+        named.append((key, text))
+    result = []
+    for key, word in [*_free(free, function, positionals), *named]:
+        annotation = argument_type(function, key)
+        whole = not is_list(annotation) or word == "null" or word.startswith("[")
+        text = word if whole else _listed(word, annotation)
+        result.append((key, text if key in texts else _typed(function, key, text)))
     return result
 
 
-def list_behind(function: Callable[..., Any], positional: str) -> str | None:
-    """Name of the argument behind the first, if that is a list whose members may stand without its name."""
-    names = list(inspect.signature(function).parameters)
-    if names[:1] != [positional] or len(names) < 2 or not _is_list(argument_type(function, names[1])):
-        return None
-    return names[1]
+def _free(words: Sequence[str], function: Callable[..., Any], positionals: Sequence[str]) -> list[tuple[str, str]]:
+    """Words without a name and the arguments that they stand for."""
+    last = argument_type(function, positionals[-1]) if positionals else None
+    single = len(positionals) - 1 if is_list(last) else len(positionals)
+    result = list(zip(positionals[:single], words))
+    left = words[single:]
+    if left and not is_list(last):
+        raise ConfigError("command line", left[0], "--key value", "a word without a key")
+    if left:
+        result.append((positionals[-1], _joined(left, last)))
+    return result
 
 
 def _joined(words: Sequence[str], annotation: Any) -> str:
     """Words as one list in YAML; several texts in quotes, so that YAML leaves them as they are."""
     if len(words) == 1:
         return words[0]
-    return json.dumps(words, ensure_ascii=False) if _is_list(annotation, str) else ",".join(words)
+    return json.dumps(words, ensure_ascii=False) if is_list(annotation, str) else ",".join(words)
 
 
 def _listed(text: str, annotation: Any) -> str:
     """Members with commas between them as a list in YAML; where texts are wanted, 7, no and #1 are texts."""
     plain = f"[{text}]"
-    if not _is_list(annotation, str):
+    if not is_list(annotation, str):
         return plain
     try:
         fits = all(isinstance(member, str) for member in parse_yaml(plain))
@@ -221,12 +253,17 @@ def argument_type(function: Callable[..., Any], name: str) -> Any:
     return owner
 
 
-def _is_list(annotation: Any, of: Any = None) -> bool:
-    """Whether a type is a list or tuple, or one of those or None; ``of`` = and nothing but such values are in it."""
+def is_list(annotation: Any, of: Any = None) -> bool:
+    """Whether a type is a list or tuple, or one of those or None; ``of`` = and nothing but such values are in it.
+
+    Example:
+        >>> is_list(tuple[str, ...] | None), is_list(str)
+        (True, False)
+    """
     members = get_args(annotation) if get_origin(annotation) in {Union, types.UnionType} else (annotation,)
     kinds = [member for member in members if member is not type(None)]
     return bool(kinds) and all(
-        get_origin(kind) in {tuple, list} and (of is None or {of} == set(get_args(kind)) - {Ellipsis}) for kind in kinds
+        get_origin(kind) in _LISTS and (of is None or {of} == set(get_args(kind)) - {Ellipsis}) for kind in kinds
     )
 
 
@@ -341,9 +378,9 @@ def _described(annotation: Any) -> str:
         return f"one of {', '.join(map(str, inner))}"
     if origin in {Union, types.UnionType}:
         return " or ".join(_described(member) for member in inner)
-    if origin in {tuple, list}:
+    if origin in _LISTS:
         parts = [_described(member) for member in inner if member is not Ellipsis]
-        if origin is list or Ellipsis in inner:
+        if origin is not tuple or Ellipsis in inner:
             return f"a list, each {parts[0]}"
         return f"a list of {len(parts)}, each {parts[0]}" if len(set(parts)) == 1 else f"a list: {', '.join(parts)}"
     return _NAMES.get(origin or annotation, "a value")

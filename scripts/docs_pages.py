@@ -18,7 +18,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -30,23 +29,25 @@ REPOSITORY = "https://github.com/gsocc/gsocc/blob/main/"
 #: Files of the repository that are pages.
 COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 PROGRAMS = {
-    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
-    "rosbag2_to_nuscenes": "gsocc_ros.convert.rosbag2_to_nuscenes",
-    "rosbag2_to_rig": "gsocc_ros.convert.rosbag2_to_rig",
-    "replay_occupancy": "gsocc_ros.bags.bag_replay",
-    "view_occupancy_bag": "gsocc_ros.bags.view_bag",
+    "nuscenes_to_rosbag2": "convert to-rosbag2",
+    "rosbag2_to_nuscenes": "convert to-nuscenes",
+    "rosbag2_to_rig": "rig from-bag",
+    "replay_occupancy": "replay",
+    "view_occupancy_bag": "view RECORDING",
 }
 COMMANDS_INTRO = """# The commands of gsocc_core
 
-Every option is written `--name value`; the first argument of a command may stand without its name. Truth values may
-be written `--name` and `--no-name`, lists `a,b`; `null` is None, and names may hold - for _. `--config FILE` reads
-arguments from a YAML file; words overrule it. `gsocc_core COMMAND --help` shows the same in a terminal. A wrong input
-ends with one line and status 2; with `--debug` there is a traceback.
+Every option is written `--name value`; the first argument of a command and the needed ones behind it may stand without
+their names. Truth values may be written `--name` and `--no-name`, lists `a,b`; `null` is None, and names may hold - for
+_. `--config FILE` reads arguments from a YAML file; words overrule it, and `--print_config` prints all arguments as
+such a file. `gsocc_core COMMAND --help` shows the same in a terminal, and `eval "$(gsocc_core completion)"` lets bash
+and zsh complete it. A wrong input ends with one line and status 2; with `--debug` there is a traceback. Commands around
+recordings stand with the [programs](programs.md).
 """
 PROGRAMS_INTRO = """# Programs for recordings
 
-They need no ROS installation. With one, `ros2 run gsocc_ros PROGRAM` starts them too. An error is one line on the
-terminal and status 2.
+They need no ROS installation, and are commands of `gsocc_core` as well. With ROS, `ros2 run gsocc_ros PROGRAM` starts
+them too. An error is one line on the terminal and status 2.
 """
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
@@ -183,14 +184,17 @@ def _cell(text: str) -> str:
 def programs() -> str:
     """What the programs of gsocc_ros print with ``--help``."""
     parts = [PROGRAMS_INTRO]
-    for name, module in PROGRAMS.items():
-        parts.append(f"\n## {name}\n\n```text\n{help_of(module).strip()}\n```\n")
+    for name, command_name in PROGRAMS.items():
+        same = f"The same: `gsocc_core {command_name}`."
+        parts.append(f"\n## {name}\n\n{same}\n\n```text\n{help_of(name).strip()}\n```\n")
     return "".join(parts)
 
 
-def help_of(module: str) -> str:
+def help_of(program: str) -> str:
     """Output of a program's ``--help``."""
-    main = import_module(module).main
+    from gsocc_ros import commands
+
+    main = getattr(commands, f"{program}_program")
     printed, before = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "110"
     try:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsocc_core.arguments import keyword_arguments, list_behind, put, read_words
+from gsocc_core.arguments import keyword_arguments, positional_names, put, read_words
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.gausstr_args import DepthArgs
 from gsocc_core.training.args import OptimizerArgs
@@ -110,15 +110,15 @@ def test_nothing_but_a_config_error_comes_out(value):
 
 def test_words_of_a_command_line():
     words = ["3", "--wheel.bolts", "4", "--box=1,2", "--spare.kind", "alloy", "--size", "[2, 3]", "--extra.a.b", "5"]
-    values = dict(read_words([*words, "--diesel", "--wheel.radius-m=1e-1"], build, "name"))
+    values = dict(read_words([*words, "--diesel", "--wheel.radius-m=1e-1"], build, ["name"]))
     assert values == {
         "name": "3", "wheel.bolts": 4, "box": [1, 2], "spare.kind": "alloy", "size": [2, 3], "extra.a.b": 5,
         "diesel": True, "wheel.radius_m": "1e-1",
     }  # fmt: skip
-    assert read_words(["--no-diesel", "--seats", "4", "--spare", "null"], build, "name") == [
+    assert read_words(["--no-diesel", "--seats", "4", "--spare", "null"], build, ["name"]) == [
         ("diesel", False), ("seats", [4]), ("spare", None),
     ]  # fmt: skip
-    assert read_words(["a.yaml"], build, "config") == [("config", "a.yaml")]
+    assert read_words(["a.yaml"], build, ["config"], ["config"]) == [("config", "a.yaml")]
 
 
 def test_the_first_words_may_be_a_list():
@@ -126,11 +126,11 @@ def test_the_first_words_may_be_a_list():
 
     def add(numbers: tuple[int, ...] = ()) -> None: ...
 
-    assert read_words(["two words", "no, 3", "--loud"], say, "phrases") == [
+    assert read_words(["two words", "no, 3", "--loud"], say, ["phrases"]) == [
         ("phrases", ["two words", "no, 3"]), ("loud", True),
     ]  # fmt: skip
-    assert read_words(["a,b"], say, "phrases") == [("phrases", ["a", "b"])]
-    assert read_words(["1", "2"], add, "numbers") == [("numbers", [1, 2])]
+    assert read_words(["a,b"], say, ["phrases"]) == [("phrases", ["a", "b"])]
+    assert read_words(["1", "2"], add, ["numbers"]) == [("numbers", [1, 2])]
 
 
 def test_a_list_of_texts_holds_texts_whatever_yaml_reads_in_them():
@@ -140,9 +140,9 @@ def test_a_list_of_texts_holds_texts_whatever_yaml_reads_in_them():
         ("no", ["no"]), ("7", ["7"]), ("0004, b", ["0004", "b"]), ("#1", ["#1"]), ("a: b", ["a: b"]),
         ("it's", ["it's"]), ("'a,b', c", ["a,b", "c"]), ("[a, b]", ["a", "b"]), ("", []),
     ):  # fmt: skip
-        assert read_words(["m", text], ask, "model") == [("model", "m"), ("phrases", members)]
-        assert read_words(["m", "--scenes", text], ask, "model") == [("model", "m"), ("scenes", members)]
-    assert read_words(["m", "--scenes", "null"], ask, "model") == [("model", "m"), ("scenes", None)]
+        assert read_words(["m", text], ask, ["model", "phrases"]) == [("model", "m"), ("phrases", members)]
+        assert read_words(["m", "--scenes", text], ask, ["model", "phrases"]) == [("model", "m"), ("scenes", members)]
+    assert read_words(["m", "--scenes", "null"], ask, ["model", "phrases"]) == [("model", "m"), ("scenes", None)]
 
 
 def test_the_words_behind_the_first_may_be_a_list():
@@ -150,16 +150,16 @@ def test_the_words_behind_the_first_may_be_a_list():
 
     def drive(model: str, speed: float = 1.0, stops: tuple[str, ...] = ()) -> None: ...
 
-    assert list_behind(ask, "model") == "phrases"
-    assert read_words(["m", "two words", "no, 3", "--loud"], ask, "model") == [
+    assert positional_names(ask) == ("model", "phrases")
+    assert read_words(["m", "two words", "no, 3", "--loud"], ask, ["model", "phrases"]) == [
         ("model", "m"), ("phrases", ["two words", "no, 3"]), ("loud", True),
     ]  # fmt: skip
-    assert read_words(["m", "a,b"], ask, "model") == [("model", "m"), ("phrases", ["a", "b"])]
-    assert read_words(["m", "--phrases", "a"], ask, "model") == [("model", "m"), ("phrases", ["a"])]
-    assert read_words(["m"], ask, "model") == [("model", "m")]
-    assert list_behind(drive, "model") is None
+    assert read_words(["m", "a,b"], ask, ["model", "phrases"]) == [("model", "m"), ("phrases", ["a", "b"])]
+    assert read_words(["m", "--phrases", "a"], ask, ["model", "phrases"]) == [("model", "m"), ("phrases", ["a"])]
+    assert read_words(["m"], ask, ["model", "phrases"]) == [("model", "m")]
+    assert positional_names(drive) == ("model",)
     with pytest.raises(ConfigError, match="town: expected --key value"):
-        read_words(["m", "town"], drive, "model")
+        read_words(["m", "town"], drive, ["model"])
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_the_words_behind_the_first_may_be_a_list():
 )
 def test_wrong_words_are_named(words, expected):
     with pytest.raises(ConfigError, match=f"^command line: {expected}"):
-        read_words(words, build, "name")
+        read_words(words, build, ["name"])
 
 
 def test_a_value_that_a_group_refuses_is_shown_as_it_was_read():
     def tune(optimizer: OptimizerArgs | None = None) -> None: ...
 
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate: expected a positive number, received 0.0"):
-        read_words(["--optimizer.learning_rate=0.0"], tune, "x")
+        read_words(["--optimizer.learning_rate=0.0"], tune, ["x"])
 
 
 def test_a_group_that_names_itself_is_named_once():

@@ -1,14 +1,21 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: every function of :mod:`gsocc_core.commands` is a command, its signature the arguments."""
+"""The command line: every command is a typed function, its signature the arguments.
+
+Functions of :mod:`gsocc_core.commands` are commands, and so are those that an installed package names in the
+entry-point group ``gsocc.commands``, as ``gsocc_ros`` does.
+"""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +27,10 @@ COMMANDS = (
     "evaluate-views", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench",
     "doctor",
 )  # fmt: skip
-#: First words of commands of two words.
-_GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
+#: Entry-point group of commands of other packages.
+GROUP = "gsocc.commands"
+#: Command of another package that ``view RECORDING`` stands for.
+VIEW_BAG = "view-bag"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,139 +41,195 @@ def main(arguments: Sequence[str] | None = None) -> None:
             GSOCC_DEBUG=1 in the environment, errors show their traceback.
 
     Raises:
-        SystemExit: always with ``--help``, and with code 2 after an error.
+        SystemExit: always with ``--help``, with code 2 after an error, and with 130 after Ctrl+C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    code = ended("gsocc_core", _run, words)
+    if code:
+        raise SystemExit(code)
+
+
+def run_program(program: str, function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+    """Run one function as a program of its own, with the words, errors and exit codes of a command.
+
+    Args:
+        program: Its name.
+        function: With a typed signature.
+        arguments: Words after the program's name; None = those of the process.
+
+    Returns:
+        0 when all went well, 2 when an error was told, 130 after Ctrl+C; with GSOCC_DEBUG=1 errors are raised.
+    """
+
+    def run(words: list[str]) -> None:
+        from gsocc_core.commands.reading import read_arguments
+
+        if {"-h", "--help"} & set(words):
+            _help(program, function, ())
+        made = read_arguments(program, function, words)
+        if made is not None:
+            function(**made)
+
+    return ended(program, run, list(sys.argv[1:] if arguments is None else arguments))
+
+
+def ended(program: str, run: Callable[[list[str]], None], words: list[str]) -> int:
+    """Exit code of a program, whose errors become one line.
+
+    Args:
+        program: Its name, for that line.
+        run: Does the work.
+        words: Its arguments, maybe with ``--debug`` among them.
+
+    Returns:
+        0, 2 after an error, 130 after Ctrl+C.
+
+    Raises:
+        GsoccError: with ``--debug`` or GSOCC_DEBUG=1.
+    """
     debug = "--debug" in words or bool(os.environ.get("GSOCC_DEBUG"))
     try:
-        _run([word for word in words if word != "--debug"])
+        run([word for word in words if word != "--debug"])
     except GsoccError as error:
         if debug:
             raise
-        sys.stderr.write(f"gsocc_core: error: {' '.join(str(error).split())}\n")
-        raise SystemExit(2) from error
+        sys.stderr.write(f"{program}: error: {' '.join(str(error).split())}\n")
+        return 2
     except KeyboardInterrupt:
         if debug:
             raise
-        raise SystemExit(130) from None
+        return 130
+    return 0
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """The function of a command.
+
+    Raises:
+        ConfigError: no package has it, or that one cannot be imported.
+    """
+    if name in COMMANDS:
+        from gsocc_core import commands
+
+        return getattr(commands, name.replace(" ", "_").replace("-", "_"))
+    entry = next((e for e in entry_points(group=GROUP) if e.name == name), None)
+    if entry is None:
+        raise ConfigError("command line", "command", f"a package with the command {name}, as gsocc_ros", "none")
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError("command line", name, f"{entry.value} can be imported", error) from error
+
+
+def command_names() -> tuple[str, ...]:
+    """All commands: the own ones, then those of other packages."""
+    return (*COMMANDS, *sorted({entry.name for entry in entry_points(group=GROUP)} - set(COMMANDS)))
+
+
+def split_words(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Name of the command that words call, and those behind it.
+
+    Args:
+        words: At least one.
+
+    Raises:
+        ConfigError: there is no such command; it says which one may be meant.
+
+    Example:
+        >>> split_words(["label", "stand_in", "data", "--jobs", "2"])
+        ('label stand-in', ['data', '--jobs', '2'])
+    """
+    names = command_names()
+    spelled = [word.replace("_", "-") for word in words[:2]]
+    for name in (" ".join(spelled), spelled[0]):
+        if name in names:
+            rest = list(words[name.count(" ") + 1 :])
+            is_bag = name == "view" and rest and (Path(rest[0]) / "metadata.yaml").is_file()
+            return (VIEW_BAG if is_bag else name), rest
+    groups = {name.split()[0] for name in names if " " in name}
+    received = " ".join(words[: 2 if spelled[0] in groups else 1])
+    meant = get_close_matches(received, names, 1)
+    hint = f" (is {meant[0]} meant?)" if meant else ""
+    raise ConfigError("command line", "command", f"one of {', '.join(names)}", f"{received!r}{hint}")
 
 
 def _run(words: list[str]) -> None:
-    from gsocc_core import __version__, commands
-
-    functions: dict[str, Callable[..., None]] = {
-        name: getattr(commands, name.replace(" ", "_").replace("-", "_")) for name in COMMANDS
-    }
     if not words or words[0] in {"-h", "--help"}:
-        lines = [f"  {name:<20}{_summary(function)}" for name, function in functions.items()]
-        sys.stdout.write("usage: gsocc_core COMMAND [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
+        lines = [*_listed(), *(f"  {told}" for told in _refused())]
+        sys.stdout.write("usage: gsocc_core COMMAND [WORDS ...] [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
         sys.stdout.write("gsocc_core COMMAND --help lists the arguments of a command.\n")
         raise SystemExit(0 if words else 2)
     if words[0] == "--version":
+        from gsocc_core._version import __version__
+
         sys.stdout.write(f"gsocc_core {__version__}\n")
         return
-    parts = 2 if words[0] in _GROUPS else 1
-    words = [*(word.replace("_", "-") for word in words[:parts]), *words[parts:]]
-    name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
-    if name is None:
-        received = " ".join(words[:parts])
-        meant = get_close_matches(received, COMMANDS, 1)
-        hint = f" (is {meant[0]} meant?)" if meant else ""
-        raise ConfigError("command line", "command", f"one of {', '.join(COMMANDS)}", f"{received!r}{hint}")
-    function = functions[name]
-    function(**_arguments(name, function, words[name.count(" ") + 1 :]))
+    if words[0] == "completion":
+        from gsocc_core.commands.completion import completion
+
+        sys.stdout.write(completion({name: function_of(name) for name in command_names()}))
+        return
+    from gsocc_core.commands.reading import first_words, read_arguments, train_of
+
+    name, rest = split_words(words)
+    function = function_of(name)
+    if {"-h", "--help"} & set(rest):
+        _help(f"gsocc_core {name}", train_of(rest) if name == "train" else function, first_words(name, function))
+    made = read_arguments(name, function, rest)
+    if made is not None:
+        function(**made)
 
 
-def _arguments(name: str, function: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:
-    """Arguments of a command from its words and, for ``train``, from the file that the first one names."""
-    from gsocc_core.arguments import keyword_arguments, put, read_words
-    from gsocc_core.yaml_files import read_yaml
-
-    positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
-    if name == "train":
-        function = train_of(words)
-    if {"-h", "--help"} & set(words):
-        _help(name, function, positional)
-    given = read_words(words, function, positional)
-    content: dict[str, Any] = {}
-    where: object = "command line"
-    for key, value in given:
-        if key == "config":
-            where = Path(value)
-            content = read_yaml(where, "a YAML file with the command's arguments")
-            keyword_arguments(function, content, where, partial=True)  # before the words, so that errors name the file
-    for key, value in given:
-        if key != "config":
-            put(content, key, value)
-    if name != "train":
-        _check_complete(name, function, positional, content)
-    made = keyword_arguments(function, content, where)
-    if name == "train":
-        from gsocc_core.data.build import with_data_defaults
-        from gsocc_core.methods.build import method_class, parse_arguments
-
-        made["model"] = with_data_defaults(method_class(made["method"], where), made["model"], made["data"])
-        parse_arguments(made["method"], made["model"], where, key="model")
-    return made
+def _listed() -> Iterator[str]:
+    """Every command with its summary, or with the reason why it cannot be imported."""
+    others = {entry.name: entry for entry in entry_points(group=GROUP)}
+    for name in command_names():
+        summary = _summary(function_of(name).__doc__) if name in COMMANDS else _summary_of(others[name])
+        yield f"  {name:<20}{summary}"
 
 
-def train_of(words: Sequence[str]) -> Callable[..., None]:
-    """``train`` with ``data`` of the kind that the method takes which words, or else the file that they name, choose.
+def _summary_of(entry: EntryPoint) -> str:
+    """First sentence of a function's docstring, read without importing its module, which may take seconds."""
+    try:
+        spec = find_spec(entry.module)
+        source = Path(spec.origin or "").read_text(encoding="utf-8") if spec is not None else None
+    except (ImportError, OSError) as error:
+        return f"not available: {error}"
+    if source is None:
+        return f"not available: no module {entry.module}"
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == entry.attr]
+    return _summary(ast.get_docstring(functions[0]) if functions else None)
 
-    Args:
-        words: Behind ``train``; they need not be right otherwise.
+
+def _refused() -> Iterator[str]:
+    """Commands of other packages that have the name of an own one, which stands."""
+    for entry in entry_points(group=GROUP):
+        if entry.name in COMMANDS:
+            yield f"{entry.name} of {entry.value} is refused: gsocc_core has a command of that name"
+
+
+def _help(program: str, function: Callable[..., Any], first: Sequence[str]) -> None:
+    """Print the arguments of a command.
 
     Raises:
-        ConfigError: the file is damaged, or there is no such method.
+        SystemExit: always.
     """
-    from gsocc_core.arguments import retyped
-    from gsocc_core.commands.models import train
-    from gsocc_core.data.args import DataArgs
-    from gsocc_core.methods.build import method_class
-    from gsocc_core.yaml_files import read_yaml
-
-    given = {}
-    for word, following in zip(words, [*words[1:], ""]):
-        key, has_value, text = word.partition("=")
-        given[key] = text if has_value else following
-    first = words[0] if words and not words[0].startswith("-") else None
-    path, method = Path(given.get("--config") or first or ""), given.get("--method")
-    if method is None and path.is_file():
-        method = read_yaml(path, "a YAML file with the command's arguments").get("method")
-    kind = (
-        DataArgs if method is None else method_class(method, path if "--method" not in given else "command line").DATA
-    )
-    return retyped(train, data=kind)
-
-
-def _check_complete(name: str, function: Callable[..., None], positional: str, content: dict[str, Any]) -> None:
-    """Say how an argument is given that is missing.
-
-    Raises:
-        ConfigError: an argument without a default is missing.
-    """
-    from gsocc_core.arguments import list_behind
-
-    for key, parameter in inspect.signature(function).parameters.items():
-        if parameter.default is inspect.Parameter.empty and key not in content:
-            first = f" or the first word after {name!r}" if key == positional else ""
-            first = f" or the words behind {positional.upper()}" if key == list_behind(function, positional) else first
-            expected = f"--{key} VALUE{first} (gsocc_core {name} --help lists all)"
-            raise ConfigError("command line", key, expected, "nothing")
-
-
-def _help(name: str, function: Callable[..., None], positional: str) -> None:
     from jsonargparse import ArgumentParser
 
-    from gsocc_core.arguments import list_behind
+    from gsocc_core.arguments import argument_type, is_list, positional_names
 
-    required = name == "train" or inspect.signature(function).parameters[positional].default is inspect.Parameter.empty
-    first = positional.upper() if required else f"[{positional.upper()}]"
-    more = list_behind(function, positional)
-    usage = f"gsocc_core {name} {first}{f' {more.upper()} ...' if more else ''} [--key value ...]"
-    parser = ArgumentParser(prog=f"gsocc_core {name}", usage=usage, description=_summary(function))
-    if positional == "config":
-        parser.add_argument("--config", help="YAML file with the arguments below; words overrule it. (required)")
+    first = first or positional_names(function)
+    parameters = inspect.signature(function).parameters
+    shown = []
+    for name in first:
+        optional = name in parameters and parameters[name].default is not inspect.Parameter.empty
+        word = name.upper() + (" ..." if is_list(argument_type(function, name)) else "")
+        shown.append(f"[{word}]" if optional else word)
+    parser = ArgumentParser(
+        prog=program, usage=f"{program} {' '.join(shown)} [--key value ...]", description=_summary(function.__doc__)
+    )
+    parser.add_argument("--config", help="YAML file with the arguments below; words overrule it.")
+    parser.add_argument("--print_config", action="store_true", help="Print all arguments as such a file, and end.")
     parser.add_function_arguments(function, fail_untyped=True)
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to the texts
         action.help = (action.help or "").replace("None =", "null =")  # what YAML calls it
@@ -172,8 +237,8 @@ def _help(name: str, function: Callable[..., None], positional: str) -> None:
     raise SystemExit(0)
 
 
-def _summary(function: Callable[..., None]) -> str:
-    return " ".join((function.__doc__ or "").split("\n\n")[0].split())
+def _summary(docstring: str | None) -> str:
+    return " ".join((docstring or "").split("\n\n")[0].split())
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def open_source(
                 raise ConfigError("view", key, "none: a snapshot holds its own prediction", value)
         return SnapshotSource(path)
     if (path / "metadata.yaml").is_file():
-        raise ConfigError("view", "source", "a data set or a snapshot; for bags: view_occupancy_bag", str(path))
+        raise ConfigError("view", "source", "a data set or a snapshot; for bags: gsocc_core view-bag", str(path))
     if not path.is_dir():
         raise DataError(path, "source", "a folder with a data set or a snapshot of the node", "no such folder")
     if not (path / version).is_dir():

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,14 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Writer
 from tqdm import tqdm
 
 from gsocc_core import ClassTable, OccupancyPredictor, Prediction, VoxelScores
 from gsocc_core.data.phrases import split_phrases
-from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.inference.found import THRESHOLD, check_threshold
 from gsocc_ros.bags.bag_files import Storage, new_bag, open_bag, qos_profile
 from gsocc_ros.bags.recording import Recording
@@ -355,33 +352,3 @@ class _Replay:
             cameras=camera_counts(counters),
             faults=dict(self.faults.counts),
         )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of :func:`replay_occupancy`.
-
-    Args:
-        arguments: Words after the program name; None = those of the process.
-
-    Returns:
-        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
-    """
-    parser = jsonargparse.ArgumentParser(prog="replay_occupancy", description="Occupancy from a recording.")
-    parser.add_argument("bag", type=str, help="recording to read: a rosbag2 folder")
-    parser.add_argument("out", type=str, help="folder to create")
-    parser.add_argument("--only-keyframes", action="store_true", help="predict only where there is ground truth")
-    parser.add_function_arguments(replay_occupancy, skip={"bag", "out", "only_keyframes"})
-    options = parser.instantiate_classes(parser.parse_args(arguments))
-    try:
-        report = replay_occupancy(**options.as_dict())
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"replay_occupancy: error: {error}\n")
-        return 2
-    print(report.table())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,22 +4,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from gsocc_core import Camera, ClassTable, Gaussians, SemanticGrid
-from gsocc_core.errors import DataError, GsoccError
+from gsocc_core.errors import DataError
 from gsocc_core.methods.method import InputUse
 from gsocc_core.viewer import CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.frames import THUMBNAIL_PX
@@ -284,32 +281,3 @@ def view_occupancy_bag(
     """
     check_view(out)
     show(BagSource(bag, rig, grid_topic), out, frame, host, port, fps, only_seen, width)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of :func:`view_occupancy_bag`.
-
-    Args:
-        arguments: Words after the program name; None = those of the process.
-
-    Returns:
-        0 when all went well, 2 when an error was told, 130 after Ctrl+C; with GSOCC_DEBUG=1 errors are raised.
-    """
-    parser = jsonargparse.ArgumentParser(prog="view_occupancy_bag", description="Look at the occupancy of a recording.")
-    parser.add_argument("bag", type=str, help="recording to read: a rosbag2 folder")
-    parser.add_function_arguments(view_occupancy_bag, skip={"bag"})
-    options = parser.instantiate_classes(parser.parse_args(arguments))
-    try:
-        view_occupancy_bag(**options.as_dict())
-    except KeyboardInterrupt:
-        return 130
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"view_occupancy_bag: error: {error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

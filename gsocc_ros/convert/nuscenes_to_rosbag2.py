@@ -4,17 +4,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.data.occ3d import OCC3D_FOLDER
-from gsocc_core.errors import GsoccError, OutputExistsError
+from gsocc_core.errors import OutputExistsError
 from gsocc_ros.bags.bag_files import Storage
 from gsocc_ros.convert.contents import Contents
-from gsocc_ros.convert.convert_scenes import convert_scenes
 from gsocc_ros.convert.write_scene import write_scene
 from gsocc_ros.messages.message_host import Distro
 
@@ -84,65 +80,3 @@ def nuscenes_to_rosbag2(
     nusc = open_nuscenes(dataroot, version)
     choose_scenes(nusc, None, [scene])
     write_scene(nusc, out, scene, storage, distro, contents)
-
-
-#: Switches of the command line.
-_PARTS = {
-    "sweeps": "write the readings between key frames too",
-    "radar": "write the radars",
-    "can_bus": "write the CAN bus expansion, where it is there",
-    "road_map": "write the map around the drive",
-    "lidarseg": "write key frames' clouds with the labels of their points, where there are some",
-    "vision_msgs": "write the boxes as vision_msgs/Detection3DArray too",
-}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of :func:`nuscenes_to_rosbag2`.
-
-    Args:
-        arguments: Words after the program name; None = those of the process.
-
-    Returns:
-        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
-    """
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(prog="nuscenes_to_rosbag2", description="nuScenes scenes as recordings.")
-    parser.add_argument("dataroot", type=str, help="a tree in nuScenes layout")
-    parser.add_argument("out", type=str, help="recording folder to make; with --split a folder of recordings")
-    parser.add_argument("--scene", type=str, help="write this scene")
-    parser.add_argument("--split", type=str, help="write all scenes of a split, or of the version (all)")
-    for name, what in _PARTS.items():
-        parser.add_argument(
-            f"--{name}", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=name != "vision_msgs", help=what
-        )
-    parser.add_argument("--start", type=float, default=0.0, help="leave out what is earlier, s after the scene's begin")
-    parser.add_argument("--duration", type=float, help="length of what is written, s; default: to the end")
-    parser.add_argument("--jobs", type=int, help="with --split: scenes at the same time; default: one per core")
-    parser.add_argument("--resume", action="store_true", help="with --split: go on in an existing folder")
-    parser.add_argument("--verify", action="store_true", help="with --resume: compare checksums too")
-    parser.add_function_arguments(
-        nuscenes_to_rosbag2, skip={"dataroot", "out", "scene", "start_s", "duration_s", *_PARTS}
-    )
-    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
-    options |= {f"{name}_s": options.pop(name) for name in ("start", "duration")}
-    scene, split = options.pop("scene"), options.pop("split")
-    many = {name: options.pop(name) for name in ("jobs", "resume", "verify")}
-    if (scene is None) == (split is None):
-        parser.error("give either --scene NAME or --split NAME")
-    try:
-        if scene is not None:
-            nuscenes_to_rosbag2(scene=scene, **options)
-        else:
-            convert_scenes(split=None if split == "all" else split, **many, **options)
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"nuscenes_to_rosbag2: error: {error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,9 +8,7 @@ import datetime as dt
 import hashlib
 import io
 import json
-import os
 import shutil
-import sys
 import tempfile
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gsocc_core.data.nuscenes_index import TABLES
-from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
@@ -311,36 +309,3 @@ def _cloud(message: Any, topic: str) -> np.ndarray:
         if name in fields:
             points[:, k] = read[name]
     return points
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of :func:`rosbag2_to_nuscenes`.
-
-    Args:
-        arguments: Words after the program name; None = those of the process.
-
-    Returns:
-        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
-    """
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(prog="rosbag2_to_nuscenes", description="Own recordings as a data set.")
-    parser.add_argument("bags", type=str, nargs="+", help="recording folders, a scene each")
-    parser.add_argument(
-        "--sweeps", action=jsonargparse.ActionYesNo(no_prefix="no-"), default=True,
-        help="write the readings between key frames too",
-    )  # fmt: skip
-    parser.add_function_arguments(rosbag2_to_nuscenes, skip={"bags", "sweeps"})
-    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
-    try:
-        rosbag2_to_nuscenes(**options)
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"rosbag2_to_nuscenes: error: {error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from tqdm import tqdm
 
 from gsocc_core import Camera
 from gsocc_core.data.stated_poses import check_same_pose
-from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.rigs.rig_file import camera_to_dict, looks_ahead, write_rig
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
@@ -262,33 +260,3 @@ def _offsets_ms(cameras: Sequence[RigCamera], heard: _Heard) -> dict[str, float 
             _log.warning("%s: its stamps do not tell when it fires; trigger_offset_ms is left null", camera.name)
     first = min((offset for offset in found.values() if offset is not None), default=0)
     return {name: None if offset is None else (offset - first) / 1e6 for name, offset in found.items()}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of :func:`rosbag2_to_rig`.
-
-    Args:
-        arguments: Words after the program name; None = those of the process.
-
-    Returns:
-        0 when all went well, 2 when an error was told; with GSOCC_DEBUG=1 in the environment it is raised.
-    """
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(prog="rosbag2_to_rig", description="A rig file from a recording.")
-    parser.add_argument("bag", type=str, help="the recording")
-    parser.add_function_arguments(rosbag2_to_rig, skip={"bag"})
-    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
-    try:
-        rosbag2_to_rig(**options)
-    except GsoccError as error:
-        if os.environ.get("GSOCC_DEBUG"):
-            raise
-        sys.stderr.write(f"rosbag2_to_rig: error: {error}\n")
-        return 2
-    sys.stdout.write(f"{options['out']} written. Look at it with `gsocc_core check-rig {options['out']}`.\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,33 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command lines of the documentation fit the signatures of the programs; nothing is run."""
 
-import inspect
 import re
 import shlex
 from importlib import import_module
 from pathlib import Path
 
-import jsonargparse
 import pytest
 import yaml
 
-from gsocc_core import commands
 from gsocc_core.arguments import keyword_arguments, put, read_words
-from gsocc_core.commands.cli import COMMANDS, train_of
+from gsocc_core.commands.cli import function_of, split_words
+from gsocc_core.commands.reading import first_words, train_of
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import with_default_cameras
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.build import method_class, parse_arguments
+from gsocc_ros import commands as programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = {
-    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
-    "rosbag2_to_nuscenes": "gsocc_ros.convert.rosbag2_to_nuscenes",
-    "rosbag2_to_rig": "gsocc_ros.convert.rosbag2_to_rig",
-    "replay_occupancy": "gsocc_ros.bags.bag_replay",
-    "view_occupancy_bag": "gsocc_ros.bags.view_bag",
-}
+PROGRAMS = (
+    "nuscenes_to_rosbag2", "rosbag2_to_nuscenes", "rosbag2_to_rig", "replay_occupancy", "view_occupancy_bag",
+)  # fmt: skip
 
 
 def command_lines(path):
@@ -57,16 +52,12 @@ def found(*programs):
 
 def check_core(words):
     """Raises ConfigError where gsocc_core would, but for values that are missing."""
-    name = next((n for n in COMMANDS if words[: n.count(" ") + 1] == n.split()), None)
-    if name is None:
-        raise ConfigError("documentation", "command", f"one of {', '.join(COMMANDS)}", words[:2])
-    function = getattr(commands, name.replace(" ", "_").replace("-", "_"))
-    rest = words[name.count(" ") + 1 :]
-    positional = "config" if name == "train" else next(iter(inspect.signature(function).parameters))
-    if name == "train":
-        function = train_of(rest)
+    if words[0] == "completion":
+        return
+    name, rest = split_words(words)
+    function = train_of(rest) if name == "train" else function_of(name)
     content = {}
-    for key, value in read_words(rest, function, positional):
+    for key, value in read_words(rest, function, first_words(name, function), ["config"]):
         if key != "config":
             put(content, key, value)
             continue
@@ -93,17 +84,18 @@ def test_programs(words, monkeypatch):
 
 
 def check_program(words, monkeypatch):
-    """The program's own parser takes the words; then it is stopped."""
+    """The program's own reader takes the words; then it is stopped."""
 
     class Parsed(Exception):  # noqa: N818 - no error
         pass
 
-    def stop(self, *args, **kwargs):
+    def stop(*args, **kwargs):
+        keyword_arguments(*args, **kwargs)
         raise Parsed
 
-    monkeypatch.setattr(jsonargparse.ArgumentParser, "instantiate_classes", stop)
+    monkeypatch.setattr("gsocc_core.commands.reading.keyword_arguments", stop)
     with pytest.raises(Parsed):
-        import_module(PROGRAMS[words[0]]).main(words[1:])
+        assert getattr(programs, f"{words[0]}_program")(words[1:]) == 0
 
 
 @pytest.mark.parametrize("words", found("make"))
@@ -138,6 +130,6 @@ def test_the_check_finds_wrong_words(monkeypatch):
         check_core(["evaluate", "bundle", "--datarot", "x"])
     with pytest.raises(ConfigError, match="num_gausians"):
         check_core(["train", "config/train/synthetic_labels.yaml", "--model.network.num_gausians", "3"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(AssertionError):
         check_program(["nuscenes_to_rosbag2", "a", "b", "--scean", "x"], monkeypatch)
     assert len(found("gsocc_core")) > 20

@@ -5,7 +5,6 @@
 import re
 import shlex
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,16 @@ import pytest
 import yaml
 from PIL import Image
 
+from gsocc_core.commands.cli import main
+from gsocc_ros.commands import nuscenes_to_rosbag2_program, replay_occupancy_program
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 CASES = re.findall(r"^```text\n\$ (.+)\n(.+)\n```", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 MAINS = {
-    "gsocc_core": "gsocc_core.commands.cli",
-    "nuscenes_to_rosbag2": "gsocc_ros.convert.nuscenes_to_rosbag2",
-    "replay_occupancy": "gsocc_ros.bags.bag_replay",
+    "gsocc_core": main,
+    "nuscenes_to_rosbag2": nuscenes_to_rosbag2_program,
+    "replay_occupancy": replay_occupancy_program,
 }
 
 
@@ -59,7 +61,7 @@ def test_message(command, message, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     program, *words = shlex.split(command)
     try:
-        status = import_module(MAINS[program]).main(words)
+        status = MAINS[program](words)
     except SystemExit as end:
         status = end.code
     told = " ".join(capsys.readouterr().err.split())

@@ -18,7 +18,7 @@ import yaml
 from gsocc_core.commands.cli import main
 from gsocc_core.inference.bundle import load_bundle, load_pose_bundle
 from gsocc_ros.bags.bag_replay import replay_occupancy
-from gsocc_ros.convert.rosbag2_to_nuscenes import main as convert
+from gsocc_ros.commands import rosbag2_to_nuscenes_program as convert
 from gsocc_ros.messages.outputs import GRID_TOPIC
 from gsocc_ros.pipeline.rig import Rig
 

@@ -5,6 +5,7 @@
 import os
 import re
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from pathlib import Path
 
 import gsocc_ros
@@ -15,13 +16,24 @@ ROOT = Path(gsocc_ros.__file__).parents[1]
 def test_colcon_installs_every_command_that_pip_installs():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = re.search(r"\[project\.scripts\]\n(.*?)\n\n", project, re.S).group(1)
-    commands = dict(re.findall(r'^(\w+) = "([\w.]+):main"$', section, re.M))
+    commands = dict(re.findall(r'^(\w+) = "([\w.]+:\w+)"$', section, re.M))
     assert {"gsocc_core", "rosbag2_to_nuscenes"} <= set(commands)
     installed = set(re.findall(r"^  scripts/(\w+)$", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M))
     assert installed == {*commands, "occupancy_node"}
-    for name, module in commands.items():
-        assert f"from {module} import main" in (ROOT / "scripts" / name).read_text(encoding="utf-8")
+    for name, target in commands.items():
+        module, _, function = target.partition(":")
+        assert f"from {module} import {function}" in (ROOT / "scripts" / name).read_text(encoding="utf-8")
     assert all(os.access(ROOT / "scripts" / name, os.X_OK) for name in installed)
+
+
+def test_commands_of_the_entry_points_are_functions():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = re.search(r'\[project.entry-points."gsocc.commands"\]\n(.*?)\n\n', project, re.S).group(1)
+    entries = dict(re.findall(r'^"?([\w -]+)"? = "([\w.]+:\w+)"$', section, re.M))
+    assert set(entries) == {"convert to-rosbag2", "convert to-nuscenes", "replay", "rig from-bag", "view-bag"}
+    for target in entries.values():
+        module, _, function = target.partition(":")
+        assert getattr(import_module(module), function).__doc__
 
 
 def test_colcon_generates_every_interface_and_finds_the_packages_that_they_name():

@@ -17,7 +17,8 @@ from gsocc_core.evaluation.label_sources import model_source
 from gsocc_core.evaluation.score import score
 from gsocc_ros.bags import bag_replay
 from gsocc_ros.bags.bag_files import new_bag, open_bag, read_messages
-from gsocc_ros.bags.bag_replay import ReplayOptions, main, replay, replay_occupancy
+from gsocc_ros.bags.bag_replay import ReplayOptions, replay, replay_occupancy
+from gsocc_ros.commands import replay_occupancy_program as main
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import rosbags_host

@@ -9,7 +9,8 @@ from gsocc_core import OccupancyPredictor
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_ros.bags.bag_files import open_bag, read_messages
-from gsocc_ros.bags.bag_replay import main, replay_occupancy
+from gsocc_ros.bags.bag_replay import replay_occupancy
+from gsocc_ros.commands import replay_occupancy_program as main
 from gsocc_ros.messages.query_messages import QUERIES_TOPIC, QUERY_MARKERS_TOPIC, QUERY_OUTPUTS, QUERY_WORDS_TOPIC
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.rig import Rig

@@ -13,7 +13,8 @@ from PIL import Image
 from gsocc_core import OCC3D_NUSCENES, Gaussians, OccupancyPredictor, SemanticGrid, VoxelGrid
 from gsocc_core.errors import DataError
 from gsocc_core.viewer.snapshot import SnapshotSource
-from gsocc_ros.bags.view_bag import BagSource, main
+from gsocc_ros.bags.view_bag import BagSource
+from gsocc_ros.commands import view_occupancy_bag_program as main
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.node.snapshot import save_snapshot

@@ -10,8 +10,8 @@ import pytest
 
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_ros.bags.bag_files import open_bag
+from gsocc_ros.commands import nuscenes_to_rosbag2_program as main
 from gsocc_ros.convert.convert_scenes import _tables, convert_scenes
-from gsocc_ros.convert.nuscenes_to_rosbag2 import main
 
 VERSION = "v1.0-tiny"
 

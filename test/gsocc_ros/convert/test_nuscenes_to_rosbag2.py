@@ -17,7 +17,8 @@ from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_ros.bags.bag_files import open_bag
-from gsocc_ros.convert.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
+from gsocc_ros.commands import nuscenes_to_rosbag2_program as main
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.annotation_messages import velocities
 from gsocc_ros.messages.radar_messages import RADAR_POINT

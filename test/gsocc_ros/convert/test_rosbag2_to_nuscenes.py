@@ -24,9 +24,10 @@ from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_ke
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
+from gsocc_ros.commands import rosbag2_to_nuscenes_program as main
 from gsocc_ros.convert.drive_survey import Survey, choose_key_frames, mounting
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
-from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
+from gsocc_ros.convert.rosbag2_to_nuscenes import rosbag2_to_nuscenes
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.pipeline.camera_input import read_camera_info

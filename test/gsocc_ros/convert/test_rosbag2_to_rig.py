@@ -11,8 +11,9 @@ import pytest
 from gsocc_core.errors import DataError
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_ros.commands import rosbag2_to_rig_program as main
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
-from gsocc_ros.convert.rosbag2_to_rig import find_cameras, main, rosbag2_to_rig
+from gsocc_ros.convert.rosbag2_to_rig import find_cameras, rosbag2_to_rig
 from gsocc_ros.pipeline.rig import Rig
 
 

@@ -13,9 +13,10 @@ from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import build_dataset
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.bags.bag_files import open_bag
+from gsocc_ros.commands import rosbag2_to_nuscenes_program as main
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.convert.odometer import Odometer
-from gsocc_ros.convert.rosbag2_to_nuscenes import main, rosbag2_to_nuscenes
+from gsocc_ros.convert.rosbag2_to_nuscenes import rosbag2_to_nuscenes
 from gsocc_ros.pipeline.rig import Rig
 
 OPTICAL = [[0.0, 0.0, 1.0, 0.5], [-1.0, 0.0, 0.0, 0.25], [0.0, -1.0, 0.0, 1.25], [0.0, 0.0, 0.0, 1.0]]

@@ -14,8 +14,8 @@ from rosbags.interfaces import QosDurability
 
 from gsocc_core.errors import DataError
 from gsocc_ros.bags.bag_files import open_bag
+from gsocc_ros.commands import nuscenes_to_rosbag2_program as main
 from gsocc_ros.convert.convert_scenes import convert_scenes
-from gsocc_ros.convert.nuscenes_to_rosbag2 import main
 from gsocc_ros.messages.can_messages import read_can_bus
 
 VERSION, SCENE, WITHOUT_CAN = "v1.0-can", "scene-0061", "scene-0161"

@@ -11,7 +11,8 @@ import pytest
 from gsocc_core.data.surroundocc import SURROUNDOCC_NUSCENES, read_surroundocc
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.bags.bag_files import open_bag
-from gsocc_ros.convert.nuscenes_to_rosbag2 import main, nuscenes_to_rosbag2
+from gsocc_ros.commands import nuscenes_to_rosbag2_program as main
+from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
 from gsocc_ros.messages import occupancy_messages as messages
 from gsocc_ros.messages.label_messages import read_point_labels
 

@@ -608,7 +608,7 @@ def test_an_interrupt_while_libraries_load_ends_cleanly():
 
 def test_launch_plays_a_drive_and_scores_it(tiny_tree, tiny_bundle, tmp_path):
     """The whole way: data set, converter, ros2 launch, ros2 bag play, evaluation."""
-    from gsocc_ros.convert.nuscenes_to_rosbag2 import main as convert
+    from gsocc_ros.commands import nuscenes_to_rosbag2_program as convert
 
     bag = tmp_path / "bag"
     assert convert([str(tiny_tree), str(bag), "--scene", "scene-a", "--version", "v1.0-tiny"]) == 0
