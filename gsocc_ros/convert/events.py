@@ -15,6 +15,7 @@ from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
 
 WORLD_FRAME, BASE_FRAME = "map", "base_link"
 ODOMETRY_TOPIC, BOXES_TOPIC, MAP_TOPIC = "/odom", "/annotations", "/map"
+WHEELS_TOPIC = "/wheel_speed"
 DETECTIONS_TOPIC, POINT_LABELS_TOPIC = "/annotations/detections", "/lidar_top/labels"
 SURROUNDOCC_TOPIC = f"{GROUND_TRUTH_TOPIC}/surroundocc"
 #: A reliable offer suits every subscriber, also best-effort ones.

@@ -40,7 +40,8 @@ def nuscenes_to_rosbag2(
     calibration. nuScenes' camera frames are optical (z forward) and named ``<camera>_optical_frame``, as REP-103 asks.
     Pictures stay the JPEGs they are. ``/odom`` holds the same poses with velocities, ``/annotations`` the key frames'
     boxes as markers. Log time = header stamp, sorted. Scene, data set version and calibration stand in the
-    recording's custom data. A scene whose ego poses are unknown has no ``/tf``, ``/odom``, boxes and map.
+    recording's custom data. A scene whose ego poses are unknown has no ``/tf``, ``/odom``, boxes and map. What wheels
+    counted (``travelled_m``) becomes ``/wheel_speed``, whose integral is the way again.
 
     Args:
         dataroot: A tree in nuScenes layout.

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gsocc_ros.convert.events import (
     ODOMETRY_TOPIC,
     SENSOR_DATA,
     STREAM,
+    WHEELS_TOPIC,
     WORLD_FRAME,
     Event,
     frame_of,
@@ -41,7 +43,14 @@ from gsocc_ros.messages.annotation_messages import (
     rates,
     velocities,
 )
-from gsocc_ros.messages.can_messages import CAN_TOPICS, CanBus, can_message, can_stamp_ns, read_can_bus
+from gsocc_ros.messages.can_messages import (
+    CAN_TOPICS,
+    CanBus,
+    can_message,
+    can_stamp_ns,
+    read_can_bus,
+    wheel_speed,
+)
 from gsocc_ros.messages.map_messages import read_mask, road_map
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.messages.radar_messages import read_radar
@@ -98,6 +107,7 @@ class SceneEvents:
             ConfigError: the scene has ended when the recording should begin.
         """
         poses: dict[int, dict[str, Any]] = {}
+        ways_m: dict[int, float] = {}
         readings = []
         stamps = set()
         for channel, data in self.tables.readings():
@@ -105,6 +115,8 @@ class SceneEvents:
             stamps.add(int(pose["timestamp"]) * 1000)
             if pose["translation"] is not None:  # null: nobody knows where the ego was
                 poses.setdefault(int(pose["timestamp"]) * 1000, pose)
+            if pose.get("travelled_m") is not None:
+                ways_m.setdefault(int(pose["timestamp"]) * 1000, float(pose["travelled_m"]))
             if channel.startswith(self.channels):
                 self.sensors[channel] = self.tables.calibration(channel, data, self.sensors.get(channel))
                 if self.contents.sweeps or data["is_key_frame"]:
@@ -120,6 +132,7 @@ class SceneEvents:
                 build = partial(self._transforms, {BASE_FRAME: pose}, WORLD_FRAME, stamp)
                 yield Event(stamp, 1, "/tf", "tf2_msgs/msg/TFMessage", STREAM, build)
         yield from self._odometry(poses, window)
+        yield from self._wheels(ways_m, window)
         yield from self._can_messages(window)
         yield from self._map([pose["translation"] for stamp, pose in poses.items() if stamp in window], begin)
         samples = self.tables.samples
@@ -144,6 +157,18 @@ class SceneEvents:
     def _odom(self, pose: dict[str, Any], speed: np.ndarray, rate: np.ndarray, stamp: int) -> Any:
         motion = MotionRecord(pose["rotation"], pose["translation"], speed.tolist(), rate.tolist())
         return odometry(self.host, motion, stamp, (WORLD_FRAME, BASE_FRAME))
+
+    def _wheels(self, ways_m: dict[int, float], window: range) -> Iterator[Event]:
+        """The speed between two pictures at both of their stamps, so that its integral is the way that was counted."""
+        for (begin, before), (end, after) in pairwise(sorted(ways_m.items())):
+            if begin in window and end in window:
+                speed = (after - before) / ((end - begin) * 1e-9)
+                for stamp in (begin, end):
+                    build = partial(self._wheel_speed, speed, stamp)
+                    yield Event(stamp, 1, WHEELS_TOPIC, "geometry_msgs/msg/TwistStamped", STREAM, build)
+
+    def _wheel_speed(self, speed_mps: float, stamp: int) -> Any:
+        return wheel_speed(self.host, self.host.header(stamp, BASE_FRAME), speed_mps)
 
     def _boxes(self, samples: list[dict[str, Any]]) -> Iterator[Event]:
         """Boxes of the key frames; a test split has none, and then there is no such topic."""

@@ -174,6 +174,11 @@ def _speed(host: MessageHost, header: Any, record: Mapping[str, Any]) -> Any:
     return _twist(host, header, (speed, *unknown[:2]), unknown)
 
 
+def wheel_speed(host: MessageHost, header: Any, speed_mps: float) -> Any:
+    """TwistStamped of what wheels tell: metres per second ahead; turns are not measured (nan)."""
+    return _twist(host, header, (speed_mps, 0.0, 0.0), (_NOT_MEASURED,) * 3)
+
+
 def _joints(
     host: MessageHost, header: Any, names: Sequence[str], position: Sequence[float], velocity: Sequence[float]
 ) -> Any:

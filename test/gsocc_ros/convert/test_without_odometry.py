@@ -137,6 +137,34 @@ def test_wheels_tell_the_way_at_every_picture(robot, bag_of, tmp_path):
         assert found[1].targets.view_travelled_m[0, :, v].tolist() == pytest.approx(expected, abs=1e-5)
 
 
+def test_the_way_that_wheels_counted_goes_through_a_recording(robot, bag_of, tmp_path):
+    """Tree, recording and tree again: the same metres at every picture, but for where counting began."""
+    rig = write_rig(tmp_path / "rig.yaml", ("CAM_LEFT", "CAM_RIGHT"))
+    events = events_of(robot, rig)
+    start = min(event.stamp_ns for event in events)
+    told = odometry(events, [(start + k * 50_000_000, 0.2 * k) for k in range(24)])
+    bag = str(bag_of(tmp_path / "drive", told))
+    rosbag2_to_nuscenes([bag], str(tmp_path / "tree"), str(rig.path), poses="unknown", odometry="/odom")
+    nuscenes_to_rosbag2(str(tmp_path / "tree"), str(tmp_path / "again"), "drive", "v1.0-own", radar=False)
+    with open_bag(tmp_path / "again") as recording:
+        assert not set(recording.topics) & {"/tf", "/odom", "/map"}
+    back = yaml.safe_load(rig.path.read_text())
+    for camera, entry in back["cameras"].items():
+        entry |= {"topic": f"/{camera.lower()}/image/compressed", "camera_info_topic": f"/{camera.lower()}/camera_info"}
+    (tmp_path / "back.yaml").write_text(yaml.safe_dump(back, sort_keys=False))
+    rosbag2_to_nuscenes(
+        [str(tmp_path / "again")], str(tmp_path / "second"), str(tmp_path / "back.yaml"), poses="unknown",
+        odometry="/wheel_speed",
+    )  # fmt: skip
+    ways = []
+    for tree in ("tree", "second"):
+        found = sorted((row["timestamp"], row["travelled_m"]) for row in rows(tmp_path / tree, "ego_pose"))
+        ways.append([(stamp, way - found[0][1]) for stamp, way in found])
+    assert [stamp for stamp, _ in ways[0]] == [stamp for stamp, _ in ways[1]]
+    assert [way for _, way in ways[1]] == pytest.approx([way for _, way in ways[0]], abs=1e-6)
+    assert ways[0][-1][1] > 1.0
+
+
 def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
     rig = write_rig(tmp_path / "rig.yaml")
     events = events_of(robot, rig)
