@@ -61,7 +61,8 @@ class Sweep:
         compare: Differences to report.
         metrics: Numbers to show per variant.
         runs: Folder of all runs.
-        scorer: The command that scores a bundle: ``evaluate``, or ``evaluate-views`` for methods of unposed views.
+        scorer: The command that scores a bundle: ``evaluate``, ``evaluate-views`` for methods of unposed views, or
+            ``evaluate-poses`` for those of depth and motion.
         evaluate: Further arguments of that command.
         prepare: ``gsocc_core`` commands that are called first, each of which may be called again and again.
         start: Arguments that differ from the base in one more run, whose bundle all variants start from; None = they
@@ -76,7 +77,7 @@ class Sweep:
     compare: tuple[Comparison, ...] = ()
     metrics: tuple[str, ...] = ("miou", "miou_15", "miou_dynamic", "iou", "rayiou")
     runs: str = "runs/sweep"
-    scorer: Literal["evaluate", "evaluate-views"] = "evaluate"
+    scorer: Literal["evaluate", "evaluate-views", "evaluate-poses"] = "evaluate"
     evaluate: dict[str, Any] = field(default_factory=lambda: {"depth": True})
     start: dict[str, Any] | None = None
     prepare: tuple[str, ...] = ()
@@ -147,6 +148,13 @@ def train(sweep: Sweep, name: str, changes: Mapping[str, Any], seed: int, thread
     return folder
 
 
+def scores_in(path: Path) -> dict[str, Any]:
+    """What a scorer wrote: one report, or a list of one."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = content[0] if isinstance(content, list) else content
+    return found
+
+
 def start_mark(sweep: Sweep) -> Path:
     """Empty file that says that the start of all variants is trained."""
     return Path(sweep.runs) / "start.done"
@@ -206,10 +214,7 @@ def paired_interval(differences: np.ndarray, level: float = 0.95) -> tuple[float
 
 def report(sweep: Sweep) -> tuple[str, dict[str, Any]]:
     """Tables of means over seeds and of paired differences, and the numbers behind them."""
-    runs = {
-        name: [json.loads(score_file(sweep, name, seed).read_text(encoding="utf-8"))[0] for seed in sweep.seeds]
-        for name in sweep.variants
-    }
+    runs = {name: [scores_in(score_file(sweep, name, seed)) for seed in sweep.seeds] for name in sweep.variants}
 
     def row(metric: str, values: Sequence[float]) -> str:
         factor = 100 if "iou" in metric.rpartition(".")[2] else 1

@@ -61,13 +61,14 @@ def test_the_interval_is_that_of_a_paired_t_test(sweep):
         assert mean == pytest.approx(np.mean(a) - np.mean(b))
 
 
-def test_a_report_says_what_is_resolved(tmp_path, sweep):
+@pytest.mark.parametrize("listed", [True, False], ids=["of evaluate", "of evaluate-poses"])
+def test_a_report_says_what_is_resolved(tmp_path, sweep, listed):
     found = sweep.keyword_arguments_of(write(tmp_path / "s.yaml", tmp_path))
     noise = [0.0, 0.01, -0.01]
     for name, miou, depth in (("a", 0.50, [2.0, 2.5, 1.5]), ("b", 0.40, [2.5, 1.5, 2.0])):
         for seed in found.seeds:
             scores = {"miou": miou + noise[seed] * 0.1, "images": {"depth_l1_m": depth[seed]}}
-            sweep.score_file(found, name, seed).write_text(json.dumps([scores]))
+            sweep.score_file(found, name, seed).write_text(json.dumps([scores] if listed else scores))
     text, numbers = sweep.report(found)
     assert "| a | 50.00 | 2.00 |" in text
     assert "| a - b | miou | 10.00 (10.00 to 10.00) | higher |" in text
