@@ -41,7 +41,7 @@ ARGUMENTS: Mapping[str, Any] = {
         "out_indices": [2, 3],
     },
     "network": {"widths": [512, 256], "dim": 64, "volume_dim": 32, "vertices": [300, 300, 24], "inner": 0.66667,
-                "lifting": "published", "first_opacity": None, "heights": False, "last_skip": False},
+                "lifting": "published", "first_opacity": None, "last_skip": False},
     "gaussians": {"scale_m": 0.2, "far_scales_m": [[60.0, 0.8], [80.0, 1.6]], "least_opacity": 0.0039,
                   "classes": "logits", "decision": "argmax"},
 }  # fmt: skip

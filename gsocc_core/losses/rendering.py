@@ -113,15 +113,55 @@ def depth_spread_loss(moments: Tensor, alpha: Tensor, viewmats: Tensor, target_m
     Returns:
         Scalar; 0 when no pixel has a label.
     """
+    used = target_m > 0
+    if not bool(used.any()):
+        return moments.sum() * 0.0
+    first, second = depth_moments(moments, alpha, viewmats)
+    d = target_m[used]
+    return ((second[used] - 2 * d * first[used] + d * d * alpha[used]) / (d * d)).clamp(min=0).mean()
+
+
+def depth_moments(moments: Tensor, alpha: Tensor, viewmats: Tensor) -> tuple[Tensor, Tensor]:
+    """Composited depth and squared depth of every pixel, from composited :func:`second_moments`.
+
+    Args:
+        moments: (..., V, H, W, 9) composited moments of the Gaussians' means.
+        alpha: (..., V, H, W) sum of weights.
+        viewmats: (..., V, 4, 4) reference ego frame to camera.
+
+    Returns:
+        sum w z, metres, and sum w z^2, square metres: (..., V, H, W).
+    """
     row = viewmats[..., None, None, 2, :]  # (..., V, 1, 1, 4)
     rx, ry, rz, t = row.unbind(-1)
     x, y, z, xx, yy, zz, xy, xz, yz = moments.unbind(-1)
     along = rx * x + ry * y + rz * z
-    first = along + t * alpha
     square = rx * rx * xx + ry * ry * yy + rz * rz * zz + 2 * (rx * ry * xy + rx * rz * xz + ry * rz * yz)
-    second = square + 2 * t * along + t * t * alpha
-    used = target_m > 0
-    if not bool(used.any()):
-        return moments.sum() * 0.0
-    d = target_m[used]
-    return ((second[used] - 2 * d * first[used] + d * d * alpha[used]) / (d * d)).clamp(min=0).mean()
+    return along + t * alpha, square + 2 * t * along + t * t * alpha
+
+
+def ray_spread_loss(first_m: Tensor, second_m2: Tensor, alpha: Tensor) -> Tensor:
+    """Mean over rays of alpha (E z^2 / (E z)^2 - 1), E the mean by weight: what stops a ray stands in one place.
+
+    The distortion loss of mip-NeRF 360 (Barron et al., CVPR 2022), sum w_i w_j |z_i - z_j|, with squared distances as
+    2D Gaussian Splatting computes it (Huang et al., SIGGRAPH 2024), over alpha and the square of the mean depth, so
+    that it counts relative distances and faint rays alike. The outer alpha has no gradient: rays get no better by
+    becoming fainter.
+
+    Args:
+        first_m: (...) sum w z of rays, metres.
+        second_m2: (...) sum w z^2, square metres.
+        alpha: (...) sum w, 0..1; rays below 0.01 are left out.
+
+    Returns:
+        Scalar; 0 when no ray hits anything.
+
+    Example:
+        >>> one = torch.tensor([1.0])  # half of the weight at 1 m, half at 3 m
+        >>> ray_spread_loss(2 * one, 5 * one, one).item()
+        0.25
+    """
+    used = (alpha > 0.01) & (first_m > 0)
+    first, total = torch.where(used, first_m, 1.0), torch.where(used, alpha, 1.0)
+    relative = (total * torch.where(used, second_m2, 1.0) / first.square() - 1).clamp(min=0)
+    return (relative * total.detach() * used).mean()

@@ -111,9 +111,6 @@ class GaussianOcc(Method):
         self.vertices = VertexGaussians(self.contracted, gaussians or GaussianArgs(), free_channel)
         # Whatever sees pictures bears the name of what optimizers slow down.
         self.backbone = PictureEncoder(backbone or _BACKBONE, args, pretrained)
-        # As large as features of pictures are, so that a first step sees both.
-        levels = torch.randn(args.dim, self.contracted.shape[2]) / 2 if args.heights else None
-        self.heights = None if levels is None else nn.Parameter(levels)
         self.decoder = HourglassStack(args.dim, args.volume_dim, len(classes.channel_ids), args.last_skip)
         norm = self.decoder.last[1]
         assert isinstance(norm, nn.BatchNorm3d)
@@ -141,8 +138,6 @@ class GaussianOcc(Method):
         cameras = frames.cameras.map(lambda t: t[:, 0])
         lifted = lift_pictures(maps, cameras, valid, self.vertices.means, self.network_args.lifting)
         volume = lifted.unflatten(-1, self.contracted.shape)
-        if self.heights is not None:
-            volume = volume + self.heights[:, None, None]
         if not volume.is_cuda:  # convolutions of few channels on a CPU go faster where the channels lie together
             volume = volume.contiguous(memory_format=torch.channels_last_3d)
         logits = self.decoder(volume)

@@ -37,9 +37,6 @@ class NetworkArgs:
             free space has half of it, but at least 1. The decoder's last norm sets it. At 1, as published, no class
             can be likelier than about one half until that norm's weights have grown, for all vertices along a ray show
             the same colour.
-        heights: Every level of vertices has learned features of its own, added to those of the pictures. The same ray
-            has the same features at every depth, and convolutions tell places only by the border of the grid, so that
-            without them the network must find out how high a vertex stands. Published: false.
         last_skip: The third hourglass has a skip around it as the others have; published: false.
     """
 
@@ -51,7 +48,6 @@ class NetworkArgs:
     lifting: LiftingRule = "exact"
     first_opacity: float | None = 0.1
     first_contrast: float = 4.0
-    heights: bool = True
     last_skip: bool = True
 
     def __post_init__(self) -> None:
@@ -160,6 +156,8 @@ class LossArgs:
         photometric: Neighbouring pictures warped into the present one (``data.view_images``, ``data.view_sweeps``).
         smoothness: Of the rendered inverse depth, at the pictures' size.
         semantics: Class labels of pictures against rendered classes.
+        spread: What stops a ray stands in one place, see :func:`gsocc_core.losses.rendering.ray_spread_loss`; not
+            published. Without it a ray's mean depth can be right though everything along it is faint.
         entropy: Mean of -o log(o) over all vertices' opacities.
         variation: Mean absolute difference of the logits of neighbouring vertices, averaged over the axes.
         depth: Rendered depth against depth labels, |log d - log t|; not published.
@@ -174,6 +172,7 @@ class LossArgs:
     photometric: float = 1.0
     smoothness: float = 0.001
     semantics: float = 0.02
+    spread: float = 0.0
     entropy: float = 0.1
     variation: float = 0.1
     depth: float = 0.0

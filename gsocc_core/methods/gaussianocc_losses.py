@@ -15,11 +15,17 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import Targets
 from gsocc_core.losses.photometric import reprojection_loss, smoothness_loss
-from gsocc_core.losses.rendering import rendered_depth_loss, rendered_semantic_loss
+from gsocc_core.losses.rendering import (
+    depth_moments,
+    ray_spread_loss,
+    rendered_depth_loss,
+    rendered_semantic_loss,
+    second_moments,
+)
 from gsocc_core.methods.gaussianocc_args import WHERE, LossArgs, RenderArgs
 from gsocc_core.methods.gaussianocc_vertices import VertexGaussians, published_heights
 from gsocc_core.methods.gaussianocc_volume import render_volume
-from gsocc_core.splat import DepthMode, Rendering, splat_to_image
+from gsocc_core.splat import Rendering, splat_to_image
 
 #: Added inside the logarithm of opacities, and of rendered probabilities, which can be exactly 0.
 _SMALL = 1e-8
@@ -33,10 +39,13 @@ class PresentView:
     Attributes:
         scores: (B, V, h, w, C) log-probabilities of the classes, or composited logits.
         depth_m: (B, V, h, w) metres, nowhere beyond the limit.
+        spread: How far apart what stops a ray stands, see :func:`gsocc_core.losses.rendering.ray_spread_loss`; 0
+            where that loss is off.
     """
 
     scores: Tensor
     depth_m: Tensor
+    spread: Tensor
 
 
 class GaussianOccLosses:
@@ -83,6 +92,8 @@ class GaussianOccLosses:
                 labels = _given(targets.view_depth_m, "data.depth_dir")[:, 0] * targets.view_valid[:, 0, :, None, None]
                 labels = functional.interpolate(labels, view.depth_m.shape[-2:], mode="nearest-exact")
                 losses["depth"] = weights.depth * rendered_depth_loss(view.depth_m, labels, "log_l1")
+            if weights.spread:
+                losses["spread"] = weights.spread * view.spread
             if weights.entropy:
                 opacities = self.vertices.opacities(logits)
                 losses["entropy"] = weights.entropy * (-opacities * (opacities + _SMALL).log()).mean()
@@ -105,30 +116,37 @@ class GaussianOccLosses:
             cameras = cameras.resized(args.size[1], args.size[0])
         cameras = cameras.to(logits)
         if args.renderer == "volume":
-            found = render_volume(logits, self.vertices, cameras, args)
+            found, squares = render_volume(logits, self.vertices, cameras, args)
         else:
-            found = self._splat(logits, cameras)
+            found, squares = self._splat(logits, cameras)
+        spread = ray_spread_loss(found.depth, squares, found.alpha) if self.weights.spread else found.alpha.sum() * 0
         depth = found.depth
         if args.depth == "expected":
-            depth = torch.where(found.alpha > 0, depth, args.limit_m)
+            depth = torch.where(found.alpha > 0, depth / torch.where(found.alpha > 0, found.alpha, 1.0), args.limit_m)
         elif args.depth == "closed":
             depth = depth + (1 - found.alpha) * args.limit_m
         scores = found.features
         if probabilities:
             free = torch.arange(scores.shape[-1], device=scores.device) == self.vertices.free_channel
             scores = (scores + (1 - found.alpha)[..., None] * free).clamp(min=_SMALL_SHARE).log()
-        return PresentView(scores, depth.clamp(args.near_m, args.limit_m))
+        return PresentView(scores, depth.clamp(args.near_m, args.limit_m), spread)
 
-    def _splat(self, logits: Tensor, cameras: Cameras) -> Rendering:
+    def _splat(self, logits: Tensor, cameras: Cameras) -> tuple[Rendering, Tensor]:
+        """Depth is sum w z; also sum w z^2, or 0 where nothing asks for it."""
         args, shape = self.render, cameras.intrinsics.shape[:2]
-        mode: DepthMode = "expected" if args.depth == "expected" else "accumulated"
         gaussians = self.vertices(logits, cameras, (args.near_m, args.far_m))
-        if args.field_of_view == "true":
-            return splat_to_image(gaussians, cameras, depth=mode, near=args.near_m, far=args.far_m)
-        gaussians, cameras = published_heights(gaussians, cameras)
-        found = splat_to_image(gaussians, cameras, depth=mode, near=args.near_m, far=args.far_m)
-        parts = (t[:, 0].unflatten(0, shape) for t in (found.features, found.depth, found.alpha))
-        return Rendering(*parts)
+        channels, seen_by = gaussians.features.shape[-1], cameras
+        if self.weights.spread:
+            features = torch.cat([gaussians.features, second_moments(gaussians.means)], -1)
+            gaussians = gaussians.replace(features=features)
+        if args.field_of_view == "published":
+            gaussians, seen_by = published_heights(gaussians, cameras)
+        found = splat_to_image(gaussians, seen_by, depth="accumulated", near=args.near_m, far=args.far_m)
+        if args.field_of_view == "published":
+            found = Rendering(*(t[:, 0].unflatten(0, shape) for t in (found.features, found.depth, found.alpha)))
+        moments = found.features[..., channels:]
+        squares = depth_moments(moments, found.alpha, cameras.viewmats)[1] if self.weights.spread else found.depth * 0
+        return Rendering(found.features[..., :channels], found.depth, found.alpha), squares
 
     def _of_pictures(self, view: PresentView, targets: Targets) -> dict[str, Tensor]:
         weights = self.weights

@@ -18,7 +18,9 @@ from gsocc_core.splat import Rendering
 _LEAST_WEIGHT = 1e-4
 
 
-def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, args: RenderArgs) -> Rendering:
+def render_volume(
+    logits: Tensor, vertices: VertexGaussians, cameras: Cameras, args: RenderArgs
+) -> tuple[Rendering, Tensor]:
     """Render by samples along the rays of all pixels.
 
     Samples lie in the middles of ``args.samples`` equal steps of depth between ``near_m`` and ``limit_m``; logits are
@@ -32,7 +34,7 @@ def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, a
         args: Samples and depths.
 
     Returns:
-        (B, V, H, W): depth is ``expected`` if ``args.depth`` says so, else sum w z; nothing stands behind.
+        (B, V, H, W) with depth sum w z; nothing stands behind. And sum w z^2, square metres.
     """
     origins, directions = cameras.rays()
     volumes, shape = logits.movedim(-1, 1), cameras.intrinsics.shape[:2]
@@ -41,16 +43,14 @@ def render_volume(logits: Tensor, vertices: VertexGaussians, cameras: Cameras, a
         for volume, starts, all_towards in zip(volumes, origins, directions)
         for start, towards in zip(starts, all_towards)
     ]
-    picture, depth, alpha = (torch.stack(list(parts)).unflatten(0, shape) for parts in zip(*views))
-    if args.depth == "expected":
-        depth = depth / torch.where(alpha > 0, alpha, 1.0)
-    return Rendering(picture, depth, alpha)
+    picture, depth, squares, alpha = (torch.stack(list(parts)).unflatten(0, shape) for parts in zip(*views))
+    return Rendering(picture, depth, alpha), squares
 
 
 def _render_view(
     volume: Tensor, vertices: VertexGaussians, origins: Tensor, directions: Tensor, args: RenderArgs
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Classes (H, W, C), sum w z and sum w (H, W) of one view of logits (C, X, Y, Z)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Classes (H, W, C), sum w z, sum w z^2 and sum w (H, W) of one view of logits (C, X, Y, Z)."""
     grid, free = vertices.grid, vertices.free_channel
     step = (args.limit_m - args.near_m) / args.samples
     depths = args.near_m + (torch.arange(args.samples, device=volume.device, dtype=volume.dtype) + 0.5) * step
@@ -67,7 +67,8 @@ def _render_view(
     values = vertices.class_values(found) * weights.flatten().index_select(0, chosen)[:, None]
     height, width = origins.shape[:2]
     picture = values.new_zeros((height * width, values.shape[-1])).index_add(0, chosen // args.samples, values)
-    return picture.view(height, width, -1), (weights * depths).sum(-1), weights.sum(-1)
+    first, second = (weights * depths).sum(-1), (weights * depths.square()).sum(-1)
+    return picture.view(height, width, -1), first, second, weights.sum(-1)
 
 
 def _read(volume: Tensor, place: Tensor) -> Tensor:

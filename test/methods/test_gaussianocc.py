@@ -16,7 +16,7 @@ from gsocc_core import OCC3D_NUSCENES, Camera, Gaussians, VoxelGrid
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.data.args import DataArgs
 from gsocc_core.errors import ConfigError, DataError
-from gsocc_core.geometry.rigid import quat_to_rotmat
+from gsocc_core.geometry.rigid import quat_to_rotmat, transform_points
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.losses.photometric import reprojection_loss, smoothness_loss
@@ -148,10 +148,8 @@ def lifted_by_hand(maps, cameras, valid, point):
     return total / max(count, 1)
 
 
-@pytest.mark.parametrize("heights", [False, True])
-def test_the_network_is_the_published_one(heights):
-    """But for what our own adds to every level of vertices."""
-    model, data = build(network={"heights": heights}), batch()
+def test_the_network_is_the_published_one():
+    model, data = build(), batch()
     model(data)  # running statistics of batch norms, else they hide a norm at the wrong place
     model.eval()
     with torch.no_grad():
@@ -166,9 +164,7 @@ def test_the_network_is_the_published_one(heights):
             for n in range(0, len(points), 61):
                 expected = lifted_by_hand(maps[b], cameras, data.valid[b, 0], points[n])
                 torch.testing.assert_close(lifted[b, :, n], expected, atol=1e-4, rtol=1e-4)
-        volume = lifted.unflatten(-1, (16, 16, 8)).clone()
-        for level in range(8 if heights else 0):
-            volume[..., level] += model.heights[:, level, None, None]
+        volume = lifted.unflatten(-1, (16, 16, 8))
         expected = decoded(model.decoder, volume).movedim(1, -1)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
@@ -365,6 +361,41 @@ def test_closed_depth_is_right_only_where_the_surface_is_opaque(renderer):
     assert free > 0.3
     assert far == pytest.approx((1 - free) * near + free * 12.0, abs=0.02)
     assert far > near + 1.0
+
+
+@pytest.mark.parametrize(("renderer", "field"), [("splat", "true"), ("splat", "published"), ("volume", "true")])
+def test_spread_is_how_far_apart_what_stops_each_ray_stands(renderer, field):
+    """Camera by camera, with depth and its square as features; two walls cost more than one."""
+    data = batch(b=1)
+    cameras = data.targets.view_cameras.map(lambda t: t[:, 0])
+    model = build(render={"renderer": renderer, "field_of_view": field, "samples": 40}, loss={"spread": 0.5})
+    output = model(data)
+    got = model.losses(output, data)["spread"]
+    if renderer == "splat" and field == "true":
+        small = cameras.resized(22, 8)
+        scene = model.vertices(output.logits, small, (0.2, 40.0))
+        parts = []
+        for v in range(3):
+            one = small.map(lambda t, v=v: t[:, v : v + 1])
+            z = transform_points(one.viewmats[:, 0], scene.means)[..., 2]
+            seen = splat_to_image(
+                scene.replace(features=torch.stack([z, z * z], -1)), one, near=0.2, far=40.0, depth="accumulated"
+            )
+            first, second = seen.features.double().unbind(-1)
+            alpha = seen.alpha.double()
+            relative = second / alpha - (first / alpha) ** 2
+            parts.append(torch.where(alpha > 0.01, alpha * relative / (first / alpha) ** 2, 0.0))
+        torch.testing.assert_close(got.double(), 0.5 * torch.cat(parts).mean(), atol=1e-5, rtol=1e-3)
+    x = model.contracted.centers[..., 0]
+    found = []
+    layers = x[:, 0, 0]
+    near, far = layers[(layers > 3.0) & (layers < 10.0)][[0, -1]]
+    for walls in (x == near, (x == near) | (x == far)):
+        logits = torch.zeros(1, 16, 16, 8, 18)
+        logits[..., FREE] = torch.where(walls, -0.5, 12.0)
+        found.append(model._objective.view(logits, cameras.map(lambda t: t[:, :1])).spread.item())
+    assert found[1] > found[0] + 0.005
+    assert build(loss={"spread": 0.0}).losses(output, data).get("spread") is None
 
 
 def test_a_voxel_is_what_the_logits_between_vertices_say():
