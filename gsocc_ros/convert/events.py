@@ -39,7 +39,7 @@ def topic_of(channel: str) -> str:
     return f"/{channel.lower()}"
 
 
-def frame_of(channel: str) -> str:
-    """Frame of a nuScenes channel: CAM_FRONT -> cam_front_optical_frame, LIDAR_TOP -> lidar_top."""
+def frame_of(channel: str, modality: str = "lidar") -> str:
+    """Frame of a channel by its modality: CAM_FRONT, camera -> cam_front_optical_frame; LIDAR_TOP -> lidar_top."""
     name = channel.lower()
-    return f"{name}_optical_frame" if channel.startswith("CAM") else name
+    return f"{name}_optical_frame" if modality == "camera" else name

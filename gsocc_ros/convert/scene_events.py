@@ -81,8 +81,9 @@ class SceneEvents:
     def __init__(self, nusc: Any, drive: dict[str, Any], host: MessageHost, contents: Contents) -> None:
         self.tables, self.host, self.contents = SceneTables(nusc, drive), host, contents
         self.truth = GroundTruth(self.tables, host, contents)
-        self.channels = ("CAM", "LIDAR", "RADAR") if contents.radar else ("CAM", "LIDAR")
+        self.modalities = {"camera", "lidar", "radar"} if contents.radar else {"camera", "lidar"}
         self.can_bus = read_can_bus(self.tables.root, self.tables.name) if contents.can_bus else CanBus()
+        self.frames: dict[str, str] = {}  # by channel, filled by events()
         self.sensors: dict[str, dict[str, Any]] = {}  # the drive's calibration by channel, filled by events()
         self.infos: dict[tuple[str, tuple[int, int]], Any] = {}
 
@@ -117,7 +118,8 @@ class SceneEvents:
                 poses.setdefault(int(pose["timestamp"]) * 1000, pose)
             if pose.get("travelled_m") is not None:
                 ways_m.setdefault(int(pose["timestamp"]) * 1000, float(pose["travelled_m"]))
-            if channel.startswith(self.channels):
+            if data["sensor_modality"] in self.modalities:
+                self.frames[channel] = frame_of(channel, data["sensor_modality"])
                 self.sensors[channel] = self.tables.calibration(channel, data, self.sensors.get(channel))
                 if self.contents.sweeps or data["is_key_frame"]:
                     readings.append((channel, data))
@@ -196,19 +198,18 @@ class SceneEvents:
 
     def _reading(self, channel: str, data: dict[str, Any]) -> Iterator[Event]:
         stamp, path, topic = int(data["timestamp"]) * 1000, self.tables.root / data["filename"], topic_of(channel)
+        modality, frame = data["sensor_modality"], self.frames[channel]
         if not path.is_file():
-            expected = (
-                "a radar file, or no radars wanted" if channel.startswith("RADAR") else "a picture or point cloud"
-            )
+            expected = "a radar file, or no radars wanted" if modality == "radar" else "a picture or point cloud"
             raise DataError(path, f"sample_data {data['token']}", expected, "no such file")
-        if not channel.startswith("CAM"):
-            cloud = self._radar if channel.startswith("RADAR") else self._cloud
-            build = partial(cloud, path, stamp, frame_of(channel))
+        if modality != "camera":
+            cloud = self._radar if modality == "radar" else self._cloud
+            build = partial(cloud, path, stamp, frame)
             yield Event(stamp, 3, topic, "sensor_msgs/msg/PointCloud2", SENSOR_DATA, build)
             return
         info = partial(self._info, channel, (int(data["width"]), int(data["height"])), stamp)
         yield Event(stamp, 2, f"{topic}/camera_info", "sensor_msgs/msg/CameraInfo", SENSOR_DATA, info)
-        build = partial(self._picture, path, stamp, frame_of(channel))
+        build = partial(self._picture, path, stamp, frame)
         yield Event(stamp, 3, f"{topic}/image/compressed", "sensor_msgs/msg/CompressedImage", SENSOR_DATA, build)
 
     def _info(self, channel: str, size: tuple[int, int], stamp: int) -> Any:
@@ -216,8 +217,8 @@ class SceneEvents:
         if (channel, size) not in self.infos:
             K = np.asarray(self.sensors[channel]["camera_intrinsic"], np.float64)
             camera = Camera(channel, K, np.eye(4), *size)
-            self.infos[channel, size] = camera_info(self.host, camera, stamp, frame_of(channel))
-        return replace(self.infos[channel, size], header=self.host.header(stamp, frame_of(channel)))
+            self.infos[channel, size] = camera_info(self.host, camera, stamp, self.frames[channel])
+        return replace(self.infos[channel, size], header=self.host.header(stamp, self.frames[channel]))
 
     def _picture(self, path: Path, stamp: int, frame: str) -> Any:
         with reading(path, "a JPEG or PNG picture"):
@@ -254,7 +255,7 @@ class SceneEvents:
             yield Event(stamp, 0, MAP_TOPIC, "nav_msgs/msg/OccupancyGrid", LATCHED, lambda: message)
 
     def _static(self, stamp: int) -> Any:
-        sensors = {frame_of(channel): sensor for channel, sensor in self.sensors.items()}
+        sensors = {self.frames[channel]: sensor for channel, sensor in self.sensors.items()}
         return self._transforms(sensors, BASE_FRAME, stamp)
 
     def _transforms(self, children: dict[str, dict[str, Any]], parent: str, stamp: int) -> Any:

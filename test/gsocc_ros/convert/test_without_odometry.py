@@ -138,8 +138,11 @@ def test_wheels_tell_the_way_at_every_picture(robot, bag_of, tmp_path):
 
 
 def test_the_way_that_wheels_counted_goes_through_a_recording(robot, bag_of, tmp_path):
-    """Tree, recording and tree again: the same metres at every picture, but for where counting began."""
-    rig = write_rig(tmp_path / "rig.yaml", ("CAM_LEFT", "CAM_RIGHT"))
+    """Tree, recording and tree again: the same metres at every picture, but for where counting began.
+
+    The cameras have names of their own, and their pictures go through as well.
+    """
+    rig = write_rig(tmp_path / "rig.yaml")
     events = events_of(robot, rig)
     start = min(event.stamp_ns for event in events)
     told = odometry(events, [(start + k * 50_000_000, 0.2 * k) for k in range(24)])
@@ -150,7 +153,7 @@ def test_the_way_that_wheels_counted_goes_through_a_recording(robot, bag_of, tmp
         assert not set(recording.topics) & {"/tf", "/odom", "/map"}
     back = yaml.safe_load(rig.path.read_text())
     for camera, entry in back["cameras"].items():
-        entry |= {"topic": f"/{camera.lower()}/image/compressed", "camera_info_topic": f"/{camera.lower()}/camera_info"}
+        entry |= {"topic": f"/{camera}/image/compressed", "camera_info_topic": f"/{camera}/camera_info"}
     (tmp_path / "back.yaml").write_text(yaml.safe_dump(back, sort_keys=False))
     rosbag2_to_nuscenes(
         [str(tmp_path / "again")], str(tmp_path / "second"), str(tmp_path / "back.yaml"), poses="unknown",
@@ -163,6 +166,13 @@ def test_the_way_that_wheels_counted_goes_through_a_recording(robot, bag_of, tmp
     assert [stamp for stamp, _ in ways[0]] == [stamp for stamp, _ in ways[1]]
     assert [way for _, way in ways[1]] == pytest.approx([way for _, way in ways[0]], abs=1e-6)
     assert ways[0][-1][1] > 1.0
+    pictures = [
+        [(tmp_path / tree / row["filename"]).read_bytes() for row in rows(tmp_path / tree, "sample_data")
+         if row["filename"].endswith("jpg")]
+        for tree in ("tree", "second")
+    ]  # fmt: skip
+    assert len(pictures[0]) == 22
+    assert sorted(pictures[0]) == sorted(pictures[1])
 
 
 def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
