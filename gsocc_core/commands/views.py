@@ -80,8 +80,8 @@ def evaluate_views(
     stages = (SpanStage(0, (span, span)),)
     schedule = ViewSchedule((min(views),), stages, targets, avoid=views, stride=stride, offsets=offsets)
     data = ViewArgs(
-        dataroot, layout, split, scenes, schedule, features_dir, hide_intrinsics, 0.0, version, camera, sweeps,
-        depth_dir, semantics_dir,
+        dataroot, layout, split, scenes, schedule, features_dir, hide_intrinsics, version=version, camera=camera,
+        sweeps=sweeps, depth_dir=depth_dir, semantics_dir=semantics_dir,
     )  # fmt: skip
     report = score_view_bundle(Path(bundle).name, bundle, data, scoring, device)
     if out is not None:

@@ -25,6 +25,11 @@ class ViewArgs:
         schedule: Which frames are the views of a sample.
         features_dir: Folder of features of the pictures, below ``dataroot`` or absolute; None = none.
         hide_intrinsics: Context views come without intrinsics, as if nobody had calibrated the camera.
+        mirror: Half of the samples with a seed are mirrored, left for right, in everything that they hold: a room and a
+            camera that could be.
+        keep_frames: So many frames, fitted to the picture size, are kept in memory, those used last: as many as there
+            are, where memory allows, since a frame costs more to open than to learn from at small sizes. Per process;
+            a frame of 64 x 64 pixels is 50 kilobytes, and its features 4 bytes per number.
         min_overlap: Least share of each context view's surface that another context view must see, where depth and
             poses are known. A sample with a seed takes views nearer together until that holds; without one it is an
             error. 0 = views are taken as they come.
@@ -35,7 +40,7 @@ class ViewArgs:
         semantics_dir: Folder of class labels; None = none.
 
     Raises:
-        ConfigError: the overlap is out of range.
+        ConfigError: a number is out of range.
     """
 
     dataroot: str
@@ -46,6 +51,8 @@ class ViewArgs:
     features_dir: str | None = None
     hide_intrinsics: bool = False
     min_overlap: float = 0.0
+    mirror: bool = False
+    keep_frames: int = 0
     version: str = "v1.0-trainval"
     camera: str = "CAM_FRONT"
     sweeps: bool = False
@@ -55,3 +62,5 @@ class ViewArgs:
     def __post_init__(self) -> None:
         if not 0 <= self.min_overlap <= 1:
             raise ConfigError("data", "min_overlap", "0 ... 1", self.min_overlap)
+        if self.keep_frames < 0:
+            raise ConfigError("data", "keep_frames", "0 or more", self.keep_frames)

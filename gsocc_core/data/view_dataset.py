@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,37 @@ from gsocc_core.geometry.view_sets import ViewSet
 _SOURCES: Mapping[ViewLayout, type[ScanNetSource | DriveSource]] = {"scannet": ScanNetSource, "nuscenes": DriveSource}
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """One frame, fitted to the picture size; what is unknown is NaN, 0, the ignored id, -1 or None.
+
+    Attributes:
+        frame: Where it is from.
+        image: (H, W, 3) uint8 RGB.
+        intrinsics: (3, 3) float32 pixels.
+        depth_m: (H, W) float32.
+        class_ids: (H, W) uint8.
+        name_ids: (H, W) int16.
+        features: (D, h, w) float32.
+    """
+
+    frame: VideoFrame
+    image: np.ndarray
+    intrinsics: np.ndarray
+    depth_m: np.ndarray
+    class_ids: np.ndarray
+    name_ids: np.ndarray
+    features: np.ndarray | None
+
+
 class ViewDataset(Dataset[ViewSet]):
     """One set of views (B = 1) per item.
 
     Item access takes an index; (index, seed): the seed draws the number of views, the span, the beginning and the
     targets; or (index, seed, step): the span and the number of views are those of a training step, the latter the same
     for all samples of the step. Pictures of any size and aspect are scaled until they cover ``image_size`` and cropped,
-    at the top and equally on both sides; intrinsics, depth and labels follow.
+    at the top and equally on both sides; intrinsics, depth and labels follow. What views overlap is computed without a
+    seed, or where ``min_overlap`` asks for it.
 
     Args:
         args: What to load.
@@ -64,6 +88,7 @@ class ViewDataset(Dataset[ViewSet]):
         self.features: FeatureFolder | None = None
         if args.features_dir is not None:
             self.features = open_features(Path(args.dataroot) / args.features_dir, first.key_frame())
+        self._kept: dict[tuple[int, int], _Opened] = {}  # the one used last comes last
 
     def _check_length(self, scene: str, frames: int) -> None:
         """Raise DataError if a video is too short for some sample."""
@@ -90,10 +115,10 @@ class ViewDataset(Dataset[ViewSet]):
         while True:
             first = min(start, frames - 1 - span) if draw is None else int(draw.integers(frames - span))
             choice = self.schedule.choose(count, span, first, draw)
-            views = self._sample(scene, choice)
+            views = self._sample(scene, choice, overlap=draw is None or self.args.min_overlap > 0)
             least = self._least_overlap(views)
             if least >= self.args.min_overlap:
-                return views
+                return views.mirrored() if draw is not None and self.args.mirror and draw.random() < 0.5 else views
             span = span // 2
             if draw is None or not self.schedule.fits(span, count):
                 key = f"overlap of frames {', '.join(views.frame_names[0])}"
@@ -105,15 +130,15 @@ class ViewDataset(Dataset[ViewSet]):
         """Of the context views; 1 where it is unknown."""
         return 1.0 if views.overlap is None else float(views.overlap.nan_to_num(1.0).min())
 
-    def _sample(self, scene: int, choice: ViewChoice) -> ViewSet:
+    def _sample(self, scene: int, choice: ViewChoice, overlap: bool) -> ViewSet:
         """Context and target views of one sample."""
-        frames = [self.source.frame(scene, i) for i in (*choice.context, *choice.targets)]
-        T_world_first = frames[0].T_world_cam
+        frames = [self._opened(scene, i) for i in (*choice.context, *choice.targets)]
+        T_world_first = frames[0].frame.T_world_cam
         context = self._views(frames[: len(choice.context)], T_world_first)
         T_world = np.full((4, 4), np.nan) if T_world_first is None else T_world_first
         context = replace(
             context,
-            overlap=torch.from_numpy(self._overlap(context))[None],
+            overlap=torch.from_numpy(self._overlap(context))[None] if overlap else None,
             targets=self._views(frames[len(choice.context) :], T_world_first) if choice.targets else None,
             T_world_first=torch.from_numpy(T_world)[None].clone(),
         )
@@ -125,56 +150,74 @@ class ViewDataset(Dataset[ViewSet]):
         arrays = (views.depth_m, views.intrinsics, views.T_first_cam)
         return view_overlap(*(array[0].double().numpy() for array in arrays))
 
-    def _views(self, frames: Sequence[VideoFrame], T_world_first: np.ndarray | None) -> ViewSet:
-        height, width = self.image_size
-        count = len(frames)
-        images = np.zeros((count, height, width, 3), np.uint8)
-        K, T = np.full((count, 3, 3), np.nan, np.float32), np.full((count, 4, 4), np.nan, np.float32)
-        depth = np.zeros((count, height, width), np.float32)
-        ids = np.full((count, height, width), self.source.classes.ignore_id, np.uint8)
-        names = np.full((count, height, width), -1, np.int16)
-        for i, frame in enumerate(frames):
-            small = decode_image(frame.path, min_width=width, min_height=height)
-            images[i], _ = fit_image(small, frame.camera, width, height, where=str(frame.path))
-            if frame.intrinsics is not None:
-                K[i] = fit_camera(frame.camera, width, height).intrinsics
-            if frame.T_world_cam is not None and T_world_first is not None:
-                T[i] = _inverse(T_world_first) @ frame.T_world_cam
-            if self._has_depth and (metres := self.source.depth(frame, width, height)) is not None:
-                depth[i] = metres
-            if self._has_labels and (found := self.source.labels(frame, width, height)) is not None:
-                ids[i] = found[0]
-                if found[1] is not None:
-                    names[i] = found[1]
+    def _views(self, frames: Sequence[_Opened], T_world_first: np.ndarray | None) -> ViewSet:
+        poses = np.full((len(frames), 4, 4), np.nan, np.float32)
+        for pose, one in zip(poses, frames):
+            if one.frame.T_world_cam is not None and T_world_first is not None:
+                pose[:] = _inverse(T_world_first) @ one.frame.T_world_cam
         features = self._features(frames)
         return ViewSet(
-            torch.from_numpy(images).permute(0, 3, 1, 2)[None],
-            torch.from_numpy(K)[None],
-            torch.from_numpy(T)[None],
-            torch.ones(1, count, dtype=torch.bool),
-            depth_m=torch.from_numpy(depth)[None] if self._has_depth else None,
-            semantics=torch.from_numpy(ids)[None] if self._has_labels else None,
-            name_ids=torch.from_numpy(names)[None] if self._has_names else None,
-            features=None if features is None else torch.from_numpy(features)[None],
-            scene_names=tuple(frame.scene_name for frame in frames[:1]),
-            frame_names=(tuple(frame.name for frame in frames),),
+            _stacked([one.image for one in frames]).permute(0, 1, 4, 2, 3),
+            _stacked([one.intrinsics for one in frames]),
+            torch.from_numpy(poses)[None],
+            torch.ones(1, len(frames), dtype=torch.bool),
+            depth_m=_stacked([one.depth_m for one in frames]) if self._has_depth else None,
+            semantics=_stacked([one.class_ids for one in frames]) if self._has_labels else None,
+            name_ids=_stacked([one.name_ids for one in frames]) if self._has_names else None,
+            features=None if features is None else _stacked(features),
+            scene_names=tuple(one.frame.scene_name for one in frames[:1]),
+            frame_names=(tuple(one.frame.name for one in frames),),
         )
 
-    def _features(self, frames: Sequence[VideoFrame]) -> np.ndarray | None:
-        """(V, D, h, w) float32; zeros for what lies between the key frames of a drive."""
+    def _opened(self, scene: int, index: int) -> _Opened:
+        """One frame, from memory if it is there."""
+        found = self._kept.pop((scene, index), None)
+        found = self._open(scene, index) if found is None else found
+        self._kept[scene, index] = found
+        if len(self._kept) > self.args.keep_frames:
+            del self._kept[next(iter(self._kept))]
+        return found
+
+    def _open(self, scene: int, index: int) -> _Opened:
+        """One frame, fitted to the picture size."""
+        height, width = self.image_size
+        frame = self.source.frame(scene, index)
+        small = decode_image(frame.path, min_width=width, min_height=height)
+        image, _ = fit_image(small, frame.camera, width, height, where=str(frame.path))
+        intrinsics = np.full((3, 3), np.nan)
+        if frame.intrinsics is not None:
+            intrinsics = fit_camera(frame.camera, width, height).intrinsics
+        depth = np.zeros((height, width), np.float32)
+        if self._has_depth and (metres := self.source.depth(frame, width, height)) is not None:
+            depth = metres
+        class_ids = np.full((height, width), self.source.classes.ignore_id, np.uint8)
+        name_ids = np.full((height, width), -1, np.int16)
+        if self._has_labels and (found := self.source.labels(frame, width, height)) is not None:
+            class_ids = found[0]
+            name_ids = name_ids if found[1] is None else found[1]
+        features: np.ndarray | None = None
+        if self.features is not None and (self.args.layout != "nuscenes" or frame.record is not None):
+            features = self.features.read(frame.key_frame(), width, height)[0]
+        return _Opened(frame, image, intrinsics.astype(np.float32), depth, class_ids, name_ids, features)
+
+    def _features(self, frames: Sequence[_Opened]) -> list[np.ndarray] | None:
+        """V of (D, h, w) float32; zeros for what lies between the key frames of a drive."""
         if self.features is None:
             return None
-        height, width = self.image_size
-        drive = self.args.layout == "nuscenes"
-        maps = [None if drive and f.record is None else self.features.read(f.key_frame(), width, height)[0]
-                for f in frames]  # fmt: skip
+        maps = [one.features for one in frames]
         known = [one for one in maps if one is not None]
         if not known:
-            raise DataError(frames[0].path, "features", "a key frame among the views", "none")
+            raise DataError(frames[0].frame.path, "features", "a key frame among the views", "none")
         if len({one.shape for one in known}) > 1:
             received = [None if one is None else one.shape for one in maps]
-            raise DataError(frames[0].path.parent, "features", "one size after fitting, in all views", received)
-        return np.stack([np.zeros_like(known[0]) if one is None else one for one in maps])
+            where = frames[0].frame.path.parent
+            raise DataError(where, "features", "one size after fitting, in all views", received)
+        return [np.zeros_like(known[0]) if one is None else one for one in maps]
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+    """(1, V, ...), in memory of its own."""
+    return torch.from_numpy(np.stack(arrays))[None]
 
 
 def _inverse(T: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ class SpanStage:
 
 
 class ViewChoice(NamedTuple):
-    """Frames of one sample: numbers of the context views and of the target views, each ascending."""
+    """Frames of one sample: numbers of the context views, ascending unless drawn in any order, and of the targets."""
 
     context: tuple[int, ...]
     targets: tuple[int, ...]
@@ -48,6 +48,8 @@ class ViewSchedule:
             to be compared, all of them are asked for the same targets.
         stride: Frames between the beginnings of samples without a seed; 0 = one sample per video.
         offsets: Beginnings of samples after each multiple of ``stride``.
+        any_order: A sample with a seed takes its context views in any order, so that each of them is the reference at
+            times: every motion is seen as its opposite too, and what a room looks like does not tell it.
 
     Raises:
         ConfigError: a number makes no sense, or a span has too few frames for its views.
@@ -64,6 +66,7 @@ class ViewSchedule:
     avoid: tuple[int, ...] = ()
     stride: int = 0
     offsets: tuple[int, ...] = (0,)
+    any_order: bool = False
 
     def __post_init__(self) -> None:
         for key, lowest in (("context", 1), ("avoid", 1), ("offsets", 0)):
@@ -108,7 +111,7 @@ class ViewSchedule:
             count: Number of context views.
             span: Frames from the first to the last of them.
             start: The first one.
-            draw: Draws the targets; None = evenly spread.
+            draw: Draws the targets, and the order where it is any; None = evenly spread, ascending.
 
         Returns:
             Numbers of frames.
@@ -118,7 +121,10 @@ class ViewSchedule:
             places = ((np.arange(self.targets) + 0.5) / max(self.targets, 1) * len(free)).astype(int)
         else:
             places = np.sort(draw.permutation(len(free))[: self.targets])
-        return ViewChoice(_context(start, span, count), tuple(free[i] for i in places))
+        context = _context(start, span, count)
+        if draw is not None and self.any_order:
+            context = tuple(context[i] for i in draw.permutation(count))
+        return ViewChoice(context, tuple(free[i] for i in places))
 
     def _free(self, start: int, span: int, count: int) -> list[int]:
         """Frames on which targets may lie."""

@@ -105,6 +105,23 @@ class ViewSet:
         """Move every tensor to a device."""
         return self.map(lambda value: value.to(device, non_blocking=non_blocking))
 
+    def mirrored(self) -> ViewSet:
+        """The same views of the mirrored scene: every map left for right, its x axes turned round, targets too."""
+        flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0], dtype=self.T_first_cam.dtype)).to(self.images.device)
+        intrinsics = self.intrinsics.clone()
+        intrinsics[..., 0, 2] = self.images.shape[-1] - intrinsics[..., 0, 2]
+        intrinsics[..., 0, 1] = -intrinsics[..., 0, 1]
+        maps = {key: getattr(self, key) for key in ("images", "depth_m", "semantics", "name_ids", "features")}
+        world = self.T_world_first
+        return replace(
+            self,
+            **{key: None if value is None else value.flip(-1) for key, value in maps.items()},
+            intrinsics=intrinsics,
+            T_first_cam=flip @ self.T_first_cam @ flip,
+            T_world_first=None if world is None else flip.to(world) @ world @ flip.to(world),
+            targets=None if self.targets is None else self.targets.mirrored(),
+        )
+
     def without_intrinsics(self) -> ViewSet:
         """The same views, their intrinsics unknown; targets keep theirs, which rendering needs."""
         return replace(self, intrinsics=torch.full_like(self.intrinsics, torch.nan))

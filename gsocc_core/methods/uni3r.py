@@ -34,6 +34,7 @@ from gsocc_core.methods.uni3r_args import (
 )
 from gsocc_core.methods.uni3r_gaussians import GaussianHead
 from gsocc_core.methods.uni3r_losses import (
+    Predicted,
     camera_loss,
     check_labels,
     in_metres,
@@ -50,6 +51,17 @@ from gsocc_core.networks.view_attention import AlternatingAttention, AttendedVie
 
 #: AdamW's, of the authors' trainings.
 _BETAS = (0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where things and cameras are, in the network's unit; see :class:`Output`, of which they are parts."""
+
+    points: Tensor
+    points_confidence: Tensor
+    depth: Tensor | None
+    depth_confidence: Tensor | None
+    codes: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -176,32 +188,53 @@ class Uni3R(ViewMethod):
             ShapeError: no view, sizes that the patches do not divide, or shapes that do not fit each other.
         """
         intrinsics = self._checked(images, intrinsics, features, valid)
-        b, v = images.shape[:2]
-        patches = self.encoder(images.flatten(0, 1)).unflatten(0, (b, v))
-        seen = self.attention(patches, intrinsics, valid)
+        seen = self._see(images, intrinsics, valid)
         with full_precision(images.device):
-            return self._heads(seen, images, features, valid)
+            found = self._geometry(seen, images, valid)
+            assert found.depth is not None
+            assert found.depth_confidence is not None
+            scene = self._scene(seen, images, features, valid, found.points)
+            background = self._background(images, valid).to(found.points)
+        size = (images.shape[-2], images.shape[-1])
+        return Output(
+            scene, found.points, found.points_confidence, found.depth, found.depth_confidence, found.codes, size,
+            background,
+        )  # fmt: skip
 
-    def _heads(self, seen: AttendedViews, images: Tensor, features: Tensor | None, valid: Tensor | None) -> Output:
-        """Cameras, points, depth and Gaussians out of attended tokens."""
-        b, v = images.shape[:2]
-        size, stride = (images.shape[-2], images.shape[-1]), self.gaussian_args.stride
-        small = (size[0] // stride, size[1] // stride)
-        layers = [layer.flatten(0, 1).float() for layer in seen.patches]
-        points, sure = points_and_confidence(self.point_head(layers, seen.grid, small))
-        depth, depth_sure = depth_and_confidence(self.depth_head(layers, seen.grid, small))
-        points, sure, depth, depth_sure = (t.unflatten(0, (b, v)) for t in (points, sure, depth, depth_sure))
+    def _see(self, images: Tensor, intrinsics: Tensor | None, valid: Tensor | None) -> AttendedViews:
+        """Attended tokens of pictures (B, V, 3, H, W)."""
+        patches = self.encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        return self.attention(patches, intrinsics, valid)
+
+    def _small(self, images: Tensor) -> tuple[int, int]:
+        """(h, w) of the maps of the heads."""
+        return images.shape[-2] // self.gaussian_args.stride, images.shape[-1] // self.gaussian_args.stride
+
+    def _geometry(self, seen: AttendedViews, images: Tensor, valid: Tensor | None, depth: bool = True) -> Geometry:
+        """Points, depth where it is asked for, and cameras out of attended tokens."""
+        size, layers, views = self._small(images), _layers(seen), images.shape[:2]
+        points, sure = (t.unflatten(0, views) for t in points_and_confidence(self.point_head(layers, seen.grid, size)))
+        along: tuple[Tensor, ...] | None = None
+        if depth:
+            found = depth_and_confidence(self.depth_head(layers, seen.grid, size))
+            along = tuple(t.unflatten(0, views) for t in found)
+        codes = self.camera_head(seen.camera.float(), valid)
+        return Geometry(points, sure, None if along is None else along[0], None if along is None else along[1], codes)
+
+    def _scene(
+        self, seen: AttendedViews, images: Tensor, features: Tensor | None, valid: Tensor | None, points: Tensor
+    ) -> Gaussians:
+        """Gaussians around points out of attended tokens."""
+        views, size = images.shape[:2], self._small(images)
         pictures = images.flatten(0, 1).to(points) / 127.5 - 1
-        raw = self.gaussian_head(layers, seen.grid, pictures, small).unflatten(0, (b, v))
+        raw = self.gaussian_head(_layers(seen), seen.grid, pictures, size).unflatten(0, views)
         base: Tensor | None = None
         colors: Tensor | None = None
         if self.semantic_args.residual and features is not None:
-            base = self.semantic_head.reduce(features.flatten(0, 1).to(points), small).unflatten(0, (b, v))
+            base = self.semantic_head.reduce(features.flatten(0, 1).to(points), size).unflatten(0, views)
         if self.gaussian_args.pixel_color:
-            colors = functional.adaptive_avg_pool2d(pictures, small).unflatten(0, (b, v))
-        scene = self.gaussian_head.decode(raw, points, base, colors, valid)
-        codes = self.camera_head(seen.camera.float(), valid)
-        return Output(scene, points, sure, depth, depth_sure, codes, size, self._background(images, valid).to(points))
+            colors = functional.adaptive_avg_pool2d(pictures, size).unflatten(0, views)
+        return self.gaussian_head.decode(raw, points, base, colors, valid)
 
     def _background(self, images: Tensor, valid: Tensor | None) -> Tensor:
         """(B, 3) colour behind the scene."""
@@ -244,20 +277,37 @@ class Uni3R(ViewMethod):
             By name, those whose weight is not 0 and whose labels are there. The geometry loss looks at every context
             view, however many there are.
         """
-        unit_m = scene_unit_m(views, self.network_args.unit).to(output.points)
-        sets = [] if views.targets is None else [views.targets]
-        sets += [views] if self.render_args.context or not sets else []
-        scene = in_metres(output.scene, unit_m)
-        parts = (self.semantic_head.expand, self.loss_args, self.render_args)
-        losses = rendered_losses(scene, sets, *parts, background=output.background)
-        losses |= surface_losses(output, views, unit_m, self.loss_args)
-        if self.loss_args.camera:
-            losses["camera"] = self.loss_args.camera * camera_loss(output.codes, views, unit_m)
-        return losses
+        return self._losses(output, output.scene, output.background, views)
 
     def training_losses(self, views: ViewSet) -> dict[str, Tensor]:
-        """:meth:`losses` of what :meth:`reconstruct` makes of the views."""
-        return self.losses(self.reconstruct(views), views)
+        """:meth:`losses` of what :meth:`reconstruct` makes of the views, of which only that is computed."""
+        images, loss = views.images, self.loss_args
+        valid = None if bool(views.valid.all()) else views.valid
+        features = views.features if self.semantic_args.residual else None
+        intrinsics = self._checked(images, views.intrinsics, features, valid)
+        seen = self._see(images, intrinsics, valid)
+        scene: Gaussians | None = None
+        with full_precision(images.device):
+            found = self._geometry(seen, images, valid, depth=loss.depth > 0)
+            if loss.renders:
+                scene = self._scene(seen, images, features, valid, found.points)
+            return self._losses(found, scene, self._background(images, valid).to(found.points), views)
+
+    def _losses(
+        self, found: Predicted, scene: Gaussians | None, background: Tensor, views: ViewSet
+    ) -> dict[str, Tensor]:
+        """:meth:`losses` of parts of an output; without a scene nothing is rendered."""
+        unit_m = scene_unit_m(views, self.network_args.unit).to(found.points)
+        losses: dict[str, Tensor] = {}
+        if scene is not None:
+            sets = [] if views.targets is None else [views.targets]
+            sets += [views] if self.render_args.context or not sets else []
+            parts = (self.semantic_head.expand, self.loss_args, self.render_args)
+            losses |= rendered_losses(in_metres(scene, unit_m), sets, *parts, background=background)
+        losses |= surface_losses(found, views, unit_m, self.loss_args)
+        if self.loss_args.camera:
+            losses["camera"] = self.loss_args.camera * camera_loss(found.codes, views, unit_m)
+        return losses
 
     def parameter_groups(
         self, learning_rate: float = 1e-4, weight_decay: float = 0.05, backbone_factor: float = 0.1
@@ -294,6 +344,8 @@ class Uni3R(ViewMethod):
         """What no loss reaches never learns; distributed training insists on knowing which."""
         learns = (
             (self.camera_head, self.loss_args.camera > 0),
+            (self.point_head, self.loss_args.renders or self.loss_args.geometry + self.loss_args.points > 0),
+            (self.gaussian_head, self.loss_args.renders),
             (self.depth_head, self.loss_args.depth > 0),
             (self.attention.intrinsics_encoder, self.network_args.intrinsics == "token"),
             (self.semantic_head.reduction, self.semantic_args.residual and self.loss_args.semantic > 0),
@@ -335,6 +387,11 @@ class Uni3R(ViewMethod):
             intrinsics = torch.full_like(intrinsics, torch.nan)
         height = images.shape[-2]
         return intrinsics / intrinsics.new_tensor([height, height, 1.0])[:, None]
+
+
+def _layers(seen: AttendedViews) -> list[Tensor]:
+    """The heads' input: one (B * V, h * w, 2 dim) float32 per tap."""
+    return [layer.flatten(0, 1).float() for layer in seen.patches]
 
 
 def stack_views(pictures: Sequence[Tensor]) -> Tensor:

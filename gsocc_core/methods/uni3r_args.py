@@ -186,3 +186,8 @@ class LossArgs:
         for key in ("photometric", "ssim", "semantic", "geometry", "points", "depth", "camera"):
             _check(f"loss.{key}", getattr(self, key) >= 0, "0 or more", getattr(self, key))
         _check("loss.geometry_keep", 0 < self.geometry_keep <= 1, "0 < value <= 1", self.geometry_keep)
+
+    @property
+    def renders(self) -> bool:
+        """Whether a loss looks at rendered views; without, Gaussians are not computed in training."""
+        return self.photometric > 0 or self.ssim > 0 or self.semantic > 0

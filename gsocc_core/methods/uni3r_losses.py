@@ -41,12 +41,12 @@ class Predicted(Protocol):
         """(B, V, h, w), above 1."""
 
     @property
-    def depth(self) -> Tensor:
-        """(B, V, h, w) along the optical axes."""
+    def depth(self) -> Tensor | None:
+        """(B, V, h, w) along the optical axes; None = not computed, where no loss reads it."""
 
     @property
-    def depth_confidence(self) -> Tensor:
-        """(B, V, h, w), above 1."""
+    def depth_confidence(self) -> Tensor | None:
+        """(B, V, h, w), above 1; None likewise."""
 
     @property
     def codes(self) -> tuple[Tensor, ...]:
@@ -236,6 +236,8 @@ def surface_losses(output: Predicted, views: ViewSet, unit_m: Tensor, loss: Loss
         used = (depth > 0) & posed[..., None, None]
         losses["points"] = loss.points * sure_error(error, output.points_confidence, used)
     if loss.depth:
+        assert output.depth is not None
+        assert output.depth_confidence is not None
         error = (output.depth - depth / unit).abs()
         losses["depth"] = loss.depth * sure_error(error, output.depth_confidence, depth > 0)
     return losses

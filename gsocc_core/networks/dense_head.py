@@ -74,7 +74,7 @@ class DenseHead(nn.Module):
     """Four layers' tokens -> one map (DPT, Ranftl et al., ICCV 2021, as in VGGT, section 3.3).
 
     Tokens of a layer become a map at 4, 2, 1 and 1/2 times the patches' resolution; the maps are fused from the
-    coarsest to the finest, then enlarged to the size asked for.
+    coarsest to the finest, then resized to the size asked for.
 
     Args:
         dim: Channels of the tokens.
@@ -130,7 +130,9 @@ class DenseHead(nn.Module):
         fused = maps[3]
         for level in (3, 2, 1, 0):
             height, width = maps[level].shape[-2:]
-            target = (2 * height, 2 * width) if level == 0 else tuple(maps[level - 1].shape[-2:])
+            # Not finer than what is asked for, where that is coarser.
+            finest = (min(2 * height, size[0]), min(2 * width, size[1]))
+            target = finest if level == 0 else (maps[level - 1].shape[-2], maps[level - 1].shape[-1])
             fused = self.fuse[level](fused, None if level == 3 else maps[level], target)
         fused = _placed(_resized(self.smooth(fused), size), aspect)
         return fused if self.last is None else self.last(fused)

@@ -3,6 +3,7 @@
 """Samples of unposed views: what they hold, what is drawn, and videos that lack something."""
 
 import json
+import pickle
 import shutil
 
 import numpy as np
@@ -143,6 +144,35 @@ def test_stored_features_come_along_in_both_layouts(tree, tmp_path):
         opened(tree, features_dir=str(plain))[1]
 
 
+def test_frames_are_kept_as_many_as_asked_for(tree, monkeypatch):
+    opened_frames = []
+    plain, keeping = opened(tree), opened(tree, keep_frames=3)
+    source = keeping.source
+    frame = source.frame
+    monkeypatch.setattr(source, "frame", lambda scene, i: opened_frames.append((scene, i)) or frame(scene, i))
+    for index in (0, 0, 1, 0):
+        expected, found = plain[index], keeping[index]
+        for one, other in ((expected, found), (expected.targets, found.targets)):
+            for key in ("images", "intrinsics", "T_first_cam", "depth_m", "semantics", "name_ids"):
+                assert torch.equal(getattr(one, key), getattr(other, key))
+        found.images.zero_()  # what a sample holds is its own
+    # 0, 4 and 2 are there the second time; then 8 and 6 push out 0 and 2, and these push out 4 in turn.
+    assert opened_frames == [(0, i) for i in (0, 4, 2, 8, 6, 0, 4, 2)]
+    assert len(pickle.loads(pickle.dumps(keeping))) == len(plain), "as spawned workers get it"
+
+
+def test_half_of_the_drawn_samples_are_mirrored(tree):
+    plain, mirroring = opened(tree), opened(tree, mirror=True)
+    turned = 0
+    for seed in range(40):
+        one, other = plain[0, seed], mirroring[0, seed]
+        turned += (mirrored := bool((one.images != other.images).any()))
+        assert torch.equal(other.images, one.images.flip(-1) if mirrored else one.images)
+        assert torch.equal(other.targets.T_first_cam[..., 0, 3], one.targets.T_first_cam[..., 0, 3] * (-1) ** mirrored)
+    assert 10 < turned < 30
+    assert torch.equal(mirroring[0].images, plain[0].images), "without a seed as they are"
+
+
 def test_one_camera_of_a_drive_is_a_video(tiny_tree):
     schedule = ViewSchedule(stages=(SpanStage(0, (2, 2)),))
     dataset = opened(tiny_tree, (18, 32), layout="nuscenes", version="v1.0-tiny", camera="CAM_BACK", schedule=schedule)
@@ -191,6 +221,8 @@ def test_what_cannot_be_is_told(tree, tiny_tree, tmp_path):
         opened(tree, layout="kitti")
     with pytest.raises(ConfigError, match=r"data: min_overlap: expected 0 \.\.\. 1"):
         ViewArgs("t", min_overlap=2.0)
+    with pytest.raises(ConfigError, match="data: keep_frames: expected 0 or more, received -1"):
+        ViewArgs("t", keep_frames=-1)
     short = write_videos(tmp_path / "short", frames=2)
     with pytest.raises(DataError, match="scene0000_00: frames: expected frames for 2 context views and 1 targets"):
         opened(short)

@@ -44,6 +44,16 @@ def test_drawn_targets_lie_between_the_views_and_on_none():
         assert set(targets) <= set(range(11, 16))
 
 
+def test_drawn_views_come_in_any_order_on_request():
+    any_order = schedule(6, context=(4,), any_order=True)
+    drawn = [any_order.choose(4, 6, 10, np.random.default_rng(seed)) for seed in range(60)]
+    assert {tuple(sorted(choice.context)) for choice in drawn} == {(10, 12, 14, 16)}
+    assert len({choice.context for choice in drawn}) > 15, "of 24"
+    plain = [schedule(6, context=(4,)).choose(4, 6, 10, np.random.default_rng(seed)) for seed in range(60)]
+    assert [choice.targets for choice in plain] == [choice.targets for choice in drawn], "the same targets"
+    assert any_order.choose(4, 6, 10).context == (10, 12, 14, 16), "without a seed as ever"
+
+
 def test_a_single_view_has_its_targets_behind_it():
     assert schedule(3, context=(1,), targets=3).choose(1, 3, 4) == ((4,), (5, 6, 7))
 

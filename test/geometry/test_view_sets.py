@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gsocc_core.errors import ShapeError
+from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.view_sets import ViewSet, collate_views
 
 
@@ -66,3 +67,33 @@ def test_unknown_intrinsics_are_no_numbers_and_targets_keep_theirs():
     assert hidden.targets.intrinsics_known.all()
     assert hidden.pose_known.all()
     assert hidden.to("meta").targets.images.is_meta, "every tensor moves"
+
+
+def test_a_mirrored_scene_is_one_that_could_be():
+    """Every pixel's point, in the first camera's frame and in the world, has its x turned round."""
+    g = torch.Generator().manual_seed(0)
+    T = torch.eye(4).repeat(1, 2, 1, 1)
+    T[0, 1, :3, :3] = torch.linalg.qr(torch.randn(3, 3, generator=g))[0]
+    T[0, 1, :3, :3] *= torch.det(T[0, 1, :3, :3])
+    T[0, 1, :3, 3] = torch.tensor([0.3, -0.2, 0.5])
+    K = torch.tensor([[5.0, 0.1, 2.5], [0, 6, 1.5], [0, 0, 1]]).expand(1, 2, 3, 3)
+    picture = torch.randint(0, 256, (1, 2, 3, 4, 6), generator=g, dtype=torch.uint8)
+    one = replace(
+        views(2), images=picture, intrinsics=K, T_first_cam=T, T_world_first=T[:, 1].double(),
+        semantics=picture[:, :, 0], features=torch.rand(1, 2, 2, 2, 3, generator=g),
+    )  # fmt: skip
+    one = replace(one, targets=replace(one))
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    for before, after in ((one, one.mirrored()), (one.targets, one.mirrored().targets)):
+        (o, d), (o_after, d_after) = (Cameras(v.intrinsics, v.T_first_cam, 6, 4).rays() for v in (before, after))
+        torch.testing.assert_close(o_after + 2 * d_after, (o + 2 * d).flip(-2) * flip, atol=1e-5, rtol=1e-5)
+        for key in ("images", "semantics", "features"):
+            assert torch.equal(getattr(after, key), getattr(before, key).flip(-1))
+    world, mirrored = one.T_world_first[0], one.mirrored().T_world_first[0]
+    point = torch.tensor([0.4, 0.7, 1.1, 1.0], dtype=torch.float64)
+    whole = torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64)
+    torch.testing.assert_close(mirrored @ (whole * point), whole * (world @ point))
+    assert one.mirrored().depth_m is None
+    again = one.mirrored().mirrored()
+    torch.testing.assert_close(again.T_first_cam, one.T_first_cam)
+    torch.testing.assert_close(again.intrinsics, one.intrinsics)

@@ -33,6 +33,10 @@ PUBLISHED = {
 }
 
 
+#: As VGGT is trained, whose weights a training without them wants to begin from.
+GEOMETRY_ALONE = LossArgs(photometric=0.0, semantic=0.0, geometry=0.0, points=1.0, camera=2.0)
+
+
 def test_paper_size_has_the_published_numbers_in_every_part():
     with torch.device("meta"):
         network = Uni3R(pretrained=False)
@@ -107,6 +111,8 @@ def test_views_that_fill_up_a_batch_change_nothing():
         {},
         {"loss": LossArgs()},
         {"loss": LossArgs(semantic=0.0, camera=0.1)},
+        {"loss": GEOMETRY_ALONE},
+        {"loss": LossArgs(photometric=0.0, semantic=0.0, geometry=0.0, camera=0.1)},
         {"semantics": SemanticArgs(6, 4, residual=False)},
         {"network": replace(NETWORK, intrinsics="none")},
     ],
@@ -117,6 +123,20 @@ def test_every_parameter_that_can_learn_does(changes):
     idle = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert idle == []
     assert all(p.grad is None for p in network.parameters() if not p.requires_grad)
+
+
+def test_training_computes_what_its_losses_read_and_no_more(monkeypatch):
+    whole, geometry, sample = tiny(), tiny(loss=GEOMETRY_ALONE), views()
+    expected = whole.losses(whole.reconstruct(sample), sample)
+    for network in (whole, geometry):
+        if network is geometry:
+            for part in (network.gaussian_head, network.depth_head):
+                monkeypatch.setattr(part, "forward", None)
+        found = network.training_losses(sample)
+        for name, loss in found.items():
+            weight = 1 if network is whole else getattr(GEOMETRY_ALONE, name) / getattr(whole.loss_args, name)
+            torch.testing.assert_close(loss, weight * expected[name])
+    assert set(found) == {"points", "camera"}
 
 
 def test_it_learns():
