@@ -58,7 +58,7 @@ def evaluate_views(
         prompts: Words of the classes, a YAML or .safetensors file; None = their names.
         encoder: Text encoder of words, the one of the teacher's features; None = classes are not scored.
         features_dir: Folder of the teacher's features, for models that take them as input, or whose teacher's features
-            were reduced by the basis in it; None = none.
+            were reduced by the basis in it; None = none, or those that LSeg in the bundle makes.
         hide_intrinsics: Context views come without intrinsics.
         limit: Score only so many samples, evenly spread.
         version: Name of the tables' folder; nuscenes only, and so are the following four.

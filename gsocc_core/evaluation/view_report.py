@@ -74,6 +74,7 @@ class ViewReport:
         scenes: Scenes.
         turned_deg: Pairs of context views count that are turned against each other by so much.
         within_deg: The limit for their errors.
+        features: Where the model's features of the pictures came from: a folder, or the bundle; None = it takes none.
         views: By number of context views, then ``model``, ``nearest``, ``warped``, ``mean_color``, ``median_depth``,
             ``commonest_class`` and ``no_motion``.
     """
@@ -83,14 +84,16 @@ class ViewReport:
     scenes: int
     turned_deg: tuple[float, float]
     within_deg: float
+    features: str | None = None
     views: dict[int, dict[str, ViewScores]] = field(default_factory=dict)
 
 
 def view_markdown(report: ViewReport) -> str:
     """A table of pictures, one of depth and classes, and one of poses."""
     rows = [(count, name, s) for count, kinds in report.views.items() for name, s in kinds.items()]
+    features = "" if report.features is None else f" Features of the pictures: {report.features}."
     lines = [
-        f"{report.name}: {report.samples} samples of {report.scenes} scenes per number of views.",
+        f"{report.name}: {report.samples} samples of {report.scenes} scenes per number of views.{features}",
         "",
         "| views | target views | PSNR, dB | SSIM | PSNR aligned, dB | SSIM aligned |",
         "|---|---|---|---|---|---|",

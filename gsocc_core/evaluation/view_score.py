@@ -24,8 +24,9 @@ from gsocc_core.evaluation.view_report import ClassScores, PictureScores, ViewRe
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.view_sets import ViewSet
-from gsocc_core.inference.bundle import load_view_bundle
-from gsocc_core.methods.method import ViewMethod
+from gsocc_core.inference.bundle import OtherBundle, load_view_bundle
+from gsocc_core.inference.lseg import read_lseg, with_lseg_features
+from gsocc_core.methods.method import Reconstruction, ViewMethod
 from gsocc_core.metrics.confusion import VoxelConfusion, scores_of
 from gsocc_core.metrics.depth import DepthErrors, fit_depth
 from gsocc_core.metrics.picture_quality import mean_of, psnr_db, ssim
@@ -132,6 +133,26 @@ def _class_scores(matrix: np.ndarray, classes: ClassTable) -> ClassScores:
     return ClassScores(scores.miou, float(np.trace(matrix) / matrix.sum()), scores.per_class)
 
 
+class _Model:
+    """A bundle's model, with LSeg where that makes the features that the model takes and no files hold."""
+
+    def __init__(self, bundle: OtherBundle[ViewMethod], data: ViewArgs, device: str) -> None:
+        self.method, self.device, self.lseg = bundle.method.to(device).eval(), device, None
+        if self.method.features_input == "required" and data.features_dir is None:
+            self.lseg = read_lseg(bundle.path)
+            if self.lseg is None:
+                expected = "a folder of the features that the model takes, or a bundle with LSeg (import uni3r --lseg)"
+                raise ConfigError(WHERE, "features_dir", expected, None)
+            self.lseg.to(device)
+
+    def reconstruct(self, views: ViewSet) -> Reconstruction:
+        """Gaussians and poses, on the device."""
+        views = views.to(self.device)
+        if self.lseg is not None:
+            views = with_lseg_features(views, self.lseg)
+        return self.method.in_metres(self.method.reconstruct(views), views)
+
+
 @torch.no_grad()
 def score_view_bundle(
     name: str, bundle: str | Path, data: ViewArgs, scoring: ViewScoring | None = None, device: str = "cpu"
@@ -140,7 +161,8 @@ def score_view_bundle(
 
     Args:
         name: Shown in reports.
-        bundle: Folder or hub id.
+        bundle: Folder or hub id. Where its model takes features of a teacher, ``data`` names none and LSeg's picture
+            side lies in it, that makes them.
         data: What to score on; of its schedule the span, the targets and the beginnings hold. Its true poses and depth
             serve scores and baselines; of the model they say the unit's length, where that is a baseline.
         scoring: What is scored; None = the defaults.
@@ -152,23 +174,26 @@ def score_view_bundle(
     Raises:
         BundleError: the bundle is damaged or of another kind.
         ConfigError: a number makes no sense, words have another length than the model's features, or classes are
-            unknown.
+            unknown; the model takes features of a teacher, and there are none.
         DataError: the data set is incomplete; a target view has no intrinsics or no pose.
+        ShapeError: LSeg makes the features, and the model's pictures are no multiples of its patches.
     """
     scoring = scoring or ViewScoring()
-    method = load_view_bundle(bundle).method.to(device).eval()
     if not data.schedule.targets:
         raise ConfigError(WHERE, "targets", "1 or more views to score", 0)
-    report = ViewReport(name, 0, 0, scoring.turned_deg, scoring.within_deg)
+    loaded = load_view_bundle(bundle)
+    model = _Model(loaded, data, device)
+    features = data.features_dir if model.lseg is None else "LSeg's, by the network in the bundle"
+    report = ViewReport(name, 0, 0, scoring.turned_deg, scoring.within_deg, features)
     for count in scoring.views:
         schedule = replace(data.schedule, context=(count,), avoid=scoring.views)
-        dataset = ViewDataset(replace(data, schedule=schedule), method.image_size)
-        words = _words(method, dataset, scoring)
+        dataset = ViewDataset(replace(data, schedule=schedule), model.method.image_size)
+        words = _words(model.method, dataset, scoring)
         total = len(dataset) if scoring.limit is None else min(scoring.limit, len(dataset))
         picks = np.linspace(0, len(dataset) - 1, total).round().astype(int)
         sums = _Sums(dataset.source.classes, scoring)
         for index in tqdm(picks.tolist(), desc=f"{name}, {count} views", unit="sample"):
-            _add(sums, method, dataset[index], words, device)
+            _add(sums, model, dataset[index], words)
         report.views[count] = sums.scores()
         scenes = len({dataset.items[i][0] for i in picks})
         report = replace(report, samples=total, scenes=scenes)
@@ -196,10 +221,10 @@ def _words(method: ViewMethod, dataset: ViewDataset, scoring: ViewScoring) -> tu
     return functional.normalize(vectors, dim=-1), torch.tensor(prompts.class_ids(classes))
 
 
-def _add(sums: _Sums, method: ViewMethod, views: ViewSet, words: tuple[Tensor, Tensor] | None, device: str) -> None:
+def _add(sums: _Sums, model: _Model, views: ViewSet, words: tuple[Tensor, Tensor] | None) -> None:
     """Score one sample."""
-    targets = _checked_targets(views)
-    found = method.in_metres(method.reconstruct(moved := views.to(device)), moved)
+    targets, device = _checked_targets(views), model.device
+    found = model.reconstruct(views)
     height, width = targets.images.shape[-2:]
     cameras = Cameras(targets.intrinsics, targets.T_first_cam, width, height).to(device)
     truth = targets.images.to(device).float() / 255
@@ -217,7 +242,7 @@ def _add(sums: _Sums, method: ViewMethod, views: ViewSet, words: tuple[Tensor, T
         plane = median_depth_m(targets).nan_to_num(1.0).numpy()[:, None, None]
         sums.add_depth("median_depth", truth_m, np.broadcast_to(plane, truth_m.shape).astype(np.float32))
     if words is not None and targets.semantics is not None:
-        labels = _labels(method.expand(seen.features)[0], words, (height, width))
+        labels = _labels(model.method.expand(seen.features)[0], words, (height, width))
         sums.confusion.update(targets.semantics[0].numpy(), labels.cpu().numpy().astype(np.uint8))
     true = views.T_first_cam[0].numpy()
     sums.poses["model"].update(true, found.T_first_cam[0].cpu().numpy())

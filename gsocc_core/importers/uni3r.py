@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gsocc_core.arguments import keyword_arguments
@@ -19,6 +18,7 @@ from gsocc_core.importers.checkpoint_files import Weights, read_weights
 from gsocc_core.importers.gausstr import dinov2_keys
 from gsocc_core.importers.key_map import BATCH_NORM, LAYER, Key, carry_over, not_needed, same
 from gsocc_core.inference.bundle import save_bundle
+from gsocc_core.inference.lseg import LSEG, empty_lseg
 from gsocc_core.inference.model_card import view_card
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.uni3r import Uni3R
@@ -26,8 +26,6 @@ from gsocc_core.networks.lseg import LSegPictures
 
 #: What the configuration of an imported bundle calls the method.
 METHOD = "uni3r"
-#: Tensors of LSeg's picture side beside an imported bundle's weights.
-LSEG = "lseg.safetensors"
 #: The published configuration, without what only a training needs.
 ARGUMENTS: Mapping[str, Any] = {
     "image_size": [256, 256],
@@ -44,8 +42,6 @@ ARGUMENTS: Mapping[str, Any] = {
     "gaussians": {"stride": 1, "sh_degree": 3, "scale_factor": 0.0025, "span": [0.1, 3.0], "pixel_color": False},
     "semantics": {"teacher_dim": 512, "dim": 64, "residual": True},
 }  # fmt: skip
-#: Sizes of LSeg's picture side, as :class:`gsocc_core.networks.lseg.LSegPictures` has them by default.
-LSEG_ARGUMENTS: Mapping[str, Any] = {}
 #: What is in the file and has no part in use: the geometry teacher, LSeg (loaded from its own file, since its norms
 #: drifted in training), VGGT's tracks, and a projection that nothing reads.
 _NOT_NEEDED = ("distiller.", "lseg_feature_extractor.", "vggt.track_head.", "gaussian_head.")
@@ -80,7 +76,8 @@ def import_uni3r(
     Args:
         checkpoint: ``2views.pth`` or the like.
         out: Folder to make.
-        lseg: LSeg's ``demo_e200.ckpt``, whose picture side is kept beside the weights; see :func:`read_lseg`.
+        lseg: LSeg's ``demo_e200.ckpt``, whose picture side is kept beside the weights; see
+            :mod:`gsocc_core.inference.lseg`.
         model: Arguments of our method that differ from the published configuration.
 
     Returns:
@@ -114,29 +111,6 @@ def import_uni3r(
     beside = None if teacher is None else {LSEG: teacher}
     save_bundle(out, METHOD, arguments, built.eval(), card, half=False, origin=origin, beside=beside)
     return origin
-
-
-def read_lseg(bundle: str | Path) -> LSegPictures | None:
-    """LSeg's picture side out of an imported bundle, whose features of the pictures Uni3R takes as an input.
-
-    Args:
-        bundle: Folder that ``import uni3r`` wrote.
-
-    Returns:
-        None = it has none.
-
-    Raises:
-        BundleError: the file is damaged, or has other tensors.
-    """
-    path = Path(bundle) / LSEG
-    if not path.is_file():
-        return None
-    network = LSegPictures(**LSEG_ARGUMENTS)
-    try:
-        network.load_state_dict(load_file(path))
-    except Exception as error:
-        raise BundleError(path, "content", "a complete safetensors file of LSeg's picture side", error) from error
-    return network
 
 
 def uni3r_keys(method: Uni3R, weights: Weights) -> list[Key]:
@@ -214,7 +188,7 @@ def _lseg_tensors(weights: Weights) -> dict[str, Tensor]:
     if not own.tensors:
         received = f"{len(named)} tensors such as {next(iter(named))}"
         raise BundleError(weights.path, "content", "tensors of LSeg, such as net.pretrained.model.cls_token", received)
-    network = LSegPictures(**LSEG_ARGUMENTS)
+    network = empty_lseg()
     carry_over([own], lseg_keys(network), network, "LSeg")
     return dict(network.state_dict())
 

@@ -298,7 +298,7 @@ def _locate(path_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(text, allow_patterns=[WEIGHTS, CONFIG, CLASSES, PROMPTS, CARD]))
+        return Path(snapshot_download(text, allow_patterns=[CONFIG, CLASSES, CARD, "*.safetensors"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(text, "bundle", "a folder, or a repository on the Hugging Face hub", error) from error
 

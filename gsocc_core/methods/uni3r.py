@@ -139,6 +139,7 @@ class Uni3R(ViewMethod):
         self.image_size, self.network_args = (image_size[0], image_size[1]), args
         self.gaussian_args, self.semantic_args = gaussians or GaussianArgs(), semantics or SemanticArgs()
         self.teacher_dim = self.semantic_args.teacher_dim
+        self.features_input = "required" if self.semantic_args.residual else "unused"
         self.render_args, self.loss_args = render or RenderArgs(), loss or LossArgs()
         self.encoder = PictureMap(encoder or PAPER_ENCODER, frozen=False, pretrained=pretrained)
         dim = self.encoder.channels

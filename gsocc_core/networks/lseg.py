@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gsocc_core.errors import ShapeError
+
 
 class _Residual(nn.Module):
     """Two convolutions with batch norm beside the input."""
@@ -106,7 +108,14 @@ class LSegPictures(nn.Module):
 
         Returns:
             (M, out, h, w), eight for each patch along both sides: half the picture's size with patches of 16 pixels.
+
+        Raises:
+            ShapeError: sides are others.
         """
+        height, width = images.shape[-2:]
+        if 0 in (height, width) or height % (2 * self.patch_px) or width % (2 * self.patch_px):
+            expected = f"sides that are multiples of {2 * self.patch_px} pixels"
+            raise ShapeError("LSeg", "images", expected, f"{height} x {width}")
         patches = self.patches(images.to(self.positions.dtype) / 127.5 - 1)
         size = (patches.shape[-2], patches.shape[-1])
         tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)

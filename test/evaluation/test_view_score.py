@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from gsocc_core.commands.cli import main
 from gsocc_core.data.scannet import SCANNET8
@@ -26,11 +27,13 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.spherical_harmonics import SH_C0
 from gsocc_core.geometry.view_sets import ViewSet
+from gsocc_core.inference import lseg
 from gsocc_core.inference.bundle import OtherBundle, save_bundle
 from gsocc_core.methods.method import Reconstruction
 from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.methods.uni3r_args import GaussianArgs, NetworkArgs, SemanticArgs
 from gsocc_core.networks.backbones import BackboneArgs
+from gsocc_core.networks.lseg import LSegPictures
 from gsocc_core.splat.to_color import splat_to_color
 
 from ..tiny_videos import FOCAL, WALL_M, write_videos  # noqa: TID252 - tests are no package
@@ -123,7 +126,7 @@ def test_alignment_finds_the_camera_again():
 class Knows(nn.Module):
     """A method that is told the truth: a wall of the pixels' classes, and the true poses."""
 
-    image_size, teacher_dim = SIZE, 2
+    image_size, teacher_dim, features_input = SIZE, 2, "unused"
 
     def reconstruct(self, views):
         return views
@@ -180,8 +183,8 @@ def test_a_model_that_knows_the_truth_is_right(videos, monkeypatch, tmp_path):
     assert "| 3 | model |" in view_markdown(report)
 
 
-@pytest.fixture
-def bundle(tmp_path):
+def write_bundle(path, residual=False, beside=None):
+    """A bundle of a tiny model; with ``residual`` it takes features of a teacher."""
     arguments = {
         "image_size": [16, 16],
         "encoder": {"model_type": "dinov2_with_registers", "out_indices": [1],
@@ -190,7 +193,7 @@ def bundle(tmp_path):
         "network": {"depth": 1, "heads": 2, "registers": 1, "taps": [0, 0, 0, 0], "camera_depth": 1, "camera_heads": 2,
                     "iterations": 1, "head_width": 8, "head_levels": [4, 8, 8, 8], "head_hidden": 8},
         "gaussians": {"stride": 2, "scale_factor": 0.7, "sh_degree": 1},
-        "semantics": {"teacher_dim": 256, "dim": 4, "residual": False},
+        "semantics": {"teacher_dim": 256, "dim": 4, "residual": residual},
     }  # fmt: skip
     torch.manual_seed(0)
     encoder = arguments["encoder"] | {"out_indices": (1,)}
@@ -199,8 +202,13 @@ def bundle(tmp_path):
         SemanticArgs(**arguments["semantics"]), pretrained=False,
     )  # fmt: skip
     card = "# x\n<!-- scores -->\n<!-- end of scores -->\n"
-    save_bundle(tmp_path / "bundle", "uni3r", arguments, method, card)
-    return tmp_path / "bundle"
+    save_bundle(path, "uni3r", arguments, method, card, half=False, beside=beside)
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_bundle(tmp_path / "bundle")
 
 
 def test_the_command_scores_a_bundle_beside_the_baselines(bundle, videos, tmp_path, capsys):
@@ -268,3 +276,45 @@ def test_what_cannot_be_scored_is_one_clear_line(bundle, videos, tmp_path, capsy
         view_score._words(method, dataset, ViewScoring())
     assert view_score._words(method, dataset, ViewScoring(encoder=None)) is None
     assert SCANNET8.names[0] == "free"
+
+
+def test_lseg_in_the_bundle_makes_the_features_that_the_model_takes(videos, tmp_path, capsys, monkeypatch):
+    sizes = {"dim": 8, "depth": 2, "heads": 2, "patch": 4, "grid": 2, "taps": (0, 0, 1, 1), "levels": (4, 4, 4, 4),
+             "width": 4, "out": 256}  # fmt: skip
+    monkeypatch.setattr(lseg, "_SIZES", sizes)
+    torch.manual_seed(5)
+    network = LSegPictures(**sizes)
+    network.head.weight.mul_(200)  # else the model's own numbers decide
+    embeddings, ids = functional.normalize(torch.randn(16, 256), dim=-1), torch.tensor([4, 1] * 8)  # chair, wall
+    monkeypatch.setattr(view_score, "_words", lambda *_: (embeddings, ids))
+    folder = write_bundle(tmp_path / "imported", residual=True, beside={lseg.LSEG: network.state_dict()})
+    words = ["--dataroot", str(videos), "--views", "2", "--span", "6", "--align_steps", "0", "--limit", "1"]
+    out = tmp_path / "scores"
+    main(["evaluate-views", str(folder), *words, "--out", str(out)])
+    assert "Features of the pictures: LSeg's, by the network in the bundle." in capsys.readouterr().out
+    (report,) = json.loads((tmp_path / "scores.json").read_text())
+    schedule = ViewSchedule((2,), (SpanStage(0, (6, 6)),), targets=2, avoid=(2,))
+    dataset = ViewDataset(ViewArgs(str(videos), schedule=schedule), (16, 16))
+    views, method = dataset[0], view_score.load_view_bundle(folder).method
+
+    def accuracy(features):
+        """Share of the target views' labelled pixels whose class is that of the nearest word."""
+        with torch.no_grad():
+            found = method.in_metres(method(views.images, views.intrinsics, features), views)
+            rig = Cameras(views.targets.intrinsics, views.targets.T_first_cam, 16, 16)
+            seen = method.expand(splat_to_color(found.scene, rig).features)[0]
+            cosines = functional.normalize(seen, dim=-1) @ embeddings.T
+            large = functional.interpolate(cosines.movedim(-1, 1), (16, 16), mode="bilinear", align_corners=False)
+        truth = views.targets.semantics[0]
+        return float((ids[large.argmax(1)] == truth)[truth != 255].float().mean())
+
+    expected = accuracy(network(views.images[0])[None])
+    assert report["views"]["2"]["model"]["classes"]["accuracy"] == pytest.approx(expected)
+    assert 0 < expected != pytest.approx(accuracy(torch.zeros(1, 2, 256, 8, 8)))
+    # Without LSeg, and without files, there is nothing to give to it.
+    (folder / lseg.LSEG).unlink()
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate-views", str(folder), *words])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "features_dir: expected a folder of the features that the model takes, or a bundle with LSeg" in line

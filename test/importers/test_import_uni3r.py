@@ -12,13 +12,15 @@ from published_uni3r import FULL, SMALL, checkpoint, layout, lseg_layout
 from tiny_views import views
 
 from gsocc_core.arguments import keyword_arguments
-from gsocc_core.errors import BundleError
+from gsocc_core.errors import BundleError, ShapeError
 from gsocc_core.importers import uni3r
 from gsocc_core.importers.bundles import changed
 from gsocc_core.importers.checkpoint_files import Weights
 from gsocc_core.importers.key_map import carry_over
-from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, read_lseg, uni3r_keys
+from gsocc_core.importers.uni3r import import_uni3r, lseg_keys, uni3r_keys
+from gsocc_core.inference import lseg as beside
 from gsocc_core.inference.bundle import load_view_bundle, read_origin
+from gsocc_core.inference.lseg import read_lseg, with_lseg_features
 from gsocc_core.methods.uni3r import Uni3R
 from gsocc_core.networks import backbones
 from gsocc_core.networks.dense_head import points_and_confidence
@@ -149,7 +151,7 @@ def test_gaussians_have_the_numbers_of_the_published_module(imported):
 
 def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
     theirs, method, _ = imported
-    monkeypatch.setattr(uni3r, "LSEG_ARGUMENTS", LSEG)
+    monkeypatch.setattr(beside, "_SIZES", LSEG)
     sizes = (LSEG[name] for name in ("dim", "depth", "patch", "grid", "levels", "width", "out"))
     own = random_numbers(lseg_layout(*sizes), seed=3)
     rest = {"net.clip_pretrained.ln_final.bias": torch.ones(2).half(), "criterion.weight": torch.ones(1)}
@@ -159,14 +161,18 @@ def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
     origin = import_uni3r(tmp_path / "2views.pth", tmp_path / "bundle", tmp_path / "demo_e200.ckpt", MODEL)
     assert origin.notes[-1] == "LSeg's picture side is in the bundle"
     network = read_lseg(tmp_path / "bundle")
-    pictures = views(1, 2, (16, 16)).images[0]
+    sample = views(1, 2, (16, 16))
+    pictures = sample.images[0]
     with torch.no_grad():
         expected = published.lseg(own, pictures.float() / 127.5 - 1, 2, LSEG["taps"], 4)
         found = network.train()(pictures)
         assert found.shape == (2, 6, 32, 32)
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
         assert method(pictures[None], None, found[None]).scene.features.shape == (1, 512, 4)
+        torch.testing.assert_close(with_lseg_features(sample, network).features, found[None])
         assert network(pictures[:, :, :8]).shape == (2, 6, 16, 32)
+    with pytest.raises(ShapeError, match="sides that are multiples of 8 pixels, received 12 x 16"):
+        network(pictures[:, :, :12])
     (tmp_path / "bundle" / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"model\.safetensors"):
         load_view_bundle(tmp_path / "bundle")
