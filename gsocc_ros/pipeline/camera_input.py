@@ -14,19 +14,23 @@ from gsocc_core import Camera
 from gsocc_core.data.images import decode_image, decoding_scale, read_header
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import CameraModel
+from gsocc_core.rigs.ros_lenses import lens_of
 from gsocc_core.yaml_files import load_yaml
 from gsocc_ros.pipeline.rectification import rectified_pose
 from gsocc_ros.pipeline.rig import RigCamera
 
-#: How CameraInfo names the lens models, and what they are called here.
-LENS_MODELS: dict[str, CameraModel] = {
-    "plumb_bob": "pinhole", "rational_polynomial": "pinhole", "equidistant": "fisheye", "": "pinhole",
-}  # fmt: skip
 #: Bytes per pixel and the channels that make up RGB, per 8-bit encoding of sensor_msgs/Image.
 _RAW_ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)), "bgra8": (4, (2, 1, 0)),
     "mono8": (1, (0, 0, 0)), "8UC3": (3, (2, 1, 0)), "8UC1": (1, (0, 0, 0)),
 }  # fmt: skip
+#: Two pixels in four bytes: where brightness of the first and second pixel, blue and red lie, by the names of ROS and
+#: of what came before it.
+_YUV_ENCODINGS: dict[str, tuple[int, int, int, int]] = {
+    "uyvy": (1, 3, 0, 2), "yuv422": (1, 3, 0, 2), "yuyv": (0, 2, 1, 3), "yuv422_yuy2": (0, 2, 1, 3),
+}  # fmt: skip
+#: RGB of brightness, blue and red in 16 ... 235 and 16 ... 240 (ITU-R BT.601), as OpenCV has them.
+_BT601 = np.array([[1.164, 0.0, 1.596], [1.164, -0.391, -0.813], [1.164, 2.018, 0.0]], np.float32)
 
 
 def stamp_ns(header: Any) -> int:
@@ -118,17 +122,7 @@ def read_camera_info(message: Any, camera: RigCamera) -> Calibration:
     if camera.rectified:
         T_frame_cam = rectified_pose(message, camera)
         return Calibration(K, width, height, "pinhole", None, message.header.frame_id, T_frame_cam)
-    model = LENS_MODELS.get(message.distortion_model)
-    if model is None:
-        raise DataError(topic, "distortion_model", f"one of {sorted(LENS_MODELS)}", message.distortion_model)
-    distortion = tuple(float(value) for value in message.d)
-    if not np.isfinite(distortion).all():
-        raise DataError(topic, "d", "finite coefficients", distortion)
-    if not any(distortion):
-        return Calibration(K, width, height, model, None, message.header.frame_id)
-    lengths = (4,) if model == "fisheye" else (4, 5, 8)
-    if len(distortion) not in lengths:
-        raise DataError(topic, "d", f"{lengths} coefficients for {message.distortion_model}", len(distortion))
+    model, distortion = lens_of(message.distortion_model, message.d, topic, "d")
     return Calibration(K, width, height, model, distortion, message.header.frame_id)
 
 
@@ -189,21 +183,41 @@ def read_picture(
 
 
 def _from_raw(message: Any, where: str) -> np.ndarray:
+    if message.encoding in _YUV_ENCODINGS:
+        return _from_yuv(message, where)
     if message.encoding not in _RAW_ENCODINGS:
         return _through_cv_bridge(message, where)
     channels, order = _RAW_ENCODINGS[message.encoding]
+    rows = _rows(message, channels, where)
+    return np.ascontiguousarray(rows.reshape(len(rows), -1, channels)[..., list(order)])
+
+
+def _from_yuv(message: Any, where: str) -> np.ndarray:
+    """RGB of YUV 4:2:2, in which two neighbours share their colour."""
+    if int(message.width) % 2:
+        raise DataError(where, "width", f"an even number of pixels with {message.encoding}", int(message.width))
+    pairs = _rows(message, 2, where).reshape(int(message.height), -1, 4)
+    first, second, blue, red = _YUV_ENCODINGS[message.encoding]
+    yuv = np.empty((len(pairs), pairs.shape[1], 2, 3), np.float32)
+    yuv[..., 0], yuv[..., 1], yuv[..., 2] = pairs[..., [first, second]], pairs[..., [blue]], pairs[..., [red]]
+    yuv -= (16.0, 128.0, 128.0)
+    rgb = np.clip(np.rint(yuv @ _BT601.T), 0, 255).astype(np.uint8)
+    return rgb.reshape(len(pairs), -1, 3)
+
+
+def _rows(message: Any, bytes_per_pixel: int, where: str) -> np.ndarray:
+    """(H, W * bytes) of a message, without what its rows are filled up with."""
     width, height, step = int(message.width), int(message.height), int(message.step)
     data = np.frombuffer(message.data, np.uint8)
-    if step < width * channels or data.size < step * height:
-        expected = f"{height} rows of {step} bytes, at least {channels} a pixel for {width} pixels"
+    if step < width * bytes_per_pixel or data.size < step * height:
+        expected = f"{height} rows of {step} bytes, at least {bytes_per_pixel} a pixel for {width} pixels"
         raise DataError(where, "data", expected, f"{data.size} bytes")
-    rows = data[: step * height].reshape(height, step)[:, : width * channels]
-    return np.ascontiguousarray(rows.reshape(height, width, channels)[..., list(order)])
+    return data[: step * height].reshape(height, step)[:, : width * bytes_per_pixel]
 
 
 def _through_cv_bridge(message: Any, where: str) -> np.ndarray:
-    """Bayer, YUV, 16 bit and whatever else cv_bridge knows; it comes with ROS and not with pip."""
-    expected = f"one of {sorted(_RAW_ENCODINGS)}"
+    """Bayer, 16 bit and whatever else cv_bridge knows; it comes with ROS and not with pip."""
+    expected = f"one of {sorted({*_RAW_ENCODINGS, *_YUV_ENCODINGS})}"
     try:
         from cv_bridge import CvBridge, CvBridgeError
     except ImportError as error:

@@ -73,12 +73,30 @@ def test_rectified_pictures_use_the_projection_matrix():
         ("plumb_bob", (0.1, 0.2, 0, 0, 0), "pinhole"),
         ("rational_polynomial", (0.1,) * 8, "pinhole"),
         ("equidistant", (0.1,) * 4, "fisheye"),
+        ("fisheye", (0.1,) * 4, "fisheye"),
+        ("KANNALA_BRANDT", (0.1,) * 4, "fisheye"),
     ],
 )
 def test_lens_models(model, d, expected):
     calibration = read_camera_info(info(model=model, d=d), CAMERA)
     assert (calibration.model, calibration.distortion) == (expected, tuple(d))
     assert read_camera_info(info(model=model, d=[0.0] * len(d)), CAMERA).distortion is None
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "kept"),
+    [
+        ("equidistant", (0.1, 0.2, 0.3, 0.4, 0), 4),
+        ("rational_polynomial", (0.1,) * 8 + (0,) * 4, 8),
+        ("rational_polynomial", (0.1,) * 5 + (0,) * 9, 8),
+        ("plumb_bob", (0.1,) * 5 + (0,) * 7, 8),
+    ],
+)
+def test_zeros_that_drivers_fill_up_with_say_nothing(model, d, kept):
+    calibration = read_camera_info(info(model=model, d=d), CAMERA)
+    assert calibration.distortion == tuple(map(float, d[:kept]))
+    with pytest.raises(DataError, match=rf"d: expected .* coefficients for {model}, received {len(d)}"):
+        read_camera_info(info(model=model, d=[*d[:-1], 0.1]), CAMERA)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +130,28 @@ def test_raw_encodings_become_rgb(rgb, padding):
     np.testing.assert_array_equal(grey, np.repeat(rgb[..., :1], 3, -1))
 
 
+@pytest.mark.parametrize("encoding", ["uyvy", "yuv422", "yuyv", "yuv422_yuy2"])
+def test_yuv_pictures_become_rgb(encoding):
+    """White, black, red, green and blue of BT.601 in pairs, and one pair of grey and white that shares its colour."""
+    pairs = {(235, 128, 128): (255, 255, 255), (16, 128, 128): (0, 0, 0), (81, 90, 240): (254, 0, 0),
+             (145, 54, 34): (0, 255, 1), (41, 240, 110): (0, 0, 255)}  # fmt: skip
+    row = [(y, y, cb, cr) for y, cb, cr in pairs] + [(126, 235, 128, 128)]
+    order = (2, 0, 3, 1) if encoding in {"uyvy", "yuv422"} else (0, 2, 1, 3)
+    packed = np.array([[[pair[i] for i in order] for pair in row]] * 36, np.uint8).reshape(36, 12, 2)
+    message = raw(packed, encoding, 3)
+    picture = read_picture(message, RAW, (36, 12))
+    expected = [rgb for rgb in pairs.values() for _ in range(2)] + [(128, 128, 128), (255, 255, 255)]
+    np.testing.assert_allclose(picture[17].astype(int), expected, atol=1)
+    message.width = 11
+    with pytest.raises(DataError, match=f"width: expected an even number of pixels with {encoding}, received 11"):
+        read_picture(message, RAW, (36, 11))
+
+
 def test_broken_raw_pictures_are_named(rgb, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", None)  # as without ROS
-    expected = r"/front/image at 3000000007 ns: encoding: .*'rgb8'.*cv_bridge.*not installed.*received yuv422"
+    expected = r"/front/image at 3000000007 ns: encoding: .*'rgb8'.*cv_bridge.*not installed.*received nv21"
     with pytest.raises(DataError, match=expected):
-        read_picture(raw(rgb, "yuv422"), RAW, (36, 64))
+        read_picture(raw(rgb, "nv21"), RAW, (36, 64))
     short = raw(rgb, "rgb8")
     short.data = short.data[:-1]
     with pytest.raises(DataError, match="data: expected 36 rows of 192 bytes"):
