@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,8 +133,10 @@ def _orientation(image: Image.Image) -> int:
         return 1
     exif = Image.Exif()
     try:
-        exif.load(image.info["exif"])
-        found = exif.get(ExifTags.Base.Orientation, 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about parts that are cut short
+            exif.load(image.info["exif"])
+            found = exif.get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return 1
     return int(found) if found in _UPRIGHT else 1

@@ -84,3 +84,35 @@ def sh_colors(coefficients: Tensor, directions: Tensor) -> Tensor:
         raise ShapeError("sh_colors", "coefficients", f"(..., K, 3) with K of {COUNTS}", tuple(coefficients.shape))
     basis = sh_basis(torch.nn.functional.normalize(directions, dim=-1), COUNTS.index(count))
     return (0.5 + (basis[..., None] * coefficients).sum(-2)).clamp(min=0)
+
+
+def rotate_sh(coefficients: Tensor, R_new_old: Tensor) -> Tensor:
+    """Coefficients of the same colours in turned axes; each degree turns into itself.
+
+    Args:
+        coefficients: (..., K, 3) with K of 1, 4, 9 or 16, in the old axes.
+        R_new_old: (3, 3) rotation from the old axes into the new ones.
+
+    Returns:
+        (..., K, 3) in the new axes.
+
+    Raises:
+        ShapeError: another number of coefficients.
+
+    Example:
+        >>> turned = rotate_sh(torch.tensor([[[1.0] * 3, [0] * 3, [2] * 3, [0] * 3]]), torch.eye(3)[[2, 0, 1]])
+        >>> turned[0, :, 0].round(decimals=4).abs()  # what shone along z shines along x
+        tensor([1., 0., 0., 2.])
+    """
+    count = coefficients.shape[-2]
+    if count not in COUNTS:
+        raise ShapeError("rotate_sh", "coefficients", f"(..., K, 3) with K of {COUNTS}", tuple(coefficients.shape))
+    if count == 1:
+        return coefficients
+    directions = torch.nn.functional.normalize(
+        torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=-1
+    )
+    degree, R = COUNTS.index(count), R_new_old.detach().cpu().double()
+    # More directions than coefficients, which therefore have one exact solution.
+    matrix = torch.linalg.lstsq(sh_basis(directions, degree), sh_basis(directions @ R, degree)).solution
+    return matrix.to(coefficients) @ coefficients

@@ -193,8 +193,8 @@ class SemanticGrid:
 
     @property
     def occupied(self) -> Tensor:
-        """(..., X, Y, Z) bool: the voxel holds something."""
-        return self.labels != self.classes.free_id
+        """(..., X, Y, Z) bool: the voxel holds something; one without a label does not."""
+        return (self.labels != self.classes.free_id) & (self.labels != self.classes.ignore_id)
 
 
 #: What :meth:`VoxelScores.best_words` says where no word fits well enough.

@@ -252,6 +252,27 @@ class Reconstruction:
     background: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class FoundViews:
+    """What a method says of context views, in its own unit of length and the first camera's optical frame.
+
+    Attributes:
+        scene: (B, V * h * w) Gaussians with features, view after view and row after row.
+        T_first_cam: (B, V, 4, 4) predicted poses, the first one the identity.
+        intrinsics: (B, V, 3, 3) predicted intrinsics, pixels of the network's pictures.
+        map_size: (h, w): Gaussians of one view.
+        background: (B, 3) colour behind the scene, 0..1; None = black.
+        metric: The training taught that one unit is a metre.
+    """
+
+    scene: Gaussians
+    T_first_cam: Tensor
+    intrinsics: Tensor
+    map_size: tuple[int, int]
+    background: Tensor | None = None
+    metric: bool = False
+
+
 class ViewMethod(Trainable):
     """A network that makes Gaussians of several pictures of one static scene whose poses nobody knows.
 
@@ -262,6 +283,14 @@ class ViewMethod(Trainable):
     DATA = ViewArgs
 
     teacher_dim: int
+
+    @abstractmethod
+    def found(self, output: Any) -> FoundViews:
+        """What an output says, whatever its unit is."""
+
+    @abstractmethod
+    def word_map(self) -> tuple[Tensor, Tensor]:
+        """(``teacher_dim``, C) matrix and (``teacher_dim``) vector that lead a Gaussian's features to words."""
 
     @abstractmethod
     def reconstruct(self, views: ViewSet) -> Any:

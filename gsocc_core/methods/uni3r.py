@@ -22,7 +22,7 @@ from gsocc_core.errors import ConfigError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.rigid import invert_rigid
 from gsocc_core.geometry.view_sets import ViewSet
-from gsocc_core.methods.method import Reconstruction, ViewMethod
+from gsocc_core.methods.method import FoundViews, Reconstruction, ViewMethod
 from gsocc_core.methods.uni3r_args import (
     PAPER_ENCODER,
     WHERE,
@@ -258,6 +258,18 @@ class Uni3R(ViewMethod):
         moved = torch.cat([poses[..., :3, 3] * unit_m[:, None, None], poses[..., 3:, 3]], dim=-1)
         poses = torch.cat([poses[..., :3], moved[..., None]], dim=-1)
         return Reconstruction(in_metres(output.scene, unit_m), poses, output.background)
+
+    def found(self, output: Output) -> FoundViews:
+        """See :meth:`ViewMethod.found`."""
+        size = (output.points.shape[2], output.points.shape[3])
+        metric = self.network_args.unit == "metre"
+        return FoundViews(output.scene, output.T_first_cam, output.intrinsics, size, output.background, metric)
+
+    def word_map(self) -> tuple[Tensor, Tensor]:
+        """See :meth:`ViewMethod.word_map`."""
+        expansion = self.semantic_head.expansion
+        assert expansion.bias is not None
+        return expansion.weight.flatten(1), expansion.bias
 
     def expand(self, features: Tensor) -> Tensor:
         """Rendered features (..., H, W, C) in the teacher's space, at half the size."""

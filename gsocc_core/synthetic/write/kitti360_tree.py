@@ -17,6 +17,7 @@ from gsocc_core.data.sscbench_labels import SSCBENCH_GRID, SSCBENCH_KITTI360, wr
 from gsocc_core.data.view_label_files import encode_classes, encode_depth, write_folder_content
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES
+from gsocc_core.geometry.ray_traversal import trace
 from gsocc_core.synthetic.render.camera import RenderedView, render_camera
 from gsocc_core.synthetic.render.rays import cast_rays
 from gsocc_core.synthetic.sensors.kitti360_car import Kitti360Car, make_car, write_calibration
@@ -24,7 +25,7 @@ from gsocc_core.synthetic.sensors.rig import lidar_directions
 from gsocc_core.synthetic.world.scene import StreetScene
 from gsocc_core.synthetic.world.street import build_street
 from gsocc_core.synthetic.write.nuscenes_tree import Tables
-from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory, trace
+from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory
 from gsocc_core.synthetic.write.write_drive import LIDAR_RANGE_M, DriveOptions, scene_name, scene_seed
 
 DEPTH_FOLDER, CLASSES_FOLDER = "depth", "classes"

@@ -15,6 +15,7 @@ from gsocc_core.data.names import NAMES_FOLDER, KeyFrameNames, write_names
 from gsocc_core.data.occ3d import OCC3D_FOLDER, write_occ3d
 from gsocc_core.data.surroundocc import label_file, surroundocc_grid, write_surroundocc
 from gsocc_core.geometry.cameras import Camera
+from gsocc_core.geometry.ray_traversal import trace
 from gsocc_core.synthetic.render.camera import render_camera
 from gsocc_core.synthetic.render.rays import cast_rays
 from gsocc_core.synthetic.sensors.rig import CAMERA_NAMES, LIDAR_NAME, Rig, lidar_directions, make_rig, small_rig
@@ -33,7 +34,7 @@ from gsocc_core.synthetic.write.nuscenes_tree import (
     scene_tables,
     shot_filename,
 )
-from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory, trace
+from gsocc_core.synthetic.write.occupancy import OPEN_RAY_M, SurfaceMemory
 from gsocc_core.synthetic.write.pseudo_labels import write_pseudo_labels
 from gsocc_core.synthetic.write.surroundocc_labels import SURROUNDOCC_FOLDER, surroundocc_labels
 

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Free, occupied and unobserved voxels of Gaussians that cameras saw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsocc_core.errors import ConfigError, ShapeError
+from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.merging import merge_gaussians
+from gsocc_core.geometry.ray_traversal import trace
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.splat import splat_to_voxels
+
+#: Least standard deviation in voxels: smaller Gaussians would slip between the centres of voxels.
+_LEAST_SCALE = 0.5
+#: Density from which on a voxel is occupied.
+THRESHOLD = 0.3
+#: Most voxels of a grid that is laid around a scene, along x, y and z.
+_MOST = (200, 200, 40)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Straight ways along which cameras looked.
+
+    Attributes:
+        origins: (R, 3) where the cameras stood, metres, ego frame.
+        ends: (R, 3) the surface that each way ends on, metres, ego frame.
+    """
+
+    origins: np.ndarray
+    ends: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.origins.shape != self.ends.shape or self.origins.ndim != 2 or self.origins.shape[1] != 3:
+            raise ShapeError("Sight", "origins, ends", "(R, 3) each", (self.origins.shape, self.ends.shape))
+
+
+def occupancy_of(
+    scene: Gaussians, class_scores: Tensor, sight: Sight, grid: VoxelGrid, classes: ClassTable
+) -> SemanticGrid:
+    """Vote in voxels, and say where nobody looked.
+
+    The Gaussians are merged voxel by voxel, and none is smaller than half a voxel; where the sum of o phi reaches
+    :data:`THRESHOLD` a voxel is occupied, by the class with the largest mean score. Of the rest, a voxel is free only
+    where a ray passed on its way to a surface, but for the last voxel's length of it, and everything else is
+    unobserved.
+
+    Args:
+        scene: (N) Gaussians, metres, ego frame.
+        class_scores: (N, C) of each, channels as ``classes.channel_ids`` says.
+        sight: Where cameras looked; its ends are the surfaces.
+        grid: Where to evaluate, ego frame.
+        classes: Class table.
+
+    Returns:
+        Labels (X, Y, Z) on the CPU: a class, ``free_id``, or ``ignore_id`` where nobody looked, which ``observed``
+        says, too. ``confidence`` is 1 - exp(-density) of what is occupied, 1 of what is free, 0 elsewhere.
+
+    Raises:
+        ShapeError: scores do not fit scene or classes.
+    """
+    if tuple(class_scores.shape) != (len(scene), len(classes.channel_ids)):
+        expected = f"({len(scene)}, {len(classes.channel_ids)})"
+        raise ShapeError("occupancy_of", "class_scores", expected, tuple(class_scores.shape))
+    size = min(grid.size_m)
+    labels = torch.full(grid.shape, classes.ignore_id, dtype=torch.uint8)
+    density = torch.zeros(grid.shape)
+    if len(scene):
+        votes = scene.replace(features=class_scores.to(scene.means), velocities=None, colors_sh=None)
+        corner = torch.from_numpy(grid.T_ego_corner[:3, 3]).to(scene.means)
+        merged = merge_gaussians(votes, size, origin=corner)
+        merged = merged.replace(scales=merged.scales.clamp(min=_LEAST_SCALE * size)).to(torch.float32)
+        field = splat_to_voxels(merged, grid)
+        density = field.density.cpu()
+        found = torch.tensor(classes.channel_ids, dtype=torch.uint8)[field.features.argmax(-1).cpu()]
+        labels = torch.where(density >= THRESHOLD, found, labels)
+    occupied = labels != classes.ignore_id
+    passed = torch.from_numpy(_passed(sight, grid, size).astype(bool))
+    free = passed & ~occupied
+    labels[free] = classes.free_id
+    confidence = torch.where(occupied, -torch.expm1(-density), free.float())
+    return SemanticGrid(labels, grid, classes, confidence, occupied | free)
+
+
+def _passed(sight: Sight, grid: VoxelGrid, margin_m: float) -> np.ndarray:
+    """(X, Y, Z) uint8: a ray passed more than a margin before its end."""
+    way = sight.ends - sight.origins
+    length = np.linalg.norm(way, axis=1)
+    good = length > margin_m
+    share = np.clip(1 - margin_m / np.where(good, length, 1.0), 0.0, 1.0)[:, None]
+    ends = (sight.origins + share * way)[good].astype(np.float64)
+    return trace(sight.origins[good].astype(np.float64), ends, np.zeros(len(ends), bool), grid)
+
+
+def grid_around(points: np.ndarray, viewpoints: np.ndarray, voxel_m: float | None = None) -> VoxelGrid:
+    """A grid that holds the middle 96 % of points, and the cameras.
+
+    Args:
+        points: (N, 3) metres, ego frame, at least one.
+        viewpoints: (V, 3) cameras, metres, ego frame.
+        voxel_m: Edge of a voxel; None = a twentieth of the points' median distance, in steps of 0.05 m from 0.05 to
+            0.5 m.
+
+    Returns:
+        At most 200 x 200 x 40 voxels; what lies farther is cut off on the side that is farther from the cameras.
+
+    Raises:
+        ConfigError: the edge is not above 0.
+    """
+    if voxel_m is not None and not 0 < voxel_m < 1e3:
+        raise ConfigError("reconstruct", "voxel_m", "above 0", voxel_m)
+    if voxel_m is None:
+        away = float(np.median(np.linalg.norm(points - viewpoints.mean(0), axis=1)))
+        voxel_m = min(max(round(away / 20 / 0.05) * 0.05, 0.05), 0.5)
+    low = np.minimum(np.percentile(points, 2, axis=0), viewpoints.min(0)) - voxel_m
+    high = np.maximum(np.percentile(points, 98, axis=0), viewpoints.max(0)) + voxel_m
+    lower, upper = [], []
+    for axis, most in enumerate(_MOST):
+        first, last = math.floor(low[axis] / voxel_m), math.ceil(high[axis] / voxel_m)
+        here = round(float(viewpoints[:, axis].mean()) / voxel_m)
+        if last - first > most:
+            behind = min(here - first, max(most // 2, most - (last - here)))
+            first = here - behind
+            last = first + most
+        lower.append(round(first * voxel_m, 6))
+        upper.append(round(last * voxel_m, 6))
+    return VoxelGrid((lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2]), voxel_m)
