@@ -8,7 +8,7 @@ from typing import Literal
 
 
 def rig(
-    source: Literal["kalibr", "nuscenes", "kitti", "kitti360"],
+    source: Literal["kalibr", "nuscenes", "kitti", "kitti360", "camera_info"],
     calibration: str,
     out: str,
     T_ego_imu: tuple[float, ...] | None = None,
@@ -18,6 +18,7 @@ def rig(
     size: tuple[int, int] | None = None,
     rectified: bool = True,
     cameras: tuple[str, ...] | None = None,
+    poses: str | None = None,
 ) -> None:
     """Write a rig file from the calibration of another tool or data set.
 
@@ -26,15 +27,17 @@ def rig(
     Args:
         source: Whose calibration it is.
         calibration: kalibr: camchain.yaml or camchain-imucam.yaml; nuscenes: dataroot; kitti: folder of a day of the
-            raw data or a file of the object benchmark; kitti360: the calibration folder.
+            raw data or a file of the object or odometry benchmark; kitti360: the calibration folder; camera_info: a
+            YAML file of ROS per camera, or a folder of them.
         out: Rig file to make.
         T_ego_imu: Pose of the IMU in base_link (kalibr with IMU, kitti, kitti360).
-        T_ego_cam0: Pose of cam0's optical frame in base_link (kalibr).
+        T_ego_cam0: Pose of cam0's optical frame in base_link (kalibr, a benchmark of kitti, one camera_info file).
         version: Name of the tables' folder (nuscenes).
         scene: Whose calibration; None = the first scene's (nuscenes).
-        size: width,height of the pictures (object benchmark of KITTI).
+        size: width,height of the pictures (benchmarks of KITTI).
         rectified: The pictures are rectified (kitti).
         cameras: Only these; None = all.
+        poses: YAML file {camera: [x, y, z, qw, qx, qy, qz]} of the cameras' optical frames in base_link (camera_info).
     """
     from gsocc_core.rigs.from_calibration import read_calibration
     from gsocc_core.rigs.poses import pose_of
@@ -49,6 +52,7 @@ def rig(
         size=size,
         rectified=rectified,
         cameras=cameras,
+        poses=poses,
     )
     made.save(out, comment)
     print(f"{comment}\n{out}: {', '.join(made.names)}. Look at it with `gsocc_core check-rig {out}`.")

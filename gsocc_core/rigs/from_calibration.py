@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 
 from gsocc_core.errors import ConfigError
+from gsocc_core.rigs.camera_info_files import read_camera_info_files
 from gsocc_core.rigs.kalibr import read_kalibr
 from gsocc_core.rigs.kitti import read_kitti, read_kitti360
 from gsocc_core.rigs.nuscenes_rig import read_nuscenes
 from gsocc_core.rigs.poses import pose_words
 from gsocc_core.rigs.rig_file import CameraRig
 
-Source = Literal["kalibr", "nuscenes", "kitti", "kitti360"]
+Source = Literal["kalibr", "nuscenes", "kitti", "kitti360", "camera_info"]
 
 
 def read_calibration(
@@ -30,20 +31,23 @@ def read_calibration(
     size: tuple[int, int] | None = None,
     rectified: bool = True,
     cameras: tuple[str, ...] | None = None,
+    poses: str | Path | None = None,
 ) -> tuple[CameraRig, str]:
     """Read a calibration of another tool.
 
     Args:
         source: Whose it is.
         calibration: kalibr: camchain.yaml or camchain-imucam.yaml; nuscenes: dataroot; kitti: folder of a day or a file
-            of the object benchmark; kitti360: the calibration folder.
+            of the object or odometry benchmark; kitti360: the calibration folder; camera_info: a YAML file of ROS, or
+            a folder of them.
         T_ego_imu: (4, 4) pose of the IMU in the ego frame (kalibr, kitti, kitti360).
-        T_ego_cam0: (4, 4) pose of cam0 in the ego frame (kalibr).
+        T_ego_cam0: (4, 4) pose of cam0 in the ego frame (kalibr, the benchmarks of kitti, a single camera_info file).
         version: Name of the tables' folder (nuscenes).
         scene: Whose calibration; None = the first scene's (nuscenes).
-        size: (width, height) of the pictures, pixels (object benchmark of KITTI).
+        size: (width, height) of the pictures, pixels (benchmarks of KITTI).
         rectified: The pictures are rectified (kitti).
         cameras: Only these, in this order; None = all.
+        poses: YAML file with the cameras' poses (camera_info).
 
     Returns:
         The rig, and what the reader should know about it, a few lines.
@@ -52,10 +56,14 @@ def read_calibration(
         ConfigError: a pose or size is missing or cannot be used, or a camera's name is unknown.
         DataError: files are missing or damaged, or a lens model has no counterpart.
     """
-    if T_ego_cam0 is not None and source != "kalibr":
-        raise ConfigError("rig", "T_ego_cam0", "nothing, but with kalibr", source)
+    if T_ego_cam0 is not None and source in {"nuscenes", "kitti360"}:
+        raise ConfigError("rig", "T_ego_cam0", "nothing, but with kalibr, kitti or camera_info", source)
     if T_ego_imu is not None and source == "nuscenes":
         raise ConfigError("rig", "T_ego_imu", "nothing: nuScenes' calibration leads to the ego frame", "a pose")
+    if T_ego_imu is not None and source == "camera_info":
+        raise ConfigError("rig", "T_ego_imu", "--poses or --T_ego_cam0: camera_info knows no IMU", "a pose")
+    if poses is not None and source != "camera_info":
+        raise ConfigError("rig", "poses", "nothing, but with camera_info", source)
     comment = f"Cameras of {Path(calibration).name}, {source} calibration."
     if source == "kalibr":
         rig = read_kalibr(calibration, T_ego_imu, T_ego_cam0)
@@ -63,10 +71,13 @@ def read_calibration(
         rig, T_ego_lidar = read_nuscenes(calibration, version, scene, cameras)
         comment += f" It holds for one log only.\nLIDAR_TOP: --T_ego_lidar {pose_words(T_ego_lidar)}"
     elif source == "kitti":
-        rig, T_ego_velo = read_kitti(calibration, T_ego_imu, size, rectified)
-        comment += f"\nVelodyne: --T_ego_lidar {pose_words(T_ego_velo)}"
-        if T_ego_imu is None:
-            comment += "\nThe ego frame is the IMU's, 0.93 m lower: on the road."
+        found = read_kitti(calibration, T_ego_imu, size, rectified, T_ego_cam0)
+        rig = found.rig
+        if found.T_ego_velo is not None:
+            comment += f"\nVelodyne: --T_ego_lidar {pose_words(found.T_ego_velo)}"
+        comment += f"\n{found.ego}" if found.ego else ""
+    elif source == "camera_info":
+        rig = read_camera_info_files(calibration, poses, T_ego_cam0)
     else:
         rig, left_out = read_kitti360(calibration, T_ego_imu)
         if left_out:

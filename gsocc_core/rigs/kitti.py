@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,24 @@ from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.rigs.rig_file import CameraRig
 
-#: KITTI's IMU (x forward, y left, z up) stands 0.93 m above the road, as its sensor set-up says.
-IMU_HEIGHT_M = 0.93
+#: KITTI's IMU and Velodyne (x forward, y left, z up) stand so high above the road, as its sensor set-up says.
+IMU_HEIGHT_M, VELODYNE_HEIGHT_M = 0.93, 1.73
+_IMU_TOLD = "The ego frame is the IMU's, 0.93 m lower: on the road."
+
+
+@dataclass(frozen=True)
+class KittiRig:
+    """What a calibration of KITTI gives.
+
+    Attributes:
+        rig: The cameras.
+        T_ego_velo: (4, 4) pose of the Velodyne in the ego frame; None = the file does not hold it.
+        ego: What the ego frame is, where nobody gave a pose; empty otherwise.
+    """
+
+    rig: CameraRig
+    T_ego_velo: np.ndarray | None
+    ego: str
 
 
 def read_kitti(
@@ -25,28 +41,37 @@ def read_kitti(
     T_ego_imu: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
     rectified: bool = True,
-) -> tuple[CameraRig, np.ndarray]:
+    T_ego_cam0: np.ndarray | None = None,
+) -> KittiRig:
     """Read KITTI's calibration.
 
+    In files of the benchmarks a matrix of zeros, as some tools write those that they do not use, counts as not there.
+    Where such a file does not lead to the IMU, the Velodyne is 1.73 m above the ground, level and ahead.
+
     Args:
-        path: Folder of a day of the raw data (calib_cam_to_cam.txt, calib_velo_to_cam.txt, calib_imu_to_velo.txt), or
-            one file of the object benchmark (calib/000000.txt).
+        path: Folder of a day of the raw data (calib_cam_to_cam.txt, calib_velo_to_cam.txt, calib_imu_to_velo.txt), one
+            file of the object benchmark (calib/000000.txt), or calib.txt of the odometry benchmark.
         T_ego_imu: (4, 4) pose of the IMU in the ego frame; None = 0.93 m above the ground, as the data set says.
-        size: (width, height) of the pictures, pixels: files of the object benchmark do not hold it.
+        size: (width, height) of the pictures, pixels: files of the benchmarks do not hold it.
         rectified: The pictures are the rectified ones (``*_sync``, object benchmark); else the raw ones with their
             lens distortion (raw data only).
+        T_ego_cam0: (4, 4) pose of the rectified camera 0 in the ego frame, instead of one of the IMU (files of the
+            benchmarks only).
 
     Returns:
-        The rig, and the (4, 4) pose of the Velodyne in the ego frame.
+        The cameras, and where the Velodyne is.
 
     Raises:
-        ConfigError: the size is missing.
+        ConfigError: the size is missing, or a pose is given that the file cannot use.
         DataError: a file or an entry is missing or has the wrong values, or entries contradict each other.
     """
     path = Path(path)
-    T_ego_imu = _lifted(IMU_HEIGHT_M) if T_ego_imu is None else T_ego_imu
     if path.is_file():
-        return _object(path, T_ego_imu, size, rectified)
+        return _benchmark(path, T_ego_imu, T_ego_cam0, size, rectified)
+    if T_ego_cam0 is not None:
+        raise ConfigError(path, "T_ego_cam0", "--T_ego_imu: the raw data lead to the IMU", "a pose of camera 0")
+    ego = _IMU_TOLD if T_ego_imu is None else ""
+    T_ego_imu = _lifted(IMU_HEIGHT_M) if T_ego_imu is None else T_ego_imu
     table = read_table(path / "calib_cam_to_cam.txt")
     velo, imu = read_table(path / "calib_velo_to_cam.txt"), read_table(path / "calib_imu_to_velo.txt")
     where = path / "calib_cam_to_cam.txt"
@@ -69,7 +94,7 @@ def read_kitti(
             distortion = tuple(take(where, table, f"D_{n}", 5).tolist())
         T_ego_cam = T_ego_velo @ np.linalg.inv(T_cam_cam0 @ T_cam0_velo)
         cameras.append(Camera(f"image_{n}", K, T_ego_cam, int(width), int(height), "pinhole", distortion))
-    return CameraRig.of(cameras), T_ego_velo
+    return KittiRig(CameraRig.of(cameras), T_ego_velo, ego)
 
 
 def _rectified(path: Path, table: Table, number: str) -> tuple[np.ndarray, np.ndarray]:
@@ -89,28 +114,55 @@ def _check_baseline(path: Path, table: Table, number: str) -> None:
     check_same_pose(path, f"camera 00 in camera {number}", (names[0], one), (names[1], other))
 
 
-def _object(
-    path: Path, T_ego_imu: np.ndarray, size: tuple[int, int] | None, rectified: bool
-) -> tuple[CameraRig, np.ndarray]:
-    table = read_table(path)
+def _benchmark(
+    path: Path,
+    T_ego_imu: np.ndarray | None,
+    T_ego_cam0: np.ndarray | None,
+    size: tuple[int, int] | None,
+    rectified: bool,
+) -> KittiRig:
+    """One file of the object or of the odometry benchmark; matrices of zeros say nothing."""
+    table = {key: numbers for key, numbers in read_table(path).items() if numbers.any()}
     if size is None:
         raise ConfigError(path, "size", "--size WIDTH,HEIGHT of the pictures, which this file does not hold", "none")
     if not rectified:
         raise ConfigError(path, "rectified", "true: this file describes rectified pictures only", False)
-    if "Tr" in table and "Tr_velo_to_cam" not in table:
-        expected = "a file of the object benchmark (calib/000000.txt), or the folder of a day of the raw data"
-        raise DataError(path, "Tr_velo_to_cam", expected, "one of the odometry benchmark, which leaves out the IMU")
-    T_velo_imu, T_cam0_velo = pose(path, table, "Tr_imu_to_velo"), pose(path, table, "Tr_velo_to_cam")
-    T_rect0_cam0 = rotation(path, table, "R0_rect" if "R0_rect" in table else "R_rect")
-    T_ego_velo = T_ego_imu @ np.linalg.inv(T_velo_imu)
+    T_ego_rect0, T_ego_velo, ego = _placed(path, table, T_ego_imu, T_ego_cam0)
     cameras = []
     for n in sorted(key[1:] for key in table if key[0] == "P" and key[1:].isdigit()):
         K, T_cam_rect0 = projection(path, table, f"P{n}")
-        T_ego_cam = T_ego_velo @ np.linalg.inv(T_cam_rect0 @ T_rect0_cam0 @ T_cam0_velo)
-        cameras.append(Camera(f"image_{n}", K, T_ego_cam, *size))
+        cameras.append(Camera(f"image_{n}", K, T_ego_rect0 @ np.linalg.inv(T_cam_rect0), *size))
     if not cameras:
-        raise DataError(path, "P0", "projection matrices P0 ... P3", sorted(table))
-    return CameraRig.of(cameras), T_ego_velo
+        raise DataError(path, "P0", "projection matrices P0 ... P3 other than 0", sorted(table))
+    return KittiRig(CameraRig.of(cameras), T_ego_velo, ego)
+
+
+def _placed(
+    path: Path, table: Table, T_ego_imu: np.ndarray | None, T_ego_cam0: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Poses of the rectified camera 0 and of the Velodyne in the ego frame, and what that frame is."""
+    T_rect0_velo: np.ndarray | None = None
+    if "Tr_velo_to_cam" in table:
+        T_rect0_cam0 = rotation(path, table, "R0_rect" if "R0_rect" in table else "R_rect")
+        T_rect0_velo = T_rect0_cam0 @ pose(path, table, "Tr_velo_to_cam")
+    elif "Tr" in table:
+        T_rect0_velo = pose(path, table, "Tr")
+    if T_ego_cam0 is not None and T_ego_imu is None:
+        return T_ego_cam0, None if T_rect0_velo is None else T_ego_cam0 @ T_rect0_velo, ""
+    if T_ego_cam0 is not None or T_rect0_velo is None or (T_ego_imu is not None and "Tr_imu_to_velo" not in table):
+        lacking = "no pose of a LiDAR" if T_rect0_velo is None else "no pose of the IMU"
+        expected = f"--T_ego_cam0, the pose of camera 0 in base_link, alone: the file holds {lacking}"
+        if T_rect0_velo is not None and "Tr_imu_to_velo" in table:
+            expected = "--T_ego_imu or --T_ego_cam0"
+        given = [k for k, v in (("--T_ego_imu", T_ego_imu), ("--T_ego_cam0", T_ego_cam0)) if v is not None]
+        raise ConfigError(path, "extrinsic to base_link", expected, " and ".join(given) or "none")
+    if "Tr_imu_to_velo" in table:
+        ego = _IMU_TOLD if T_ego_imu is None else ""
+        T_ego_imu = _lifted(IMU_HEIGHT_M) if T_ego_imu is None else T_ego_imu
+        T_ego_velo = T_ego_imu @ np.linalg.inv(pose(path, table, "Tr_imu_to_velo"))
+    else:
+        T_ego_velo, ego = _lifted(VELODYNE_HEIGHT_M), "The ego frame is the Velodyne's, 1.73 m lower: on the road."
+    return T_ego_velo @ np.linalg.inv(T_rect0_velo), T_ego_velo, ego
 
 
 def read_kitti360(path: str | Path, T_ego_imu: np.ndarray | None = None) -> tuple[CameraRig, tuple[str, ...]]:

@@ -40,7 +40,7 @@ def read_nuscenes(
     frames = read_key_frames(nusc, [name], cameras or _all_cameras(nusc, name))[0]
     first = frames[0]
     for frame in frames[1:]:
-        _check_same(first, frame, Path(dataroot) / version / "calibrated_sensor.json")
+        _check_same(first, frame, Path(dataroot) / nusc.version / "calibrated_sensor.json")
     shots = {shot.camera.name: i for i, shot in enumerate(first.shots)}
     begin = [min(shot.stamp_ns for shot in frame.shots) for frame in frames]
     offsets: dict[str, float | None] = {

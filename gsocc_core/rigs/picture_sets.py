@@ -14,7 +14,7 @@ from pathlib import Path
 from gsocc_core.errors import DataError
 from gsocc_core.rigs.rig_file import CameraRig
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 #: Digits of a stamp and the nanoseconds that its unit has.
 _UNITS = {10: 1_000_000_000, 13: 1_000_000, 16: 1_000, 19: 1}
 _log = logging.getLogger(__name__)

@@ -68,14 +68,15 @@ def test_raw_data_projects_as_its_readme_says(tmp_path_factory, seed):
     day = Day(folder, seed)
     T_ego_imu = affine(turn(np.random.default_rng(seed + 1)), [1.0, 0.2, 0.93])
     in_ego = day.points_imu() @ T_ego_imu[:3, :3].T + T_ego_imu[:3, 3]
-    rectified, T_ego_velo = read_kitti(folder, T_ego_imu)
+    found = read_kitti(folder, T_ego_imu)
+    rectified, T_ego_velo = found.rig, found.T_ego_velo
     assert np.allclose(day.points_velo @ T_ego_velo[:3, :3].T + T_ego_velo[:3, 3], in_ego)
     in_cam0 = day.points_velo @ day.velo_R.T + day.velo_t
     for n, camera in enumerate(rectified.cameras):
         y = (day.P[n] @ np.column_stack([in_cam0 @ day.R_rect.T, np.ones(50)]).T).T  # P_rect R_rect Tr x
         assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
         assert (camera.width, camera.height, camera.distortion) == (1242, 375, None)
-    raw, _ = read_kitti(folder, T_ego_imu, rectified=False)
+    raw = read_kitti(folder, T_ego_imu, rectified=False).rig
     for n, camera in enumerate(raw.cameras):
         x, y, z = (in_cam0 @ day.R[n].T + day.T[n]).T
         x, y, k = x / z, y / z, day.D[n]
@@ -102,16 +103,16 @@ def test_two_statements_of_a_baseline_have_to_agree(tmp_path):
         read_kitti(tmp_path)
     # Without the raw camera's pose nothing is stated twice.
     path.write_text("".join(row + "\n" for row in text.splitlines() if not row.startswith(("R_0", "T_0"))))
-    assert len(read_kitti(tmp_path)[0].cameras) == 4
+    assert len(read_kitti(tmp_path).rig.cameras) == 4
 
 
 @pytest.mark.parametrize(
     ("key", "values", "told"),
     [
-        ("Tr_velo_to_cam", np.zeros(12), "Tr_velo_to_cam: expected a rigid transform, received .* not orthonormal"),
+        ("Tr_velo_to_cam", np.ones(12), "Tr_velo_to_cam: expected a rigid transform, received .* not orthonormal"),
         ("Tr_imu_to_velo", np.diag([1.0, 1, -1, 1])[:3], "Tr_imu_to_velo: expected a rigid transform, .* mirrors"),
         ("R0_rect", np.full(9, np.nan), "R0_rect: expected 9 numbers"),
-        ("P2", np.zeros(12), "P2: expected a projection: focal lengths above 0"),
+        ("P2", np.ones(12), "P2: expected a projection: focal lengths above 0"),
     ],
 )
 def test_entries_that_describe_no_camera_are_named(tmp_path, key, values, told):
@@ -124,10 +125,48 @@ def test_entries_that_describe_no_camera_are_named(tmp_path, key, values, told):
         read_kitti(path, size=(1242, 375))
 
 
-def test_files_of_the_odometry_benchmark_are_told_apart(tmp_path):
-    (tmp_path / "calib.txt").write_text(line("P0", np.eye(4)[:3]) + line("Tr", np.eye(4)[:3]))
-    with pytest.raises(DataError, match=r"expected a file of the object benchmark .* received one of the odometry"):
-        read_kitti(tmp_path / "calib.txt", size=(1241, 376))
+def test_odometry_files_lead_to_the_velodyne(tmp_path):
+    """calib.txt: P0 ... P3 of the rectified cameras, and the Velodyne's pose Tr in camera 0."""
+    day, path = Day(tmp_path, 6), tmp_path / "calib.txt"
+    Tr = np.column_stack([day.R_rect @ day.velo_R, day.R_rect @ day.velo_t])
+    projections = "".join(line(f"P{n}", day.P[n]) for n in range(4))
+    path.write_text(projections + line("Tr", Tr))
+    found = read_kitti(path, size=(1241, 376))
+    np.testing.assert_allclose(found.T_ego_velo, affine(np.eye(3), [0, 0, 1.73]))
+    assert found.ego == "The ego frame is the Velodyne's, 1.73 m lower: on the road."
+    T_ego_cam0 = affine(VELO_TO_CAM.T, [0.3, 0, 1.65])
+    placed = read_kitti(path, size=(1241, 376), T_ego_cam0=T_ego_cam0)
+    np.testing.assert_allclose(placed.T_ego_velo, T_ego_cam0 @ affine(Tr[:, :3], Tr[:, 3]), atol=1e-12)
+    for one in (found, placed):
+        in_ego = day.points_velo @ one.T_ego_velo[:3, :3].T + one.T_ego_velo[:3, 3]
+        in_cam0 = day.points_velo @ Tr[:, :3].T + Tr[:, 3]
+        for n, camera in enumerate(one.rig.cameras):
+            y = (day.P[n] @ np.column_stack([in_cam0, np.ones(50)]).T).T
+            assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
+    with pytest.raises(ConfigError, match="expected --T_ego_cam0, .* holds no pose of the IMU, received --T_ego_imu"):
+        read_kitti(path, np.eye(4), size=(1241, 376))
+    path.write_text(projections)  # as the first edition has it
+    assert read_kitti(path, size=(1241, 376), T_ego_cam0=T_ego_cam0).T_ego_velo is None
+    with pytest.raises(ConfigError, match="expected --T_ego_cam0, .* holds no pose of a LiDAR, received none"):
+        read_kitti(path, size=(1241, 376))
+
+
+def test_matrices_of_zeros_count_as_not_there(tmp_path):
+    """As tools write files of the object benchmark for one camera without LiDAR and IMU."""
+    zeros = "".join(line(key, np.zeros(12)) for key in ("P0", "P1", "P3", "Tr_velo_to_cam", "Tr_imu_to_velo"))
+    P2 = [3395.9, 0, 2320, 0, 0, 3395.9, 1736, 0, 0, 0, 1, 0]
+    path = tmp_path / "000000.txt"
+    path.write_text(zeros + line("P2", P2) + line("R0_rect", np.eye(3)))
+    T_ego_cam0 = affine(VELO_TO_CAM.T, [0, 0, 1.5])
+    found = read_kitti(path, size=(4640, 3472), T_ego_cam0=T_ego_cam0)
+    (camera,) = found.rig.cameras
+    assert (camera.name, camera.intrinsics[1, 2], found.T_ego_velo) == ("image_2", 1736, None)
+    np.testing.assert_array_equal(camera.T_ego_cam, T_ego_cam0)
+    with pytest.raises(ConfigError, match="holds no pose of a LiDAR"):
+        read_kitti(path, size=(4640, 3472))
+    path.write_text(zeros)
+    with pytest.raises(DataError, match=r"P0: expected projection matrices P0 \.\.\. P3 other than 0"):
+        read_kitti(path, size=(4640, 3472), T_ego_cam0=T_ego_cam0)
 
 
 def test_object_files_project_as_their_readme_says(tmp_path):
@@ -137,7 +176,9 @@ def test_object_files_project_as_their_readme_says(tmp_path):
     text += line("Tr_velo_to_cam", Tr_velo) + line("Tr_imu_to_velo", np.column_stack([day.imu_R, day.imu_t]))
     path = tmp_path / "000000.txt"
     path.write_text(text)
-    rig, T_ego_velo = read_kitti(path, size=(1242, 375))
+    found = read_kitti(path, size=(1242, 375))
+    rig, T_ego_velo = found.rig, found.T_ego_velo
+    assert found.ego == "The ego frame is the IMU's, 0.93 m lower: on the road."
     assert T_ego_velo[2, 3] == pytest.approx(1.73, abs=0.05), "the Velodyne stands 1.73 m above the road"
     in_ego = day.points_velo @ T_ego_velo[:3, :3].T + T_ego_velo[:3, 3]
     in_cam0 = day.points_velo @ day.velo_R.T + day.velo_t
@@ -146,8 +187,8 @@ def test_object_files_project_as_their_readme_says(tmp_path):
         assert np.abs(project(camera, in_ego)[0] - y[:, :2] / y[:, 2:]).max() < 1e-6
     with pytest.raises(ConfigError, match="--size WIDTH,HEIGHT"):
         read_kitti(path)
-    path.write_text(line("P0", [1, 2, 3]))
-    with pytest.raises(DataError, match="Tr_imu_to_velo: expected 12 numbers, received no such line"):
+    path.write_text(line("P0", [1, 2, 3]) + line("R0_rect", np.eye(3)) + line("Tr_velo_to_cam", [1, 2]))
+    with pytest.raises(DataError, match="Tr_velo_to_cam: expected 12 numbers, received 2 numbers"):
         read_kitti(path, size=(1242, 375))
 
 

@@ -94,11 +94,11 @@ def test_the_command_writes_a_file_that_says_where_the_lidar_is(tiny_tree, tmp_p
 
 
 def test_tables_without_a_column_are_named(tree_writer, tmp_path):
-    """Excerpts of nuScenes often leave out the links from row to row."""
+    """Links from row to row may be missing; names may not."""
     root = tree_writer(tmp_path / "tree", scenes=("scene-a",), frames=1)
     table = root / "v1.0-tiny" / "scene.json"
     rows = json.loads(table.read_text())
-    del rows[0]["first_sample_token"]
+    del rows[0]["name"]
     table.write_text(json.dumps(rows))
-    with pytest.raises(DataError, match=r"scene\.json: first_sample_token: .* received none in row scene-a"):
+    with pytest.raises(DataError, match=r"scene\.json: name: .* received none in row scene-a"):
         read_nuscenes(root, "v1.0-tiny")
