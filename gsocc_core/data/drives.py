@@ -67,6 +67,9 @@ class DriveDataset(Dataset[FrameSet], ABC):
     def __init__(self, args: DataArgs, image_size: tuple[int, int]) -> None:
         _check(args)
         self.root, self.image_size = Path(args.dataroot), tuple(image_size)
+        if not self.root.is_dir():
+            raise DataError(self.root, "dataroot", "a folder with the data set", "no such folder")
+        args = self.located(args)
         self.protocol = self.protocol_for(args)
         self.args = self._with_existing_labels(args)
         self.scenes = self._read_scenes(args)
@@ -86,6 +89,15 @@ class DriveDataset(Dataset[FrameSet], ABC):
             self.folders = {f: open_picture_folder(self.root / f, first.shots) for f in folders if f is not None}
             features = (self.args.features_dir, self.args.input_features_dir)
             self.features = {f: open_features(self.root / f, first) for f in features if f is not None}
+
+    @classmethod
+    def located(cls, args: DataArgs) -> DataArgs:
+        """The arguments with what the folder itself tells, where they leave it open.
+
+        Raises:
+            DataError: it does not tell.
+        """
+        return args
 
     @classmethod
     def protocol_for(cls, args: DataArgs) -> Protocol:

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gsocc_core.data.args import DataArgs
 from gsocc_core.data.drives import DriveDataset, camera_at, collate
 from gsocc_core.data.key_frames import KeyFrame
-from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames
+from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames, tables_version
 from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL, read_occ3d
 from gsocc_core.data.protocol import Protocol, read_protocol
 from gsocc_core.data.voxel_labels import VoxelLabels
@@ -41,6 +42,11 @@ class NuScenesOccupancy(DriveDataset):
     """
 
     protocol = OCC3D_PROTOCOL
+
+    @classmethod
+    def located(cls, args: DataArgs) -> DataArgs:
+        """With the version of the only tables there are, where none was named."""
+        return replace(args, version=tables_version(args.dataroot, args.version))
 
     @classmethod
     def protocol_for(cls, args: DataArgs) -> Protocol:

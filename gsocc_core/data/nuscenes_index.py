@@ -14,13 +14,22 @@ import numpy as np
 from gsocc_core.data.args import SURROUND_CAMERAS
 from gsocc_core.data.boxes import read_boxes
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
+from gsocc_core.data.nuscenes_tables import open_tables
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.stored import read_splits, reading
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.rigid import rigid_from_quat
 
-__all__ = ["SURROUND_CAMERAS", "CameraShot", "KeyFrame", "choose_scenes", "open_nuscenes", "read_key_frames"]
+__all__ = [
+    "SURROUND_CAMERAS",
+    "CameraShot",
+    "KeyFrame",
+    "choose_scenes",
+    "open_nuscenes",
+    "read_key_frames",
+    "tables_version",
+]
 
 TABLES = (
     "attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample", "sample_annotation",
@@ -34,16 +43,18 @@ COLUMNS = {
     "ego_pose": ("translation", "rotation"),
     "calibrated_sensor": ("translation", "rotation", "camera_intrinsic"),
 }
+#: Versions that commands have by default: whoever names none takes the only tables there are.
+_DEFAULT_VERSIONS = ("v1.0-trainval", "v1.0-synthetic")
 #: A camera that is silent for longer has missed more than a picture or two: what follows is no neighbour.
 _LONGEST_CYCLE_US = 250_000
 
 
 def open_nuscenes(dataroot: str | Path, version: str) -> Any:
-    """Open a data set with nuscenes-devkit.
+    """Open a data set with nuscenes-devkit; :mod:`gsocc_core.data.nuscenes_tables` says what may be missing.
 
     Args:
         dataroot: Folder that holds ``<version>/`` with the tables.
-        version: For instance v1.0-mini.
+        version: For instance v1.0-mini; see :func:`tables_version`.
 
     Returns:
         A ``nuscenes.nuscenes.NuScenes``.
@@ -53,26 +64,45 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
         DataError: the folder or a table is missing or unreadable, or a row lacks a column.
     """
     try:
-        from nuscenes.nuscenes import NuScenes
+        import nuscenes  # noqa: F401 - before the tables are looked for
     except ImportError as error:
         raise ConfigError("nuscenes-devkit", "import", "pip install nuscenes-devkit", error) from error
-    root, folder = Path(dataroot), Path(dataroot) / version
-    if not folder.is_dir():
-        found = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else "no such folder"
-        there = [name for name in found if (root / name / "sample.json").is_file()] if root.is_dir() else []
-        hint = f" (is --version {there[0]} meant?)" if there else ""
-        raise DataError(root, version, "a folder with the nuScenes tables", f"{found}{hint}")
+    root, version = Path(dataroot), tables_version(dataroot, version)
+    folder = root / version
     for table in TABLES:
         if not (folder / f"{table}.json").is_file():
             raise DataError(folder, f"{table}.json", f"all {len(TABLES)} nuScenes tables", "no such file")
     with reading(folder, "tables that nuscenes-devkit can read"):
-        nusc = NuScenes(version=version, dataroot=str(root), verbose=False)
+        nusc = open_tables(root, version)
     for table, columns in COLUMNS.items():
         for column in columns:
             if lacking := next((row for row in getattr(nusc, table) if column not in row), None):
                 expected = f"columns {', '.join(columns)} in every row"
                 raise DataError(folder / f"{table}.json", column, expected, f"none in row {lacking.get('token')}")
     return nusc
+
+
+def tables_version(dataroot: str | Path, version: str) -> str:
+    """The folder of the tables: ``version``, or the only one there is where that is missing and a default.
+
+    Args:
+        dataroot: Folder that holds folders of tables.
+        version: The one asked for.
+
+    Raises:
+        DataError: there is none, or another was asked for.
+    """
+    root = Path(dataroot)
+    if (root / version).is_dir():
+        return version
+    if not root.is_dir():
+        raise DataError(root, "dataroot", "a folder with nuScenes tables", "no such folder")
+    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    there = [name for name in found if (root / name / "sample.json").is_file()]
+    if version in _DEFAULT_VERSIONS and len(there) == 1:
+        return there[0]
+    hint = f" (is --version {there[0]} meant?)" if there else ""
+    raise DataError(root, version, "a folder with the nuScenes tables", f"{found}{hint}")
 
 
 def choose_scenes(nusc: Any, split: str | None, scenes: Sequence[str] | None) -> list[str]:

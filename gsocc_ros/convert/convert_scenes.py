@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
+from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, tables_version
 from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
@@ -96,6 +96,7 @@ def convert_scenes(
     contents = Contents(
         occupancy, sweeps, radar, can_bus, road_map, lidarseg, surroundocc, vision_msgs, start_s, duration_s
     )
+    version = tables_version(dataroot, version)
     options = (version, storage, distro, contents)
     folder = Path(out)
     if folder.exists() and not resume:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -64,6 +65,7 @@ from gsocc_ros.messages.sensor_messages import (
 )
 from gsocc_ros.messages.vision_messages import detections
 
+_log = logging.getLogger(__name__)
 #: First bytes of the picture formats that players know, and what CompressedImage calls them.
 _ENCODINGS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n": "png"}
 
@@ -248,9 +250,11 @@ class SceneEvents:
         if not self.contents.road_map or not places:
             return
         chart = self.tables.get("map", self.tables.get("log", self.tables.drive["log_token"])["map_token"])
-        message = road_map(
-            self.host, read_mask(self.tables.root / chart["filename"]), np.array(places, np.float64), stamp, WORLD_FRAME
-        )
+        picture = self.tables.root / chart["filename"]
+        if not picture.is_file():
+            _log.warning("%s: no such map; the recording has none", picture)
+            return
+        message = road_map(self.host, read_mask(picture), np.array(places, np.float64), stamp, WORLD_FRAME)
         if message is not None:
             yield Event(stamp, 0, MAP_TOPIC, "nav_msgs/msg/OccupancyGrid", LATCHED, lambda: message)
 
