@@ -221,7 +221,7 @@ def predict(
         split: A split of ``splits.json`` or an official one; None = all scenes.
         scenes: Explicit scene names; they win over ``split``.
         layout: gts = as Occ3D's labels; tokens = ``<out>/<token>.npz`` with ``arr_0``, which ray evaluators read.
-        images: Folder with one picture <camera>.jpg|png per camera, or with one folder per camera.
+        images: Folder with one picture <camera>.jpg (png, bmp, tif, webp) per camera, or with one folder per camera.
         rig: Rig file with the cameras' calibration.
         pictures: Write a picture of cameras and voxels per set too (images).
         gaussians: Write the Gaussians as PLY and all as NPZ per set too (images).

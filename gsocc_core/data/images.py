@@ -24,6 +24,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 
+#: What pictures may be.
+FORMATS = "a JPEG, PNG, BMP, TIFF or WebP"
+
 
 class ImageHeader(NamedTuple):
     """What is known of a picture before its pixels are decoded.
@@ -51,7 +54,7 @@ def read_header(source: str | Path | bytes, where: str | None = None) -> ImageHe
     """
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
     with (
-        reading(name, "a JPEG or PNG"),
+        reading(name, FORMATS),
         Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
     ):
         orientation = _orientation(image)
@@ -62,7 +65,7 @@ def read_header(source: str | Path | bytes, where: str | None = None) -> ImageHe
 def decode_image(
     source: str | Path | bytes, *, min_width: int | None = None, min_height: int | None = None, where: str | None = None
 ) -> np.ndarray:
-    """Decode a JPEG or PNG, upright: its EXIF orientation is applied, as viewers and OpenCV's ``imread`` do.
+    """Decode a picture, upright: its EXIF orientation is applied, as viewers and OpenCV's ``imread`` do.
 
     Args:
         source: A file, or the encoded bytes.
@@ -86,17 +89,33 @@ def decode_image(
     """
     name = where or (str(source) if not isinstance(source, bytes) else "picture")
     with (
-        reading(name, "a JPEG or PNG that decodes"),
+        reading(name, FORMATS),
         Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image,
     ):
-        turn = _UPRIGHT.get(_orientation(image))
         # A reduced picture hangs over its last row and column, which turning would make the first.
-        if min_width is not None and min_height is not None and turn is None:
+        if min_width is not None and min_height is not None and _UPRIGHT.get(_orientation(image)) is None:
             image.draft("RGB", (min_width, min_height))
-        if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
-            raise DataError(name, "content", "8 bits per channel", f"mode {image.mode}")
-        picture = image.convert("RGB")
-        return np.asarray(picture if turn is None else picture.transpose(turn))
+        return upright_rgb(image, name)
+
+
+def upright_rgb(image: Image.Image, where: str) -> np.ndarray:
+    """One of Pillow's pictures as an array, turned as its EXIF orientation says.
+
+    Args:
+        image: Of 8 bits per channel.
+        where: Its name in errors.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: it has more bits per channel.
+    """
+    if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
+        raise DataError(where, "content", "8 bits per channel", f"mode {image.mode}")
+    turn = _UPRIGHT.get(_orientation(image))
+    picture = image.convert("RGB")
+    return np.asarray(picture if turn is None else picture.transpose(turn))
 
 
 def decoding_scale(size: tuple[int, ...], full_size: tuple[int, int], where: str) -> float:

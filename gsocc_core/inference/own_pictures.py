@@ -4,20 +4,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from gsocc_core.data.depth_maps import check_depth
-from gsocc_core.data.images import fit_camera, fit_image, fit_nearest
+from gsocc_core.data.images import decode_image, fit_camera, fit_image, fit_nearest, upright_rgb
 from gsocc_core.errors import ShapeError
-from gsocc_core.geometry.cameras import Camera, Cameras
+from gsocc_core.geometry.cameras import Camera, CameraModel, Cameras
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.methods.method import Method
 from gsocc_core.rigs.virtual_views import OneModel, is_mixed
+
+#: What people have: an array (H, W, 3) uint8 RGB, one of Pillow's pictures, or a file.
+Picture: TypeAlias = "np.ndarray | Image.Image | str | Path"
+
+
+def as_arrays(
+    images: Sequence[Picture | None] | Mapping[str, Picture | None],
+    cameras: Sequence[Camera],
+    least_size: Callable[[CameraModel], tuple[int, int]],
+) -> list[np.ndarray | None]:
+    """Pictures of any kind as arrays.
+
+    Args:
+        images: One per camera, or by camera name; None, or no such name, = missing.
+        cameras: Whose pictures they are.
+        least_size: (height, width) that a decoded file must keep, by its camera's lens.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright, of each of ``images``, in the order of the cameras where they come by name.
+
+    Raises:
+        ShapeError: a name is none of the cameras'.
+        DataError: a picture cannot be read.
+    """
+    if isinstance(images, Mapping):
+        names = [camera.name for camera in cameras]
+        if strange := [name for name in images if name not in names]:
+            raise ShapeError("predict", f"images[{strange[0]!r}]", f"names among {', '.join(names)}", strange[0])
+        images = [images.get(name) for name in names]
+    arrays: list[np.ndarray | None] = []
+    for i, image in enumerate(images):
+        if isinstance(image, Image.Image):
+            arrays.append(upright_rgb(image, f"picture {i}"))
+        elif isinstance(image, str | Path):
+            height, width = least_size(cameras[i].model) if i < len(cameras) else (None, None)
+            arrays.append(decode_image(image, min_width=width, min_height=height))
+        else:
+            arrays.append(image)
+    return arrays
 
 
 class OwnPictures:

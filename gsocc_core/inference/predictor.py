@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from gsocc_core.inference.bundle import Bundle, load_bundle
 from gsocc_core.inference.depth_model import MissingDepth
 from gsocc_core.inference.found import warm_up_clusters
 from gsocc_core.inference.options import InferenceOptions, chosen_options
-from gsocc_core.inference.own_pictures import OwnPictures
+from gsocc_core.inference.own_pictures import OwnPictures, Picture, as_arrays
+from gsocc_core.inference.prediction_text import told
 from gsocc_core.inference.query import WordQueries
 from gsocc_core.inference.running import NetworkRunner, to_device, to_host
 from gsocc_core.inference.stages import stage_clock
@@ -34,7 +35,7 @@ from gsocc_core.rigs.virtual_views import FISHEYE_OVERSIZE
 from gsocc_core.splat import warm_up
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What one set of pictures gives.
 
@@ -57,6 +58,11 @@ class Prediction:
     latency_ms: dict[str, float]
     valid: Tensor | None = None
     text: TextFeatures | None = None
+
+    def __repr__(self) -> str:
+        """Three lines: when and how much is occupied, by what, and what it took."""
+        shown = self.cameras.T_ref_cam.shape[0] if self.valid is None else int(self.valid.sum())
+        return told(self.grid, self.scene, self.reference_stamp_ns, shown, self.latency_ms)
 
 
 class OccupancyPredictor:
@@ -190,7 +196,7 @@ class OccupancyPredictor:
 
     def predict(
         self,
-        images: Sequence[np.ndarray | None],
+        images: Sequence[Picture | None] | Mapping[str, Picture | None],
         cameras: Sequence[Camera],
         *,
         depths_m: Sequence[np.ndarray | None] | None = None,
@@ -203,7 +209,8 @@ class OccupancyPredictor:
 
         Args:
             images: One (H_i, W_i, 3) uint8 RGB picture per camera, of the camera's size or decoded at 1/2, 1/4 or 1/8;
-                None = missing.
+                None = missing. Pillow's pictures and files do as well, upright as their EXIF orientation says. A
+                mapping has them by the cameras' names, and those that it lacks are missing.
             cameras: Calibration and, in ``T_ref_ego``, the ego's motion between each picture and the reference time.
                 Any number of cameras of any sizes. Where pinhole and fisheye lenses are mixed, pinhole views are cut
                 out of the fisheyes, and out of their depth.
@@ -225,20 +232,21 @@ class OccupancyPredictor:
         Raises:
             ShapeError: lengths differ, cameras do not fit each other, a depth map has not the aspect of its picture,
                 features differ in shape, or the network's numbers are not finite.
-            DataError: a picture does not fit its camera, or there is none at all; a depth map holds no metres; the
-                method requires depth or features, and there are none.
+            DataError: a picture cannot be read or does not fit its camera, or there is none at all; a depth map holds
+                no metres; the method requires depth or features, and there are none.
             ConfigError: the bundle's depth model is not there.
         """
         started = time.perf_counter()
+        arrays = as_arrays(images, cameras, self.least_size)
         stamps = list(camera_stamps_ns) if camera_stamps_ns is not None else [reference_stamp_ns or 0] * len(cameras)
-        if not cameras or len(images) != len(cameras) or len(stamps) != len(cameras):
-            received = (len(images), len(cameras), len(stamps))
+        if not cameras or len(arrays) != len(cameras) or len(stamps) != len(cameras):
+            received = (len(arrays), len(cameras), len(stamps))
             raise ShapeError("predict", "images, cameras, camera_stamps_ns", "equal lengths of at least one", received)
         for key, given in (("depths_m", depths_m), ("features", features)):
             if given is not None and len(given) != len(cameras):
                 raise ShapeError("predict", key, f"one per camera, {len(cameras)}", len(given))
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
-        frames = self._own_pictures(images, cameras, stamps, reference, T_world_ego, depths_m, features)
+        frames = self._own_pictures(arrays, cameras, stamps, reference, T_world_ego, depths_m, features)
         return self.predict_frames(frames, started=started)
 
     @torch.inference_mode()

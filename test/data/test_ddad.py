@@ -243,7 +243,7 @@ BAD = {
         r"LIDAR/15616458250036530\.npz: file: expected a point cloud",
     ),
     "no masks": (lambda r: shutil.rmtree(r / "mask"), "masks_dir: expected a folder with self-occlusion masks, or nul"),
-    "missing mask": (lambda r: (r / MASK).unlink(), r"mask/CAMERA_05/000000/mask\.png: file: expected a JPEG or PNG"),
+    "missing mask": (lambda r: (r / MASK).unlink(), r"mask/CAMERA_05/000000/mask\.png: file: expected a JPEG"),
     "mask of another size": (
         lambda r: Image.new("L", (32, 20)).save(r / MASK),
         r"mask\.png: size: expected \(40, 64\) as the pictures of CAMERA_05, received \(20, 32\)",

@@ -163,3 +163,24 @@ def test_bad_pictures_are_named(tmp_path):
         fit_image(np.zeros((90, 120, 3), np.uint8), camera(160, 90), 10, 10)
     with pytest.raises(DataError, match="uint8"):
         fit_image(np.zeros((90, 160, 3)), camera(160, 90), 10, 10)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "WEBP", "PNG"])
+def test_formats_decode_alike(tmp_path, kind):
+    rgb = np.zeros((12, 20, 3), np.uint8)
+    rgb[:6], rgb[:, :10, 1] = (200, 30, 40), 120
+    path = tmp_path / f"front.{kind.lower()}"
+    Image.fromarray(rgb).save(path, **({"lossless": True} if kind == "WEBP" else {}))
+    np.testing.assert_array_equal(decode_image(path, min_width=10, min_height=6), rgb)
+    assert read_header(path)[:2] == (20, 12)
+
+
+def test_an_orientation_is_applied_in_every_format_that_has_one(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for kind in ("tiff", "webp", "png"):
+        path = tmp_path / f"front.{kind}"
+        Image.fromarray(rgb).save(path, exif=exif, **({"lossless": True} if kind == "webp" else {}))
+        np.testing.assert_array_equal(decode_image(path), np.rot90(rgb, -1))
+        assert read_header(path)[:2] == (12, 20)

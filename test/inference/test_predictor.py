@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
 from gsocc_core.data.images import decode_image
@@ -59,6 +60,49 @@ def test_any_number_and_sizes_of_cameras_and_missing_pictures(predictor, dataset
     a = predictor.predict(gone, cameras).scene.features
     b = predictor.predict([images[0], np.zeros_like(images[1]), *images[2:]], cameras).scene.features
     assert not torch.allclose(a, b), "a missing picture is not a black one"
+
+
+def test_pictures_are_arrays_pillows_or_files_in_order_or_by_name(predictor, dataset, tmp_path):
+    images, cameras, frame = pictures(dataset, 0)
+    paths = [shot.path for shot in frame.shots]
+    expected = predictor.predict(images, cameras)
+    small = [decode_image(path, min_width=64, min_height=32) for path in paths]
+    for given in (
+        [Image.fromarray(image) for image in images],
+        {camera.name: image for camera, image in reversed(list(zip(cameras, images)))},
+    ):
+        assert torch.equal(predictor.predict(given, cameras).scene.features, expected.scene.features)
+    reduced = predictor.predict(small, cameras).scene.features
+    assert torch.equal(predictor.predict([str(paths[0]), *paths[1:]], cameras).scene.features, reduced)
+    lost = predictor.predict([None, *images[1:]], cameras).scene.features
+    by_name = dict(zip([camera.name for camera in cameras[1:]], images[1:]))
+    assert torch.equal(predictor.predict(by_name, cameras).scene.features, lost)
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(images[0])))
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    turned.save(tmp_path / "turned.png", exif=turned.getexif())
+    with Image.open(tmp_path / "turned.png") as opened:
+        found = predictor.predict([opened, *images[1:]], cameras)
+    assert torch.equal(found.scene.features, expected.scene.features)
+    with pytest.raises(ShapeError, match=r"images\['CAM_TOP'\]: expected names among CAM_FRONT"):
+        predictor.predict({"CAM_TOP": images[0]}, cameras)
+    with pytest.raises(DataError, match=r"missing\.png: file: expected a JPEG, .*, received no such file"):
+        predictor.predict([tmp_path / "missing.png", *images[1:]], cameras)
+
+
+def test_a_prediction_prints_in_three_lines(predictor, dataset):
+    images, cameras, _ = pictures(dataset, 0)
+    prediction = predictor.predict([None, *images[1:]], cameras, reference_stamp_ns=7)
+    labels = torch.full_like(prediction.grid.labels, 17)
+    labels[:3, 0, 0], labels[5, 5, 5] = 4, 255
+    labels[9, 9, 9] = 11
+    shown = replace(prediction, grid=replace(prediction.grid, labels=labels))
+    first, second, third = str(shown).splitlines()
+    assert first == "Occupancy at 7 ns: 4 of 200 x 200 x 16 voxels of 0.4 m occupied"
+    assert second == "car 75.0 %, driveable_surface 25.0 %"
+    assert third.startswith("5 pictures, 50 Gaussians, ")
+    assert "(preprocess " in third
+    free = replace(prediction, grid=replace(prediction.grid, labels=torch.full_like(labels, 17)))
+    assert repr(free).splitlines()[1] == "all is free"
 
 
 def test_a_fisheye_camera_works(predictor, dataset):

@@ -300,7 +300,8 @@ def test_a_picture_that_does_not_decode_names_topic_and_stamp(robot):
     )
     bad.message.data = bad.message.data[:200].copy()
     with pytest.raises(
-        DataError, match=f"/cam_back/image/compressed at {bad.stamp_ns} ns: content: expected a JPEG or PNG"
+        DataError,
+        match=f"/cam_back/image/compressed at {bad.stamp_ns} ns: content: expected a JPEG, PNG, BMP",
     ):
         play(events, NUSCENES)
 
