@@ -100,6 +100,6 @@ class PipelineInput:
             self._health.incompatible_qos(self._node.resolve_topic_name(topic), policy)
             self._node.get_logger().warning(f"{topic}: a publisher offers an incompatible QoS ({policy})")
 
-        subscriber = WatchedSubscriber(self._node, kind, topic, qos, mismatch)
+        subscriber = WatchedSubscriber(self._node, kind, topic, qos, mismatch, raw=is_transform)
         subscriber.registerCallback(receive)
         return subscriber.subscription

@@ -4,32 +4,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tf2_ros
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
 
 from gsocc_core.errors import DataError
 from gsocc_core.geometry.rigid import rigid_from_quat
-from gsocc_ros.pipeline.transform_buffer import TransformReader, TransformRecord, ancestors
+from gsocc_ros.node.raw_transforms import RawTransform, raw_transforms, read_pose
+from gsocc_ros.pipeline.transform_buffer import TransformReader, ancestors
+
+#: So many of the newest transforms of a link are kept for the case that somebody begins to ask for it.
+RECENT = 128
+
+
+class _Link:
+    """A moving link; tf2 hears of it while it is in use."""
+
+    def __init__(self, sent_parent: bytes, parent: str, child: str) -> None:
+        self.sent_parent, self.parent, self.child = sent_parent, parent, child
+        self.in_use = False
+        self.newest_ns: int | None = None  # of what tf2 has
+        self.recent: deque[RawTransform] = deque(maxlen=RECENT)
+        self.message = _message(parent, child)
 
 
 class Tf2Transforms:
     """A :class:`tf2_ros.Buffer` that is told of /tf and /tf_static by the node's own subscriptions.
 
     tf2's listener would subscribe by itself, whatever the node's lifecycle state and without telling of QoS that does
-    not match. When a link that somebody asks for jumps back in time (bag loop), the moving links are cleared; tf2 would
-    drop the new transforms or mix them with the old ones. A link that nobody asks for is left out until its time is
-    reached again: two publishers whose clocks differ cost what is asked for nothing.
+    not match; and in Python it makes an object of every joint of every arm, which takes more than a core. So messages
+    come serialised, and of /tf tf2 gets only the links that poses depend on which were looked up.
+
+    When a link in use jumps back in time (bag loop), the moving links are cleared; tf2 would drop the new transforms or
+    mix them with the old ones. A link that nobody asks for may jump as it likes.
 
     Args:
         history_ns: How long moving links are remembered.
         jump_ns: A step back of more than this is a jump.
-        tell: Told of broken transforms, see :class:`~gsocc_ros.pipeline.transform_buffer.TransformReader`.
+        tell: Told of broken transforms, of /tf those in use, see
+            :class:`~gsocc_ros.pipeline.transform_buffer.TransformReader`.
     """
 
     def __init__(
@@ -42,40 +63,72 @@ class Tf2Transforms:
         self._jump_ns = jump_ns
         self._reader = TransformReader(tell)
         self._parents: dict[str, str] = {}
-        self._newest_ns: dict[str, int] = {}
+        self._links: dict[bytes, _Link] = {}  # moving ones, by the child's name
         self._asked: set[tuple[str, str]] = set()  # pairs of frames that were looked up
-        self._left_out: dict[str, TransformRecord] = {}  # the last one of every link that jumped back unasked
 
-    def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
-        """Take a tf2_msgs/TFMessage; broken transforms in it are told and left out."""
-        for record in self._reader.read(message, topic):
-            self._parents[record.child] = record.parent
-            if static:
-                self._buffer.set_transform_static(_as_message(record), "gsocc_ros")
+    def feed(self, message: bytes, static: bool, topic: str = "/tf") -> None:
+        """Take a serialised tf2_msgs/TFMessage; broken transforms in it are told and left out."""
+        if static:
+            for record in self._reader.read(deserialize_message(message, TFMessage), topic):
+                sent = _message(record.parent, record.child)
+                _fill(sent, record.stamp_ns, np.roll(record.quat_wxyz, -1).tolist(), record.translation_m.tolist())
+                self._buffer.set_transform_static(sent, "gsocc_ros")
+                self._connect(record.parent, record.child, topic)
+            return
+        for moved in raw_transforms(message):
+            link = self._links.get(moved.child)
+            if link is None or link.sent_parent != moved.parent:
+                link = self._begin(moved, topic)
+            if link is None:
                 continue
-            newest = self._newest_ns.get(record.child)
-            if newest is not None and record.stamp_ns < newest - self._jump_ns:
-                self._left_out[record.child] = record
-                if self._is_asked(record.child):
-                    self._begin_anew()
-            elif newest != record.stamp_ns:  # tf2 warns of every repetition
-                self._put(record)
+            if link.in_use:
+                self._take(link, moved, topic)
+                continue
+            if link.recent and moved.stamp_ns < link.recent[-1].stamp_ns - self._jump_ns:
+                link.recent.clear()
+            link.recent.append(moved)
 
-    def _put(self, record: TransformRecord) -> None:
-        self._newest_ns[record.child] = max(self._newest_ns.get(record.child, record.stamp_ns), record.stamp_ns)
-        self._buffer.set_transform(_as_message(record), "gsocc_ros")
+    def _begin(self, moved: RawTransform, topic: str) -> _Link | None:
+        """A link with another parent than before, or None where the names make no sense."""
+        parent, child = (name.decode(errors="replace").lstrip("/") for name in (moved.parent, moved.child))
+        if self._reader.check(parent, child, [1, 0, 0, 0], [0, 0, 0], moved.stamp_ns, topic) is None:
+            return None
+        link = self._links[moved.child] = _Link(moved.parent, parent, child)
+        self._connect(parent, child, topic)
+        return link
 
-    def _is_asked(self, frame: str) -> bool:
-        """Whether a pose that was looked up depends on the link from a frame to its parent."""
+    def _connect(self, parent: str, child: str, topic: str) -> None:
+        if self._parents.get(child) != parent:
+            self._parents[child] = parent
+            self._refresh(topic)
+
+    def _refresh(self, topic: str = "/tf") -> None:
+        """Give tf2 what is known of links that poses depend on by now."""
         chains = ((set(ancestors(f, self._parents.get)) for f in pair) for pair in self._asked)
-        return any(frame in target ^ source for target, source in chains)  # what both are below cancels out
+        depended = {frame for target, source in chains for frame in target ^ source}  # what both are below cancels out
+        for link in self._links.values():
+            link.in_use = link.child in depended
+            while link.in_use and link.recent:
+                self._take(link, link.recent.popleft(), topic)
 
-    def _begin_anew(self) -> None:
-        self._buffer.clear()
-        self._newest_ns.clear()
-        for record in self._left_out.values():
-            self._put(record)
-        self._left_out.clear()
+    def _take(self, link: _Link, sent: RawTransform, topic: str) -> None:
+        newest = link.newest_ns
+        if newest == sent.stamp_ns:  # tf2 warns of every repetition
+            return
+        x, y, z, qx, qy, qz, qw = read_pose(sent.pose)
+        length = math.hypot(qx, qy, qz, qw)
+        # What is plainly sound needs no look at every number: this is a robot's odometry, hundreds per second.
+        if not (0.5 < length < 2 and math.isfinite(x + y + z)):
+            names, quat = (link.parent, link.child), [qw, qx, qy, qz]
+            if self._reader.check(*names, quat, [x, y, z], sent.stamp_ns, topic) is None:
+                return
+        if newest is not None and sent.stamp_ns < newest - self._jump_ns:
+            self._buffer.clear()
+            for other in self._links.values():
+                other.newest_ns = None
+        link.newest_ns = max(link.newest_ns or sent.stamp_ns, sent.stamp_ns)
+        _fill(link.message, sent.stamp_ns, (qx / length, qy / length, qz / length, qw / length), (x, y, z))
+        self._buffer.set_transform(link.message, "gsocc_ros")
 
     def fault(self, target: str, source: str) -> str | None:
         """Why the newest pose of ``source`` in ``target`` is not known; None = it is."""
@@ -105,8 +158,7 @@ class Tf2Transforms:
             return np.eye(4)
         if (target, source) not in self._asked:
             self._asked.add((target, source))
-            if any(self._is_asked(frame) for frame in self._left_out):
-                self._begin_anew()
+            self._refresh()
         try:
             try:
                 # To tf2, time zero means the newest; a simulation that begins there means zero.
@@ -147,11 +199,14 @@ class Tf2Transforms:
         return True
 
 
-def _as_message(record: TransformRecord) -> TransformStamped:
+def _message(parent: str, child: str) -> TransformStamped:
     message = TransformStamped()
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(record.stamp_ns, 1_000_000_000)
-    message.header.frame_id, message.child_frame_id = record.parent, record.child
-    rotation, translation = message.transform.rotation, message.transform.translation
-    rotation.w, rotation.x, rotation.y, rotation.z = record.quat_wxyz.tolist()
-    translation.x, translation.y, translation.z = record.translation_m.tolist()
+    message.header.frame_id, message.child_frame_id = parent, child
     return message
+
+
+def _fill(message: TransformStamped, stamp_ns: int, quat_xyzw: Sequence[float], shift_m: Sequence[float]) -> None:
+    rotation, translation = message.transform.rotation, message.transform.translation
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+    rotation.x, rotation.y, rotation.z, rotation.w = quat_xyzw
+    translation.x, translation.y, translation.z = shift_m

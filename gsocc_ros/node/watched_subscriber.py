@@ -27,14 +27,31 @@ class WatchedSubscriber(SimpleFilter):
         qos: QoS of the subscription; parameters ``qos_overrides.TOPIC.subscription.*`` change its history, depth and
             reliability.
         mismatch: Told the policy's name when a publisher's QoS does not fit.
+        raw: Hand messages on serialised, as bytes; whatever came by now at once, because the executor's round from one
+            message to the next costs more than reading it.
     """
 
-    def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile, mismatch: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        kind: type,
+        topic: str,
+        qos: QoSProfile,
+        mismatch: Callable[[str], None],
+        raw: bool = False,
+    ) -> None:
         super().__init__()
         events = SubscriptionEventCallbacks(
             incompatible_qos=lambda event: mismatch(qos_policy_name_from_kind(event.last_policy_kind).lower())
         )
         self.subscription = node.create_subscription(
-            kind, topic, self.signalMessage, qos, event_callbacks=events,
+            kind, topic, self._take_all if raw else self.signalMessage, qos, event_callbacks=events, raw=raw,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )  # fmt: skip
+
+    def _take_all(self, message: bytes) -> None:
+        subscription = self.subscription
+        self.signalMessage(message)
+        with subscription.handle:
+            while (taken := subscription.handle.take_message(subscription.msg_type, True)) is not None:
+                self.signalMessage(taken[0])

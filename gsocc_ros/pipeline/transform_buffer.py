@@ -119,18 +119,21 @@ class TransformReader:
         for item in message.transforms:
             q, p, stamp = item.transform.rotation, item.transform.translation, item.header.stamp
             stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-            try:
-                records.append(
-                    checked(
-                        item.header.frame_id, item.child_frame_id, [q.w, q.x, q.y, q.z], [p.x, p.y, p.z], stamp_ns,
-                        topic,
-                    )
-                )  # fmt: skip
-            except DataError as error:
-                if item.child_frame_id not in self._told:
-                    self._told.add(item.child_frame_id)
-                    self._tell(error)
-        return records
+            names = item.header.frame_id, item.child_frame_id
+            records.append(self.check(*names, [q.w, q.x, q.y, q.z], [p.x, p.y, p.z], stamp_ns, topic))
+        return [record for record in records if record is not None]
+
+    def check(
+        self, parent: str, child: str, quat_wxyz: object, translation_m: object, stamp_ns: int, topic: str
+    ) -> TransformRecord | None:
+        """One transform, see :func:`checked`; None = it is broken, which is told the first time."""
+        try:
+            return checked(parent, child, quat_wxyz, translation_m, stamp_ns, topic)
+        except DataError as error:
+            if child not in self._told:
+                self._told.add(child)
+                self._tell(error)
+            return None
 
 
 def ancestors(frame: str, parent_of: Callable[[str], str | None]) -> list[str]:

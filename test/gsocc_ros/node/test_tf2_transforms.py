@@ -35,9 +35,17 @@ def message(*transforms):
 
 
 def buffers(**options):
+    from rclpy.serialization import serialize_message
+
     from gsocc_ros.node.tf2_transforms import Tf2Transforms
 
-    return Tf2Transforms(**options), TransformBuffer(**options)
+    class Told(Tf2Transforms):
+        """As over DDS: it is told of serialised messages."""
+
+        def feed(self, message, static):
+            super().feed(serialize_message(message), static)
+
+    return Told(**options), TransformBuffer(**options)
 
 
 quats = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: sum(v * v for v in q) > 0.1)
@@ -99,6 +107,7 @@ def test_faults_name_the_frame():
 def test_broken_transforms_are_told_once_and_cost_only_themselves():
     one, shift, told = (1, 0, 0, 0), (0, 0, 0), []
     for buffer in buffers(tell=told.append):
+        buffer.fault("a", "joint")  # tf2 is told of what somebody asks for, and only that is looked at
         for k in range(3):
             stamp = START + k * 100 * MS
             joints = [("a", "a", one, shift, stamp), ("a", "joint", (0, 0, 0, 0), shift, stamp)]
@@ -147,3 +156,74 @@ def test_whatever_tf2_raises_becomes_an_error_of_ours():
             buffer.lookup("map", "base_link", START, 20 * MS)
         with pytest.raises(DataError):
             buffer.lookup("map", "", START, 20 * MS)
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sent=st.lists(st.tuples(names, names, quats, shifts, st.integers(0, 2**31 * 1000 * MS - 1)), max_size=4),
+    far=st.booleans(),
+)
+def test_the_bytes_of_a_message_are_read_as_ros_reads_them(sent, far):
+    """``far``: as a machine of the other byte order writes them."""
+    from rclpy.serialization import serialize_message
+    from tf2_msgs.msg import TFMessage
+
+    from gsocc_ros.node.raw_transforms import raw_transforms, read_pose
+
+    content = message(*sent)
+    raw = _other_order(content) if far else serialize_message(content)
+    found = list(raw_transforms(raw))
+    assert len(found) == len(sent)
+    for got, (parent, child, (w, x, y, z), shift, stamp) in zip(found, sent, strict=True):
+        assert (got.parent.decode(), got.child.decode(), got.stamp_ns) == (parent, child, stamp)
+        np.testing.assert_array_equal(read_pose(got.pose), [*shift, x, y, z, w])
+    assert list(raw_transforms(serialize_message(TFMessage()))) == []
+
+
+def _other_order(content):
+    from rosbags.typesys import Stores, get_typestore
+
+    types = get_typestore(Stores.ROS2_JAZZY)
+    make = types.types
+
+    def plain(item):
+        if not hasattr(item, "get_fields_and_field_types"):
+            return [plain(one) for one in item] if isinstance(item, list) else item
+        name = "/".join((type(item).__module__.split(".")[0], "msg", type(item).__name__))
+        return make[name](**{field: plain(getattr(item, field)) for field in item.get_fields_and_field_types()})
+
+    return bytes(types.serialize_cdr(plain(content), "tf2_msgs/msg/TFMessage", little_endian=False))
+
+
+def test_links_that_nobody_asks_for_cost_tf2_nothing_until_somebody_does(monkeypatch):
+    buffer, _ = buffers()
+    put, given_to_tf2 = buffer._buffer.set_transform, []
+    monkeypatch.setattr(
+        buffer._buffer, "set_transform", lambda m, who: (given_to_tf2.append(m.child_frame_id), put(m, who))
+    )
+    one = (1, 0, 0, 0)
+    buffer.fault("odom", "base_link")
+    for k in range(20):
+        joints = [("base_link", f"joint_{j}", one, (j, k, 0), START + k * 10 * MS) for j in range(3)]
+        buffer.feed(message(("odom", "base_link", one, (k, 0, 0), START + k * 10 * MS), *joints), static=False)
+    assert given_to_tf2 == ["base_link"] * 20
+    # A camera on an arm: what came before anybody asked for it counts, too.
+    at = buffer.lookup("odom", "joint_2", START + 55 * MS)
+    np.testing.assert_allclose(at[:3, 3], [5.5 + 2, 5.5, 0])
+    buffer.feed(message(("base_link", "joint_2", one, (9, 9, 9), START + 200 * MS)), static=False)
+    assert given_to_tf2[20:] == ["joint_2"] * 21
+
+
+def test_a_frame_that_is_its_own_parent_now_and_then_costs_its_own_message_only():
+    one, told = (1, 0, 0, 0), []
+    for buffer in buffers(tell=told.append):
+        buffer.fault("odom", "base_link")
+        for k in range(5):
+            stamp = START + k * 100 * MS
+            buffer.feed(message(("base_link", "base_link", one, (0, 0, 0), stamp)), static=False)
+            buffer.feed(message(("odom", "base_link", one, (k, 0, 0), stamp)), static=False)
+        assert buffer.lookup("odom", "base_link", START + 150 * MS)[0, 3] == pytest.approx(1.5)
+    assert len(told) == 2
