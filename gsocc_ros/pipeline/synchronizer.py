@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
@@ -15,6 +16,8 @@ from gsocc_ros.pipeline.trigger_offsets import OffsetEstimator
 P = TypeVar("P")
 Policy = Literal["all", "anchor"]
 POLICIES: tuple[Policy, ...] = ("all", "anchor")
+#: So many stamps of a stream are remembered, to know pictures that come again: half a second at 120 Hz.
+_REMEMBERED = 64
 #: Stream name of the optional reference stamps; no camera may be called so.
 REFERENCE = "reference"
 
@@ -38,7 +41,8 @@ class SyncSettings:
         max_wait_ns: An incomplete set is given up waiting for when its own cameras are this much further, in sensor
             time, or when every missing camera has delivered a later picture. The default, below the shortest cycle,
             gives a cycle up when the next one begins.
-        reset_threshold_ns: A stream whose stamps jump back by more than this resets the synchroniser (bag loop).
+        reset_threshold_ns: A stream whose stamps jump back by more than this resets the synchroniser (bag loop). So do
+            pictures in a row, more than one of each camera, that all came before (a shorter loop).
         ring_size: Largest number of pictures per camera that are held.
         reference_offset_ns: Trigger offset of an extra stream of reference stamps (a LiDAR); None = there is none.
 
@@ -191,12 +195,14 @@ class Synchronizer(Generic[P]):
             self._offsets[REFERENCE] = settings.reference_offset_ns
         self._members = (*settings.cameras, *([REFERENCE] if settings.reference_offset_ns is not None else []))
         self._counters = {name: CameraCounters() for name in settings.cameras}
+        self._seen = {name: deque[int](maxlen=_REMEMBERED) for name in self._members}
         self._epoch = 0
         self._clear()
 
     def _clear(self) -> None:
         self._open: list[_Cycle[P]] = []
-        self._latest: dict[str, int] = {}
+        self._latest: dict[str, deque[int]] = {}  # stamps of this epoch in the order in which they came
+        self._again = 0  # so many pictures in a row came before
         self._floor: int | None = None
         self._estimator = OffsetEstimator(self._settings.cameras, self._settings.anchor)
 
@@ -267,9 +273,10 @@ class Synchronizer(Generic[P]):
 
     def _place(self, stream: str, stamp_ns: int, frame: Frame[P] | None) -> SyncedSet[P] | None:
         settings = self._settings
-        if stamp_ns < self._latest.get(stream, stamp_ns) - settings.reset_threshold_ns:
+        if self._jumped(stream, stamp_ns):
             self._reset()
-        self._latest[stream] = max(stamp_ns, self._latest.get(stream, stamp_ns))
+        self._latest.setdefault(stream, deque(maxlen=_REMEMBERED)).append(stamp_ns)
+        self._seen[stream].append(stamp_ns)
         if stream not in self._offsets:
             self._count(stream, unplaced=1)
             self._estimate(stream, stamp_ns)
@@ -296,6 +303,23 @@ class Synchronizer(Generic[P]):
             cycle.frames[stream] = frame
         self._bound(stream)
         return self._newest_ready()
+
+    def _jumped(self, stream: str, stamp_ns: int) -> bool:
+        """Time begins anew with this stamp; a single one that was too far ahead before it changes nothing."""
+        stamps = self._latest.get(stream)
+        if not stamps:
+            return False
+        threshold_ns = self._settings.reset_threshold_ns
+        second, newest = (stamps[0], *sorted(stamps))[-2:]
+        if stamp_ns < (second if newest - second > threshold_ns else newest) - threshold_ns:
+            return True
+        back = bool(self._again) or stamp_ns < newest  # the newest picture twice is no loop
+        self._again = self._again + 1 if back and stamp_ns in self._seen[stream] else 0
+        return self._again > len(self._latest)
+
+    def _heard_ns(self, stream: str) -> int:
+        """Where a stream is, its trigger offset taken off."""
+        return self._latest[stream][-1] - self._offsets[stream]
 
     def _bound(self, stream: str) -> None:
         """Keep at most a ring of pictures per stream: a stream with a wrong clock costs only itself."""
@@ -327,13 +351,13 @@ class Synchronizer(Generic[P]):
 
     def _settled(self, cycle: _Cycle[P]) -> bool:
         """Nothing can join any more: complete, overtaken by the missing streams, or waited for long enough."""
-        own = max(self._latest[name] - self._offsets[name] for name in cycle.corrected_ns)
+        own = max(self._heard_ns(name) for name in cycle.corrected_ns)
         if own - cycle.start_ns > self._settings.max_wait_ns:
             return True
         limit = cycle.start_ns + self._settings.tolerance_ns
         return all(
             name in cycle.corrected_ns
-            or (name in self._offsets and name in self._latest and self._latest[name] - self._offsets[name] > limit)
+            or (name in self._offsets and name in self._latest and self._heard_ns(name) > limit)
             for name in self._members
         )
 

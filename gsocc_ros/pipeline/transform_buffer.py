@@ -16,6 +16,8 @@ from gsocc_core.errors import DataError, GsoccError
 from gsocc_core.geometry.rigid import rigid_from_quat
 
 _log = logging.getLogger(__name__)
+#: So many messages of a link may come late in a row; more of them are a loop.
+_LATE = 3
 
 
 def slerp(a_wxyz: np.ndarray, b_wxyz: np.ndarray, fraction: float) -> np.ndarray:
@@ -157,19 +159,32 @@ class _Link:
         self.static: np.ndarray | None = None
         self.stamps: list[int] = []
         self.poses: list[tuple[np.ndarray, np.ndarray]] = []  # quaternion wxyz, translation
+        # What was there before stamps jumped back: a loop, unless the next ones go on where it ended.
+        self._before: tuple[list[int], list[tuple[np.ndarray, np.ndarray]]] | None = None
 
     def insert(self, stamp_ns: int, quat: np.ndarray, translation: np.ndarray, history_ns: int, jump_ns: int) -> None:
         if self.stamps and stamp_ns < self.stamps[-1] - jump_ns:
+            self._before = (self.stamps, self.poses)
             self.stamps, self.poses = [], []
+        elif self._before is not None and stamp_ns >= self._before[0][-1]:
+            late = list(zip(self.stamps, self.poses))
+            (self.stamps, self.poses), self._before = self._before, None
+            for stamp, pose in late:
+                self._put(stamp, *pose)
+        elif len(self.stamps) > _LATE:
+            self._before = None
+        self._put(stamp_ns, quat, translation)
+        old = bisect_left(self.stamps, self.stamps[-1] - history_ns)
+        if old > 64:  # dropped in larger pieces, so that a list is fast enough
+            del self.stamps[:old], self.poses[:old]
+
+    def _put(self, stamp_ns: int, quat: np.ndarray, translation: np.ndarray) -> None:
         at = bisect_left(self.stamps, stamp_ns)
         if at < len(self.stamps) and self.stamps[at] == stamp_ns:
             self.poses[at] = (quat, translation)
         else:
             self.stamps.insert(at, stamp_ns)
             self.poses.insert(at, (quat, translation))
-        old = bisect_left(self.stamps, self.stamps[-1] - history_ns)
-        if old > 64:  # dropped in larger pieces, so that a list is fast enough
-            del self.stamps[:old], self.poses[:old]
 
     def at(self, stamp_ns: int | None, tolerance_ns: int) -> np.ndarray | None:
         if self.static is not None:
@@ -194,7 +209,8 @@ class TransformBuffer:
     """Tree of frames with constant and moving links.
 
     Between two stamps a moving link is interpolated (linear and slerp). Outside its history it is unknown, unless a
-    lookup allows to hold the nearest pose. A moving link whose stamps jump back starts anew (bag loop).
+    lookup allows to hold the nearest pose. A moving link whose stamps jump back starts anew (bag loop), unless the next
+    ones go on where it was: then a few messages were late.
 
     Args:
         history_ns: How long moving links are remembered.

@@ -304,6 +304,45 @@ def test_a_short_step_back_is_late_and_a_long_one_resets():
     assert (again.epoch, again.reference_stamp_ns) == (1, START - 600 * MS)
 
 
+@pytest.mark.parametrize("ahead_ms", [400, 5000])
+@pytest.mark.parametrize("camera", CAMERAS[:3])
+def test_a_stamp_ahead_of_the_others_costs_its_own_cycle(camera, ahead_ms):
+    """One picture of 240 has a wrong stamp; cameras' own offsets differ by up to 42.6 ms."""
+    options = SyncSettings(CAMERAS, "FRONT", OFFSETS, min_cameras=5)
+    for steps in ((100,), (50,), STEPS_MS):
+        synchronizer, sets = Synchronizer(options), []
+        for shot in drive(40, steps):
+            wrong = ahead_ms * MS if (shot.cycle, shot.camera) == (10, camera) else 0
+            item = synchronizer.push(shot.camera, shot.stamp_ns + wrong, shot)
+            sets += [item] if item else []
+        assert {item.epoch for item in sets} == {0}
+        assert len(sets) >= 39
+        whole = [item for item in sets if not item.missing and len(members(item)) == 1]
+        assert len(whole) >= 38
+
+
+@pytest.mark.parametrize("cycles", [3, 4, 8])
+def test_loops_shorter_than_the_threshold_give_sets_in_every_lap(cycles):
+    shots = drive(cycles, (50,))
+    assert shots[-1].stamp_ns - shots[0].stamp_ns < 450 * MS
+    synchronizer = Synchronizer(NUSCENES)
+    for lap in range(5):
+        sets = feed(synchronizer, [Shot(lap, s.cycle, s.camera, s.stamp_ns) for s in shots])
+        assert {item.epoch for item in sets} == {lap}
+        assert len(sets) == (cycles - 1 if lap else cycles)  # the first one shows that it is a loop
+
+
+def test_pictures_that_come_twice_are_no_loop():
+    """Each cycle again, a cycle and a half later, as two bridges deliver it."""
+    shots, synchronizer = drive(20, (50,)), Synchronizer(NUSCENES)
+    delivered = sorted(
+        [(s.stamp_ns, i, s) for i, s in enumerate(shots)] + [(s.stamp_ns + 75 * MS, i, s) for i, s in enumerate(shots)]
+    )
+    sets = feed(synchronizer, [shot for *_, shot in delivered])
+    assert [min(members(item))[1] for item in sets] == list(range(20))
+    assert {item.epoch for item in sets} == {0}
+
+
 def test_payloads_are_never_looked_at():
     class Touchy:
         def __eq__(self, other):

@@ -102,6 +102,29 @@ def test_a_loop_starts_the_history_anew_and_keeps_static_links():
         buffer.lookup("odom", "base", 2 * SECOND)
 
 
+@pytest.mark.parametrize("late", [1, 3])
+def test_messages_that_come_late_cost_no_history(late):
+    """Each a second after its stamp, between others that come at once."""
+    buffer = TransformBuffer()
+    steps = [*range(20), *range(8, 8 + late), *range(20, 24)]
+    for step in (step for k, step in enumerate(steps) if k >= 20 or not 8 <= step < 8 + late):
+        buffer.set_transform("odom", "base", [1, 0, 0, 0], [step**2, 0, 0], step * SECOND // 10)
+    for step in range(24):
+        assert buffer.lookup("odom", "base", step * SECOND // 10)[0, 3] == step**2
+
+
+def test_a_loop_forgets_what_was_before_also_when_it_comes_there_again():
+    buffer = TransformBuffer()
+    for lap in (1, 2):
+        for step in range(12):
+            buffer.set_transform(
+                "odom", "base", [1, 0, 0, 0], [lap, 0, 0], (lap - 1) * SECOND // 100 + step * SECOND // 10
+            )
+    assert buffer.lookup("odom", "base", SECOND // 5)[0, 3] == 2
+    with pytest.raises(DataError, match="expected a pose at 0 ns"):
+        buffer.lookup("odom", "base", 0)
+
+
 def test_memory_is_bounded():
     buffer = TransformBuffer(history_ns=SECOND)
     for step in range(2000):
