@@ -350,5 +350,5 @@ class _Replay:
             without_ego_motion=counters.without_ego_motion,
             without_depth=counters.without_depth,
             cameras=camera_counts(counters),
-            faults=dict(self.faults.counts),
+            faults={**self.faults.counts, **counters.broken_transforms},
         )

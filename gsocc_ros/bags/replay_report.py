@@ -34,8 +34,8 @@ class ReplayReport:
         latency_p95_ms: 95th percentile likewise.
         without_ego_motion: Sets predicted as if the robot stood still.
         cameras: Counters per camera: received, used, late, stale, duplicate, unplaced, missing.
-        faults: Sets and messages that were left out because something was wrong with them, by place and key of the
-            fault; of an exception that gsocc does not raise on purpose, by type, file and line.
+        faults: Sets, messages and transforms that were left out because something was wrong with them, by place and key
+            of the fault; of an exception that gsocc does not raise on purpose, by type, file and line.
         without_depth: Sets of which a picture had no depth map, though its camera has a depth topic.
     """
 

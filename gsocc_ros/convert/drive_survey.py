@@ -119,6 +119,11 @@ def survey(recording: Recording, bag: Path, rig: Rig, wanted: Wanted) -> Survey:
     for topic, _, message in tqdm(messages, desc=f"{bag.name}: read", unit="msg"):
         reader.take(topic, message)
     found.sets += synchronizer.flush()
+    broken = dict(found.transforms.broken)
+    if found.odometer is not None and found.odometer.broken:
+        broken[f"velocity of {wanted.odometry}"] = found.odometer.broken
+    for kind, count in broken.items():
+        _log.warning("%s: left out %d times: %s", bag.name, count, kind)
     _check(found, rig, synchronizer)
     if wanted.poses == "transforms" and rig.fixed_frame is None:
         expected = "the frame in which the robot's motion is known (odom, map), or --poses unknown"

@@ -45,6 +45,8 @@ class Odometer:
         if message_type not in VELOCITIES:
             raise DataError(bag, topic, f"one of {', '.join(VELOCITIES)}", message_type)
         self._bag, self._topic, self._velocity = bag, topic, VELOCITIES[message_type]
+        #: How many velocities were no finite numbers.
+        self.broken = 0
         self._stamps: list[int] = []
         self._speeds: list[float] = []
         self._ways: np.ndarray | None = None
@@ -59,13 +61,14 @@ class Odometer:
         self.add_speed(stamp_ns, float(np.linalg.norm([velocity.x, velocity.y, velocity.z])))
 
     def add_speed(self, stamp_ns: int, speed_mps: float) -> None:
-        """Take a speed, metres per second.
+        """Take a speed, metres per second; one that is no finite number is counted and left out.
 
         Raises:
-            DataError: it is no finite number, or its stamp is older than the one before.
+            DataError: its stamp is older than the one before.
         """
         if not np.isfinite(speed_mps):
-            raise DataError(self._bag, self._topic, "finite velocities (m/s)", speed_mps)
+            self.broken += 1
+            return
         if self._stamps and stamp_ns < self._stamps[-1]:
             raise DataError(self._bag, self._topic, f"stamps that grow; after {self._stamps[-1]} ns", f"{stamp_ns} ns")
         self._stamps.append(stamp_ns)

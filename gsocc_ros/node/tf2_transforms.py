@@ -62,6 +62,7 @@ class Tf2Transforms:
         self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns))
         self._jump_ns = jump_ns
         self._reader = TransformReader(tell)
+        self.broken = self._reader.broken
         self._parents: dict[str, str] = {}
         self._links: dict[bytes, _Link] = {}  # moving ones, by the child's name
         self._asked: set[tuple[str, str]] = set()  # pairs of frames that were looked up

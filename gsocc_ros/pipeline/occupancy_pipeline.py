@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -106,6 +106,7 @@ class PipelineCounters:
         calibration_changes: Changes of a camera's CameraInfo.
         without_depth: Sets of which a picture had no depth map, though its camera has a depth topic that the model
             wants.
+        broken_transforms: Transforms that were left out, by topic and transform.
     """
 
     cameras: Mapping[str, CameraCounters]
@@ -115,6 +116,7 @@ class PipelineCounters:
     without_ego_motion: int
     calibration_changes: int
     without_depth: int = 0
+    broken_transforms: Mapping[str, int] = field(default_factory=dict)
 
 
 class OccupancyPipeline:
@@ -202,6 +204,7 @@ class OccupancyPipeline:
             self._poses.without_ego_motion,
             self._poses.calibration_changes,
             self._without_depth + self._depths.incomplete,
+            dict(self._transforms.broken),
         )
 
     def transform_faults(self) -> dict[str, str]:

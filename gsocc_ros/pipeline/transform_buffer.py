@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,6 +45,10 @@ def slerp(a_wxyz: np.ndarray, b_wxyz: np.ndarray, fraction: float) -> np.ndarray
 
 class Transforms(Protocol):
     """A tree of frames: :class:`TransformBuffer`, or tf2's behind ``gsocc_ros.node.tf2_transforms``."""
+
+    @property
+    def broken(self) -> Mapping[str, int]:
+        """How many transforms were broken in themselves, by topic and transform."""
 
     def feed(self, message: Any, static: bool, topic: str = "/tf") -> None:
         """Take a tf2_msgs/TFMessage without the transforms in it that are broken in themselves."""
@@ -104,11 +109,15 @@ class TransformReader:
     Args:
         tell: Told of the first broken transform of every child frame; further ones of that frame are dropped silently.
             None = a warning in Python's log.
+
+    Attributes:
+        broken: How many there were, by topic and transform.
     """
 
     def __init__(self, tell: Callable[[DataError], None] | None = None) -> None:
         self._tell = tell or _warn
         self._told: set[str] = set()
+        self.broken: Counter[str] = Counter()
 
     def read(self, message: Any, topic: str) -> list[TransformRecord]:
         """The sound transforms of a tf2_msgs/TFMessage of rosbags or rclpy.
@@ -132,6 +141,7 @@ class TransformReader:
         try:
             return checked(parent, child, quat_wxyz, translation_m, stamp_ns, topic)
         except DataError as error:
+            self.broken[f"{error.where}: {error.key}"] += 1
             if child not in self._told:
                 self._told.add(child)
                 self._tell(error)
@@ -232,6 +242,8 @@ class TransformBuffer:
     ) -> None:
         self._history_ns, self._jump_ns = history_ns, jump_ns
         self._reader = TransformReader(tell)
+        #: How many transforms were broken in themselves, by topic and transform.
+        self.broken: Mapping[str, int] = self._reader.broken
         self._links: dict[str, _Link] = {}
 
     @property

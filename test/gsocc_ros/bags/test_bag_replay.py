@@ -262,6 +262,17 @@ class Stumbling(StandIn):
         return super().predict(*args, **details)
 
 
+def test_a_pose_of_nan_costs_nothing_and_is_counted(robot, bag_of, tmp_path):
+    events = robot(NUSCENES, cycles=4).events()
+    poses = [i for i, event in enumerate(events) if event.topic == "/tf"]
+    events[poses[3]].message.transforms[0].transform.translation.x = np.nan
+    model = StandIn()
+    report = replay(bag_of(tmp_path / "bag", events), tmp_path / "out", NUSCENES, model, QUIET)
+    assert (report.sets, report.without_ego_motion) == (4, 0)
+    assert list(report.faults.values()) == [1]
+    assert "left out 1 times: /tf: transform " in report.table()
+
+
 def test_a_programming_error_is_counted_by_its_line_and_shown_once(recorded, tmp_path, caplog):
     report = replay(recorded[1], tmp_path / "out", NUSCENES, Stumbling({1, 4}), QUIET)
     assert (report.sets, list(report.faults.values())) == (4, [2])
