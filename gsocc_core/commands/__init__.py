@@ -8,6 +8,7 @@ from gsocc_core.commands.machine import doctor
 from gsocc_core.commands.models import baseline, bench, evaluate, export, predict, train
 from gsocc_core.commands.pictures import compare_views, view
 from gsocc_core.commands.poses import evaluate_poses
+from gsocc_core.commands.reconstruction import reconstruct
 from gsocc_core.commands.rigs import check_rig, rig
 from gsocc_core.commands.views import evaluate_views
 from gsocc_core.commands.words import query, text
@@ -32,6 +33,7 @@ __all__ = [
     "label_stand_in",
     "predict",
     "query",
+    "reconstruct",
     "rig",
     "synthesize",
     "text",

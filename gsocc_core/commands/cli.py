@@ -24,8 +24,8 @@ from gsocc_core.errors import ConfigError, GsoccError
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
     "import gausstr", "import gaussianocc", "import tpvformer", "import uni3r", "evaluate", "evaluate-poses",
-    "evaluate-views", "baseline", "predict", "query", "check-rig", "rig", "export", "view", "compare-views", "bench",
-    "doctor",
+    "evaluate-views", "baseline", "predict", "reconstruct", "query", "check-rig", "rig", "export", "view",
+    "compare-views", "bench", "doctor",
 )  # fmt: skip
 #: Entry-point group of commands of other packages.
 GROUP = "gsocc.commands"

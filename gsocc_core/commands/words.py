@@ -72,13 +72,14 @@ def query(
     """Show where a model finds any words.
 
     `query BUNDLE "garden chair" dog --dataroot TREE` predicts one key frame of a data set and asks it; ``images`` with
-    ``rig`` is for one set of own pictures. The folder ``out`` gets ``picture.png`` (the voxels of each word lit up in
-    the cameras, from behind and from above), ``scores.npz`` (scores, grid and words) and a point cloud
-    ``00_<word>.ply`` per word. A table tells each word's best score, its voxels from the threshold on, and the distance
-    of the nearest.
+    ``rig`` is for one set of own pictures; a folder of `reconstruct` in place of the bundle is asked as it is. The
+    folder ``out`` gets ``picture.png`` (the voxels of each word lit up in the cameras, from behind and from above),
+    ``scores.npz`` (scores, grid and words) and a point cloud ``00_<word>.ply`` per word. A table tells each word's best
+    score, its voxels from the threshold on, and the distance of the nearest.
 
     Args:
-        bundle: Bundle folder or hub id of a model whose scenes are aligned with words, such as GaussTR.
+        bundle: Bundle folder or hub id of a model whose scenes are aligned with words, such as GaussTR, or a
+            folder that `reconstruct` wrote.
         words: What to look for, 1 ... 64 words or phrases.
         out: Folder to make; it must not exist.
         negatives: Words that compete with them, at most 64; none = the class prompts of the bundle.
@@ -101,11 +102,15 @@ def query(
     from pathlib import Path
 
     from gsocc_core.commands.inputs import check_inputs
-    from gsocc_core.export.query_files import Question, query_drive, query_pictures
+    from gsocc_core.export.query_files import Question, query_drive, query_pictures, query_scene
+    from gsocc_core.export.scene_words import FILE
     from gsocc_core.inference.found import summary_table
 
-    source = check_inputs("query", dataroot, images, rig, input_depth_dir, input_features_dir, depth_dir)
     question = Question(words, Path(out), negatives, threshold, frame, text_encoder)
+    if (Path(bundle) / FILE).is_file() and dataroot is None and images is None:
+        print(f"{summary_table(query_scene(bundle, question), threshold)}\n{out}")
+        return
+    source = check_inputs("query", dataroot, images, rig, input_depth_dir, input_features_dir, depth_dir)
     if source == "images":
         from gsocc_core.rigs.rig_file import CameraRig
 

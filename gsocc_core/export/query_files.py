@@ -18,8 +18,11 @@ from gsocc_core.data.build import build_dataset
 from gsocc_core.data.ego_poses import camera_at
 from gsocc_core.data.images import decode_image
 from gsocc_core.data.ply_vertices import write_ply
-from gsocc_core.errors import ConfigError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.rig_predictions import checked_sets, depth_files, predict_set, seen_depths
+from gsocc_core.export.scene_words import FILE as WORDS_FILE
+from gsocc_core.export.scene_words import load_scene_words
+from gsocc_core.export.stored_snapshots import read_about, read_gaussians, read_grid, read_view
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelScores
 from gsocc_core.inference.found import (
@@ -151,6 +154,35 @@ def query_pictures(
     return _answer(predictor, question, shown, rig.cameras)
 
 
+def query_scene(folder: str | Path, question: Question) -> tuple[WordSummary, ...]:
+    """Ask a stored scene with text features: what ``gsocc_core reconstruct`` wrote.
+
+    Args:
+        folder: The scene.
+        question: What to ask; there is one frame.
+
+    Returns:
+        What was found of each word; see :func:`write_answer` for the files.
+
+    Raises:
+        OutputExistsError: the output exists.
+        ConfigError: there is no such frame; or the words are none, too many, or some that the encoder does not know.
+        DataError: the folder is damaged, or holds no text features.
+    """
+    _check_free(question.out)
+    question.number(1)
+    folder = Path(folder)
+    about, words = read_about(folder), load_scene_words(folder)
+    if words is None:
+        raise DataError(folder, WORDS_FILE, "text features of the scene", "no such file")
+    grid, scene = read_grid(folder / "occupancy.npz"), read_gaussians(folder / "gaussians.npz")
+    scores = words.about(scene, grid, question.text_encoder, question.negatives)(question.words)
+    views = [read_view(folder, camera) for camera in about["cameras"]]
+    images = {camera.name: None if path is None else _thumbnail(path) for camera, path in views}
+    told = _Answered(scores, grid, words.text.encoder, str(about.get("bundle", "")))
+    return _write(told, question, images, [camera for camera, _ in views])
+
+
 def write_answer(
     folder: str | Path,
     scores: VoxelScores,
@@ -204,6 +236,17 @@ def _ready(bundle: str | Path, question: Question, device: str) -> OccupancyPred
     return predictor
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """Scores and what they are about."""
+
+    scores: VoxelScores
+    grid: SemanticGrid
+    encoder: str
+    bundle_id: str
+    reference_stamp_ns: int = 0
+
+
 def _answer(
     predictor: OccupancyPredictor,
     question: Question,
@@ -214,19 +257,26 @@ def _answer(
     prediction = predictor.last_prediction
     assert prediction is not None
     scores = predictor.query(question.words, prediction, question.negatives)
-    found = find_voxels(scores, question.threshold)
-    summaries = summarize(scores, found)
+    encoder = prediction.text.encoder if prediction.text else ""
+    told = _Answered(scores, prediction.grid, encoder, predictor.bundle.id, prediction.reference_stamp_ns)
+    return _write(told, question, images, cameras)
+
+
+def _write(
+    told: _Answered, question: Question, images: Mapping[str, np.ndarray | None], cameras: Sequence[Camera]
+) -> tuple[WordSummary, ...]:
+    found = find_voxels(told.scores, question.threshold)
+    summaries = summarize(told.scores, found)
     out = question.out
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         write_answer(
-            temporary, scores, prediction.grid, found, threshold=question.threshold, negatives=question.negatives,
-            encoder=prediction.text.encoder if prediction.text else "", bundle_id=predictor.bundle.id,
-            reference_stamp_ns=prediction.reference_stamp_ns,
+            temporary, told.scores, told.grid, found, threshold=question.threshold, negatives=question.negatives,
+            encoder=told.encoder, bundle_id=told.bundle_id, reference_stamp_ns=told.reference_stamp_ns,
         )  # fmt: skip
         captions = [summary.text for summary in summaries]
-        picture = draw_query(images, cameras, prediction.grid, scores, question.threshold, captions)
+        picture = draw_query(images, cameras, told.grid, told.scores, question.threshold, captions)
         picture.save(temporary / "picture.png")
         temporary.chmod(0o755)
         temporary.rename(out)

@@ -56,10 +56,10 @@ def write_snapshot(
     """Write a snapshot; the folder appears complete or not at all. ``gsocc_core view`` opens it.
 
     The folder holds ``snapshot.json`` (bundle id, frame, stamps, calibration and poses per camera, latency),
-    ``pictures/<camera>.jpg|png``, ``occupancy.npz`` (``labels``, ``confidence`` (X, Y, Z) and ``velocity`` (X, Y, Z, 3)
-    as far as the model gives them, ``lower_m``, ``voxel_size_m``, ``T_ego_grid``, class names and colors, ``free_id``)
-    and, where the model predicts Gaussians, ``gaussians.npz`` (means, scales, quats, opacities, features, labels,
-    velocities).
+    ``pictures/<camera>.jpg|png``, ``occupancy.npz`` (``labels``, ``confidence`` and ``observed`` (X, Y, Z) and
+    ``velocity`` (X, Y, Z, 3) as far as the model gives them, ``lower_m``, ``voxel_size_m``, ``T_ego_grid``, class names
+    and colors, ``free_id``) and, where the model predicts Gaussians, ``gaussians.npz`` (means, scales, quats,
+    opacities, features, labels, velocities, colors_sh).
 
     Args:
         folder: Folder to create.
@@ -138,11 +138,13 @@ def _grid_arrays(grid: SemanticGrid) -> dict[str, Any]:
         arrays["confidence"] = grid.confidence.float().cpu().numpy()
     if grid.velocity is not None:
         arrays["velocity"] = grid.velocity.float().cpu().numpy()
+    if grid.observed is not None:
+        arrays["observed"] = grid.observed.cpu().numpy()
     return arrays
 
 
 def _gaussian_arrays(scene: Gaussians, grid: SemanticGrid) -> dict[str, Any]:
-    parts = ("means", "scales", "quats", "opacities", "features", "velocities")
+    parts = ("means", "scales", "quats", "opacities", "features", "velocities", "colors_sh")
     tensors = {part: getattr(scene, part) for part in parts}
     arrays = {part: value.float().cpu().numpy() for part, value in tensors.items() if value is not None}
     ids = np.asarray(grid.classes.channel_ids, np.uint8)

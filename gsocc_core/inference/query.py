@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from gsocc_core.data.phrases import clean_phrases
 from gsocc_core.errors import ConfigError, DataError, ShapeError
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.text_features import TextFeatures
-from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelScores
-from gsocc_core.methods.method import Method
+from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid, VoxelScores
+from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_core.text.encoder import TextEncoder, load_text_encoder, missing_file
 
 #: Differences of cosines below it do not tell a word from its negatives.
@@ -25,6 +26,21 @@ TEMPERATURE = 0.1
 #: Most words of a call, and of negatives: each fills a grid.
 MAX_WORDS = 64
 _KNOWN = 1024
+
+
+class Votes(Protocol):
+    """What made a scene, as far as words need to know: a :class:`~gsocc_core.methods.method.Method` is one.
+
+    Attributes:
+        prompts: Class prompts; None = there are none.
+    """
+
+    @property
+    def prompts(self) -> ClassPrompts | None:
+        """Class prompts; None = there are none."""
+
+    def spread(self, scene: Gaussians, values: Tensor, grid: VoxelGrid) -> Tensor:
+        """See :meth:`gsocc_core.methods.method.Method.spread`."""
 
 
 class WordQueries:
@@ -39,7 +55,7 @@ class WordQueries:
             :func:`gsocc_core.text.encoder.load_text_encoder`; None = that one.
     """
 
-    def __init__(self, method: Method, where: object = "query", text_encoder: str | None = None) -> None:
+    def __init__(self, method: Votes, where: object = "query", text_encoder: str | None = None) -> None:
         self.method, self._where, self._given = method, where, text_encoder
         self._encoder: TextEncoder | None = None
         self._loaded: str | None = None

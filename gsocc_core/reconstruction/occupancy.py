@@ -19,7 +19,7 @@ from gsocc_core.geometry.ray_traversal import trace
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.splat import splat_to_voxels
 
-#: Least standard deviation in voxels: smaller Gaussians would slip between the centres of voxels.
+#: Least standard deviation in voxels.
 _LEAST_SCALE = 0.5
 #: Density from which on a voxel is occupied.
 THRESHOLD = 0.3
@@ -78,8 +78,7 @@ def occupancy_of(
         votes = scene.replace(features=class_scores.to(scene.means), velocities=None, colors_sh=None)
         corner = torch.from_numpy(grid.T_ego_corner[:3, 3]).to(scene.means)
         merged = merge_gaussians(votes, size, origin=corner)
-        merged = merged.replace(scales=merged.scales.clamp(min=_LEAST_SCALE * size)).to(torch.float32)
-        field = splat_to_voxels(merged, grid)
+        field = splat_to_voxels(widened(merged, grid).to(torch.float32), grid)
         density = field.density.cpu()
         found = torch.tensor(classes.channel_ids, dtype=torch.uint8)[field.features.argmax(-1).cpu()]
         labels = torch.where(density >= THRESHOLD, found, labels)
@@ -89,6 +88,11 @@ def occupancy_of(
     labels[free] = classes.free_id
     confidence = torch.where(occupied, -torch.expm1(-density), free.float())
     return SemanticGrid(labels, grid, classes, confidence, occupied | free)
+
+
+def widened(scene: Gaussians, grid: VoxelGrid) -> Gaussians:
+    """Gaussians none of which is smaller than half a voxel: smaller ones would slip between the centres of voxels."""
+    return scene.replace(scales=scene.scales.clamp(min=_LEAST_SCALE * min(grid.size_m)))
 
 
 def _passed(sight: Sight, grid: VoxelGrid, margin_m: float) -> np.ndarray:

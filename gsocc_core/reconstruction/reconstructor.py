@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,6 +101,25 @@ class Reconstructed:
     notes: tuple[str, ...]
     latency_ms: dict[str, float]
 
+    def summary(self) -> str:
+        """What to know about the result, for people."""
+        unit = "" if self.scale.source == "unknown" else f", {self.scale.unit_m:.4g} m per unit of the network"
+        poses = "known" if self.known_poses else "estimated"
+        labels = self.grid.labels
+        free = int((labels == self.grid.classes.free_id).sum())
+        unseen = int((labels == self.grid.classes.ignore_id).sum())
+        x, y, z = self.grid.grid.shape
+        lines = [
+            f"pictures: {len(self.photos)} of {len(self.confidence)} used, poses {poses}, confidence "
+            + ", ".join(f"{name} {value:.2f}" for name, value in self.confidence.items()),
+            f"metres: {self.scale.source}{unit}",
+            f"Gaussians: {len(self.scene)}" + (f" of {self.unmerged}" if self.unmerged != len(self.scene) else ""),
+            f"voxels: {x} x {y} x {z} of {min(self.grid.grid.size_m):g} m",
+            f"of these: occupied {labels.numel() - free - unseen}, free {free}, unobserved {unseen}",
+            f"time: {self.latency_ms['network'] / 1e3:.2f} s network, {self.latency_ms['total'] / 1e3:.2f} s in all",
+        ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
 
 class Reconstructor:
     """A loaded model of unposed views.
@@ -165,7 +184,11 @@ class Reconstructor:
 
     @torch.inference_mode()
     def __call__(
-        self, photos: Sequence[Photo], hints: ScaleHints | None = None, args: ReconstructArgs | None = None
+        self,
+        photos: Sequence[Photo],
+        hints: ScaleHints | None = None,
+        args: ReconstructArgs | None = None,
+        on_stage: Callable[[str], object] | None = None,
     ) -> Reconstructed:
         """Reconstruct.
 
@@ -174,6 +197,7 @@ class Reconstructor:
                 poses of all used ones are known they are taken as they are, and tell metres.
             hints: What tells metres.
             args: See :class:`ReconstructArgs`.
+            on_stage: Called with the name of each stage when it is done.
 
         Returns:
             Everything in metres.
@@ -186,7 +210,7 @@ class Reconstructor:
         hints, args = hints or ScaleHints(), args or ReconstructArgs()
         if not photos:
             raise DataError(_WHERE, "photos", "at least one picture", "none")
-        clock = HostClock(time.perf_counter())
+        clock = _TellingClock(on_stage)
         views = self._views(photos).to(self.device)
         clock.mark("preprocess")
         output = self.method.reconstruct(views)
@@ -298,3 +322,14 @@ def _to_cpu(found: FoundViews) -> FoundViews:
         intrinsics=found.intrinsics.float().cpu(),
         background=None if found.background is None else found.background.cpu(),
     )
+
+
+class _TellingClock(HostClock):
+    def __init__(self, tell: Callable[[str], object] | None) -> None:
+        super().__init__(time.perf_counter())
+        self._tell = tell
+
+    def mark(self, stage: str) -> None:
+        super().mark(stage)
+        if self._tell is not None:
+            self._tell(stage)

@@ -45,16 +45,19 @@ class LabelledGaussians:
         covariances_m2: (N, 3, 3) float32 square metres.
         opacities: (N,) float32 0..1.
         labels: (N,) uint8 class ids.
+        colors: (N, 3) float32 own colours, 0..1; None = those of the classes.
     """
 
     means_m: np.ndarray
     covariances_m2: np.ndarray
     opacities: np.ndarray
     labels: np.ndarray
+    colors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.means_m)
         shapes = {"means_m": (count, 3), "covariances_m2": (count, 3, 3), "opacities": (count,), "labels": (count,)}
+        shapes |= {} if self.colors is None else {"colors": (count, 3)}
         for key, shape in shapes.items():
             if getattr(self, key).shape != shape:
                 raise ShapeError("LabelledGaussians", key, shape, getattr(self, key).shape)
@@ -198,9 +201,11 @@ def thin(gaussians: LabelledGaussians, least_opacity: float, classes: Collection
         Those that are opaque enough and of the right classes, in the same order.
     """
     keep = (gaussians.opacities >= least_opacity) & np.isin(gaussians.labels, list(classes))
+    colors = None if gaussians.colors is None else gaussians.colors[keep]
     return LabelledGaussians(
-        gaussians.means_m[keep], gaussians.covariances_m2[keep], gaussians.opacities[keep], gaussians.labels[keep]
-    )
+        gaussians.means_m[keep], gaussians.covariances_m2[keep], gaussians.opacities[keep], gaussians.labels[keep],
+        colors,
+    )  # fmt: skip
 
 
 def seen(prediction: SemanticGrid, truth: SemanticGrid | None) -> SemanticGrid:

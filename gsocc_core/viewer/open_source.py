@@ -67,7 +67,7 @@ def open_source(
         for key, value in given.items():
             if value is not None:
                 raise ConfigError("view", key, "none: a snapshot holds its own prediction", value)
-        return SnapshotSource(path)
+        return SnapshotSource(path, text_encoder)
     if (path / "metadata.yaml").is_file():
         raise ConfigError("view", "source", "a data set or a snapshot; for bags: gsocc_core view-bag", str(path))
     if not path.is_dir():

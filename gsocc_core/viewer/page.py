@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
+
 from gsocc_core.errors import ConfigError, GsoccError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import SemanticGrid
@@ -21,6 +23,8 @@ from gsocc_core.viewer.shapes import arrows, frustum
 #: Distance of the ground truth when it stands beside the prediction, to the right, metres.
 _BESIDE_M = 90.0
 _LEAST_OPACITY = 0.03
+#: Width of a drive's grid, metres; what is drawn beside voxels is as large as it fits to that.
+_SPAN_M = 80.0
 _ARROW_COLOR = (200, 30, 160)
 
 
@@ -61,7 +65,11 @@ class ViewerPage:
     ) -> None:
         if not 0 <= start < len(source):
             raise ConfigError("view", "frame", f"0 ... {len(source) - 1}", start)
-        voxels: Voxels = "prediction" if _predicts(source) else "ground truth"
+        first = source.frame(0, wait=False)
+        voxels: Voxels = "prediction" if first.pending or first.prediction is not None else "ground truth"
+        # Gaussians that have colours of their own are a scene to walk through.
+        coloured = first.gaussians is not None and first.gaussians.colors is not None
+        self._span_m, self._middle_m = _extent(first.prediction)
         self._server = import_viser().ViserServer(host=host, port=port, verbose=False)
         self._source, self._host = source, host
         # What is on the page, and what it was made from: nothing is sent twice.
@@ -76,7 +84,10 @@ class ViewerPage:
         #: Number of pictures drawn, and how long the server took for the last one, ms.
         self.drawn, self.last_step_ms = 0, 0.0
         self._furnish()
-        self._panel = ControlPanel(self._server, source.classes, len(source), start, voxels, fps, self.refresh)
+        voxels = "none" if coloured else voxels
+        self._panel = ControlPanel(
+            self._server, source.classes, len(source), start, voxels, fps, self.refresh, coloured
+        )
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._draw_loop, self._play_loop)]
         for thread in self._threads:
             thread.start()
@@ -88,7 +99,8 @@ class ViewerPage:
         scene.configure_default_lights(cast_shadow=False)
         scene.add_light_ambient("/light", intensity=0.8)
         camera = self._server.initial_camera
-        camera.position, camera.look_at = (-44.0, 0.0, 34.0), (6.0, 0.0, -4.0)
+        (x, y), part = self._middle_m, self._span_m / _SPAN_M
+        camera.position, camera.look_at = (x - 44 * part, y, 34 * part), (x + 6 * part, y, -4 * part)
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_layout="collapsible")
         self._server.gui.set_panel_label("gsocc")
 
@@ -234,8 +246,8 @@ class ViewerPage:
             kept.add(name)
             if node is None:
                 node = self._server.scene.add_camera_frustum(
-                    name, shape.fov_rad, shape.aspect, scale=1.2, color=(60, 60, 70), image=view.image, format="jpeg",
-                    cast_shadow=False, receive_shadow=False,
+                    name, shape.fov_rad, shape.aspect, scale=1.2 * self._span_m / _SPAN_M, color=(60, 60, 70),
+                    image=view.image, format="jpeg", cast_shadow=False, receive_shadow=False,
                 )  # fmt: skip
                 self._nodes[name] = node
             elif self._contents.get(name) is view:
@@ -254,7 +266,7 @@ class ViewerPage:
             "/gaussians",
             shown.means_m,
             shown.covariances_m2,
-            self._source.classes.palette()[shown.labels] / 255.0,
+            self._source.classes.palette()[shown.labels] / 255.0 if shown.colors is None else shown.colors,
             shown.opacities[:, None],
         )
         return {"/gaussians"}
@@ -272,9 +284,14 @@ class ViewerPage:
             self._nodes.pop(name).remove()
 
 
-def _predicts(source: FrameSource) -> bool:
-    first = source.frame(0, wait=False)
-    return first.pending or first.prediction is not None
+def _extent(grid: SemanticGrid | None) -> tuple[float, tuple[float, float]]:
+    """How wide a grid is and where its middle lies in the ego frame, metres; without one, those of a drive."""
+    if grid is None:
+        return _SPAN_M, (0.0, 0.0)
+    size = np.asarray(grid.grid.shape) * np.asarray(grid.grid.size_m)
+    T = grid.grid.T_ego_corner
+    middle = T[:3, :3] @ (size / 2) + T[:3, 3]
+    return float(size[:2].max()), (float(middle[0]), float(middle[1]))
 
 
 def _layers(frame: ViewFrame, lit: SemanticGrid | None, wanted: Wanted) -> tuple[dict[str, SemanticGrid], str]:

@@ -62,6 +62,7 @@ class ControlPanel:
         voxels: Labels to begin with.
         fps: Frames per second while playing.
         changed: Called, from any thread, after any control changed.
+        gaussians: Show Gaussians from the beginning.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ControlPanel:
         voxels: Voxels,
         fps: float,
         changed: Callable[[], None],
+        gaussians: bool = False,
     ) -> None:
         gui, self._classes = server.gui, classes
         self._title = gui.add_markdown("")
@@ -84,7 +86,7 @@ class ControlPanel:
         self._voxels = gui.add_dropdown("voxels", VOXELS, initial_value=voxels)
         self._only_seen = gui.add_checkbox("only seen", True, hint="Hide predictions where no camera looks.")
         self._cameras = gui.add_checkbox("cameras", True)
-        self._gaussians = gui.add_checkbox("Gaussians", False)
+        self._gaussians = gui.add_checkbox("Gaussians", gaussians)
         self._arrows = gui.add_checkbox("velocities", True, hint="The way in one second.")
         with gui.add_folder("ask", visible=False) as self._ask:
             hint = "Any words, with commas between them: dog, garden chair."
