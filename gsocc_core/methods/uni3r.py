@@ -45,6 +45,7 @@ from gsocc_core.methods.uni3r_losses import (
 from gsocc_core.networks.backbones import BackboneArgs, PictureMap
 from gsocc_core.networks.camera_head import CameraHead, decode_cameras
 from gsocc_core.networks.dense_head import DenseHead, depth_and_confidence, points_and_confidence
+from gsocc_core.networks.patch_matching import PatchMatching
 from gsocc_core.networks.precision import full_precision
 from gsocc_core.networks.semantic_head import SemanticHead
 from gsocc_core.networks.view_attention import AlternatingAttention, AttendedViews
@@ -147,6 +148,7 @@ class Uni3R(ViewMethod):
             expected = f"a width that 4 x {args.heads} heads divide, and twice it {args.camera_heads} camera heads"
             raise ConfigError(WHERE, "encoder", expected, dim)
         self._check_size(self.image_size, "image_size")
+        self.matching = PatchMatching(dim, args.matching) if args.matching else None
         self.attention = AlternatingAttention(
             dim, args.depth, args.heads, args.registers, args.taps, layer_scale=args.layer_scale,
             checkpointing=args.checkpointing,
@@ -205,7 +207,10 @@ class Uni3R(ViewMethod):
     def _see(self, images: Tensor, intrinsics: Tensor | None, valid: Tensor | None) -> AttendedViews:
         """Attended tokens of pictures (B, V, 3, H, W)."""
         patches = self.encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-        return self.attention(patches, intrinsics, valid)
+        if self.matching is None:
+            return self.attention(patches, intrinsics, valid)
+        to_patches, to_cameras = self.matching(patches)
+        return self.attention(patches + to_patches, intrinsics, valid, to_cameras)
 
     def _small(self, images: Tensor) -> tuple[int, int]:
         """(h, w) of the maps of the heads."""

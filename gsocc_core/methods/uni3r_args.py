@@ -43,6 +43,9 @@ class NetworkArgs:
         head_levels: Channels of their four maps before these are fused.
         head_hidden: Channels before their last layer.
         layer_scale: First value of the learned scales of the blocks.
+        matching: Comparisons of every patch with those of the first view that tell the tokens where it lies there
+            (:class:`gsocc_core.networks.patch_matching.PatchMatching`); 0, as published, = none. Attention finds that
+            by itself out of millions of samples, and out of some ten thousand it does not.
         intrinsics: ``token`` = each view's intrinsics come as one more token, where they are known; ``none`` = never,
             as in the authors' branch for any number of views.
         intrinsics_dropout: Share of training steps that go without that token, so that the model learns both.
@@ -63,6 +66,7 @@ class NetworkArgs:
     head_levels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
     head_hidden: int = 32
     layer_scale: float = 0.01
+    matching: int = 0
     intrinsics: Literal["token", "none"] = "token"
     intrinsics_dropout: float = 0.0
     unit: Literal["baseline", "metre"] = "baseline"
@@ -71,7 +75,8 @@ class NetworkArgs:
     def __post_init__(self) -> None:
         for key in ("depth", "heads", "camera_depth", "camera_heads", "iterations", "head_hidden"):
             _check(f"network.{key}", getattr(self, key) >= 1, "1 or more", getattr(self, key))
-        _check("network.registers", self.registers >= 0, "0 or more", self.registers)
+        for key in ("registers", "matching"):
+            _check(f"network.{key}", getattr(self, key) >= 0, "0 or more", getattr(self, key))
         _check(
             "network.taps", all(0 <= t < self.depth for t in self.taps), f"four of 0 ... {self.depth - 1}", self.taps
         )

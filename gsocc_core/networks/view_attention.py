@@ -127,7 +127,13 @@ class AlternatingAttention(nn.Module):
         nn.init.kaiming_normal_(self.intrinsics_encoder.weight)
         nn.init.zeros_(self.intrinsics_encoder.bias)
 
-    def forward(self, patches: Tensor, intrinsics: Tensor | None = None, valid: Tensor | None = None) -> AttendedViews:
+    def forward(
+        self,
+        patches: Tensor,
+        intrinsics: Tensor | None = None,
+        valid: Tensor | None = None,
+        camera: Tensor | None = None,
+    ) -> AttendedViews:
         """Attend.
 
         Args:
@@ -135,6 +141,7 @@ class AlternatingAttention(nn.Module):
             intrinsics: (B, V, 3, 3), their first two rows divided by the height of the picture; NaN = that view's are
                 unknown, which is as if it had no such token; None = all are.
             valid: (B, V) bool: views that are there, the first among them; None = all. Others change nothing.
+            camera: (B, V, dim) added to the camera tokens; None = nothing.
 
         Returns:
             Camera tokens and patches.
@@ -143,6 +150,8 @@ class AlternatingAttention(nn.Module):
         special = torch.cat([self.camera_token, self.register_token], dim=2)
         first = torch.arange(v, device=patches.device) == 0
         special = torch.where(first[:, None, None], special[:, :1], special[:, 1:]).expand(b, -1, -1, -1)
+        if camera is not None:
+            special = torch.cat([special[:, :, :1] + camera[:, :, None], special[:, :, 1:]], dim=2)
         parts = [special, patches.flatten(-2).transpose(-1, -2)]
         within_view: Tensor | None = None
         if intrinsics is not None:

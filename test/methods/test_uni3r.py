@@ -72,8 +72,9 @@ def test_one_network_takes_any_number_of_views_and_any_aspect(count, size):
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-def test_the_first_view_is_the_reference_and_the_others_have_no_order():
-    network, sample, order = tiny().eval(), views(1, 4), [0, 3, 1, 2]
+@pytest.mark.parametrize("matching", [0, 2])
+def test_the_first_view_is_the_reference_and_the_others_have_no_order(matching):
+    network, sample, order = tiny(network=_with(matching=matching)).eval(), views(1, 4), [0, 3, 1, 2]
     _noisy(network)
     with torch.no_grad():
         plain = network(sample.images, sample.intrinsics, sample.features)
@@ -85,8 +86,9 @@ def test_the_first_view_is_the_reference_and_the_others_have_no_order():
     assert (other.codes[-1] - plain.codes[-1][:, [1, 0, 2, 3]]).abs().max() > 1e-3
 
 
-def test_views_that_fill_up_a_batch_change_nothing():
-    network, sample = tiny().eval(), views(2, 3)
+@pytest.mark.parametrize("matching", [0, 2])
+def test_views_that_fill_up_a_batch_change_nothing(matching):
+    network, sample = tiny(network=_with(matching=matching)).eval(), views(2, 3)
     _noisy(network)
     valid = torch.tensor([[True, True, False], [True, True, True]])
     empty = sample.images.clone()
@@ -115,6 +117,7 @@ def test_views_that_fill_up_a_batch_change_nothing():
         {"loss": LossArgs(photometric=0.0, semantic=0.0, geometry=0.0, camera=0.1)},
         {"semantics": SemanticArgs(6, 4, residual=False)},
         {"network": replace(NETWORK, intrinsics="none")},
+        {"network": replace(NETWORK, matching=2)},
     ],
 )
 def test_every_parameter_that_can_learn_does(changes):
@@ -241,6 +244,7 @@ def test_bad_input_is_one_clear_line():
     [
         (r"network.taps: expected four of 0 \.\.\. 3", lambda: NetworkArgs(depth=4)),
         ("network.depth: expected 1 or more, received 0", lambda: NetworkArgs(depth=0)),
+        ("network.matching: expected 0 or more, received -1", lambda: NetworkArgs(matching=-1)),
         ("multiple of 8", lambda: NetworkArgs(head_width=20)),
         (r"gaussians.sh_degree: expected 0 \.\.\. 3, received 4", lambda: GaussianArgs(sh_degree=4)),
         ("gaussians.span: expected 0 < low < high", lambda: GaussianArgs(span=(1.0, 0.5))),
@@ -292,3 +296,14 @@ def test_behind_the_scene_is_the_mean_colour_of_views_that_are_there():
     expected = torch.stack([seen[0].mean((0, 2, 3)), seen[1, :2].mean((0, 2, 3))])
     torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
     assert not tiny()(sample.images, sample.intrinsics, sample.features).background.any()
+
+
+def test_the_first_training_of_rooms_has_the_network_of_the_second():
+    built = []
+    for name in ("rooms_uni3r_geometry", "rooms_uni3r"):
+        path = Path(__file__).parents[2] / f"config/train/{name}.yaml"
+        arguments = parse_arguments("uni3r", read_yaml(path, "a configuration")["model"], path, key="model")
+        built.append(Uni3R(**arguments, pretrained=False))
+    first, second = ({key: value.shape for key, value in one.state_dict().items()} for one in built)
+    assert first == second
+    assert (built[0].loss_args.renders, built[1].loss_args.renders) == (False, True)
