@@ -111,11 +111,12 @@ class ViewSet:
         intrinsics = self.intrinsics.clone()
         intrinsics[..., 0, 2] = self.images.shape[-1] - intrinsics[..., 0, 2]
         intrinsics[..., 0, 1] = -intrinsics[..., 0, 1]
-        maps = {key: getattr(self, key) for key in ("images", "depth_m", "semantics", "name_ids", "features")}
+        parts = {key: getattr(self, key) for key in ("images", "depth_m", "semantics", "name_ids", "features")}
+        maps: dict[str, Any] = {key: None if value is None else value.flip(-1) for key, value in parts.items()}
         world = self.T_world_first
         return replace(
             self,
-            **{key: None if value is None else value.flip(-1) for key, value in maps.items()},
+            **maps,
             intrinsics=intrinsics,
             T_first_cam=flip @ self.T_first_cam @ flip,
             T_world_first=None if world is None else flip.to(world) @ world @ flip.to(world),
