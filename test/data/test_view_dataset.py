@@ -158,6 +158,7 @@ def test_frames_are_kept_as_many_as_asked_for(tree, monkeypatch):
         found.images.zero_()  # what a sample holds is its own
     # 0, 4 and 2 are there the second time; then 8 and 6 push out 0 and 2, and these push out 4 in turn.
     assert opened_frames == [(0, i) for i in (0, 4, 2, 8, 6, 0, 4, 2)]
+    monkeypatch.undo()
     assert len(pickle.loads(pickle.dumps(keeping))) == len(plain), "as spawned workers get it"
 
 
