@@ -6,12 +6,15 @@ ros2 launch gsocc_ros occupancy.launch.py                        # nuScenes rig,
 ros2 launch gsocc_ros occupancy.launch.py rig:=my_rig.yaml bundle:=my_bundle
 ros2 launch gsocc_ros occupancy.launch.py bag:=drive evaluate:=true visualization:=rviz
 ros2 launch gsocc_ros occupancy.launch.py auto_activate:=false   # where a lifecycle manager starts the nodes
+ros2 launch gsocc_ros occupancy.launch.py namespace:=robot1 remap_inputs:=true rig:=my_rig.yaml   # one robot of a team
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import (
     DeclareLaunchArgument,
@@ -42,10 +45,13 @@ ARGUMENTS = {
     "visualization": ("none", "rviz, foxglove or none"),
     "rviz_config": ("", "RViz configuration; empty = live.rviz, or evaluation.rviz when evaluating"),
     "use_sim_time": ("", "take the time from /clock; empty = true when a bag is played, else params_file's"),
-    "namespace": ("", "namespace of the node and its topics"),
+    "namespace": ("", "namespace of the node and its outputs"),
+    "remap_inputs": ("false", "with a namespace: hear the rig's topics, /tf and /tf_static in it, too"),
     "params_file": ("", "YAML file with parameters; arguments that are given win over it"),
     "log_level": ("info", "debug, info, warn, error"),
 }
+#: Keys of a rig file that name topics.
+TOPIC_KEYS = ("topic", "camera_info_topic", "depth_topic")
 #: Between the end of a recording and that of the node: the last sets are still being predicted.
 DRAIN_S = 3.0
 
@@ -56,6 +62,24 @@ def flag(context: LaunchContext, name: str) -> bool:
     if value not in {"true", "false"}:
         raise ValueError(f"launch argument {name}: expected true or false, received {value!r}")
     return value == "true"
+
+
+def remapped_inputs(context: LaunchContext) -> list[tuple[str, str]]:
+    """From the rig's topics, /tf and /tf_static to those of the same names below the namespace."""
+    if not flag(context, "remap_inputs"):
+        return []
+    namespace, rig = (LaunchConfiguration(name).perform(context) for name in ("namespace", "rig"))
+    if not namespace.strip("/"):
+        raise ValueError("launch argument remap_inputs: expected a namespace beside it, received none")
+    file = Path(rig).expanduser()
+    if not file.suffix:
+        file = Path(get_package_share_directory("gsocc_ros")) / "config" / "rigs" / f"{rig or 'nuscenes'}.yaml"
+    if not file.is_file():
+        raise ValueError(f"launch argument rig: expected a rig file beside remap_inputs, received {str(file)!r}")
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    parts = [*content["cameras"].values(), content.get("reference")]
+    values = [part.get(key) for part in parts if isinstance(part, Mapping) for key in TOPIC_KEYS]
+    return [(topic, f"/{namespace.strip('/')}{topic}") for topic in ("/tf", "/tf_static", *filter(None, values))]
 
 
 def set_up(context: LaunchContext) -> list:
@@ -81,7 +105,8 @@ def set_up(context: LaunchContext) -> list:
         parameters.append(Parameter("use_sim_time", use_sim_time))
     node = LifecycleNode(
         package="gsocc_ros", executable="occupancy_node", name="occupancy", namespace=text("namespace"),
-        parameters=parameters, output="screen", arguments=["--ros-args", "--log-level", text("log_level")],
+        parameters=parameters, remappings=remapped_inputs(context), output="screen",
+        arguments=["--ros-args", "--log-level", text("log_level")],
     )  # fmt: skip
     actions: list = [node]
     share = Path(get_package_share_directory("gsocc_ros"))

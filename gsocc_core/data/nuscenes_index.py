@@ -64,7 +64,7 @@ def open_nuscenes(dataroot: str | Path, version: str) -> Any:
         DataError: the folder or a table is missing or unreadable, or a row lacks a column.
     """
     try:
-        import nuscenes  # noqa: F401 - before the tables are looked for
+        import nuscenes.nuscenes  # noqa: F401 - before the tables are looked for
     except ImportError as error:
         raise ConfigError("nuscenes-devkit", "import", "pip install nuscenes-devkit", error) from error
     root, version = Path(dataroot), tables_version(dataroot, version)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from gsocc_core.data.images import decode_image, read_header
+from gsocc_core.data.images import FORMATS, decode_image, read_header
 from gsocc_core.data.stored import reading
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.geometry.cameras import Camera
@@ -202,7 +202,7 @@ def _focal_px(path: Path) -> tuple[float | None, bool]:
     """Focal length in pixels of the upright picture, None = unknown, and whether EXIF can be read."""
     header = read_header(path)
     exif = Image.Exif()
-    with reading(path, "a JPEG or PNG"), Image.open(path) as image:
+    with reading(path, FORMATS), Image.open(path) as image:
         stored = image.info.get("exif")
     if stored is None:
         return None, True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
+from gsocc_ros.pipeline.counters import PipelineCounters
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,16 @@ class Diagnostics:
     """Publishes statuses as a diagnostic_msgs/DiagnosticArray.
 
     Args:
-        node: Whose publisher; its name stands before that of every status.
+        node: Whose publisher; its name with its namespace stands before that of every status.
         host: Makes the messages.
+        rig: Name of the rig; with the node's namespace it is the hardware_id.
     """
 
-    def __init__(self, node: Node, host: MessageHost) -> None:
+    def __init__(self, node: Node, host: MessageHost, rig: str) -> None:
         self._node, self._host = node, host
+        # All robots share one topic.
+        self._name = node.get_fully_qualified_name().lstrip("/")
+        self._hardware = f"{node.get_namespace()}/{rig}".lstrip("/")
         kind = host.message_class("diagnostic_msgs/msg/DiagnosticArray")
         self._publisher: Any = node.create_publisher(kind, "/diagnostics", 10)
 
@@ -33,9 +37,9 @@ class Diagnostics:
             make(
                 "diagnostic_msgs/msg/DiagnosticStatus",
                 level=bytes([status.level]),
-                name=f"{node.get_name()}: {status.name}",
+                name=f"{self._name}: {status.name}",
                 message=status.message,
-                hardware_id="",
+                hardware_id=self._hardware,
                 values=[make("diagnostic_msgs/msg/KeyValue", key=k, value=v) for k, v in status.values.items()],
             )
             for status in statuses

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
+from gsocc_ros.pipeline.counters import PipelineCounters
 
 #: Events that rates and percentiles look back at.
 WINDOW = 100
@@ -21,7 +21,19 @@ RECENT_S = 10.0
 _LACKING = {
     "without_ego_motion": "sets without ego motion: no transform to the fixed frame",
     "without_depth": "sets without depth of a picture: no map near its stamp",
+    "without_reference": "sets without a stamp of the rig's reference topic: the anchor's stands in",
+    "incomplete": "sets without a picture of every camera, though each sends: see their missing, late and stale",
 }
+#: Counters of sets that the output's status shows.
+_COUNTED = (
+    "sets", "published", "superseded", "lost", "waiting", "incomplete", "without_reference", "without_ego_motion",
+    "without_depth", "calibration_changes",
+)  # fmt: skip
+#: What helps against pictures that do not arrive.
+_LOST_ON_THE_WAY = (
+    "large pictures over best effort are lost whole with one fragment: image_reliability:=reliable, compressed "
+    "pictures or a larger socket buffer (net.core.rmem_max)"
+)
 
 
 class Level(IntEnum):
@@ -92,10 +104,14 @@ class Surroundings:
 
     Attributes:
         transform_faults: Camera, or the fixed frame, that cannot be placed, with the reason.
+        camera_faults: Camera whose pictures are of no use at present, with the reason.
+        senders: How many publishers there are, by picture topic.
         gpu_memory_mb: Memory that PyTorch holds; None = no GPU.
     """
 
     transform_faults: Mapping[str, str] = field(default_factory=dict)
+    camera_faults: Mapping[str, str] = field(default_factory=dict)
+    senders: Mapping[str, int] = field(default_factory=dict)
     gpu_memory_mb: float | None = None
 
 
@@ -107,10 +123,15 @@ class Health:
         model_id: Id of the bundle in use.
         is_demo: It is the bundle that was trained on synthetic drives.
         now_s: Time at which the node became active.
+
+    Attributes:
+        topics: Picture topic per camera name.
+        enabled: False while ``~/enable`` says so.
+        heard: False while nobody hears an output of a lazy node.
     """
 
     def __init__(self, topics: Mapping[str, str], model_id: str, is_demo: bool, now_s: float) -> None:
-        self._topics, self._model_id, self._is_demo, self._since = dict(topics), model_id, is_demo, now_s
+        self.topics, self._model_id, self._is_demo, self._since = dict(topics), model_id, is_demo, now_s
         self._pictures = {name: Arrivals() for name in topics}
         self._outputs = Arrivals()
         self._latency: dict[str, deque[float]] = {}
@@ -119,7 +140,7 @@ class Health:
         self._error: tuple[float, str] | None = None
         self._qos: dict[str, str] = {}
         self._lacking = dict.fromkeys(_LACKING, (0, float("-inf")))  # how many, and when the last one was noticed
-        self.enabled = True
+        self.enabled = self.heard = True
 
     def picture(self, camera: str, now_s: float) -> None:
         """A picture came."""
@@ -156,10 +177,11 @@ class Health:
     ) -> list[Status]:
         """All statuses.
 
-        Rules: a camera is an ERROR when it was silent for ``stale_s`` and a WARN when its QoS does not match. The
-        output is an ERROR when it was silent for ``stale_s`` while every camera sends, and a WARN when in the last 10 s
-        sets were lost to errors or made without ego motion or without depth, or when the QoS of another input does not
-        match.
+        Rules: a camera is an ERROR when it was silent for ``stale_s``, and a WARN when its QoS does not match. When its
+        pictures are of no use it is a WARN while something is published and an ERROR otherwise. The output is an ERROR
+        when it was silent for ``stale_s`` while every camera sends, and a WARN when in the last 10 s sets were lost to
+        errors, made without ego motion, depth or a stamp of the reference topic, or without a picture of a camera that
+        sends, or when the QoS of another input does not match.
         Transforms are an ERROR when a camera's frame is not connected to the base frame and a WARN when the base frame
         is not connected to the fixed frame. Latency is a WARN above the budget and an ERROR above twice
         the budget. The model is a WARN while it is the demo bundle.
@@ -177,16 +199,18 @@ class Health:
         for key, (known, _) in self._lacking.items():
             if (count := getattr(counters, key)) > known:
                 self._lacking[key] = (count, now_s)
-        cameras = [self._camera(name, counters, limits, now_s) for name in self._topics]
+        cameras = [self._camera(name, counters, limits, now_s, around) for name in self.topics]
         seeing = all(status.level < Level.ERROR for status in cameras)
         output = self._output(counters, limits, now_s, seeing)
         return [*cameras, output, self._transforms(around), self._latency_status(limits), self._model(around)]
 
-    def _camera(self, name: str, counters: PipelineCounters, limits: Limits, now_s: float) -> Status:
+    def _camera(
+        self, name: str, counters: PipelineCounters, limits: Limits, now_s: float, around: Surroundings
+    ) -> Status:
         arrivals, counts = self._pictures[name], counters.cameras[name]
         age = arrivals.age_s(now_s)
         values = {
-            "topic": self._topics[name],
+            "topic": self.topics[name],
             "age_s": "never" if age is None else f"{age:.3f}",
             "rate_hz": f"{arrivals.rate_hz:.2f}",
             "received": str(counts.received),
@@ -194,17 +218,26 @@ class Health:
             "late": str(counts.late),
             "stale": str(counts.stale),
             "missing": str(counts.missing),
+            "duplicate": str(counts.duplicate),
+            "unplaced": str(counts.unplaced),
+            "held": str(counts.held),
         }
         silent = now_s - self._since if age is None else age
         title = f"camera {name}"
-        policy = self._qos.get(self._topics[name])
+        policy = self._qos.get(self.topics[name])
         mismatch = "" if policy is None else f"a publisher's QoS does not match: {policy}"
         if silent > limits.stale_s:
             kind = "no picture yet" if age is None else f"silent for {age:.1f} s"
             reason = f"; {mismatch}" if mismatch else ""
-            return Status(Level.ERROR, title, f"{kind} on {self._topics[name]}{reason}", values)
+            if not mismatch and (senders := around.senders.get(self.topics[name], 0)):
+                reason = f", though something publishes there ({senders}); {_LOST_ON_THE_WAY}"
+            return Status(Level.ERROR, title, f"{kind} on {self.topics[name]}{reason}", values)
         if mismatch:
             return Status(Level.WARN, title, mismatch, values)
+        if (fault := around.camera_faults.get(name)) is not None:
+            age = self._outputs.age_s(now_s)
+            useless = age is None or age > limits.stale_s
+            return Status(Level.ERROR if useless else Level.WARN, title, f"not used: {fault}", values)
         return Status(Level.OK, title, "receiving", values)
 
     def _output(self, counters: PipelineCounters, limits: Limits, now_s: float, seeing: bool) -> Status:
@@ -212,18 +245,14 @@ class Health:
         values = {
             "age_s": "never" if age is None else f"{age:.3f}",
             "rate_hz": f"{self._outputs.rate_hz:.2f}",
-            "sets": str(counters.sets),
-            "superseded": str(counters.superseded),
-            "lost": str(counters.lost),
-            "without_ego_motion": str(counters.without_ego_motion),
-            "without_depth": str(counters.without_depth),
-            "calibration_changes": str(counters.calibration_changes),
+            **{key: str(getattr(counters, key)) for key in _COUNTED},
             "errors": str(self._errors),
             "last_error": "" if self._error is None else self._error[1],
             "spread_ms": f"{self._spread_ms[-1]:.1f}" if self._spread_ms else "",
         }
-        if not self.enabled:
-            return Status(Level.OK, "output", "disabled by ~/enable", values)
+        if not (self.enabled and self.heard):
+            idle = "nobody hears an output, and the parameter lazy is set" if self.enabled else "disabled by ~/enable"
+            return Status(Level.OK, "output", idle, values)
         silent = now_s - self._since if age is None else age
         recent = self._error is not None and now_s - self._error[0] < RECENT_S
         if silent > limits.stale_s and seeing:
@@ -231,11 +260,16 @@ class Health:
             return Status(Level.ERROR, "output", f"nothing published for {silent:.1f} s: {why}", values)
         if recent and self._error is not None:
             return Status(Level.WARN, "output", f"sets are lost: {self._error[1]}", values)
-        unheard = {topic: policy for topic, policy in self._qos.items() if topic not in self._topics.values()}
+        unheard = {topic: policy for topic, policy in self._qos.items() if topic not in self.topics.values()}
         if unheard:
             text = ", ".join(f"{topic}: {policy}" for topic, policy in unheard.items())
             return Status(Level.WARN, "output", f"a publisher's QoS does not match on {text}", values)
-        lately = [_LACKING[key] for key, (_, noticed_s) in self._lacking.items() if now_s - noticed_s < RECENT_S]
+        lately = [
+            text
+            for key, text in _LACKING.items()
+            if now_s - self._lacking[key][1] < RECENT_S
+            and (seeing or key != "incomplete")  # else the missing camera tells it itself
+        ]
         if lately:
             return Status(Level.WARN, "output", "; ".join(lately), values)
         return Status(Level.OK, "output", "publishing" if age is not None else "waiting for pictures", values)
@@ -257,7 +291,7 @@ class Health:
 
     def _transforms(self, around: Surroundings) -> Status:
         faults = dict(around.transform_faults)
-        cameras = [name for name in self._topics if name in faults]
+        cameras = [name for name in self.topics if name in faults]
         if cameras:
             return Status(Level.ERROR, "transforms", f"no way to {', '.join(cameras)}: {faults[cameras[0]]}", faults)
         if faults:

@@ -24,6 +24,7 @@ class LiveEvaluation:
         self._lock = threading.Lock()
         self._tables: dict[str, ClassTable] = {}
         self._score = ReplayScore(None, Track({}, np.zeros(3)), GROUND_TRUTH_TOPIC)
+        self._truths = 0
         self._last_s: float | None = None  # None: nothing came since the last summary
 
     def add_table(self, message: Any) -> None:
@@ -51,6 +52,7 @@ class LiveEvaluation:
                 raise DataError(GROUND_TRUTH_TOPIC, "class_table_id", expected, repr(message.class_table_id))
             truth = read_occupancy(message, classes, GROUND_TRUTH_TOPIC)
             self._last_s = now_s
+            self._truths += 1
             self._score.add_truth(stamp_ns(message.header), truth)
         return truth
 
@@ -68,12 +70,13 @@ class LiveEvaluation:
         return self._last_s is not None and now_s - self._last_s > idle_s
 
     def summary(self) -> str | None:
-        """All scores so far in one line; None = nothing was scored."""
+        """All scores so far in one line, with the ground truths that no prediction came for; None = none came."""
         with self._lock:
             self._last_s = None
-            if not self._score.scored:
+            if not self._truths:
                 return None
-            result, count = self._score.scores(), self._score.scored
+            result, count, truths = self._score.scores(), self._score.scored, self._truths
         figures = (("mIoU", result.miou), ("IoU", result.iou))
         shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in figures if value is not None)
-        return f"{count} sets scored, {shown}"
+        missed = f"{truths - count} of {truths} ground truths missed"
+        return ", ".join([f"{count} sets scored", missed, *([shown] if shown else [])])

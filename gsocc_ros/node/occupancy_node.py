@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -132,7 +133,7 @@ class OccupancyNode(LifecycleNode):
         self.output.use(predictor)
         self.query_output = QueryOutput(self, self._host, rig.base_frame)
         self._ask()
-        self._diagnostics = Diagnostics(self, self._host)
+        self._diagnostics = Diagnostics(self, self._host, rig.path.stem)
         self._offered = OccupancyServices(self)
         if self.settings.evaluate:
             self._truth = TruthInput(self, self._host, self._lost)
@@ -154,7 +155,7 @@ class OccupancyNode(LifecycleNode):
         output.announce(predictor.classes)
         self.worker.start()
         self._input = PipelineInput(
-            self, self._host, pipeline, self.settings, self.health, lambda: self.enabled, self.worker.wake, self._lost
+            self, self._host, pipeline, self.settings, self.health, self._is_wanted, self.worker.wake, self._lost
         )
         if self._truth is not None:
             self._truth_inputs = self._truth.subscribe()
@@ -216,6 +217,14 @@ class OccupancyNode(LifecycleNode):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    def _is_wanted(self) -> bool:
+        """Whether pictures are of any use at present."""
+        return self.enabled and (not self.settings.lazy or self._is_heard())
+
+    def _is_heard(self) -> bool:
+        outputs = (self.output, self.query_output)
+        return self._truth is not None or any(output is not None and output.heard() for output in outputs)
+
     def load(self, bundle: str, cameras: int) -> OccupancyPredictor:
         """Load a bundle and compile what it needs.
 
@@ -226,7 +235,8 @@ class OccupancyNode(LifecycleNode):
         Raises:
             GsoccError: it is no bundle, or of no use for this rig.
         """
-        path = bundle or str(find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent)
+        shipped = find_share_file(f"{DEMO_BUNDLE}/config.yaml").parent
+        path = str(Path(bundle).expanduser()) if bundle else str(shipped)
         settings = self.settings
         predictor = OccupancyPredictor.load(
             path, settings.device, settings.text_encoder or None, options=settings.inference
@@ -282,7 +292,12 @@ class OccupancyNode(LifecycleNode):
         pipeline = self.pipeline
         if pipeline is None or (ready := pipeline.take()) is None:
             return
-        self._publish(pipeline.predict(ready))
+        occupancy = pipeline.predict(ready)
+        try:
+            self._publish(occupancy)
+        except Exception:
+            pipeline.unpublished()
+            raise
         self.worker.wake()  # there may be more
 
     def _publish(self, occupancy: Occupancy) -> None:
@@ -326,7 +341,9 @@ class OccupancyNode(LifecycleNode):
             return
         limits = Limits(self.settings.stale_s, self.settings.latency_budget_ms)
         gpu_mb = torch.cuda.memory_reserved() * 1e-6 if torch.cuda.is_available() else None
-        surroundings = Surroundings(pipeline.transform_faults(), gpu_mb)
+        health.heard = not self.settings.lazy or self._is_heard()
+        senders = {topic: self.count_publishers(topic) for topic in health.topics.values()}
+        surroundings = Surroundings(pipeline.transform_faults(), pipeline.camera_faults(), senders, gpu_mb)
         self._diagnostics.publish(health.judge(pipeline.counters(), limits, now, surroundings))
         if self._truth is not None and self._truth.evaluation.is_over(now, self.settings.evaluate_idle_s):
             self._log_evaluation()

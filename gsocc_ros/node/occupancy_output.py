@@ -59,6 +59,11 @@ class OccupancyOutput:
         if self._fused is not None:
             self._fused.reset()
 
+    def heard(self) -> list[str]:
+        """Topics of predictions that somebody hears."""
+        found = self._publishers.items()
+        return [topic for topic, one in found if topic != CLASSES_TOPIC and one.get_subscription_count() > 0]
+
     def publish(self, occupancy: Occupancy) -> dict[str, float]:
         """Publish a prediction.
 
@@ -72,7 +77,7 @@ class OccupancyOutput:
         assert messages is not None
         start = time.perf_counter()
         publishers = self._publishers
-        heard = [t for t, out in publishers.items() if t != CLASSES_TOPIC and out.get_subscription_count() > 0]
+        heard = self.heard()
         for topic, message in messages.build(occupancy.prediction, heard):
             publishers[topic].publish(message)
         built = time.perf_counter()

@@ -94,6 +94,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("threads", 0, "CPU threads of the network and the splatting; 0 = one per core.", low=0, high=256),
     Parameter("auto_activate", True, "Configure and activate at start; false = wait for a lifecycle manager."),
     Parameter(
+        "lazy",
+        False,
+        "Predict only while somebody hears an output, or while evaluating; ~/save_snapshot and ~/query then know the "
+        "last set that somebody heard.",
+        fixed=False,
+    ),
+    Parameter(
         "image_reliability",
         "best_effort",
         "QoS of the picture and CameraInfo subscriptions; best_effort also receives from reliable cameras.",
@@ -181,6 +188,7 @@ class NodeSettings:
     cuda_graph: bool = False
     threads: int = 0
     auto_activate: bool = True
+    lazy: bool = False
     image_reliability: str = "best_effort"
     image_depth: int = 5
     memory_gap_s: float = 2.0

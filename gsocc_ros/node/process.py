@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
-#: Signals that end the node.
-ENDING = (signal.SIGINT, signal.SIGTERM)
+#: Signals that end the node; SIGHUP is that of a terminal which is closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signature of a signal handler
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 after a clean end, by a signal or otherwise; 2 when the node could not start.
     """
     # Importing PyTorch takes seconds, in which nothing is there yet that a signal would have to end.
-    for number in ENDING:
+    kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup: the node outlives its terminal
+    ending = ENDING[:2] if kept else ENDING
+    for number in ending:
         signal.signal(number, _end_at_once)
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = True
 
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    for number in ENDING:
+    for number in ending:
         signal.signal(number, end)
     try:
         node = OccupancyNode()

@@ -88,19 +88,19 @@ class QueryOutput:
         """
         with self._lock:
             asked = self._asked
-            if asked is None or not self._heard():
+            if asked is None or not self.heard():
                 return None
             start = time.perf_counter()
             scores = asked.predictor.query(asked.words, prediction)
             self._tell(scores, asked.threshold, prediction.reference_stamp_ns)
             return (time.perf_counter() - start) * 1e3
 
-    def _heard(self) -> list[str]:
+    def heard(self) -> list[str]:
         """Topics of answers that somebody hears."""
         return [t for t, out in self._publishers.items() if t != QUERY_WORDS_TOPIC and out.get_subscription_count()]
 
     def _tell(self, scores: VoxelScores, threshold: float, stamp_ns: int) -> None:
-        for topic, message in standing_messages(self._host, scores, threshold, stamp_ns, self._frame, self._heard()):
+        for topic, message in standing_messages(self._host, scores, threshold, stamp_ns, self._frame, self.heard()):
             self._publishers[topic].publish(message)
 
     def destroy(self) -> None:

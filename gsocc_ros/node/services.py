@@ -136,9 +136,9 @@ class OccupancyServices:
         occupancy = node.latest
         if occupancy is None or node.pipeline is None or node.predictor is None:
             raise DataError("~/save_snapshot", "prediction", "one to save", "none yet")
-        folder = request.folder or _free_folder(
-            Path(node.settings.snapshot_dir), occupancy.prediction.reference_stamp_ns
-        )
+        root = Path(node.settings.snapshot_dir).expanduser()
+        stamp_ns = occupancy.prediction.reference_stamp_ns
+        folder = Path(request.folder).expanduser() if request.folder else _free_folder(root, stamp_ns)
         return str(save_snapshot(folder, occupancy, node.pipeline.rig, node.predictor.bundle.id).resolve())
 
     def _query(self, request: Any, response: Any) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,11 +20,13 @@ from gsocc_core.geometry.cameras import CameraModel
 from gsocc_core.methods.method import InputUse
 from gsocc_ros.pipeline.camera_input import stamp_ns
 from gsocc_ros.pipeline.camera_poses import CameraPoses
+from gsocc_ros.pipeline.counters import PipelineCounters
 from gsocc_ros.pipeline.depth_pairs import AwaitedSet, DepthPairs
 from gsocc_ros.pipeline.picture_decoder import PictureDecoder
 from gsocc_ros.pipeline.rig import Rig, RigCamera
+from gsocc_ros.pipeline.stamp_watch import StampWatch
 from gsocc_ros.pipeline.subscriptions import Subscription, rig_subscriptions
-from gsocc_ros.pipeline.synchronizer import CameraCounters, SyncedSet, Synchronizer
+from gsocc_ros.pipeline.synchronizer import SyncedSet, Synchronizer
 from gsocc_ros.pipeline.transform_buffer import TransformBuffer, Transforms
 
 #: How long the last known pose of a moving link may stand in when the right one did not come in time.
@@ -93,32 +95,6 @@ class Occupancy:
     latency_ms: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class PipelineCounters:
-    """What happened so far.
-
-    Attributes:
-        cameras: The synchroniser's counters per camera.
-        sets: Sets that left the synchroniser.
-        superseded: Sets dropped because a newer one was ready or time jumped.
-        lost: Sets dropped because something was wrong with them.
-        without_ego_motion: Sets predicted as if the robot stood still, because its motion was not known.
-        calibration_changes: Changes of a camera's CameraInfo.
-        without_depth: Sets of which a picture had no depth map, though its camera has a depth topic that the model
-            wants.
-        broken_transforms: Transforms that were left out, by topic and transform.
-    """
-
-    cameras: Mapping[str, CameraCounters]
-    sets: int
-    superseded: int
-    lost: int
-    without_ego_motion: int
-    calibration_changes: int
-    without_depth: int = 0
-    broken_transforms: Mapping[str, int] = field(default_factory=dict)
-
-
 class OccupancyPipeline:
     """Feed it messages, take sets, predict.
 
@@ -171,8 +147,10 @@ class OccupancyPipeline:
         self._finished = False
         self._feed_s = 0.0
         self._last: tuple[int, int] | None = None  # epoch and reference stamp of the last prediction
-        self._sets = self._superseded = self._lost = self._without_depth = 0
+        self._counts: Counter[str] = Counter()  # by the names of PipelineCounters
+        self._in_hand = 0
         self._predicting = False
+        self._stamps = StampWatch([camera.name for camera in rig.cameras])
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
@@ -196,16 +174,26 @@ class OccupancyPipeline:
 
     def counters(self) -> PipelineCounters:
         """What happened so far."""
-        return PipelineCounters(
-            self._synchronizer.counters(),
-            self._sets,
-            self._superseded,
-            self._lost,
-            self._poses.without_ego_motion,
-            self._poses.calibration_changes,
-            self._without_depth + self._depths.incomplete,
-            dict(self._transforms.broken),
-        )
+        with self._lock:
+            counts = Counter(self._counts)
+            counts["waiting"] = len(self._pending) + self._in_hand
+            counts["without_depth"] += self._depths.incomplete
+            counts["without_ego_motion"] = self._poses.without_ego_motion
+            counts["calibration_changes"] = self._poses.calibration_changes
+            broken = dict(self._transforms.broken)
+            return PipelineCounters(self._synchronizer.counters(), broken_transforms=broken, **counts)
+
+    def camera_faults(self) -> dict[str, str]:
+        """Why the pictures of cameras that send some are of no use at present.
+
+        Returns:
+            Reason per camera: what is wrong with its calibration or its stamps, or why sets go on without it.
+        """
+        with self._lock:
+            settings, received = self.rig.sync_settings(), self._synchronizer.counters()
+            stamps = self._stamps.faults(settings.offsets_ns, settings.tolerance_ns)
+            found = {**self._poses.left_out, **stamps, **self._poses.uncalibrated()}
+            return {name: reason for name, reason in found.items() if received[name].received}
 
     def transform_faults(self) -> dict[str, str]:
         """Frames in use that are not connected at present.
@@ -226,7 +214,7 @@ class OccupancyPipeline:
         _check_inputs(self.rig, predictor)
         with self._lock:
             self._predictor, self._last = predictor, None
-            self._without_depth += self._depths.incomplete
+            self._counts["without_depth"] += self._depths.incomplete
             self._depths = self._depth_pairs()
         self._decoder.use(predictor.least_size)
 
@@ -244,7 +232,7 @@ class OccupancyPipeline:
         with self._lock:
             self._synchronizer.reset()
             self._depths.reset()
-            self._pending.clear()
+            self._drop_pending()
             self._decoder.forget()
         self._predictor.reset()
         self._last = None
@@ -279,6 +267,7 @@ class OccupancyPipeline:
         if self._newest_only and not self._predicting and calibration is not None:
             self._decoder.begin(camera, stamp, message, calibration)
         self._depths.picture(camera.name, stamp)
+        self._stamps.add(camera.name, stamp)
         self._file(self._synchronizer.push(camera.name, stamp, message))
 
     def _feed_depth(self, camera: RigCamera, message: Any) -> None:
@@ -289,13 +278,21 @@ class OccupancyPipeline:
 
     def _file(self, synced: SyncedSet[Any] | None) -> None:
         if self._pending and self._pending[-1].synced.epoch != self._synchronizer.epoch:
-            self._superseded += len(self._pending)
-            self._pending.clear()
-        if synced is not None:
-            self._sets += 1
-            self._newest_ns = synced.reference_stamp_ns
-            if self._wants is None or self._wants(synced.reference_stamp_ns):
-                self._pending.append(self._depths.begin(synced))
+            self._drop_pending()
+        if synced is None:
+            return
+        self._newest_ns = synced.reference_stamp_ns
+        is_wanted = self._wants is None or self._wants(synced.reference_stamp_ns)
+        without_reference = self.rig.reference is not None and synced.reference_source != "reference"
+        self._counts.update(
+            sets=1, unwanted=not is_wanted, incomplete=bool(synced.missing), without_reference=without_reference
+        )
+        if is_wanted:
+            self._pending.append(self._depths.begin(synced))
+
+    def _drop_pending(self) -> None:
+        self._counts["superseded"] += len(self._pending)
+        self._pending.clear()
 
     def finish(self) -> None:
         """The recording is over: release the sets still held; ``take`` no longer waits for anything."""
@@ -334,13 +331,14 @@ class OccupancyPipeline:
                     if found is not None or (isinstance(error, DataError) and not waited):
                         break
                     self._pending.popleft()
-                    self._lost += 1
+                    self._counts["lost"] += 1
                     raise
                 self._pending.popleft()
-                self._superseded += found is not None
+                self._counts["superseded"] += found is not None
                 found, taken = placed, awaited
             if taken is not None:
                 self._depths.count(taken)
+                self._in_hand += 1
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
         return None if found is None else replace(found, sync_ms=spent_s * 1e3)
 
@@ -357,14 +355,20 @@ class OccupancyPipeline:
             DataError: a picture does not decode or has the wrong size.
             Exception: whatever the model raises. The set is counted as lost, and the next one may be predicted.
         """
-        self._predicting = True
+        self._predicting, outcome = True, "lost"
         try:
-            return self._predict(ready)
-        except Exception:
-            self._lost += 1
-            raise
+            occupancy = self._predict(ready)
+            outcome = "published"
         finally:
-            self._predicting = False
+            with self._lock:
+                self._predicting, self._in_hand = False, max(0, self._in_hand - 1)
+                self._counts[outcome] += 1
+        return occupancy
+
+    def unpublished(self) -> None:
+        """The set that was predicted last could not be published: it counts as lost."""
+        with self._lock:
+            self._counts.update(published=-1, lost=1)
 
     def _predict(self, ready: ReadySet) -> Occupancy:
         synced = ready.synced

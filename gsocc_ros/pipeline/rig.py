@@ -158,7 +158,7 @@ def _ns(milliseconds: float) -> int:
 
 
 def _find(rig: str | Path) -> Path:
-    path = Path(rig)
+    path = Path(rig).expanduser()
     if path.suffix or path.exists():
         return path
     shipped = [file for root in share_folders() for file in sorted((root / "config/rigs").glob("*.yaml"))]

@@ -124,7 +124,7 @@ class SyncedSet(Generic[P]):
 
 @dataclass(frozen=True)
 class CameraCounters:
-    """What became of one camera's pictures.
+    """What became of one camera's pictures. ``received = used + late + stale + duplicate + unplaced + held``.
 
     Attributes:
         received: All that came in.
@@ -133,6 +133,7 @@ class CameraCounters:
         stale: Held, then given up: its cycle stayed incomplete, or time jumped back.
         duplicate: Same stamp as a picture still held.
         unplaced: Came before the camera's trigger offset was known.
+        held: Wait for the rest of their cycle.
         missing: Cycles closed (emitted or given up) without a picture of this camera.
     """
 
@@ -142,6 +143,7 @@ class CameraCounters:
     stale: int = 0
     duplicate: int = 0
     unplaced: int = 0
+    held: int = 0
     missing: int = 0
 
 
@@ -220,7 +222,8 @@ class Synchronizer(Generic[P]):
     def counters(self) -> dict[str, CameraCounters]:
         """Counters per camera since construction; they survive resets."""
         with self._lock:
-            return dict(self._counters)
+            held = {name: sum(name in cycle.frames for cycle in self._open) for name in self._counters}
+            return {name: replace(count, held=held[name]) for name, count in self._counters.items()}
 
     def push(self, camera: str, stamp_ns: int, payload: P) -> SyncedSet[P] | None:
         """Take one picture; return the set that it completes or releases, if any.

@@ -4,6 +4,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from importlib import import_module
 from pathlib import Path
@@ -67,7 +69,7 @@ def test_the_package_names_what_the_launch_file_starts_and_imports():
     named = {item.text for tag in ("depend", "exec_depend") for item in package.iter(tag)}
     launch = (ROOT / "launch" / "occupancy.launch.py").read_text(encoding="utf-8")
     started = set(re.findall(r'package="(\w+)"', launch)) - {"gsocc_ros"}
-    imported = set(re.findall(r"^from (\w+)", launch, re.M)) - {"__future__", "pathlib"}
+    imported = set(re.findall(r"^from (\w+)", launch, re.M)) - sys.stdlib_module_names
     assert {"rviz2", "foxglove_bridge"} <= started
     assert started | imported | {"ros2bag", "rosbag2_storage_mcap"} <= named
     assert {url.get("type") for url in package.iter("url")} == {"website", "repository", "bugtracker"}
@@ -79,3 +81,32 @@ def test_tests_that_need_ros_stand_where_ci_looks_for_them():
     elsewhere = {path for path in needing if not path.is_relative_to(ROOT / "test" / "gsocc_ros")}
     assert len(needing) > 5
     assert not elsewhere
+
+
+def test_the_check_finds_the_python_that_has_the_generators_packages(tmp_path):
+    """The first one on the PATH lacks them; another one, or that of colcon alone, has them."""
+    words = {"lacking": "exit 1", "having": f"echo {tmp_path}/having/python3"}
+    for name, line in words.items():
+        (tmp_path / name).mkdir()
+        script = tmp_path / name / "python3"
+        script.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        script.chmod(0o755)
+    colcon = tmp_path / "lacking" / "colcon"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("bash", "sed", "env", "sh"):
+        (tools / tool).symlink_to(f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}")
+
+    def found(*folders):
+        path = ":".join([*(str(tmp_path / folder) for folder in folders), str(tools)])
+        program = str(ROOT / ".ci" / "find_ros_python")
+        done = subprocess.run([program], env={"PATH": path}, capture_output=True, text=True, timeout=20, check=False)
+        return done.returncode, done.stdout.strip()
+
+    right = (0, f"{tmp_path}/having/python3")
+    assert found("lacking", "having") == right
+    assert found("having", "lacking") == right
+    assert found("lacking") == (1, "")
+    colcon.write_text(f"#! {tmp_path}/having/python3 -E\n", encoding="utf-8")
+    colcon.chmod(0o755)
+    assert found("lacking") == right

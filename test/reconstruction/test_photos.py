@@ -100,7 +100,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="max_views: expected 1 or more, received 0"):
         read_photos(tmp_path, 0)
     (tmp_path / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"a.jpg.*a JPEG or PNG"):
+    with pytest.raises(DataError, match=r"a.jpg.*a JPEG, PNG, BMP, TIFF or WebP"):
         read_photos(tmp_path)
     save(tmp_path / "a.jpg")
     save(tmp_path / "a.png")

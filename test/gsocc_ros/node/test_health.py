@@ -5,7 +5,7 @@
 import pytest
 
 from gsocc_ros.node.health import Arrivals, Health, Level, Limits, Surroundings
-from gsocc_ros.pipeline.occupancy_pipeline import PipelineCounters
+from gsocc_ros.pipeline.counters import PipelineCounters
 from gsocc_ros.pipeline.synchronizer import CameraCounters
 
 TOPICS = {"front": "/front", "rear": "/rear"}
@@ -13,12 +13,11 @@ LIMITS = Limits(stale_s=1.0, latency_budget_ms=100.0)
 
 
 def counters(**changes):
-    values = {"sets": 0, "superseded": 0, "lost": 0, "without_ego_motion": 0, "calibration_changes": 0, **changes}
-    return PipelineCounters(cameras=dict.fromkeys(TOPICS, CameraCounters()), **values)
+    return PipelineCounters(cameras=dict.fromkeys(TOPICS, CameraCounters(duplicate=3, unplaced=4)), **changes)
 
 
-def judged(health, now_s, **changes):
-    return {status.name: status for status in health.judge(counters(**changes), LIMITS, now_s)}
+def judged(health, now_s, around=None, **changes):
+    return {status.name: status for status in health.judge(counters(**changes), LIMITS, now_s, around)}
 
 
 @pytest.fixture
@@ -150,3 +149,53 @@ def test_rates_of_nothing():
     arrivals.add(1.0)
     arrivals.add(1.0)
     assert arrivals.rate_hz == 0.0
+
+
+def test_a_camera_whose_pictures_are_of_no_use_says_why(health):
+    around = Surroundings(camera_faults={"rear": "/rear/camera_info: k: expected a calibrated camera"})
+    for name in TOPICS:
+        health.picture(name, 0.0)
+    status = judged(health, 0.5, around)["camera rear"]
+    assert (status.level, status.message) == (Level.ERROR, f"not used: {around.camera_faults['rear']}")
+    health.output({"network": 50.0}, 3.0, 0.4)  # sets go on without it
+    assert judged(health, 0.5, around)["camera rear"].level == Level.WARN
+    assert judged(health, 0.5)["camera rear"].level == Level.OK
+    assert "no picture yet" not in judged(health, 0.5, around)["camera rear"].message
+    assert judged(health, 5.0, around)["camera rear"].message.startswith("silent for 5.0 s")
+    assert (status.values["duplicate"], status.values["unplaced"]) == ("3", "4")
+
+
+def test_pictures_that_are_sent_and_do_not_come_have_a_likely_reason(health):
+    quiet, sent = Surroundings(senders={"/rear": 0}), Surroundings(senders={"/rear": 1})
+    assert judged(health, 2.0, quiet)["camera rear"].message == "no picture yet on /rear"
+    message = judged(health, 2.0, sent)["camera rear"].message
+    assert message.startswith("no picture yet on /rear, though something publishes there (1); large pictures over best")
+    assert "image_reliability:=reliable" in message
+    assert "net.core.rmem_max" in message
+
+
+def test_sets_without_a_picture_of_every_camera_are_a_warning_while_all_send(health):
+    health.output({"network": 50.0}, 3.0, 0.4)
+    for name in TOPICS:
+        health.picture(name, 0.4)
+    status = judged(health, 0.5, incomplete=7, sets=9)["output"]
+    assert (status.level, status.values["incomplete"], status.values["sets"]) == (Level.WARN, "7", "9")
+    assert status.message.startswith("sets without a picture of every camera")
+    assert judged(health, 0.5, incomplete=7, without_reference=1)["output"].message.startswith(
+        "sets without a stamp of"
+    )
+    health.picture("front", 2.0)
+    health.output({"network": 50.0}, 3.0, 2.0)
+    found = judged(health, 2.1, incomplete=8)  # the rear camera is silent, which is told there
+    assert found["camera rear"].level == Level.ERROR
+    assert "picture of every camera" not in found["output"].message
+
+
+def test_a_lazy_node_that_nobody_hears_is_well(health):
+    for name in TOPICS:
+        health.picture(name, 9.9)
+    health.heard = False
+    status = judged(health, 10.0)["output"]
+    assert (status.level, status.message) == (Level.OK, "nobody hears an output, and the parameter lazy is set")
+    health.heard = True
+    assert judged(health, 10.0)["output"].level == Level.ERROR

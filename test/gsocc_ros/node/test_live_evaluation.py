@@ -35,12 +35,21 @@ def test_pairs_are_scored_whichever_comes_first():
     evaluation.add_truth(truth(4, 2), 11.0)
     evaluation.add_prediction(2, grid_of(2))
     evaluation.add_prediction(3, grid_of(1))  # without ground truth
+    evaluation.add_truth(truth(1, 4), 11.5)  # without prediction
     assert not evaluation.is_over(15.0, 5.0)
     assert evaluation.is_over(17.0, 5.0)
-    assert evaluation.summary() == "2 sets scored, mIoU 66.67 %, IoU 66.67 %"
+    assert evaluation.summary() == "2 sets scored, 1 of 3 ground truths missed, mIoU 66.67 %, IoU 66.67 %"
     assert not evaluation.is_over(99.0, 5.0)
 
 
 def test_ground_truth_without_its_table_is_named():
     with pytest.raises(DataError, match="class_table_id"):
         LiveEvaluation().add_truth(truth(1, 1), 0.0)
+
+
+def test_ground_truths_that_were_all_missed_are_told():
+    evaluation = LiveEvaluation()
+    evaluation.add_table(messages.class_table(HOST, OCC3D_NUSCENES, 0))
+    for stamp in (1, 2):
+        evaluation.add_truth(truth(1, stamp), 0.0)
+    assert evaluation.summary() == "0 sets scored, 2 of 2 ground truths missed"

@@ -577,8 +577,8 @@ def node_process(*parameters):
     return [sys.executable, "-c", code, "--ros-args", *(word for p in parameters for word in ("-p", p))]
 
 
-@pytest.mark.parametrize("times", [1, 2, 1000])
-def test_a_clean_end_on_interrupts(tiny_bundle, times):
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGHUP, 1), (signal.SIGTERM, 2), (signal.SIGINT, 1000)])
+def test_a_clean_end_on_interrupts(tiny_bundle, number, times):
     words = node_process(f"bundle:={tiny_bundle}")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     for line in process.stderr:
@@ -587,7 +587,7 @@ def test_a_clean_end_on_interrupts(tiny_bundle, times):
     for _ in range(times):  # the many go on until the interpreter itself has ended
         if process.poll() is not None:
             break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         time.sleep(0.02)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

@@ -159,13 +159,19 @@ def test_any_delivery_gives_pure_ordered_unrepeated_sets(shots, min_cameras, pol
         newest[item.epoch] = item.reference_stamp_ns
         assert_cannot_be_completed(item, seen)
     counts = synchronizer.counters()
+    assert all(sum(getattr(count, key) for key in FATES) == count.received for count in counts.values())
     received = Counter(shot.camera for shot in shots)
     kept = Counter(shot.camera for shot in used)
     synchronizer.reset()
     for name, count in synchronizer.counters().items():
         assert count.received == received[name]
         assert count.used == kept[name] == counts[name].used
-        assert count.received == count.used + count.late + count.stale + count.duplicate + count.unplaced
+        assert count.received == sum(getattr(count, key) for key in FATES)
+        assert count.held == 0
+
+
+#: Each picture has one of them.
+FATES = ("used", "late", "stale", "duplicate", "unplaced", "held")
 
 
 def assert_cannot_be_completed(item, seen):
