@@ -35,6 +35,7 @@ def evaluate_views(
     depth_dir: str | None = "metric_3d_nusc",
     semantics_dir: str | None = "grounded_sam_nusc",
     out: str | None = None,
+    pictures: str | None = None,
     update_card: bool = False,
     device: str = "cpu",
 ) -> None:
@@ -67,6 +68,8 @@ def evaluate_views(
         depth_dir: Folder of depth labels; None = none.
         semantics_dir: Folder of class labels; None = none.
         out: Write <out>.json and <out>.md; None = print only.
+        pictures: Folder for one picture per scored sample and number of views: what was given, and the first target's
+            true and rendered colours, depth and classes; None = none. ``limit`` keeps them few.
         update_card: Put the scores into the bundle's model card.
         device: cpu or cuda.
     """
@@ -76,7 +79,7 @@ def evaluate_views(
     from gsocc_core.evaluation.view_score import ViewScoring, score_view_bundle
     from gsocc_core.inference.model_card import put_scores
 
-    scoring = ViewScoring(views, align_steps, turned_deg, within_deg, max_depth_m, prompts, encoder, limit)
+    scoring = ViewScoring(views, align_steps, turned_deg, within_deg, max_depth_m, prompts, encoder, limit, pictures)
     stages = (SpanStage(0, (span, span)),)
     schedule = ViewSchedule((min(views),), stages, targets, avoid=views, stride=stride, offsets=offsets)
     data = ViewArgs(

@@ -20,6 +20,7 @@ from gsocc_core.data.view_dataset import ViewDataset
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.view_alignment import align_poses
 from gsocc_core.evaluation.view_baselines import baseline_pictures, median_depth_m, without_motion
+from gsocc_core.evaluation.view_pictures import color_picture, depth_picture, draw_view_sample
 from gsocc_core.evaluation.view_report import ClassScores, PictureScores, ViewReport, ViewScores
 from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
@@ -53,6 +54,7 @@ class ViewScoring:
         prompts: Words of the classes, a file; None = their names.
         encoder: Text encoder that embeds words; None = classes are not scored.
         limit: Score only so many samples per number of views, evenly spread; None = all.
+        pictures: Folder for one picture per sample and number of views, of the first target view; None = none.
 
     Raises:
         ConfigError: a number makes no sense.
@@ -66,6 +68,7 @@ class ViewScoring:
     prompts: str | None = None
     encoder: str | None = "wordllama"
     limit: int | None = None
+    pictures: str | None = None
 
     def __post_init__(self) -> None:
         check_limit(WHERE, self.limit)
@@ -229,8 +232,8 @@ def _add(sums: _Sums, model: _Model, views: ViewSet, words: tuple[Tensor, Tensor
     cameras = Cameras(targets.intrinsics, targets.T_first_cam, width, height).to(device)
     truth = targets.images.to(device).float() / 255
     seen = splat_to_color(found.scene, cameras)
-    drawn = seen.on(found.background)[0].movedim(-1, -3)
-    for name, picture in {"model": drawn, **baseline_pictures(views)}.items():
+    rendered = seen.on(found.background)[0].movedim(-1, -3)
+    for name, picture in {"model": rendered, **baseline_pictures(views)}.items():
         sums.pictures.setdefault(name, []).extend(_quality(picture.cpu(), truth[0].cpu()))
     if sums.scoring.align_steps:
         aligned = align_poses(found.scene, cameras, truth, sums.scoring.align_steps, found.background)
@@ -241,12 +244,45 @@ def _add(sums: _Sums, model: _Model, views: ViewSet, words: tuple[Tensor, Tensor
         sums.add_depth("model", truth_m, seen.depth[0].cpu().numpy())
         plane = median_depth_m(targets).nan_to_num(1.0).numpy()[:, None, None]
         sums.add_depth("median_depth", truth_m, np.broadcast_to(plane, truth_m.shape).astype(np.float32))
+    labels: np.ndarray | None = None
     if words is not None and targets.semantics is not None:
-        labels = _labels(model.method.expand(seen.features)[0], words, (height, width))
-        sums.confusion.update(targets.semantics[0].numpy(), labels.cpu().numpy().astype(np.uint8))
+        found_ids = _labels(model.method.expand(seen.features)[0], words, (height, width))
+        labels = found_ids.cpu().numpy().astype(np.uint8)
+        sums.confusion.update(targets.semantics[0].numpy(), labels)
     true = views.T_first_cam[0].numpy()
     sums.poses["model"].update(true, found.T_first_cam[0].cpu().numpy())
     sums.poses["no_motion"].update(true, without_motion(views).numpy())
+    if sums.scoring.pictures is not None:
+        _draw(sums, views, rendered[0].cpu().numpy(), seen.depth[0, 0].cpu().numpy(), labels)
+
+
+def _draw(sums: _Sums, views: ViewSet, colors: np.ndarray, depth_m: np.ndarray, labels: np.ndarray | None) -> None:
+    """Write the picture of a sample: what was given, and its first target as it is and as the model shows it.
+
+    Args:
+        sums: Says where to.
+        views: The sample.
+        colors: (3, H, W) 0..1, rendered.
+        depth_m: (H, W), rendered.
+        labels: (T, H, W) predicted class ids; None = there are no classes.
+    """
+    targets, scoring, classes = views.targets, sums.scoring, sums.classes
+    assert targets is not None
+    assert scoring.pictures is not None
+    tiles = {"target": targets.images[0, 0].permute(1, 2, 0).numpy(), "rendered": color_picture(colors)}
+    if targets.depth_m is not None:
+        tiles["true depth"] = depth_picture(targets.depth_m[0, 0].numpy(), scoring.max_depth_m)
+    tiles["depth"] = depth_picture(depth_m, scoring.max_depth_m)
+    present: list[int] = []
+    if labels is not None and targets.semantics is not None:
+        true = targets.semantics[0, 0].numpy()
+        tiles |= {"true classes": classes.palette()[true], "classes": classes.palette()[labels[0]]}
+        present = sorted((set(np.unique(true)) | set(np.unique(labels[0]))) - {classes.ignore_id})
+    context = [one.permute(1, 2, 0).numpy() for one in views.images[0]]
+    drawn = draw_view_sample(context, tiles, None if labels is None else classes, present)
+    folder = Path(scoring.pictures)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn.save(folder / f"{targets.scene_names[0]}-{targets.frame_names[0][0]}-{len(context)}_views.png")
 
 
 def _checked_targets(views: ViewSet) -> ViewSet:

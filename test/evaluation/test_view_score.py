@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
@@ -158,8 +159,21 @@ def test_a_model_that_knows_the_truth_is_right(videos, monkeypatch, tmp_path):
     monkeypatch.setattr(view_score, "_words", lambda *_: (torch.eye(2), torch.tensor([4, 1])))  # chair, wall
     schedule = ViewSchedule((2,), (SpanStage(0, (4, 4)),), targets=1)
     data = ViewArgs(str(videos), schedule=schedule)
-    scoring = ViewScoring((2, 3), align_steps=2, turned_deg=(0.0, 180.0))
+    scoring = ViewScoring((2, 3), align_steps=2, turned_deg=(0.0, 180.0), pictures=str(tmp_path / "drawn"))
     report = score_view_bundle("knows", "x", data, scoring)
+    drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert drawn == [f"scene000{i}_00-000003-{n}_views.png" for i in range(2) for n in (2, 3)]
+    with Image.open(tmp_path / "drawn" / drawn[0]) as picture:
+        pixels = np.asarray(picture)
+    top, height = 20, 120  # a line of words, and 24 rows of 32 pixels enlarged to a width of 160
+    chair, wall = SCANNET8.palette()[[4, 1]].tolist()
+    second = pixels[2 * top + height : 2 * (top + height)]
+    truth, shown = second[:, 4 * 160 : 5 * 160], second[:, 5 * 160 : 6 * 160]
+    assert truth[2, 2].tolist() == shown[2, 2].tolist() == chair
+    assert truth[60, 155].tolist() == shown[60, 155].tolist() == wall
+    depth = second[60, 2 * 160 + 80], second[60, 3 * 160 + 80]
+    assert (depth[0] == depth[1]).all()
+    assert depth[0][0] == round(40 + 215 * math.sqrt((1 / WALL_M - 0.1) / (2 - 0.1)))
     assert (report.samples, report.scenes) == (2, 2)
     for count, pairs in ((2, 2), (3, 6)):
         model = report.views[count]["model"]
