@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 
 
@@ -37,3 +41,41 @@ def worker_context(*modules: str) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(modules))
     return context
+
+
+@contextmanager
+def worker_pool(
+    count: int, context: BaseContext, start: Callable[..., None] | None = None, *given: object
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose workers leave Ctrl+C to this process, and end at once when the block raises.
+
+    What they were writing is left to whoever raised: it knows the names.
+
+    Args:
+        count: Number of workers.
+        context: See :func:`worker_context`.
+        start: Called in every worker first.
+        given: Its arguments.
+
+    Yields:
+        The pool.
+
+    Example:
+        >>> with worker_pool(2, worker_context("math")) as pool:
+        ...     list(pool.map(abs, [-1, 2]))
+        [1, 2]
+    """
+    with ProcessPoolExecutor(count, context, initializer=_start, initargs=(start, given)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a pool does not end its workers
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _start(start: Callable[..., None] | None, given: tuple[object, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if start is not None:
+        start(*given)

@@ -19,6 +19,7 @@ import torch
 
 from gsocc_core._version import __version__
 from gsocc_core.bench.bounds import Machine
+from gsocc_core.whole import whole_file
 
 #: Changes when a field of the JSON changes its meaning.
 SCHEMA = 1
@@ -100,8 +101,6 @@ def as_json(rows: Sequence[Row], machine: Machine, device: torch.device, threads
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write to a temporary name and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    """Write a report that appears only when complete."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")

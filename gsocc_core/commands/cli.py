@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gsocc_core.errors import ConfigError, GsoccError
+from gsocc_core.errors import ConfigError
+from gsocc_core.program import GO_ON, run
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
@@ -27,6 +28,12 @@ COMMANDS = (
     "evaluate-views", "baseline", "predict", "reconstruct", "query", "check-rig", "rig", "export", "view",
     "compare-views", "bench", "doctor",
 )  # fmt: skip
+#: How to go on after an interrupt, by a command's first word, where something is left.
+_GO_ON = {
+    "train": "the same command with --resume auto goes on from the last checkpoint",
+    "label": "the same command goes on with what has no labels yet",
+    "convert": "with --split, the same command with --resume goes on with what is not written yet",
+}
 #: Entry-point group of commands of other packages.
 GROUP = "gsocc.commands"
 #: Command of another package that ``view RECORDING`` stands for.
@@ -34,72 +41,48 @@ VIEW_BAG = "view-bag"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; a wrong input ends with one clear line and exit code 2.
+    """Run a command; a wrong input ends with one clear line and exit code 2, see :mod:`gsocc_core.program`.
 
     Args:
         arguments: Words after the program's name; None = those of the process. With ``--debug`` among them, or
             GSOCC_DEBUG=1 in the environment, errors show their traceback.
 
     Raises:
-        SystemExit: always with ``--help``, with code 2 after an error, and with 130 after Ctrl+C.
+        SystemExit: always with ``--help``, and with the exit code after an error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    code = ended("gsocc_core", _run, words)
-    if code:
+    work = partial(_run, [word for word in words if word != "--debug"])
+    if code := run("gsocc_core", work, debug="--debug" in words, go_on=_GO_ON.get(words[0] if words else "", GO_ON)):
         raise SystemExit(code)
 
 
-def run_program(program: str, function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+def run_program(
+    program: str, function: Callable[..., Any], arguments: Sequence[str] | None = None, go_on: str = GO_ON
+) -> int:
     """Run one function as a program of its own, with the words, errors and exit codes of a command.
 
     Args:
         program: Its name.
         function: With a typed signature.
         arguments: Words after the program's name; None = those of the process.
+        go_on: Said after Ctrl+C, see :func:`gsocc_core.program.run`.
 
     Returns:
-        0 when all went well, 2 when an error was told, 130 after Ctrl+C; with GSOCC_DEBUG=1 errors are raised.
+        The exit code, see :func:`gsocc_core.program.run`.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
 
-    def run(words: list[str]) -> None:
+    def work() -> None:
         from gsocc_core.commands.reading import read_arguments
 
-        if {"-h", "--help"} & set(words):
+        rest = [word for word in words if word != "--debug"]
+        if {"-h", "--help"} & set(rest):
             _help(program, function, ())
-        made = read_arguments(program, function, words)
+        made = read_arguments(program, function, rest)
         if made is not None:
             function(**made)
 
-    return ended(program, run, list(sys.argv[1:] if arguments is None else arguments))
-
-
-def ended(program: str, run: Callable[[list[str]], None], words: list[str]) -> int:
-    """Exit code of a program, whose errors become one line.
-
-    Args:
-        program: Its name, for that line.
-        run: Does the work.
-        words: Its arguments, maybe with ``--debug`` among them.
-
-    Returns:
-        0, 2 after an error, 130 after Ctrl+C.
-
-    Raises:
-        GsoccError: with ``--debug`` or GSOCC_DEBUG=1.
-    """
-    debug = "--debug" in words or bool(os.environ.get("GSOCC_DEBUG"))
-    try:
-        run([word for word in words if word != "--debug"])
-    except GsoccError as error:
-        if debug:
-            raise
-        sys.stderr.write(f"{program}: error: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        return 130
-    return 0
+    return run(program, work, debug="--debug" in words, go_on=go_on)
 
 
 def function_of(name: str) -> Callable[..., Any]:

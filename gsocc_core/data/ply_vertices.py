@@ -8,7 +8,6 @@ with it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError, OutputExistsError
+from gsocc_core.whole import whole_file
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -47,10 +47,8 @@ def write_ply(path: str | Path, columns: Mapping[str, np.ndarray], comments: Seq
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]
     header += [f"property float {name}" for name in columns]
     header += [f"comment {line}" for line in comments]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(("\n".join([*header, "end_header"]) + "\n").encode() + table.tobytes())
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(("\n".join([*header, "end_header"]) + "\n").encode() + table.tobytes())
 
 
 def read_ply(path: str | Path) -> dict[str, np.ndarray]:

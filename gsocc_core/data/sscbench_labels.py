@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from gsocc_core.data.stored import class_ids, read_npy, read_records
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.whole import whole_file
 
 #: SSCBench-KITTI360's classes: 0 = free.
 SSCBENCH_KITTI360 = ClassTable(
@@ -93,8 +93,5 @@ def write_sscbench(folder: str | Path, frame: str, labels: np.ndarray) -> None:
     """
     if labels.shape != SSCBENCH_GRID.shape:
         raise ShapeError("write_sscbench", "labels", SSCBENCH_GRID.shape, labels.shape)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{frame}.{os.getpid()}.npy"
-    np.save(part, labels.astype(np.uint8))
-    part.replace(folder / f"{frame}_1_1.npy")
+    with whole_file(Path(folder) / f"{frame}_1_1.npy") as part:
+        np.save(part, labels.astype(np.uint8))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.boxes import Boxes
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.geometry.voxels import VoxelGrid
+from gsocc_core.whole import whole_file
 
 #: SurroundOcc's classes: 0 = free, then Occ3D's without "others".
 SURROUNDOCC_NUSCENES = ClassTable(
@@ -96,11 +96,8 @@ def write_surroundocc(path: str | Path, labels: np.ndarray) -> None:
     index = np.argwhere(labels != SURROUNDOCC_NUSCENES.free_id)
     kinds = labels[tuple(index.T)].astype(np.int64)
     kinds[kinds == SURROUNDOCC_NUSCENES.ignore_id] = _NOISE
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.npy")
-    np.save(part, np.column_stack([index, kinds]))
-    part.replace(target)
+    with whole_file(path) as part, part.open("wb") as file:
+        np.save(file, np.column_stack([index, kinds]))
 
 
 def label_file(folder: str | Path, lidar_path: str | Path) -> Path:

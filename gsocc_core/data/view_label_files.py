@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -24,6 +23,7 @@ from PIL import Image
 from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.whole import whole_file
 
 Kind = Literal["depth", "classes", "features"]
 #: Depth is clipped to this range, metres; 0 = no label.
@@ -239,11 +239,8 @@ def read_folder_content(folder: str | Path) -> dict[str, Any] | None:
 
 def write_folder_content(folder: str | Path, content: Mapping[str, Any]) -> None:
     """Write ``labels.json``, complete or not at all; several processes may do so at once."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{_CONTENT}.{os.getpid()}.part"
-    part.write_text(json.dumps(dict(content), indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / _CONTENT)
+    with whole_file(Path(folder) / _CONTENT) as part:
+        part.write_text(json.dumps(dict(content), indent=1) + "\n", encoding="utf-8")
 
 
 def _are_names(value: Any) -> bool:

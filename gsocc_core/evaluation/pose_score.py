@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from gsocc_core.inference.bundle import load_pose_bundle
 from gsocc_core.methods.method import PoseMethod
 from gsocc_core.metrics.depth import DepthErrors, DepthScores
 from gsocc_core.metrics.trajectory import PoseScores, pose_scores
+from gsocc_core.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,6 @@ def _pose_row(name: str, p: PoseScores) -> str:
 def write_pose_report(report: PoseReport, path: str | Path) -> None:
     """Write ``<path>.json`` and ``<path>.md``; each appears only when complete."""
     base = Path(path)
-    base.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in ((".json", json.dumps(asdict(report), indent=1)), (".md", pose_markdown(report))):
-        target = base.with_name(base.name + suffix)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(target)
+        with whole_file(base.with_name(base.name + suffix)) as part:
+            part.write_text(text + "\n", encoding="utf-8")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from gsocc_core.metrics.depth import DepthScores, mean_depth_scores
 from gsocc_core.metrics.image_metrics import ImageScores
 from gsocc_core.metrics.velocity import VelocityScores
+from gsocc_core.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,9 @@ def report(scores: Sequence[Scores], out: str | Path | None) -> None:
 def write_report(scores: Sequence[Scores], path: str | Path) -> None:
     """Write ``<path>.json`` and ``<path>.md``; each appears only when complete."""
     base = Path(path)
-    base.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in ((".json", json.dumps([asdict(s) for s in scores], indent=1)), (".md", markdown(scores))):
-        target = base.with_name(base.name + suffix)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(target)
+        with whole_file(base.with_name(base.name + suffix)) as part:
+            part.write_text(text + "\n", encoding="utf-8")
 
 
 def markdown(scores: Sequence[Scores]) -> str:

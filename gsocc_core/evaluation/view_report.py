@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gsocc_core.metrics.depth import DepthScores
 from gsocc_core.metrics.relative_pose import RelativePoseScores
+from gsocc_core.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,6 @@ def _picture(scores: PictureScores) -> str:
 def write_view_report(report: ViewReport, path: str | Path) -> None:
     """Write ``<path>.json``, a list of this one report, and ``<path>.md``; each appears only when complete."""
     base = Path(path)
-    base.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in ((".json", json.dumps([asdict(report)], indent=1)), (".md", view_markdown(report))):
-        target = base.with_name(base.name + suffix)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(target)
+        with whole_file(base.with_name(base.name + suffix)) as part:
+            part.write_text(text + "\n", encoding="utf-8")

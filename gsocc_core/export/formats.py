@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -21,6 +19,7 @@ from gsocc_core.export.scene_npz import read_scene, write_scene
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
+from gsocc_core.whole import check_place, whole_folder
 
 #: ply = Gaussians for viewers; npz = Gaussians and voxels with class table; occ3d = labels.npz with ``semantics``.
 Format = Literal["ply", "npz", "occ3d"]
@@ -138,13 +137,12 @@ def export_tree(
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    check_place(out)
     predictor = OccupancyPredictor.load(bundle, device)
     if "occ3d" in formats:
         check_fit(protocol_of(data), predictor.classes, predictor.grid, bundle)
     dataset = build_dataset(data, predictor.image_size)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out) as temporary:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="export", unit="frame"):
             frame = dataset.key_frame(index)
             folder = temporary / frame.scene_name / frame.token
@@ -154,11 +152,6 @@ def export_tree(
                 folder, prediction, predictor.classes, formats,
                 min_opacity=min_opacity, features=features, sh_degree=sh_degree,
             )  # fmt: skip
-        temporary.chmod(0o755)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _visible(gaussians: Gaussians, min_opacity: float) -> Gaussians:

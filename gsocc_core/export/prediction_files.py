@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +14,7 @@ from gsocc_core.data.args import DataArgs, check_limit
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.evaluation.label_sources import model_source
+from gsocc_core.whole import check_place, whole_folder
 
 
 def write_predictions(
@@ -48,12 +47,11 @@ def write_predictions(
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    check_place(out)
     source, image_size, classes, grid = model_source(bundle, device)
     check_fit(protocol_of(data), classes, grid, bundle)
     dataset = build_dataset(data, image_size)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out) as temporary:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="predict", unit="frame"):
             frame = dataset.key_frame(index)
             labels = source(dataset[index]).labels
@@ -63,8 +61,3 @@ def write_predictions(
             folder = temporary / frame.scene_name / frame.token
             folder.mkdir(parents=True)
             np.savez_compressed(folder / "labels.npz", semantics=labels)
-        temporary.chmod(0o755)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +34,7 @@ from gsocc_core.inference.found import (
 from gsocc_core.inference.predictor import OccupancyPredictor
 from gsocc_core.pictures import draw_query
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.whole import check_place, whole_folder
 
 #: Width of a camera in the picture, pixels.
 _TILE = 400
@@ -267,10 +266,7 @@ def _write(
 ) -> tuple[WordSummary, ...]:
     found = find_voxels(told.scores, question.threshold)
     summaries = summarize(told.scores, found)
-    out = question.out
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(question.out) as temporary:
         write_answer(
             temporary, told.scores, told.grid, found, threshold=question.threshold, negatives=question.negatives,
             encoder=told.encoder, bundle_id=told.bundle_id, reference_stamp_ns=told.reference_stamp_ns,
@@ -278,11 +274,6 @@ def _write(
         captions = [summary.text for summary in summaries]
         picture = draw_query(images, cameras, told.grid, told.scores, question.threshold, captions)
         picture.save(temporary / "picture.png")
-        temporary.chmod(0o755)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return summaries
 
 
@@ -298,3 +289,4 @@ def _file_name(word: str) -> str:
 def _check_free(path: Path) -> None:
     if path.exists():
         raise OutputExistsError(path, "out", "a path that does not exist", "an existing one")
+    check_place(path)

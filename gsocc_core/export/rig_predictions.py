@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from gsocc_core.pictures import draw_comparison
 from gsocc_core.rigs.depth_files import find_depth_files
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.whole import check_place, whole_folder
 
 #: Width of a camera in the picture of a set, pixels.
 _TILE = 400
@@ -73,13 +72,12 @@ def predict_pictures(
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    check_place(out)
     sets = checked_sets(images, rig, slice(limit))
     depths = depth_files(depth_dir, images, rig, sets)
     predictor = OccupancyPredictor.load(bundle, device)
     depths = seen_depths(predictor, depths, depth_dir)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out) as temporary:
         for found, depth in zip(tqdm(sets, desc="predict", unit="set"), depths):
             prediction = predict_set(predictor, found, depth, rig)
             folder = temporary / found.name
@@ -89,11 +87,6 @@ def predict_pictures(
             write_prediction(folder, prediction, predictor.classes, ("occ3d", *(("ply", "npz") if gaussians else ())))
             if pictures:
                 _draw(folder, prediction, found, rig)
-        temporary.chmod(0o755)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def checked_sets(images: str | Path, rig: CameraRig, part: slice) -> list[PictureSet]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from gsocc_core.errors import DataError, OutputExistsError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.whole import whole_file
 
 #: Version of the layout.
 LAYOUT = 1
@@ -100,11 +100,8 @@ def write_scene(
         arrays |= {"voxel_size_m": box.size_m, "T_ego_grid": box.T_ego_grid_matrix}
         values = {key: getattr(grid, name) for name, key in _VOXELS.items()}
         arrays |= {key: value.detach().cpu().numpy() for key, value in values.items() if value is not None}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    temporary.replace(path)
 
 
 def read_scene(path: str | Path) -> StoredScene:

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from gsocc_core.errors import OutputExistsError
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid
+from gsocc_core.whole import whole_folder
 
 #: Version of the layout.
 LAYOUT = 1
@@ -81,9 +80,8 @@ def write_snapshot(
     folder = Path(folder)
     if folder.exists():
         raise OutputExistsError(folder, "snapshot", "a folder that does not exist", "an existing one")
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
-    (scratch / "pictures").mkdir(parents=True)
-    try:
+    with whole_folder(folder) as scratch:
+        (scratch / "pictures").mkdir()
         about = {
             "layout": LAYOUT,
             "bundle": bundle_id,
@@ -97,10 +95,6 @@ def write_snapshot(
         np.savez_compressed(scratch / "occupancy.npz", **_grid_arrays(grid))
         if isinstance(scene, Gaussians):
             np.savez_compressed(scratch / "gaussians.npz", **_gaussian_arrays(scene, grid))
-        scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
     return folder
 
 

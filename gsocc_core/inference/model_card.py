@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from gsocc_core.errors import BundleError
+from gsocc_core.whole import whole_file
 
 CARD = "README.md"
 _BEGIN, _END = "<!-- scores -->", "<!-- end of scores -->"
@@ -208,9 +208,5 @@ def put_scores(bundle: str | Path, scores: str) -> None:
     _, end, after = rest.partition(_END)
     if not end:
         raise BundleError(path, "scores", f"{_BEGIN} and {_END}", "no such place")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(f"{before}{begin}\n{scores.strip()}\n{end}{after}", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from gsocc_core.data.nuscenes_index import KeyFrame
 from gsocc_core.data.view_label_files import Kind
 from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
 from gsocc_core.networks.pca import pca_basis
+from gsocc_core.whole import whole_file
 
 _WIDTH, _COLUMNS, _NEAR_M, _FAR_M = 480, 3, 2.0, 80.0
 
@@ -41,9 +42,8 @@ def write_preview(
     sheet = Image.new("RGB", (_WIDTH * min(len(tiles), _COLUMNS), height * rows))
     for i, tile in enumerate(tiles):
         sheet.paste(tile, (_WIDTH * (i % _COLUMNS), height * (i // _COLUMNS)))
-    part = path.with_name(f".{path.name}.part")
-    sheet.save(part, "JPEG", quality=88)
-    part.replace(path)
+    with whole_file(path) as part:
+        sheet.save(part, "JPEG", quality=88)
 
 
 def _colours(labels: Mapping[str, np.ndarray], kind: Kind, classes: ClassTable) -> dict[str, np.ndarray]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.pictures.indexed import index_picture
+from gsocc_core.whole import whole_file
 
 STILLS, FILMS = (".png", ".jpg", ".jpeg"), (".gif", ".mp4")
 
@@ -75,9 +75,7 @@ def write_pictures(
     if first is None:
         raise DataError(path, "pictures", "at least one", 0)
     film = itertools.chain([first], (_fitted(frame, first.size) for frame in frames))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with whole_file(path) as scratch:
         kind = path.suffix.lower()
         if kind in STILLS:
             first.save(scratch, **({"optimize": True} if kind == ".png" else {"quality": 90}))
@@ -85,9 +83,8 @@ def write_pictures(
             _write_gif(scratch, film, fps, np.zeros((0, 3), np.uint8) if colors is None else colors)
         else:
             _write_mp4(scratch, film, first.size, fps)
-        scratch.rename(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        if path.exists():
+            raise OutputExistsError(path, "out", "a file that does not exist", "one that came meanwhile")
 
 
 def _fitted(frame: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -102,13 +99,21 @@ def _write_gif(path: Path, frames: Iterator[Image.Image], fps: float, colors: np
 
 def _write_mp4(path: Path, frames: Iterator[Image.Image], size: tuple[int, int], fps: float) -> None:
     width, height = (value - value % 2 for value in size)  # H.264 halves the resolution of colour
-    writer = _ffmpeg().write_frames(str(path), (width, height), fps=fps, codec="libx264", macro_block_size=2, quality=7)
+    ffmpeg, count = _ffmpeg(), 0
+    writer = ffmpeg.write_frames(str(path), (width, height), fps=fps, codec="libx264", macro_block_size=2, quality=7)
     writer.send(None)
     try:
         for frame in frames:
             writer.send(np.ascontiguousarray(np.asarray(frame.convert("RGB"))[:height, :width]))
+            count += 1
     finally:
         writer.close()
+    try:  # the encoder tells nobody what it could not write
+        written = ffmpeg.count_frames_and_secs(str(path))[0]
+    except (RuntimeError, OSError):
+        written = 0
+    if written < count:
+        raise DataError(path, "film", f"{count} pictures in it", f"{written}: is there space on the disk?")
 
 
 def _ffmpeg() -> Any:

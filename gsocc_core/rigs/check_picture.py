@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.plan import draw_plan
 from gsocc_core.rigs.point_files import read_points
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.whole import whole_file
 
 
 def check_and_draw(
@@ -134,7 +134,5 @@ def arrangement(cameras: tuple[Camera, ...]) -> list[list[str]]:
 
 def save_png(picture: Image.Image, out: Path) -> None:
     """Write a picture that appears only when complete."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    picture.save(temporary, "PNG", compress_level=3)
-    temporary.replace(out)
+    with whole_file(out) as temporary:
+        picture.save(temporary, "PNG", compress_level=3)

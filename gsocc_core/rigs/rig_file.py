@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from gsocc_core.errors import ConfigError, GsoccError, OutputExistsError
 from gsocc_core.geometry.cameras import COEFFICIENTS, Camera, CameraModel
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_core.rigs.section import Section
+from gsocc_core.whole import whole_file
 from gsocc_core.yaml_files import load_yaml
 
 #: Keys that only gsocc_ros reads.
@@ -194,12 +194,10 @@ def write_rig(path: str | Path, content: Mapping[str, Any], comment: str = "") -
     path = Path(path)
     if path.exists():
         raise OutputExistsError(path, "out", "a file that does not exist", "an existing one")
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
     text += yaml.safe_dump(dict(content), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def camera_to_dict(camera: Camera) -> dict[str, Any]:

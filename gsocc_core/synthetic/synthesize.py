@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gsocc_core.errors import ConfigError, OutputExistsError
-from gsocc_core.processes import worker_context
+from gsocc_core.processes import worker_context, worker_pool
 from gsocc_core.synthetic.sensors.ddad_car import make_ddad_car
 from gsocc_core.synthetic.sensors.kitti360_car import make_car
 from gsocc_core.synthetic.sensors.rig import make_rig, small_rig
@@ -32,6 +30,7 @@ from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
 from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
 from gsocc_core.synthetic.write.room_tree import room_frame_count, write_room, write_rooms_shared
 from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
+from gsocc_core.whole import whole_folder
 
 Layout = Literal["nuscenes", "surroundocc", "kitti360", "ddad", "scannet"]
 #: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
@@ -44,8 +43,7 @@ _WRITERS: Mapping[str, DriveWriter] = {
 }
 
 # Set in worker processes only: a shared counter of finished key frames, and an event that ends the work early.
-_progress: Any = None
-_stop: Any = None
+_shared: list[Any] = []
 
 
 def synthesize(
@@ -133,9 +131,7 @@ def synthesize(
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     scene_names = [scene_name(seed, index) for index in range(scenes)]
     splits = {"train": scene_names[: scenes - val_scenes], "val": scene_names[scenes - val_scenes :]}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-    try:
+    with whole_folder(out) as part:
         write = _WRITERS.get(layout, write_drive)
         with tqdm(
             total=scenes * key_frames, desc="synthesize", unit="frame" if layout == "scannet" else "key frame"
@@ -152,10 +148,6 @@ def synthesize(
             write_meanings(part, world, names)
             if pseudo_labels:
                 write_camera_orders(part)
-        part.chmod(0o755)  # mkdtemp keeps others out
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _key_frames(layout: Layout, options: DriveOptions) -> int:
@@ -204,21 +196,16 @@ def write_drives(
     if jobs == 1:
         return [write(root, options, index, lambda: _count(bar)) for index in range(scenes)]
     context = worker_context(__name__)
-    counter, stop = context.Value("q", 0), context.Event()
+    counter = context.Value("q", 0)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(counter, stop, threads)) as pool:
+    with worker_pool(jobs, context, _start_worker, counter, threads) as pool:
         futures = [pool.submit(_run, write, root, options, index) for index in range(scenes)]
         pending = set(futures)
-        try:
-            while pending:
-                done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-                bar.update(counter.value - bar.n)
-                for future in done:
-                    future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        while pending:
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+            bar.update(counter.value - bar.n)
+            for future in done:
+                future.result()
     return [future.result() for future in futures]
 
 
@@ -226,11 +213,10 @@ def _count(bar: tqdm[Any]) -> None:
     bar.update()
 
 
-def _start_worker(counter: Any, stop: Any, threads: int) -> None:
-    global _progress, _stop  # shared objects reach a worker only through its initializer
+def _start_worker(counter: Any, threads: int) -> None:
     import numba
 
-    _progress, _stop = counter, stop
+    _shared[:] = [counter]  # shared objects reach a worker only through its initializer
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
@@ -239,10 +225,9 @@ def _run(write: DriveWriter, root: Path, options: DriveOptions, index: int) -> T
 
 
 def _count_key_frame() -> None:
-    if _stop.is_set():
-        raise KeyboardInterrupt  # another drive failed; nobody waits for this one
-    with _progress.get_lock():
-        _progress.value += 1
+    (counter,) = _shared
+    with counter.get_lock():
+        counter.value += 1
 
 
 def _check(scenes: int, seed: int, val_scenes: int, version: str, jobs: int | None) -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from gsocc_core.data.stored import reading
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.text.encoder import TextEncoder, load_text_encoder
+from gsocc_core.whole import whole_file
 
 _TENSOR, _KEY = "embeddings", "prompts"
 _YAML = {".yaml", ".yml"}
@@ -154,15 +154,10 @@ class ClassPrompts:
         if path.exists() and not replace:
             raise OutputExistsError(path, "prompts", "a file that does not exist", "an existing one")
         content = {"encoder": self.encoder, "words": self.words, "classes": self.class_names}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with whole_file(path) as temporary:
             tensors = {_TENSOR: self.embeddings.detach().cpu().contiguous()}
             save_file(tensors, temporary, metadata={_KEY: json.dumps(content, ensure_ascii=False)})
             temporary.chmod(0o644)  # safetensors writes for the owner alone
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> ClassPrompts:

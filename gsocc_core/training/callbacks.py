@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from gsocc_core.training.module import MethodTraining
+from gsocc_core.whole import whole_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -28,17 +29,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             storage_options: Not used.
         """
         del storage_options
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class BundleExport(lightning.Callback):

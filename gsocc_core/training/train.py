@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import MISSING, asdict, fields
 from functools import partial
@@ -39,6 +38,7 @@ from gsocc_core.training.initial_weights import start_from
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
 from gsocc_core.training.sources import TrainingData, training_data
+from gsocc_core.whole import whole_file
 from gsocc_core.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
@@ -301,10 +301,8 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
 
 
 def _write_config(folder: Path, config: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{CONFIG}.{os.getpid()}"
-    temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    temporary.replace(folder / CONFIG)
+    with whole_file(folder / CONFIG) as temporary:
+        temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _validation(source: TrainingData, split: str | None, run: RunArgs, size: tuple[int, int]) -> DataLoader[Any] | None:

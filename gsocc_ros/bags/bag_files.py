@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from gsocc_core.errors import DataError, OutputExistsError
+from gsocc_core.whole import whole_folder
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.messages.message_host import Distro
 
@@ -56,7 +55,7 @@ def open_bag(path: str | Path) -> Iterator[Recording]:
 
 @contextmanager
 def new_bag(path: str | Path, storage: Storage = "mcap", distro: Distro = "jazzy") -> Iterator[Writer]:
-    """Write a rosbag2 folder under a temporary name beside it, and rename it at the end.
+    """Write a rosbag2 folder under the name ``<path>.incomplete``, and rename it at the end.
 
     Args:
         path: Folder to create.
@@ -72,18 +71,14 @@ def new_bag(path: str | Path, storage: Storage = "mcap", distro: Distro = "jazzy
     path = Path(path)
     if path.exists():
         raise OutputExistsError(path, "output", "a path that does not exist yet", "something is there")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with whole_folder(path) as scratch:
         version = cast("Literal[8, 9]", _FORMATS[distro])
         # The files inside are named after the folder, so the folder has its final name from the start.
         with Writer(scratch / path.name, version=version, storage_plugin=_PLUGINS[storage]) as writer:
             yield writer
-        if path.exists():
-            raise OutputExistsError(path, "output", "a path that does not exist yet", "something came meanwhile")
-        (scratch / path.name).rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for file in (scratch / path.name).iterdir():
+            file.rename(scratch / file.name)
+        (scratch / path.name).rmdir()
 
 
 def qos_profile(depth: int, latched: bool = False) -> Qos:

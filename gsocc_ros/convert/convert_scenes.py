@@ -7,9 +7,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,7 +23,8 @@ from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, tables_
 from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
-from gsocc_core.processes import worker_context
+from gsocc_core.processes import worker_context, worker_pool
+from gsocc_core.whole import whole_file
 from gsocc_ros.bags.bag_files import Storage
 from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.write_scene import write_scene
@@ -107,7 +110,10 @@ def convert_scenes(
     known = manifest["scenes"]
     todo = [name for name in names if not _is_complete(folder / name, known.get(name), _told(options), verify)]
     count = min(jobs or os.cpu_count() or 1, max(len(todo), 1))
-    with tqdm(total=len(names), initial=len(names) - len(todo), desc="scenes", unit="scene") as bar:
+    with (
+        _cleared(folder, todo),
+        tqdm(total=len(names), initial=len(names) - len(todo), desc="scenes", unit="scene") as bar,
+    ):
         for name, result in _results(partial(_write, dataroot, str(folder), options=options), todo, count):
             for kind in ("scenes", "failed"):
                 manifest[kind].pop(name, None)
@@ -134,7 +140,7 @@ def _results(
         return
     context = worker_context(__name__, "nuscenes.nuscenes")
     lost = []
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with worker_pool(count, context) as pool:
         waiting = {pool.submit(_attempt, write, name): name for name in names}
         for done in as_completed(waiting):
             error = done.exception()
@@ -143,11 +149,27 @@ def _results(
             else:
                 yield waiting[done], done.result()
     for name in lost:  # one process died and took the others along: each gets one of its own
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with worker_pool(1, context) as pool:
             try:
                 yield name, pool.submit(_attempt, write, name).result()
             except BrokenProcessPool as error:
                 yield name, f"its process died: {error}"
+
+
+@contextmanager
+def _cleared(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Without the unfinished recordings of workers that were killed, before and after an exception."""
+    try:
+        _clear(folder, names)
+        yield
+    except BaseException:
+        _clear(folder, names)
+        raise
+
+
+def _clear(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        shutil.rmtree(folder / f"{name}.incomplete", ignore_errors=True)
 
 
 def _attempt(write: Callable[[str], dict[str, Any]], name: str) -> dict[str, Any] | str:
@@ -215,7 +237,6 @@ def _read_manifest(folder: Path, version: str) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    scratch = folder / f".{MANIFEST}.{os.getpid()}"
     ordered = {**manifest, **{kind: dict(sorted(manifest[kind].items())) for kind in ("scenes", "failed")}}
-    scratch.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(folder / MANIFEST)
+    with whole_file(folder / MANIFEST) as part:
+        part.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")

@@ -8,8 +8,6 @@ import datetime as dt
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from tqdm import tqdm
 from gsocc_core.data.nuscenes_index import TABLES
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
+from gsocc_core.whole import whole_folder
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.drive_survey import (
@@ -106,9 +105,7 @@ def rosbag2_to_nuscenes(
     if poses not in get_args(PoseSource):
         raise ConfigError("rosbag2_to_nuscenes", "poses", f"one of {', '.join(get_args(PoseSource))}", poses)
     robot = Rig.load(rig)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with whole_folder(target) as scratch:
         tables: dict[str, list[Row]] = {name: [] for name in TABLES}
         _shared_rows(tables, scratch, robot, names)
         truths = TruthLabels(scratch)
@@ -125,10 +122,6 @@ def rosbag2_to_nuscenes(
             (folder / f"{name}.json").write_text(json.dumps(rows, indent=0), encoding="utf-8")
         last = len(names) - val_bags
         (folder / "splits.json").write_text(json.dumps({"train": names[:last], "val": names[last:]}), encoding="utf-8")
-        scratch.chmod(0o755)
-        scratch.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _token(*parts: object) -> str:

@@ -119,21 +119,6 @@ def test_help_shows_words_and_arguments(run, capsys):
         assert part in told
 
 
-def test_interrupts_and_debug(monkeypatch):
-    def stop(words):
-        raise KeyboardInterrupt
-
-    def fail(words):
-        raise ConfigError("here", "key", "a", "b")
-
-    assert cli.ended("drive", stop, []) == 130
-    with pytest.raises(ConfigError):
-        cli.ended("drive", fail, ["--debug"])
-    monkeypatch.setenv("GSOCC_DEBUG", "1")
-    with pytest.raises(ConfigError):
-        cli.ended("drive", fail, [])
-
-
 def test_commands_are_found_by_one_or_two_words(tmp_path):
     assert cli.split_words(["label", "stand_in", "x"]) == ("label stand-in", ["x"])
     assert cli.split_words(["check_rig", "my.yaml"]) == ("check-rig", ["my.yaml"])

@@ -243,4 +243,4 @@ def test_faults_come_before_the_model_and_leave_nothing(own, capsys):
         "cameras.CAM_BACK.T_ego_cam: expected a rotation; `gsocc_core check-rig` says more" in capsys.readouterr().err
     )
     assert not (folder / "out").exists()
-    assert not list(folder.glob(".out*"))
+    assert not list(folder.glob("*.incomplete"))

@@ -221,7 +221,7 @@ def test_faults_are_named_and_leave_nothing(robot, bag_of, tmp_path, capsys):
     with pytest.raises(DataError, match="grow"):
         rosbag2_to_nuscenes([bag], str(tmp_path / "out"), "nuscenes")
     assert not (tmp_path / "out").exists()
-    assert not list(tmp_path.glob(".out*"))
+    assert not list(tmp_path.glob("*.incomplete"))
     assert main([bag, "--out", str(tmp_path / "out"), "--rig", "nuscenes"]) == 2
     assert "grow" in capsys.readouterr().err
     with pytest.raises(OutputExistsError):
