@@ -24,6 +24,7 @@ class Called(Exception):  # noqa: N818 - no error
 @pytest.fixture
 def caught(monkeypatch):
     """Functions that tell their arguments instead of working."""
+    monkeypatch.setenv("GSOCC_DEBUG", "1")
     for name in FUNCTIONS:
         function = getattr(commands, name)
 
