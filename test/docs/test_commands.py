@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines of the documentation fit the signatures of the programs; nothing is run."""
+"""Command lines of the documentation fit the signatures of the commands; nothing is run."""
 
 import re
 import shlex
@@ -17,13 +17,9 @@ from gsocc_core.data.args import DataArgs
 from gsocc_core.data.build import with_default_cameras
 from gsocc_core.errors import ConfigError
 from gsocc_core.methods.build import method_class, parse_arguments
-from gsocc_ros import commands as programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = (
-    "nuscenes_to_rosbag2", "rosbag2_to_nuscenes", "rosbag2_to_rig", "replay_occupancy", "view_occupancy_bag",
-)  # fmt: skip
 
 
 def command_lines(path):
@@ -78,27 +74,6 @@ def test_gsocc_core(words):
         check_core(words[1:])
 
 
-@pytest.mark.parametrize("words", found(*PROGRAMS))
-def test_programs(words, monkeypatch):
-    check_program(words, monkeypatch)
-
-
-def check_program(words, monkeypatch):
-    """The program's own reader takes the words; then it is stopped."""
-
-    class Parsed(Exception):  # noqa: N818 - no error
-        pass
-
-    def stop(*args, **kwargs):
-        keyword_arguments(*args, **kwargs)
-        raise Parsed
-
-    monkeypatch.setattr("gsocc_core.commands.reading.keyword_arguments", stop)
-    monkeypatch.setenv("GSOCC_DEBUG", "1")
-    with pytest.raises(Parsed):
-        getattr(programs, f"{words[0]}_program")(words[1:])
-
-
 @pytest.mark.parametrize("words", found("make"))
 def test_make(words):
     verbs = re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
@@ -126,11 +101,9 @@ def test_ros2(words):
         assert (ROOT / "scripts" / words[3]).is_file()
 
 
-def test_the_check_finds_wrong_words(monkeypatch):
+def test_the_check_finds_wrong_words():
     with pytest.raises(ConfigError, match="did you mean"):
         check_core(["evaluate", "bundle", "--datarot", "x"])
     with pytest.raises(ConfigError, match="num_gausians"):
         check_core(["train", "config/train/synthetic_labels.yaml", "--model.network.num_gausians", "3"])
-    with pytest.raises(ConfigError, match="scean"):
-        check_program(["nuscenes_to_rosbag2", "a", "b", "--scean", "x"], monkeypatch)
     assert len(found("gsocc_core")) > 20
