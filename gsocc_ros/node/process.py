@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 #: Signals that end the node; SIGHUP is that of a terminal which is closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,11 +19,12 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 
     os._exit(0)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """``ros2 run gsocc_ros occupancy_node``.
+def main(arguments: Sequence[str] | None = None, uncalibrated: bool = False) -> int:
+    """``ros2 run gsocc_ros occupancy_node``, and ``uncalibrated_node``.
 
     Args:
         arguments: Command line; None = that of the process.
+        uncalibrated: Begin with the uncalibrated node; the occupancy node takes over when that is told to.
 
     Returns:
         0 after a clean end, by a signal or otherwise; 2 when the node could not start.
@@ -48,13 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     for number in ending:
         signal.signal(number, end)
+    executor = SingleThreadedExecutor()
     try:
+        if uncalibrated and not _run_uncalibrated(executor, lambda: rclpy.ok() and not ended):
+            rclpy.try_shutdown()
+            return 0
         node = OccupancyNode()
     except GsoccError as error:
         rclpy.logging.get_logger("occupancy").error(str(error))
         rclpy.shutdown()
         return 2
-    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         while rclpy.ok() and not ended:
@@ -72,3 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
     return 0
+
+
+def _run_uncalibrated(executor: Any, goes_on: Callable[[], bool]) -> bool:
+    """Spin an uncalibrated node until it is told to hand over, which True says, or the process to end."""
+    from rclpy.executors import ExternalShutdownException
+
+    from gsocc_ros.node.uncalibrated_node import UncalibratedNode
+
+    node = UncalibratedNode()
+    executor.add_node(node)
+    try:
+        while goes_on() and not node.finished.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        if node.finished.is_set():
+            executor.spin_once(timeout_sec=0.5)  # the answer to whoever asked for it goes out
+    except ExternalShutdownException:
+        pass
+    finally:
+        executor.remove_node(node)
+        node.destroy_node()
+    return node.finished.is_set()

@@ -21,7 +21,7 @@ def test_colcon_installs_every_command_that_pip_installs():
     commands = dict(re.findall(r'^(\w+) = "([\w.]+:\w+)"$', section, re.M))
     assert {"gsocc_core", "rosbag2_to_nuscenes"} <= set(commands)
     installed = set(re.findall(r"^  scripts/(\w+)$", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.M))
-    assert installed == {*commands, "occupancy_node"}
+    assert installed == {*commands, "occupancy_node", "uncalibrated_node"}
     for name, target in commands.items():
         module, _, function = target.partition(":")
         assert f"from {module} import {function}" in (ROOT / "scripts" / name).read_text(encoding="utf-8")
