@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """gsocc_core: 3D semantic occupancy from surround cameras by Gaussian splatting. Needs neither ROS nor a GPU."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING
 
 import gsocc_core._numba  # noqa: F401 - before anything else imports numba
 from gsocc_core._version import __version__
@@ -40,39 +40,27 @@ __all__ = [
     "splat_to_labels",
     "splat_to_voxels",
 ]
-
-#: Module of each public name, imported when the name is first used: PyTorch alone takes seconds, and ``--help`` has no
-#: use for it.
-_MODULES = {
-    "Camera": "geometry.cameras",
-    "Cameras": "geometry.cameras",
-    "OCC3D_NUSCENES": "geometry.classes",
-    "ClassTable": "geometry.classes",
-    "FrameSet": "geometry.frames",
-    "Targets": "geometry.frames",
-    "Gaussians": "geometry.gaussians",
-    "TextFeatures": "geometry.text_features",
-    "SemanticGrid": "geometry.voxels",
-    "VoxelField": "geometry.voxels",
-    "VoxelGrid": "geometry.voxels",
-    "VoxelScores": "geometry.voxels",
-    "OccupancyPredictor": "inference.predictor",
-    "Prediction": "inference.predictor",
-    "Rendering": "splat",
-    "classify_voxels": "splat",
-    "splat_to_image": "splat",
-    "splat_to_labels": "splat",
-    "splat_to_voxels": "splat",
+#: Where each name lives: it is imported when it is first asked for, so that a command's help need not load PyTorch.
+_HOMES = {
+    "geometry.cameras": ("Camera", "Cameras"),
+    "geometry.classes": ("OCC3D_NUSCENES", "ClassTable"),
+    "geometry.frames": ("FrameSet", "Targets"),
+    "geometry.gaussians": ("Gaussians",),
+    "geometry.text_features": ("TextFeatures",),
+    "geometry.voxels": ("SemanticGrid", "VoxelField", "VoxelGrid", "VoxelScores"),
+    "inference.predictor": ("OccupancyPredictor", "Prediction"),
+    "splat": ("Rendering", "classify_voxels", "splat_to_image", "splat_to_labels", "splat_to_voxels"),
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+def __getattr__(name: str) -> object:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *__all__})

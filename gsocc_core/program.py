@@ -71,7 +71,7 @@ def _told(error: BaseException, go_on: str) -> tuple[int, str]:
     elif isinstance(error, OSError):
         outside = str(system_fault(error))
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        outside = f"memory: expected more of it, or less work at a time, received {error or 'no more'}"
+        outside = f"memory: expected more of it, or less work at a time, received {str(error) or 'no more'}"
     elif isinstance(error, BrokenProcessPool):
         outside = "worker process: expected one that lives, received its end: memory is the usual reason"
     else:

@@ -21,6 +21,7 @@ _EXPECTED = {
     errno.EMFILE: "fewer open files (ulimit -n)", errno.ENFILE: "fewer open files in the system",
     errno.ENAMETOOLONG: "a shorter name", errno.EADDRINUSE: "a port that is free", errno.EIO: "a disk that works",
     errno.ELOOP: "links that end somewhere",
+    errno.EFBIG: "a limit for files that allows it (ulimit -f)",
 }  # fmt: skip
 #: With less left a disk counts as full, bytes.
 _FULL = 1 << 16

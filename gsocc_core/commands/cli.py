@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +21,7 @@ from typing import Any
 
 from gsocc_core.errors import ConfigError
 from gsocc_core.program import GO_ON, run
+from gsocc_core.whole import check_place
 
 COMMANDS = (
     "synthesize", "label depth", "label semantics", "label features", "label stand-in", "text", "train",
@@ -34,6 +35,8 @@ _GO_ON = {
     "label": "the same command goes on with what has no labels yet",
     "convert": "with --split, the same command with --resume goes on with what is not written yet",
 }
+#: Arguments that name an output, which must have a place before the work begins.
+_OUTPUTS = ("out", "report")
 #: Entry-point group of commands of other packages.
 GROUP = "gsocc.commands"
 #: Command of another package that ``view RECORDING`` stands for.
@@ -78,9 +81,7 @@ def run_program(
         rest = [word for word in words if word != "--debug"]
         if {"-h", "--help"} & set(rest):
             _help(program, function, ())
-        made = read_arguments(program, function, rest)
-        if made is not None:
-            function(**made)
+        _call(function, read_arguments(program, function, rest))
 
     return run(program, work, debug="--debug" in words, go_on=go_on)
 
@@ -158,9 +159,17 @@ def _run(words: list[str]) -> None:
     function = function_of(name)
     if {"-h", "--help"} & set(rest):
         _help(f"gsocc_core {name}", train_of(rest) if name == "train" else function, first_words(name, function))
-    made = read_arguments(name, function, rest)
-    if made is not None:
-        function(**made)
+    _call(function, read_arguments(name, function, rest))
+
+
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any] | None) -> None:
+    """Call a command whose arguments were not just printed, after a look at where its outputs shall go."""
+    if arguments is None:
+        return
+    for name in _OUTPUTS:
+        if arguments.get(name) is not None:
+            check_place(arguments[name])
+    function(**arguments)
 
 
 def _listed() -> Iterator[str]:
