@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import pytest
 
-from gsocc_core.commands.cli import COMMANDS, main
+from gsocc_core.commands.cli import COMMANDS, main, run_program
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.program import run
 from gsocc_core.whole import check_place, whole_file, whole_folder
@@ -68,12 +68,18 @@ def test_sigterm_cleans_up_as_an_interrupt_does(tmp_path, capsys):
 
 def test_outputs_without_a_place_are_told_before_the_work(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert run("demo", raising(AssertionError("began")), outs=[None, tmp_path / "file" / "out.json"]) == 2
+
+    def work(out: str, report: str | None = None) -> None:
+        raise AssertionError("began")
+
+    bad = str(tmp_path / "file" / "out.json")
     expected = f"out.json: out: expected a folder above it, received {tmp_path}/file, which is none"
-    assert expected in capsys.readouterr().err
+    for words in ([bad], [str(tmp_path / "good"), "--report", bad]):
+        assert run_program("demo", work, words) == 2
+        assert expected in capsys.readouterr().err
     assert check_place(tmp_path / "new" / "deep" / "out") == tmp_path / "new" / "deep" / "out"
     with pytest.raises(SystemExit) as end:
-        main(["bench", "splat", "--out", str(tmp_path / "file" / "out.json")])
+        main(["bench", "splat", "--out", bad])
     assert end.value.code == 2
     assert expected in capsys.readouterr().err
 
