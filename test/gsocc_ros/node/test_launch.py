@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import gsocc_ros
 from gsocc_ros.node.parameters import NodeSettings, parameter_file
+from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
@@ -26,7 +29,8 @@ context.launch_configurations.update({name: default for name, (default, _) in mo
 context.launch_configurations.update(json.loads(sys.argv[2]))
 node = next(action for action in module["set_up"](context) if isinstance(action, LifecycleNode))
 node._perform_substitutions(context)
-context.extend_locals({"ros_specific_arguments": {"name": "__node:=occupancy", "ns": "__ns:=/"}})
+rules = [f"{a}:={b}" for a, b in node.expanded_remapping_rules or []]
+context.extend_locals({"ros_specific_arguments": {"name": "__node:=occupancy", "ns": "__ns:=/", "remaps": rules}})
 print(json.dumps(["".join(part.perform(context) for part in word) for word in node.cmd]))
 """
 
@@ -90,3 +94,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path, name):
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"ValueError: launch argument {name}: expected a ")
     assert last.endswith(f"{os.sep}nothing'")
+
+
+def test_one_robot_of_a_team_hears_its_own_topics(tmp_path):
+    done = command_line(namespace="robot1", remap_inputs="true", rig="nuscenes")
+    assert done.returncode == 0, done.stderr
+    words = json.loads(done.stdout.splitlines()[-1])
+    rules = dict(word.split(":=") for flag, word in pairwise(words) if flag == "-r" and word.startswith("/"))
+    wanted = {subscription.topic for subscription in rig_subscriptions(Rig.load("nuscenes"))}
+    assert rules == {topic: f"/robot1{topic}" for topic in wanted}
+    alone = command_line(remap_inputs="true")
+    assert "ValueError: launch argument remap_inputs: expected a namespace beside it" in alone.stderr
+    missing = command_line(remap_inputs="true", namespace="/robot1", rig=str(tmp_path / "none.yaml"))
+    assert "ValueError: launch argument rig: expected a rig file beside remap_inputs" in missing.stderr
+    own = tmp_path / "own.yaml"
+    own.write_text("cameras: {a: {topic: /a/p, camera_info_topic: /a/i, depth_topic: /a/d, mask: m.yaml}}\n")
+    words = json.loads(command_line(namespace="/r/two", remap_inputs="true", rig=str(own)).stdout.splitlines()[-1])
+    assert {"/a/p:=/r/two/a/p", "/a/i:=/r/two/a/i", "/a/d:=/r/two/a/d", "/tf:=/r/two/tf"} <= set(words)

@@ -14,11 +14,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
+from gsocc_ros.messages.occupancy_messages import read_occupancy
 from gsocc_ros.pipeline.rig import Rig
 
 from ...conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
@@ -164,8 +166,22 @@ def test_pictures_in_occupancy_out(watch, bag, robot):
     assert grid.model_id == "tiny"
     assert {"sync", "decode", "network", "splat", "messages"} <= set(watcher.stages[0].stages)
     assert watcher.clouds[0].header == watcher.grids[0].header
+    assert_same_voxels(watcher.clouds[0], grid)
     assert watcher.statuses[-1]["model"] == (0, "tiny")
     assert "camera CAM_FRONT" in watcher.statuses[-1]
+
+
+def assert_same_voxels(cloud, message):
+    """Whoever reads the cloud as ROS users do finds the occupied voxels of the dense grid."""
+    from sensor_msgs_py.point_cloud2 import read_points
+
+    points, grid = read_points(cloud), read_occupancy(message, OCC3D_NUSCENES)
+    lower, size = np.array(grid.grid.lower), np.array(grid.grid.size_m)
+    index = np.floor((np.stack([points[key] for key in "xyz"], 1) - lower) / size).astype(int)
+    labels = grid.labels.numpy()
+    assert len(points) == ((labels != OCC3D_NUSCENES.free_id) & (labels != OCC3D_NUSCENES.ignore_id)).sum() > 0
+    np.testing.assert_array_equal(points["label"], labels[tuple(index.T)])
+    np.testing.assert_allclose(points["confidence"], grid.confidence.numpy()[tuple(index.T)], atol=0.005)
 
 
 @pytest.fixture
@@ -192,6 +208,14 @@ def test_every_output_and_the_fused_map_arrive(watch, bag, moving_bundle):
     play(bag)
     watcher.wait(lambda: set(heard) == {*OUTPUTS, *FUSED_OUTPUTS}, 30)
     assert heard["/occupancy/fused/grid"].header.frame_id == RIG.base_frame
+    from sensor_msgs_py.point_cloud2 import read_points
+
+    clouds = {topic: m for topic, m in heard.items() if type(m).__name__ == "PointCloud2"}
+    assert set(clouds) == {"/occupancy/voxels", "/occupancy/obstacles", "/occupancy/fused/voxels"}
+    for topic, cloud in clouds.items():
+        points = read_points(cloud)
+        assert len(points) == cloud.width, topic
+        assert all(np.isfinite(points[key]).all() for key in "xyz"), topic
     # Not of every set: one whose motion did not come in time is not fused.
     assert any("fusion" in latency.stages for latency in watcher.stages)
     # Nav2's static layer comes when it comes, and wants the last map at once.
@@ -225,7 +249,7 @@ def uneven_bag(robot, bag_of, tmp_path_factory):
     return bag_of(tmp_path_factory.mktemp("bags") / "uneven", Uneven(RIG, cycles=40).events())
 
 
-@pytest.mark.parametrize(("loss", "jitter_ms"), [(0.0, 0.0), (0.05, 5.0), (0.1, 20.0)])
+@pytest.mark.parametrize(("loss", "jitter_ms"), [(0.0, 0.0), (0.1, 20.0)])
 def test_no_set_mixes_cycles(watch, uneven_bag, monkeypatch, loss, jitter_ms):
     """Every picture carries its cycle's number as a grey value; a set that reaches the network holds one number."""
     from gsocc_core import OccupancyPredictor
@@ -469,7 +493,24 @@ def call(watcher, kind, name, **fields):
     return future.result()
 
 
-def test_services(watch, bag, tmp_path, tiny_bundle):
+def test_a_lazy_node_predicts_while_somebody_hears_it(watch, bag):
+    watcher = watch(lazy=True)
+    for subscription in list(watcher.ear.subscriptions):
+        if subscription.topic_name.startswith("/occupancy/"):
+            watcher.ear.destroy_subscription(subscription)
+    watcher.wait(lambda: watcher.statuses and "nobody hears" in watcher.statuses[-1]["output"][1])
+    play(bag, "--rate", 3.0)
+    assert watcher.node.pipeline.counters().sets == 0
+    assert any(s["camera CAM_FRONT"][1] == "receiving" for s in watcher.statuses), "pictures come nevertheless"
+    from gsocc_ros.msg import StageLatency
+
+    watcher.ear.create_subscription(StageLatency, "/occupancy/latency", watcher.stages.append, 100)
+    watcher.wait(watcher.node._is_wanted)
+    play(bag, "--rate", 3.0)
+    watcher.wait(lambda: watcher.stages)
+
+
+def test_services(watch, bag, tmp_path, tiny_bundle, monkeypatch):
     from gsocc_ros.srv import LoadBundle, SaveSnapshot
     from std_srvs.srv import SetBool, Trigger
 
@@ -485,7 +526,8 @@ def test_services(watch, bag, tmp_path, tiny_bundle):
     assert call(watcher, SetBool, "/occupancy/enable", data=True).success
     play(bag)
     watcher.wait(lambda: watcher.grids)
-    saved = call(watcher, SaveSnapshot, "/occupancy/save_snapshot", folder=str(tmp_path / "shot"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = call(watcher, SaveSnapshot, "/occupancy/save_snapshot", folder="~/shot")
     assert saved.success, saved.message
     about = json.loads((tmp_path / "shot" / "snapshot.json").read_text())
     assert about["bundle"] == "tiny"

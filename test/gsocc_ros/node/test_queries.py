@@ -10,12 +10,12 @@ import pytest
 pytestmark = pytest.mark.ros
 pytest.importorskip("rclpy")
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402 - after the skip
+from sensor_msgs_py.point_cloud2 import read_points as points  # noqa: E402 - after the skip
 
 from gsocc_ros.pipeline.rig import Rig  # noqa: E402
 
 from ...worded import MEANS, write_bundle  # noqa: E402, TID252 - tests are no package
 from ..bags.test_standing_queries import through_the_library  # noqa: E402, TID252
-from ..messages.test_query_messages import points  # noqa: E402, TID252
 from .test_occupancy_node import bag, call, play, ros, stamps, watch  # noqa: E402, F401 - fixtures
 
 

@@ -145,3 +145,9 @@ def test_a_missing_rig_names_what_there_is(tmp_path):
         Rig.load("waymo")
     with pytest.raises(ConfigError, match=r"CAM_FRONT.*CAM_TOP"):
         Rig.load("nuscenes").camera("CAM_TOP")
+
+
+def test_a_rig_file_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    write(tmp_path, minimal())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Rig.load("~/rig.yaml").anchor == "front"
