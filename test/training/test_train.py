@@ -13,7 +13,8 @@ import yaml
 
 from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.arguments import keyword_arguments
-from gsocc_core.commands.cli import main, train_of
+from gsocc_core.commands.cli import main
+from gsocc_core.commands.reading import train_of
 from gsocc_core.data.build import check_fit, protocol_of, with_default_cameras, with_default_grid
 from gsocc_core.data.surroundocc import SurroundOccNuScenes
 from gsocc_core.data.view_args import ViewArgs
