@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from gsocc_core.errors import ConfigError, ShapeError
@@ -20,9 +21,11 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.splat import splat_to_voxels
 
 #: Least standard deviation in voxels.
-_LEAST_SCALE = 0.5
+_LEAST_SCALE = 0.4
 #: Density from which on a voxel is occupied.
 THRESHOLD = 0.3
+#: Confidence of ground that was not seen itself.
+_GRAZED = 0.5
 #: Most voxels of a grid that is laid around a scene, along x, y and z.
 _MOST = (200, 200, 40)
 
@@ -45,14 +48,21 @@ class Sight:
 
 
 def occupancy_of(
-    scene: Gaussians, class_scores: Tensor, sight: Sight, grid: VoxelGrid, classes: ClassTable
+    scene: Gaussians,
+    class_scores: Tensor,
+    sight: Sight,
+    grid: VoxelGrid,
+    classes: ClassTable,
+    *,
+    on_ground: bool = False,
 ) -> SemanticGrid:
     """Vote in voxels, and say where nobody looked.
 
-    The Gaussians are merged voxel by voxel, and none is smaller than half a voxel; where the sum of o phi reaches
+    The Gaussians are merged voxel by voxel, and none is smaller than 0.4 voxels; where the sum of o phi reaches
     :data:`THRESHOLD` a voxel is occupied, by the class with the largest mean score. Of the rest, a voxel is free only
     where a ray passed on its way to a surface, but for the last voxel's length of it, and everything else is
-    unobserved.
+    unobserved. Far away, rays that graze the ground pass through the voxels that hold it, between pixels whose surfaces
+    lie metres apart: with ``on_ground`` such a voxel is ground, of the class of the nearest voxel with a surface in it.
 
     Args:
         scene: (N) Gaussians, metres, ego frame.
@@ -60,10 +70,12 @@ def occupancy_of(
         sight: Where cameras looked; its ends are the surfaces.
         grid: Where to evaluate, ego frame.
         classes: Class table.
+        on_ground: z = 0 of the ego frame is the ground.
 
     Returns:
         Labels (X, Y, Z) on the CPU: a class, ``free_id``, or ``ignore_id`` where nobody looked, which ``observed``
-        says, too. ``confidence`` is 1 - exp(-density) of what is occupied, 1 of what is free, 0 elsewhere.
+        says, too. ``confidence`` is 1 - exp(-density) of what is occupied, 0.5 of ground that rays only grazed,
+        1 of what is free, 0 elsewhere.
 
     Raises:
         ShapeError: scores do not fit scene or classes.
@@ -84,14 +96,36 @@ def occupancy_of(
         labels = torch.where(density >= THRESHOLD, found, labels)
     occupied = labels != classes.ignore_id
     passed = torch.from_numpy(_passed(sight, grid, size).astype(bool))
+    confidence = -torch.expm1(-density) * occupied
+    if on_ground and bool(occupied.any()):
+        labels = _with_ground(labels, occupied, passed, grid)
+        grazed = (labels != classes.ignore_id) & ~occupied
+        confidence[grazed] = _GRAZED
+        occupied = occupied | grazed
     free = passed & ~occupied
     labels[free] = classes.free_id
-    confidence = torch.where(occupied, -torch.expm1(-density), free.float())
+    confidence[free] = 1.0
     return SemanticGrid(labels, grid, classes, confidence, occupied | free)
 
 
+def _with_ground(labels: Tensor, occupied: Tensor, passed: Tensor, grid: VoxelGrid) -> Tensor:
+    """Labels where voxels that hold z = 0 and were passed have the class of the nearest one that is occupied."""
+    T = grid.T_ego_grid_matrix
+    heights = grid.centers.double().numpy() @ T[2, :3] + T[2, 3]
+    reach = np.abs(T[2, :3]) @ np.asarray(grid.size_m) / 2
+    layer = np.abs(heights) <= reach
+    surface = layer & occupied.numpy()
+    grazed = layer & passed.numpy() & ~surface
+    if not surface.any() or not grazed.any():
+        return labels
+    _, nearest = distance_transform_edt(~surface, sampling=grid.size_m, return_indices=True)
+    found = labels.numpy().copy()
+    found[grazed] = found[tuple(nearest[:, grazed])]
+    return torch.from_numpy(found)
+
+
 def widened(scene: Gaussians, grid: VoxelGrid) -> Gaussians:
-    """Gaussians none of which is smaller than half a voxel: smaller ones would slip between the centres of voxels."""
+    """Gaussians none of which is smaller than 0.4 voxels: smaller ones would slip between the centres of voxels."""
     return scene.replace(scales=scene.scales.clamp(min=_LEAST_SCALE * min(grid.size_m)))
 
 
@@ -124,7 +158,7 @@ def grid_around(points: np.ndarray, viewpoints: np.ndarray, voxel_m: float | Non
         raise ConfigError("reconstruct", "voxel_m", "above 0", voxel_m)
     if voxel_m is None:
         away = float(np.median(np.linalg.norm(points - viewpoints.mean(0), axis=1)))
-        voxel_m = min(max(round(away / 20 / 0.05) * 0.05, 0.05), 0.5)
+        voxel_m = round(min(max(round(away / 20 / 0.05) * 0.05, 0.05), 0.5), 2)
     low = np.minimum(np.percentile(points, 2, axis=0), viewpoints.min(0)) - voxel_m
     high = np.maximum(np.percentile(points, 98, axis=0), viewpoints.max(0)) + voxel_m
     lower, upper = [], []

@@ -238,7 +238,7 @@ class Reconstructor:
         clock.mark("merge")
         text = text_features(self.method, scene.features, self.encoder)
         scores = class_scores(text, self.prompts, self.classes, len(scene))
-        grid = self._occupancy(scene, scores, whole, poses, args)
+        grid = self._occupancy(scene, scores, whole, poses, args, on_ground=ground is not None)
         clock.mark("occupancy")
         confidence = agreement.confidence.tolist() if len(photos) > 1 else [1.0]
         return Reconstructed(
@@ -289,7 +289,14 @@ class Reconstructor:
         return tuple(cameras)
 
     def _occupancy(
-        self, scene: Gaussians, scores: Tensor, whole: Gaussians, poses: np.ndarray, args: ReconstructArgs
+        self,
+        scene: Gaussians,
+        scores: Tensor,
+        whole: Gaussians,
+        poses: np.ndarray,
+        args: ReconstructArgs,
+        *,
+        on_ground: bool,
     ) -> SemanticGrid:
         sure = whole.opacities >= SURE
         each = len(whole) // len(poses)
@@ -299,7 +306,7 @@ class Reconstructor:
         if self.prompts is not None and FREE in self.prompts.class_names:  # sky takes no room
             solid = scores.argmax(-1) != self.classes.free_id
             scene, scores = scene.map(lambda t: t[solid]), scores[solid]
-        return occupancy_of(scene, scores, Sight(origins, ends), grid, self.classes)
+        return occupancy_of(scene, scores, Sight(origins, ends), grid, self.classes, on_ground=on_ground)
 
 
 def _notes(scale: MetricScale, ground: GroundPlane | None, hints: ScaleHints) -> list[str]:

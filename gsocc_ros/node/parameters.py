@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -251,15 +251,15 @@ def is_demo_bundle(bundle_id: str) -> bool:
     return bundle_id == Path(DEMO_BUNDLE).name
 
 
-def parameter_table() -> str:
-    """All parameters as a Markdown table, for the documentation.
+def parameter_table(parameters: Sequence[Parameter] = PARAMETERS) -> str:
+    """Parameters as a Markdown table, for the documentation.
 
     Example:
         >>> parameter_table().splitlines()[0]
         '| parameter | type | default | range | changes while running | meaning |'
     """
     rows = ["| parameter | type | default | range | changes while running | meaning |", "|---|---|---|---|---|---|"]
-    for p in PARAMETERS:
+    for p in parameters:
         limits = ", ".join(p.choices) if p.choices else "" if p.low is None else f"{p.low:g} ... {p.high:g}"
         plain = list(p.default) if isinstance(p.default, tuple) else p.default
         default = str(plain).lower() if isinstance(plain, bool) else repr(plain)

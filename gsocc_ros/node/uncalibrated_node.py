@@ -54,7 +54,8 @@ class UncalibratedNode(Node):
         self.settings = self._read_settings()
         self.finished = threading.Event()
         self.latest: UncalibratedOccupancy | None = None
-        self._result_s, self._fault, self._told_complete = 0.0, None, False
+        self._result_s, self._told_complete = 0.0, False
+        self._fault: tuple[str, float] | None = None
         rig = Rig.load(self.settings.rig)
         words = self.settings.prompts
         prompts = None if not words else load_class_prompts(words, None, self.settings.text_encoder)

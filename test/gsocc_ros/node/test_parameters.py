@@ -17,6 +17,7 @@ from gsocc_ros.node.parameters import (
     parameter_file,
     parameter_table,
 )
+from gsocc_ros.node.uncalibrated_parameters import UNCALIBRATED_PARAMETERS, UncalibratedSettings
 from gsocc_ros.share_files import find_share_file
 
 
@@ -84,3 +85,17 @@ def test_the_demo_bundle_ships():
     assert shipped.is_file()
     assert is_demo_bundle(shipped.parent.name)
     assert not is_demo_bundle("mine")
+
+
+def test_parameters_of_the_uncalibrated_node_are_documented_and_checked():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "reconstruct.md").read_text(encoding="utf-8")
+    assert parameter_table(UNCALIBRATED_PARAMETERS) in text
+    defaults = {p.name: p.default for p in UNCALIBRATED_PARAMETERS}
+    assert defaults == vars(UncalibratedSettings())
+    settings = UncalibratedSettings.of(defaults | {"view_bundle": "x", "mounting_height_m": 1, "spacing_s": 0.25})
+    assert (settings.hints.mounting_height_m, settings.choice.spacing_ns) == (1.0, 250_000_000)
+    assert UncalibratedSettings.of(defaults | {"view_bundle": "x"}).hints.mounting_height_m is None
+    with pytest.raises(ConfigError, match="parameter view_bundle: expected a bundle folder"):
+        UncalibratedSettings.of(defaults)
+    with pytest.raises(ConfigError, match=r"parameter moments: expected 1 ... 16, received 0"):
+        UncalibratedSettings.of(defaults | {"view_bundle": "x", "moments": 0})
