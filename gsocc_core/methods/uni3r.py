@@ -156,8 +156,9 @@ class Uni3R(ViewMethod):
         self.camera_head = CameraHead(
             2 * dim, args.camera_depth, args.camera_heads, args.iterations, layer_scale=args.layer_scale
         )
+        sizes = (args.head_width, args.head_levels)
         self.point_head, self.depth_head = (
-            DenseHead(2 * dim, args.head_width, args.head_levels, out, args.head_hidden) for out in (4, 2)
+            DenseHead(2 * dim, *sizes, out, args.head_hidden, args.head_fine) for out in (4, 2)
         )
         assert self.point_head.last is not None
         bias = self.point_head.last[-1].bias

@@ -42,6 +42,8 @@ class NetworkArgs:
         head_width: Channels inside the dense heads.
         head_levels: Channels of their four maps before these are fused.
         head_hidden: Channels before their last layer.
+        head_fine: They compute at eight times the patches' resolution, as published, even where Gaussians are fewer;
+            without it at that of the Gaussians, which with a ``stride`` saves most of their cost.
         layer_scale: First value of the learned scales of the blocks.
         matching: Comparisons of every patch with those of the first view that tell the tokens where it lies there
             (:class:`gsocc_core.networks.patch_matching.PatchMatching`); 0, as published, = none. Attention finds that
@@ -65,6 +67,7 @@ class NetworkArgs:
     head_width: int = 256
     head_levels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
     head_hidden: int = 32
+    head_fine: bool = True
     layer_scale: float = 0.01
     matching: int = 0
     intrinsics: Literal["token", "none"] = "token"

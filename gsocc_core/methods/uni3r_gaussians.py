@@ -34,7 +34,7 @@ class GaussianHead(nn.Module):
         super().__init__()
         width, self.args = network.head_width, gaussians
         self.parts = (3, 4, 1, 3 * COUNTS[gaussians.sh_degree], semantic, 3)
-        self.dense = DenseHead(dim, width, network.head_levels)
+        self.dense = DenseHead(dim, width, network.head_levels, fine=network.head_fine)
         self.picture = nn.Conv2d(3, width, 7, gaussians.stride, 3)
         self.attributes = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, sum(self.parts), 1)

@@ -82,6 +82,8 @@ class DenseHead(nn.Module):
         levels: Channels of each of the four maps before they are fused.
         out: Channels of the result; None = features of ``width`` channels, without the last two layers.
         hidden: Channels between these two.
+        fine: The last map before the result has eight times the patches' resolution, as published, though the result be
+            coarser; without it none is finer than the result.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class DenseHead(nn.Module):
         levels: Sequence[int] = (256, 512, 1024, 1024),
         out: int | None = None,
         hidden: int = 32,
+        fine: bool = True,
     ) -> None:
         super().__init__()
+        self.fine = fine
         one, two, three, four = levels
         self.norm = nn.LayerNorm(dim)
         self.project = nn.ModuleList(nn.Conv2d(dim, channels, 1) for channels in levels)
@@ -130,8 +134,9 @@ class DenseHead(nn.Module):
         fused = maps[3]
         for level in (3, 2, 1, 0):
             height, width = maps[level].shape[-2:]
-            # Not finer than what is asked for, where that is coarser.
-            finest = (min(2 * height, size[0]), min(2 * width, size[1]))
+            finest = (2 * height, 2 * width)
+            if not self.fine:
+                finest = (min(finest[0], size[0]), min(finest[1], size[1]))
             target = finest if level == 0 else (maps[level - 1].shape[-2], maps[level - 1].shape[-1])
             fused = self.fuse[level](fused, None if level == 3 else maps[level], target)
         fused = _placed(_resized(self.smooth(fused), size), aspect)

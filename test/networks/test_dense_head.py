@@ -66,13 +66,16 @@ def test_head_is_the_published_layers(grid, out):
     torch.testing.assert_close(found, x, atol=1e-5, rtol=1e-4)
 
 
-def test_nothing_is_computed_finer_than_it_is_asked_for():
-    head, sizes = DenseHead(12, 8, (4, 8, 12, 16), 4, hidden=6), []
+def test_nothing_is_computed_finer_than_it_is_asked_for_on_request():
+    head, sizes = DenseHead(12, 8, (4, 8, 12, 16), 4, hidden=6, fine=False), []
     head.smooth.register_forward_hook(lambda _module, inputs, _found: sizes.append(tuple(inputs[0].shape[-2:])))
     layers = [torch.randn(1, 6, 12) for _ in range(4)]
     for size in ((4, 6), (12, 18), (16, 24), (28, 42)):
         assert tuple(head(layers, (2, 3), size).shape) == (1, 4, *size)
     assert sizes == [(4, 6), (12, 18), (16, 24), (16, 24)]
+    head.fine = True
+    head(layers, (2, 3), (4, 6))
+    assert sizes[-1] == (16, 24)
 
 
 def test_raw_numbers_become_points_depth_and_confidence():
