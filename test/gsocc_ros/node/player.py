@@ -9,8 +9,10 @@ import argparse
 import random
 import time
 
+import numpy as np
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
 from rosidl_runtime_py.utilities import get_message
 
@@ -27,6 +29,29 @@ def schedule(messages, options, chance):
     return sorted(sent, key=lambda item: item[0])
 
 
+def spoilt(raw, kind, chance):
+    """A message with one of the faults that robots know, chosen by chance; None = it is lost."""
+    message = deserialize_message(raw, kind)
+    fault = chance.choice(["lost", "broken", "stamp 0", "an hour ahead", "late", "frame"])
+    if fault == "lost":
+        return None
+    header = message.transforms[0].header if hasattr(message, "transforms") else message.header
+    if fault == "broken":
+        if hasattr(message, "transforms"):
+            message.transforms[0].transform.rotation.w = 0.0
+        elif hasattr(message, "k"):
+            message.k = np.zeros(9)
+        elif len(message.data):
+            message.data = message.data[: len(message.data) // 2]
+    elif fault == "frame":
+        header.frame_id = "nowhere"
+    elif fault == "stamp 0":
+        header.stamp.sec = header.stamp.nanosec = 0
+    else:
+        header.stamp.sec += 3600 if fault == "an hour ahead" else -1
+    return serialize_message(message)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("bag")
@@ -41,13 +66,14 @@ def main():
     parser.add_argument(
         "--jitter_ms", type=float, default=0.0, help="pictures come up to so much later, each by chance"
     )
+    parser.add_argument("--faults", type=float, default=0.0, help="share of all messages that something is wrong with")
     options = parser.parse_args()
     chance = random.Random(0)
     rclpy.init()
     node = rclpy.create_node("player")
     with Reader(options.bag) as bag:
-        publishers = {}
-        for topic, info in bag.topics.items():
+        publishers, kinds = {}, {topic: get_message(info.msgtype) for topic, info in bag.topics.items()}
+        for topic in bag.topics:
             latched = topic.endswith(("tf_static", "classes"))
             qos = QoSProfile(
                 depth=100,
@@ -56,7 +82,7 @@ def main():
                 if topic == options.best_effort
                 else ReliabilityPolicy.RELIABLE,
             )
-            publishers[topic] = node.create_publisher(get_message(info.msgtype), topic, qos)
+            publishers[topic] = node.create_publisher(kinds[topic], topic, qos)
         messages = [(c.topic, stamp, bytes(raw)) for c, stamp, raw in bag.messages()]
     deadline = time.monotonic() + 20
     pictures = [p for t, p in publishers.items() if "image" in t and t != options.drop]
@@ -78,6 +104,10 @@ def main():
                 held = []
             share = (stamp - first) / max(last - first, 1)
             if topic == options.drop and options.drop_from <= share <= options.drop_to:
+                continue
+            if topic != "/tf_static" and chance.random() < options.faults:
+                if (wrong := spoilt(raw, kinds[topic], chance)) is not None:
+                    publishers[topic].publish(wrong)
                 continue
             publishers[topic].publish(raw)
     time.sleep(0.5)

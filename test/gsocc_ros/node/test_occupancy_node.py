@@ -671,10 +671,14 @@ SOAK_S = float(os.environ.get("GSOCC_SOAK_S", "600"))
 
 @pytest.mark.slow
 @pytest.mark.timeout(SOAK_S + 240)
-def test_a_long_run_keeps_its_memory(watch, bag):
-    """A recording again and again, GSOCC_SOAK_S seconds long (ten minutes): pytest -m 'ros and slow' -s."""
+@pytest.mark.parametrize("faults", [0.0, 0.02])
+def test_a_long_run_keeps_its_memory(watch, bag, faults):
+    """A recording again and again, GSOCC_SOAK_S seconds long (ten minutes): pytest -m 'ros and slow' -s.
+
+    With faults, something is wrong with every 50th message: it is lost or broken, has another frame or another time.
+    """
     watcher = watch()
-    process = player(bag, "--loops", 100_000)
+    process = player(bag, "--loops", 100_000, "--faults", faults)
     sizes, sets, end = [], 0, time.monotonic() + SOAK_S
     try:
         while time.monotonic() < end:
@@ -689,7 +693,13 @@ def test_a_long_run_keeps_its_memory(watch, bag):
         process.kill()
         process.communicate()
         print(f"{sets} sets in {SOAK_S:.0f} s, resident memory, MB: {[round(size) for size in sizes]}")
+        print(watcher.node.pipeline.counters())
     assert sizes[-1] - sizes[4] < 0.1 * sizes[4], sizes
     before = len(watcher.grids)
     play(bag)
     watcher.wait(lambda: len(watcher.grids) > before)
+    counted = watcher.node.pipeline.counters()
+    assert counted.sets == counted.published + counted.superseded + counted.lost + counted.waiting
+    for one in counted.cameras.values():
+        assert one.received == sum(getattr(one, key) for key in ("used", "late", "stale", "duplicate", "held"))
+    assert (counted.lost > 0) == (faults > 0)
