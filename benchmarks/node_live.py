@@ -68,7 +68,8 @@ def send(folder: Path, seconds: float) -> None:
     begin_ns, begin = time.time_ns(), time.monotonic()
     due = []
     for k, (*_, item) in enumerate(messages):
-        count = 1 if item["period_s"] is None else int(seconds / item["period_s"])
+        # Transforms do not end before the pictures that need them.
+        count = 1 if item["period_s"] is None else int((seconds + 1.0 - item["offset_s"]) / item["period_s"])
         due += [(item["offset_s"] + n * (item["period_s"] or 0.0), k) for n in range(count)]
     sent: dict[int, tuple[float, int]] = {}
     for at_s, k in sorted(due):
