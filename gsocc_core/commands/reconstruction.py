@@ -24,7 +24,7 @@ def reconstruct(
     max_views: int = 16,
     max_gaussians: int = 20_000,
     voxel_m: float | None = None,
-    least_confidence: float = 0.1,
+    least_confidence: float = 0.06,
     show: bool = True,
     host: str = "127.0.0.1",
     port: int = 8080,

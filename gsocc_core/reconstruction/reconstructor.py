@@ -54,7 +54,7 @@ class ReconstructArgs:
     """
 
     most_gaussians: int = 20_000
-    least_confidence: float = 0.1
+    least_confidence: float = 0.06
     voxel_m: float | None = None
     grid: VoxelGrid | None = None
 
