@@ -48,6 +48,13 @@ def test_unit_of_length_changes_nothing_but_the_unit(scale):
     assert other.share == one.share
 
 
+def test_a_table_that_fills_the_picture_is_no_ground_while_the_floor_is_seen_under_it():
+    rng = np.random.default_rng(0)
+    table, floor = spread(rng, 500, [-1, -1, 0.75], [3, 2, 0.75]), spread(rng, 300, [-4, -4, 0], [4, 4, 0])
+    ground = find_ground(np.concatenate([table, floor]), CAMERA, UP)
+    assert float(ground.height(np.zeros(3))) == pytest.approx(0.0, abs=0.02)
+
+
 def test_walls_alone_a_ceiling_and_a_plane_above_a_camera_are_no_ground():
     rng = np.random.default_rng(0)
     wall = spread(rng, 800, [4, -4, 0], [4, 4, 3])
