@@ -185,11 +185,14 @@ def run(
         The rows of the table.
 
     Raises:
-        ConfigError: an unknown size, a device that is not there, or a baseline file without baselines.
+        ConfigError: an unknown size, a number below 1, a device that is not there, or baselines that are none.
     """
     unknown = [sigma for sigma in sigmas if sigma not in SIGMAS_M]
     if unknown:
         raise ConfigError("bench", "sigma", f"some of {', '.join(SIGMAS_M)}", unknown[0])
+    for key, least in (("threads", threads), ("repeats", repeats), ("gaussians", min(gaussians, default=1))):
+        if least < 1:
+            raise ConfigError("bench", key, "1 or more", least)
     device = torch.device(
         "cuda" if device_name == "auto" and torch.cuda.is_available() else device_name.replace("auto", "cpu")
     )

@@ -51,10 +51,18 @@ def train(
     """
     from lightning.pytorch.utilities import rank_zero_only
 
+    from gsocc_core.methods.build import method_class
+    from gsocc_core.methods.method import PoseMethod, ViewMethod
     from gsocc_core.training.train import train as start
 
     start(out, method, model, data, channels, val_split, optimizer, run, resume, init, classes, prompts, encoder)
-    rank_zero_only(print)(f"{out}/bundle")
+    split = "" if val_split is None else f" --split {val_split}"
+    kind = method_class(method, "train")
+    command = {PoseMethod: "evaluate-poses", ViewMethod: "evaluate-views"}
+    score = next((name for base, name in command.items() if issubclass(kind, base)), "evaluate")
+    dataset = f" --dataset {data.dataset}" if isinstance(data, DataArgs) and data.dataset != "occ3d" else ""
+    told = f"Score it with `gsocc_core {score} {out}/bundle --dataroot {data.dataroot}{dataset}{split}`."
+    rank_zero_only(print)(f"{out}/bundle\n{told}")
 
 
 def evaluate(

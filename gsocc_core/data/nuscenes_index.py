@@ -276,7 +276,7 @@ def _read_key_frame(
         token=sample["token"],
         scene_name=scene_name,
         index=index,
-        stamp_ns=int(lidar["timestamp"]) * 1000,
+        stamp_ns=_stamp_ns(nusc, lidar),
         T_world_ego=_ego_pose(nusc, lidar["ego_pose_token"])[0],
         T_ego_lidar=_pose(_row(nusc, "calibrated_sensor", lidar["calibrated_sensor_token"])),
         lidar_path=Path(nusc.dataroot) / lidar["filename"],
@@ -296,7 +296,15 @@ def _read_shot(nusc: Any, token: str, name: str, cameras_by_key: dict[tuple[str,
         intrinsics = np.asarray(sensor["camera_intrinsic"], np.float64)
         cameras_by_key[key] = Camera(name, intrinsics, _pose(sensor), key[1], key[2])
     pose, travelled_m = _ego_pose(nusc, data["ego_pose_token"])
-    return CameraShot(path, int(data["timestamp"]) * 1000, cameras_by_key[key], pose, travelled_m=travelled_m)
+    return CameraShot(path, _stamp_ns(nusc, data), cameras_by_key[key], pose, travelled_m=travelled_m)
+
+
+def _stamp_ns(nusc: Any, data: dict[str, Any]) -> int:
+    stamp_ns = int(data["timestamp"]) * 1000
+    if not 0 <= stamp_ns < 1 << 63:
+        where = Path(nusc.dataroot) / nusc.version / "sample_data.json"
+        raise DataError(where, f"timestamp of {data['token']}", "microseconds since 1970", data["timestamp"])
+    return stamp_ns
 
 
 def _row(nusc: Any, table: str, token: str) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Camera:
             if array.shape != shape or not np.isfinite(array).all():
                 raise ShapeError(f"Camera {self.name}", key, f"{shape} finite numbers", array.shape)
             object.__setattr__(self, key, array)
+        if 0 in (focal := (float(self.intrinsics[0, 0]), float(self.intrinsics[1, 1]))):
+            raise ShapeError(f"Camera {self.name}", "intrinsics", "focal lengths other than 0", focal)
         if self.width < 1 or self.height < 1:
             raise ShapeError(f"Camera {self.name}", "width, height", "positive pixels", (self.width, self.height))
         if self.model not in CAMERA_MODELS:

@@ -138,7 +138,8 @@ def rotation_fault(T_a_b: np.ndarray) -> str | None:
         ('mirrors (determinant -1)', None)
     """
     R = T_a_b[:3, :3]
-    error = float(np.abs(R @ R.T - np.eye(3)).max())
+    with np.errstate(all="ignore"):  # numbers may be anything
+        error = float(np.abs(R @ R.T - np.eye(3)).max())
     if not error <= 1e-3:
         return f"is not orthonormal (R R^T differs from 1 by {error:.3g})"
     return "mirrors (determinant -1)" if np.linalg.det(R) < 0 else None

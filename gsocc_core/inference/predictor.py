@@ -245,6 +245,8 @@ class OccupancyPredictor:
         for key, given in (("depths_m", depths_m), ("features", features)):
             if given is not None and len(given) != len(cameras):
                 raise ShapeError("predict", key, f"one per camera, {len(cameras)}", len(given))
+        if not all(-(1 << 63) <= stamp < 1 << 63 for stamp in (*stamps, reference_stamp_ns or 0)):
+            raise ShapeError("predict", "stamps", "nanoseconds within 64 bits", (*stamps, reference_stamp_ns))
         reference = reference_stamp_ns if reference_stamp_ns is not None else max(stamps)
         frames = self._own_pictures(arrays, cameras, stamps, reference, T_world_ego, depths_m, features)
         return self.predict_frames(frames, started=started)

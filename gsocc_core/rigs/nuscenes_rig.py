@@ -12,6 +12,7 @@ import numpy as np
 
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_key_frames
+from gsocc_core.data.stored import reading
 from gsocc_core.errors import DataError
 from gsocc_core.rigs.rig_file import CameraRig
 
@@ -63,10 +64,11 @@ def _check_same(first: KeyFrame, frame: KeyFrame, where: Path) -> None:
 
 def _all_cameras(nusc: Any, scene: str) -> tuple[str, ...]:
     """Cameras of any of the scene's key frames: the first one may lack some."""
-    token = next(record for record in nusc.scene if record["name"] == scene)["first_sample_token"]
     names: dict[str, None] = {}
-    while token:
-        sample = nusc.get("sample", token)
-        names.update(dict.fromkeys(channel for channel in sample["data"] if channel.startswith("CAM")))
-        token = sample["next"]
+    with reading(Path(nusc.dataroot) / nusc.version, f"tables whose rows of {scene} fit each other"):
+        token = next(record for record in nusc.scene if record["name"] == scene)["first_sample_token"]
+        while token:
+            sample = nusc.get("sample", token)
+            names.update(dict.fromkeys(channel for channel in sample["data"] if channel.startswith("CAM")))
+            token = sample["next"]
     return tuple(names)

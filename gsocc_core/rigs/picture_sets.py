@@ -132,7 +132,8 @@ def stamp_of(name: str) -> int | None:
         (1531883530449377000, 1531883530449377000, None)
     """
     if name.isdigit() and len(name) in _UNITS:
-        return int(name) * _UNITS[len(name)]
+        stamp_ns = int(name) * _UNITS[len(name)]
+        return stamp_ns if stamp_ns < 1 << 63 else None
     whole, point, part = name.partition(".")
     if point and whole.isdigit() and len(whole) == 10 and part.isdigit() and len(part) <= 9:
         return int(whole) * 1_000_000_000 + int(part.ljust(9, "0"))

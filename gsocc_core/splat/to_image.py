@@ -124,6 +124,8 @@ def _check_cameras(gaussians: Gaussians, cameras: Cameras, near: float, far: flo
     K = cameras.intrinsics
     if not bool(torch.isfinite(K).all() and torch.isfinite(cameras.T_ref_cam).all()):
         raise ShapeError(where, "cameras", "finite intrinsics and poses", "NaN or infinity")
+    if bool((K[..., [0, 1], [0, 1]] == 0).any()):
+        raise ShapeError(where, "cameras.intrinsics", "focal lengths other than 0", 0)
     if bool((K[..., 0, 1] != 0).any() or (K[..., 1, 0] != 0).any()):
         raise ConfigError(where, "cameras.intrinsics", "no skew", "a skew")
     if not 0 < near < far:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from gsocc_core.methods.method import Method, PoseMethod, Trainable
 from gsocc_core.text.class_prompts import ClassPrompts, load_class_prompts
 from gsocc_core.training.anchors import surface_means
 from gsocc_core.training.args import OptimizerArgs, RunArgs
-from gsocc_core.training.callbacks import BundleExport, WholeCheckpoints
+from gsocc_core.training.callbacks import BundleExport, Ending, StepBar, WholeCheckpoints, quiet
 from gsocc_core.training.initial_weights import start_from
 from gsocc_core.training.module import MethodTraining
 from gsocc_core.training.sampling import StepSampler
@@ -100,8 +101,8 @@ def train(
     _check_kind(cls, method, data, run, channels=channels, classes=classes, prompts=prompts)
     model = with_data_defaults(cls, model, data)
     config = {"method": method, "model": model, "channels": channels, "data": asdict(data), "val_split": val_split}
-    config |= {"init": init, "classes": classes, "prompts": prompts, "encoder": encoder}
-    config = _plain(config | {"optimizer": asdict(optimizer), "run": asdict(run)})
+    config |= {"init": init, "classes": classes, "prompts": prompts, "encoder": encoder, "optimizer": asdict(optimizer)}
+    config = _plain(config | {"run": asdict(run)})
     if checkpoint is not None:
         kinds = {"data": type(data), "optimizer": OptimizerArgs, "run": RunArgs}
         _check_same_run(checkpoint.parent.parent / CONFIG, config, kinds)
@@ -123,9 +124,7 @@ def train(
         if checkpoint is None:
             network.begin(partial(surface_means, dataset, table, network.grid, seed=run.seed))
     if checkpoint is None and init is not None:
-        begun = start_from(network, method, init)
-        if _is_first_process():
-            sys.stderr.write(f"{begun}\n")
+        _say(str(start_from(network, method, init)))
     if checkpoint is None and isinstance(dataset, DriveDataset):
         _check_basis(network, dataset, where, "model.basis" if init is None else "init")
     validation = _validation(source, val_split, run, network.image_size)
@@ -143,9 +142,15 @@ def train(
         save_bundle(folder / "bundle", method, _plain(model), network, card, replace=True, origin=origin)
 
     module = MethodTraining(network, optimizer, run.max_steps, run.seed)
-    trainer = _trainer(folder, run, optimizer, validation is not None, BundleExport(save, run.checkpoint_every))
-    loader = _loader(source, dataset, run, _step(checkpoint), trainer)
-    trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
+    with quiet(), Ending() as ending:
+        callbacks = [
+            BundleExport(save, run.checkpoint_every),
+            ending,
+            *([StepBar(run.log_every)] if run.progress_bar else []),
+        ]
+        trainer = _trainer(folder, run, optimizer, validation is not None, callbacks)
+        loader = _loader(source, dataset, run, _step(checkpoint), trainer)
+        trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
 def _check_kind(cls: type[Trainable], method: str, data: DataArgs | ViewArgs, run: RunArgs, **classes: object) -> None:
@@ -203,6 +208,11 @@ def _loader(source: TrainingData, dataset: Any, run: RunArgs, step: int, trainer
         dataset, batch_sampler=source.batches(steps), collate_fn=source.collate, num_workers=run.workers,
         pin_memory=torch.cuda.is_available(), **spawn,
     )  # fmt: skip
+
+
+def _say(text: str) -> None:
+    if _is_first_process():
+        sys.stderr.write(f"{text}\n")
 
 
 def _is_first_process() -> bool:
@@ -317,7 +327,7 @@ def _validation(source: TrainingData, split: str | None, run: RunArgs, size: tup
 
 
 def _trainer(
-    folder: Path, run: RunArgs, optimizer: OptimizerArgs, validates: bool, export: BundleExport
+    folder: Path, run: RunArgs, optimizer: OptimizerArgs, validates: bool, callbacks: Sequence[lightning.Callback]
 ) -> lightning.Trainer:
     keep = ModelCheckpoint(
         folder / "checkpoints", filename="{step}", every_n_train_steps=run.checkpoint_every, monitor="step",
@@ -328,10 +338,10 @@ def _trainer(
         accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=run.strategy,
         max_steps=run.max_steps, gradient_clip_val=optimizer.clip_norm,
         logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
-        callbacks=[keep, export], plugins=[WholeCheckpoints()], log_every_n_steps=run.log_every,
+        callbacks=[keep, *callbacks], plugins=[WholeCheckpoints()], log_every_n_steps=run.log_every,
         use_distributed_sampler=False, val_check_interval=run.validate_every if validates else None,
         check_val_every_n_epoch=None, limit_val_batches=1.0 if validates else 0, num_sanity_val_steps=0,
-        enable_progress_bar=run.progress_bar, enable_model_summary=False, **options,
+        enable_progress_bar=False, enable_model_summary=False, **options,
     )  # fmt: skip
 
 

@@ -30,12 +30,19 @@ class Recording:
 
     Args:
         path: The recording.
+
+    Raises:
+        DataError: it is none.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_ros1 = path.suffix == ".bag"
-        self._reader: Any = Rosbag1Reader(path) if self._is_ros1 else Rosbag2Reader(path)
+        try:
+            self._reader: Any = Rosbag1Reader(path) if self._is_ros1 else Rosbag2Reader(path)
+        except Exception as error:  # whatever makes the reader think that it is another format
+            received = f"{type(error).__name__}: {error}"
+            raise DataError(path, "bag", "a readable recording", received) from error
         self._types: dict[tuple[str, MessageDefinition], Typestore] = {}
 
     def open(self) -> None:

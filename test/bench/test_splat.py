@@ -123,3 +123,12 @@ def test_a_dense_scene_has_one_gaussian_per_voxel():
     field = splat_to_voxels(scene, GRID)
     assert isinstance(field, VoxelField)
     assert (field.density > 0).all()
+
+
+@pytest.mark.parametrize("words", ["--threads 0", "--repeats 0", "--gaussians 10,-3"])
+def test_numbers_that_measure_nothing_are_told(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["bench", "splat", *words.split()])
+    assert end.value.code == 2
+    key = words.split()[0].removeprefix("--")
+    assert f"gsocc_core: error: bench: {key}: expected 1 or more, received" in capsys.readouterr().err

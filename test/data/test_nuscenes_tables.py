@@ -95,3 +95,9 @@ def test_the_only_tables_are_taken_where_none_are_named(tiny_tree, tree, tmp_pat
     missing = tmp_path / "missing"
     with pytest.raises(DataError, match="missing: dataroot: expected a folder with the data set, received no such fo"):
         NuScenesOccupancy(DataArgs(str(missing)), (32, 64))
+
+
+def test_a_stamp_beyond_64_bits_is_named(tree):
+    change(tree, "sample_data", lambda rows: [row | {"timestamp": 1 << 63} for row in rows])
+    with pytest.raises(DataError, match=r"sample_data\.json: timestamp of .*: expected microseconds since 1970"):
+        read_key_frames(open_nuscenes(tree, "v1.0-tiny"), ["scene-a"], ("CAM_FRONT",))

@@ -208,3 +208,11 @@ def test_pixels_outside_a_fisheyes_image_circle_look_along_its_edge():
     np.testing.assert_allclose(theta[outside], (10 / 3) ** 0.5, atol=0.02)
     assert (theta[inside] < (10 / 3) ** 0.5).all()
     assert outside.sum() > 5000
+
+
+@pytest.mark.parametrize("at", [(0, 0), (1, 1)])
+def test_a_focal_length_of_zero_is_no_camera(at):
+    K = np.array([[40.0, 0, 16], [0, 40, 8], [0, 0, 1]])
+    K[at] = 0
+    with pytest.raises(ShapeError, match="Camera front: intrinsics: expected focal lengths other than 0"):
+        Camera("front", K, np.eye(4), 32, 16)

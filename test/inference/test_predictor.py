@@ -168,6 +168,8 @@ def test_bad_input_is_named(predictor, dataset):
         predictor.predict(images[:3], cameras)
     with pytest.raises(ShapeError, match="at least one"):
         predictor.predict([], [])
+    with pytest.raises(ShapeError, match="stamps: expected nanoseconds within 64 bits"):
+        predictor.predict(images, cameras, reference_stamp_ns=1 << 63)
 
 
 def test_no_picture_at_all_is_an_error_and_no_scene(predictor, dataset):

@@ -294,3 +294,12 @@ def test_gsplat_shows_the_same_picture():
     on_gpu = splat_to_image(scene.to("cuda", torch.float32), cameras().to("cuda", torch.float32), depth="accumulated")
     assert (on_gpu.features.cpu().double() - expected.features).abs().mean() < 1e-3
     assert (on_gpu.alpha.cpu().double() - expected.alpha).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("at", [(0, 0), (1, 1)])
+def test_a_focal_length_of_zero_shows_nothing(at):
+    rig = cameras()
+    K = rig.intrinsics.clone()
+    K[1, at[0], at[1]] = 0
+    with pytest.raises(ShapeError, match=r"cameras\.intrinsics: expected focal lengths other than 0"):
+        splat_to_image(random_scene(5, 2), replace(rig, intrinsics=K))

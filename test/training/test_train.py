@@ -3,6 +3,7 @@
 """Training runs: they learn, resume exactly, and leave a bundle that predicts."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,10 @@ from gsocc_core.inference.bundle import load_bundle
 from gsocc_core.methods.build import method_class, parse_arguments
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.methods.method import Method
+from gsocc_core.program import Terminated
 from gsocc_core.synthetic.write.meanings import protocol_of_world
 from gsocc_core.text.class_prompts import read_class_prompts
+from gsocc_core.training.module import MethodTraining
 from gsocc_core.yaml_files import read_yaml
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
@@ -118,6 +121,35 @@ def test_eight_steps_equal_six_killed_and_the_rest(config, tmp_path):
     bundles = [load_bundle(run / "bundle").method.state_dict() for run in (straight, broken)]
     assert all(torch.equal(a, b) for a, b in zip(bundles[0].values(), bundles[1].values()))
     assert all(torch.allclose(v, ends[0]["average"][k], atol=1e-2, rtol=1e-2) for k, v in bundles[0].items())
+
+
+def test_a_run_says_what_matters_and_nothing_else(config, tmp_path, capfd):
+    """One bar of steps; at the end the bundle and the next command."""
+    main(["train", str(config(max_steps=2, progress_bar=True)), "--val_split", "val"])
+    told = capfd.readouterr()
+    bundle = tmp_path / "run" / "bundle"
+    first, second = told.out.splitlines()
+    assert first == str(bundle)
+    assert second.startswith(f"Score it with `gsocc_core evaluate {bundle} --dataroot ")
+    assert second.endswith("--split val`.")
+    lines = [line for line in re.split(r"[\r\n]+", told.err) if line.strip()]
+    assert lines
+    assert all(line.startswith("train: ") for line in lines), lines
+    assert "2/2" in lines[-1]
+    assert "loss" in lines[-1]
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupted_run_says_how_to_go_on(config, monkeypatch, capsys, error, code):
+    def interrupt(self, batch, index):
+        raise error
+
+    monkeypatch.setattr(MethodTraining, "training_step", interrupt)
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(config(max_steps=2))])
+    assert end.value.code == code
+    told = "the same command with --resume auto goes on from the last checkpoint"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"ed; {told}")
 
 
 def test_existing_run_and_wrong_values_are_clear_errors(config, tmp_path, capsys, monkeypatch):
