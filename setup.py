@@ -8,11 +8,11 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 #: Folders that ROS wants beside the Python packages; in a wheel they travel inside gsocc_ros.
-SHARED = ("config", "msg")
+SHARED = ("bundles", "config", "launch", "msg", "rviz", "srv")
 
 
 class BuildWithSharedFiles(build_py):
-    """Copies message definitions and configurations to gsocc_ros/share; editable installs find them where they are."""
+    """Copies what is not code to gsocc_ros/share; editable installs find it where it is."""
 
     def run(self) -> None:
         """Build the packages, then copy."""

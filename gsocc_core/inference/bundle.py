@@ -26,6 +26,7 @@ from gsocc_core.inference.options import InferenceOptions
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.build import build_trainable, method_class, prompts_use
 from gsocc_core.methods.method import Method, PoseMethod, Trainable, ViewMethod
+from gsocc_core.shipped import by_name
 from gsocc_core.text.class_prompts import ClassPrompts
 from gsocc_core.yaml_files import read_yaml
 
@@ -158,7 +159,7 @@ def load_bundle(path_or_hub_id: str | Path) -> Bundle:
     """Read a bundle from a folder or from the Hugging Face hub.
 
     Args:
-        path_or_hub_id: A folder, or ``owner/name`` on the hub.
+        path_or_hub_id: A folder, ``owner/name`` on the hub, or the name of a shipped bundle.
 
     Returns:
         The bundle with its model in evaluation mode, on the CPU, in float32.
@@ -286,7 +287,7 @@ def upload_bundle(path: str | Path, hub_id: str, private: bool = False) -> None:
 
 
 def _locate(path_or_hub_id: str | Path) -> Path:
-    path = Path(path_or_hub_id)
+    path = by_name(path_or_hub_id, "bundles")
     if path.is_dir():
         return path
     if path.exists() or path.suffix in PICKLES:

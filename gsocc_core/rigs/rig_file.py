@@ -16,6 +16,7 @@ from gsocc_core.errors import ConfigError, GsoccError, OutputExistsError
 from gsocc_core.geometry.cameras import COEFFICIENTS, Camera, CameraModel
 from gsocc_core.geometry.rigid import rigid_from_quat
 from gsocc_core.rigs.section import Section
+from gsocc_core.shipped import by_name
 from gsocc_core.whole import whole_file
 from gsocc_core.yaml_files import load_yaml
 
@@ -82,7 +83,7 @@ class CameraRig:
         """Read a rig file whose cameras are calibrated.
 
         Args:
-            path: A YAML file; see ``docs/own_cameras.md`` for its keys.
+            path: A YAML file; see ``docs/own_cameras.md`` for its keys. Or the name of a shipped rig.
 
         Returns:
             The rig. Rotations are taken as they stand; :mod:`gsocc_core.rigs.checks` judges them.
@@ -95,7 +96,7 @@ class CameraRig:
             >>> [(camera.name, camera.model, camera.width) for camera in rig.cameras][:2]
             [('front', 'pinhole', 1920), ('left', 'fisheye', 1280)]
         """
-        path = Path(path)
+        path = by_name(path, "config/rigs", ".yaml")
         section = open_rig(path)
         cameras, offsets = [], []
         for name, part in section.section("cameras").sections():

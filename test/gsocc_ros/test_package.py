@@ -64,6 +64,26 @@ def test_colcon_installs_every_room():
     assert set(re.search(r"install\(FILES (gsocc_ros/[^\n]+)", build).group(1).split()) == loose
 
 
+def test_a_wheel_holds_what_the_checkout_has(tmp_path):
+    """Bundles, rigs, launch and RViz files are found beside the installed packages, wherever the program runs."""
+    words = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(words, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    share = tmp_path / "gsocc_ros" / "share"
+    for folder in ("bundles", "config", "launch", "msg", "rviz", "srv"):
+        assert {p.relative_to(share) for p in (share / folder).rglob("*") if p.is_file()} >= {
+            p.relative_to(ROOT) for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts
+        }
+    script = (
+        "import gsocc_core.shipped as s; from gsocc_core.rigs.rig_file import CameraRig;"
+        "print(s.by_name('plain-gausstr', 'bundles'), CameraRig.load('example_calibrated').names[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path.parent, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(share / "bundles" / "plain-gausstr"), "front"]
+
+
 def test_the_package_names_what_the_launch_file_starts_and_imports():
     package = ET.parse(ROOT / "package.xml").getroot()
     named = {item.text for tag in ("depend", "exec_depend") for item in package.iter(tag)}
