@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
+from types import FrameType
 
 
 def worker_context(*modules: str) -> BaseContext:
@@ -77,5 +78,11 @@ def worker_pool(
 
 def _start(start: Callable[..., None] | None, given: tuple[object, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)  # by way of the interpreter, which gives back what the worker shares
     if start is not None:
         start(*given)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + number)

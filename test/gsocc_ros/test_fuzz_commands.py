@@ -231,8 +231,8 @@ def interrupted(folder, seconds, number, words):
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_at_any_time_leave_nothing(tmp_path, number, jobs):
-    words = f"synthesize out --scenes 4 --world plain --image_scale 0.1 --jobs {jobs}".split()
-    for seconds in np.random.default_rng(number).uniform(1.0, 20.0, 4):
+    words = f"synthesize out --scenes 4 --world plain --image_scale 0.2 --jobs {jobs}".split()
+    for seconds in np.random.default_rng(number).uniform(3.0, 15.0, 3):
         code, told = interrupted(tmp_path, seconds, number, words)
         assert "Traceback" not in told, told
         if code:
