@@ -152,7 +152,7 @@ class BagSource:
     def _match_pictures(self, rig: Rig) -> dict[int, _Pictures]:
         """The pictures of each stamp, grouped and placed as the node does it."""
         sets: dict[int, _Pictures] = {}
-        faults = Faults("voxels are shown without cameras")
+        faults = Faults("voxels are shown without some cameras")
         wants = frozenset(self._stamps).__contains__
         with closing(OccupancyPipeline(rig, _NoModel(), wants=wants)) as pipeline:
             pictures = {camera.topic for camera in rig.cameras}

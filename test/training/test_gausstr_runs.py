@@ -69,7 +69,7 @@ def test_trained_resumed_scored_and_asked(config, tiny_tree, tmp_path, capsys):
     path = config()
     run = tmp_path / "run"
     main(["train", path, "--run.keep_checkpoints", "3"])
-    assert capsys.readouterr().out.endswith(f"{run / 'bundle'}\n"), "where the bundle is"
+    assert f"{run / 'bundle'}\nScore it with `gsocc_core evaluate" in capsys.readouterr().out
     straight = load_bundle(run / "bundle").method.state_dict()
     assert not any(name.startswith("segmenters") for name in straight), (
         "a bundle has no network of the segmentation loss"
@@ -153,6 +153,7 @@ def test_features_in_another_basis_are_refused_at_once(config, tmp_path, capsys,
         raise Reached
 
     monkeypatch.setattr("lightning.Trainer.fit", fit)
+    monkeypatch.setenv("GSOCC_DEBUG", "1")
     for change in ({"features": stored, "basis": str(own)}, {"features": {"dim": 256, "channels": 4}}):
         with pytest.raises(Reached):
             main(["train", config(loss={}, **change), "--out", str(tmp_path / f"run{len(change)}")])

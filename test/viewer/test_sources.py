@@ -102,7 +102,7 @@ def test_what_cannot_be_opened(tiny_tree, predictions, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         open_source(tmp_path / "absent", "v1.0-tiny")
     (tmp_path / "metadata.yaml").touch()
-    with pytest.raises(ConfigError, match="view_occupancy_bag"):
+    with pytest.raises(ConfigError, match="gsocc_core view-bag"):
         open_source(tmp_path, "v1.0-tiny")
     with pytest.raises(DataError, match="snapshot"):
         SnapshotSource(tmp_path)

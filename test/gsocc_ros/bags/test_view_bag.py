@@ -104,7 +104,7 @@ def test_a_set_that_cannot_be_placed_is_shown_without_cameras(recorded, bag_of, 
     assert [len(source.frame(cycle).views) for cycle in range(4)] == [4, 0, 4, 4]
     source.close()
     (told,) = caplog.records
-    assert told.getMessage() == "voxels are shown without cameras: ZeroDivisionError: a fault of ours"
+    assert told.getMessage() == "voxels are shown without some cameras: ZeroDivisionError: a fault of ours"
     assert told.exc_info is not None
 
 
@@ -122,12 +122,11 @@ def test_a_broken_calibration_leaves_the_voxels(robot, bag_of, tmp_path, caplog)
     events.append(event("/occupancy/grid", "gsocc_ros/msg/SemanticOccupancy", stamp, grid))
     source = BagSource(bag_of(tmp_path / "bag", events, types), FOUR.path)
     frame = source.frame(0)
-    assert frame.views == ()
+    assert sorted(view.camera.name for view in frame.views) == ["front", "rear", "right"]
     torch.testing.assert_close(frame.prediction.labels, grid_at(2).labels)
     source.close()
     assert [text.split(": expected")[0] for text in caplog.messages] == [
-        "voxels are shown without cameras: /left/camera_info: d",
-        "voxels are shown without cameras: /left/camera_info: CameraInfo",
+        "voxels are shown without some cameras: /left/camera_info: d",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gsocc_core import OccupancyPredictor
-from gsocc_core.errors import OutputExistsError
+from gsocc_core.errors import DataError, OutputExistsError
 from gsocc_ros.node import snapshot
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
 from gsocc_ros.pipeline.rig import Rig
@@ -57,6 +57,6 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(occupancy, tmp_pa
         raise OSError("no space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DataError, match="no space"):
         snapshot.save_snapshot(tmp_path / "shot", occupancy, FOUR, "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
