@@ -15,7 +15,8 @@ from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_trainable
 from gsocc_core.viewer.snapshot import SnapshotSource
 
-PHOTOS = Path(__file__).resolve().parents[2] / "examples" / "rooms_photos"
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS, SHIPPED = ROOT / "examples" / "rooms_photos", ROOT / "bundles" / "rooms-uni3r"
 ARGUMENTS = {
     "image_size": [32, 32],
     "encoder": {
@@ -97,3 +98,21 @@ def test_the_page_of_a_reconstruction_begins_with_coloured_gaussians(bundle, tmp
         assert page._span_m == pytest.approx(max(np.asarray(grid.shape[:2]) * grid.size_m[0]))
     finally:
         page.close()
+
+
+def test_the_shipped_model_finds_the_room_of_the_shipped_pictures(tmp_path):
+    """The generator holds cameras 1.25 to 1.65 m above the floor, and turns them by 50 to 80 degrees in all."""
+    out = tmp_path / "room"
+    main(["reconstruct", str(PHOTOS), "--bundle", str(SHIPPED), "--out", str(out), "--show", "false"])
+    poses = [np.array(c["T_ego_cam"]) for c in yaml.safe_load((out / "cameras.yaml").read_text())["cameras"].values()]
+    assert len(poses) >= 3
+    assert all(1.1 < pose[2, 3] < 1.8 for pose in poses)
+    assert 10 < np.degrees(np.arccos(poses[0][:3, 2] @ poses[-1][:3, 2])) < 80
+    occupancy = np.load(out / "occupancy.npz")
+    names, labels = occupancy["names"].tolist(), occupancy["labels"]
+    floor, wall = (np.argwhere(labels == names.index(name)) for name in ("floor", "wall"))
+    height_m = occupancy["lower_m"][2] + (floor[:, 2] + 0.5) * occupancy["voxel_size_m"][2]
+    assert abs(np.median(height_m)) < 0.2
+    assert np.median(wall[:, 2]) > np.median(floor[:, 2]) + 2
+    assert min(len(floor), len(wall)) > 100
+    assert (labels == names.index("free")).sum() > 200
