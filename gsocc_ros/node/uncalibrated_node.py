@@ -69,7 +69,7 @@ class UncalibratedNode(Node):
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._text = self._host.message_class("std_msgs/msg/String")
         self._rig_publisher = self.create_publisher(self._text, "~/suggested_rig", latched)
-        self._diagnostics = Diagnostics(self, self._host)
+        self._diagnostics = Diagnostics(self, self._host, rig.path.stem)
         self._faults = FaultLog(self.get_logger())
         for name, work in (("save_rig", self._save_rig), ("use_calibration", self._use_calibration)):
             self.create_service(Trigger, f"~/{name}", self._answering(work))
