@@ -615,8 +615,11 @@ def test_a_node_that_activates_itself_survives_a_manager(tiny_bundle):
 
 
 def node_process(*parameters):
-    """Words that start the node in a process of its own."""
-    code = "import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
+    """Words that start the node in a process of its own, which hears SIGHUP even where the tests run under nohup."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        "from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
+    )
     return [sys.executable, "-c", code, "--ros-args", *(word for p in parameters for word in ("-p", p))]
 
 
@@ -632,7 +635,10 @@ def test_a_clean_end_on_interrupts(tiny_bundle, number, times):
             break
         process.send_signal(number)
         time.sleep(0.02)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()  # one that goes on would answer for the nodes of the tests behind this one
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
 
