@@ -5,11 +5,11 @@
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 pytest.importorskip("rclpy")
 from ...seen_depth import write_bundle  # noqa: E402, TID252 - after the skip
 from ..bags.test_depth import drive, through_the_library  # noqa: E402, F401, TID252 - a fixture
-from .test_occupancy_node import Watcher, call, play, ros, stamps  # noqa: E402, F401 - its fixture starts rclpy
+from .watching import Watcher, call, play, stamps  # noqa: E402 - after the skip
 
 
 def test_depth_topics_reach_the_model_while_it_wants_them(drive, bag_of, tmp_path, monkeypatch):  # noqa: F811

@@ -2,17 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node on a real ROS 2: recordings come from another process over DDS, with the faults that robots know."""
 
-import gc
 import itertools
 import json
-import os
-import signal
 import subprocess
-import sys
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,130 +18,11 @@ from gsocc_ros.pipeline.rig import Rig
 
 from ...conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 rclpy = pytest.importorskip("rclpy")
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402 - after the skip
 
-HERE = Path(__file__).parent
-RIG = Rig.load("nuscenes")
-FRONT = RIG.camera("CAM_FRONT").topic
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ros():
-    os.environ.setdefault("ROS_DOMAIN_ID", str(40 + os.getpid() % 60))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
-@pytest.fixture(scope="module")
-def bag(robot, bag_of, tmp_path_factory):
-    """Three seconds of six cameras at 10 Hz."""
-    return bag_of(tmp_path_factory.mktemp("bags") / "drive", robot(RIG, cycles=30, cycle_ms=100.0).events())
-
-
-class Watcher:
-    """The node under test in this process, and an ear on its topics."""
-
-    def __init__(self, bundle, **parameters):
-        from diagnostic_msgs.msg import DiagnosticArray
-        from gsocc_ros.msg import SemanticOccupancy, StageLatency
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.parameter import Parameter
-        from sensor_msgs.msg import PointCloud2
-
-        from gsocc_ros.node.occupancy_node import OccupancyNode
-
-        values = {"bundle": str(bundle), "auto_activate": False, "diagnostics_period_s": 0.1, "stale_s": 0.5}
-        overrides = [Parameter(name, value=value) for name, value in {**values, **parameters}.items()]
-        self.node = OccupancyNode(parameter_overrides=overrides)
-        self.ear = rclpy.create_node("ear")
-        self.grids, self.clouds, self.stages, self.statuses = [], [], [], []
-        self.ear.create_subscription(SemanticOccupancy, "/occupancy/grid", self.grids.append, 100)
-        self.ear.create_subscription(PointCloud2, "/occupancy/voxels", self.clouds.append, 100)
-        self.ear.create_subscription(StageLatency, "/occupancy/latency", self.stages.append, 100)
-        self.ear.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 100)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.executor.add_node(self.ear)
-        self.running = True
-        self.thread = threading.Thread(target=self._spin)
-        self.thread.start()
-
-    def _spin(self):
-        while self.running:
-            self.executor.spin_once(timeout_sec=0.05)
-
-    def _diagnose(self, message):
-        self.statuses.append({s.name.split(": ")[1]: (ord(s.level), s.message) for s in message.status})
-
-    def change(self, transition):
-        """Ask for a transition as a lifecycle manager does; whether it succeeded."""
-        from lifecycle_msgs.msg import Transition
-        from lifecycle_msgs.srv import ChangeState
-
-        number = getattr(Transition, f"TRANSITION_{transition.upper()}")
-        return call(self, ChangeState, "/occupancy/change_state", transition=Transition(id=number)).success
-
-    @property
-    def state(self):
-        from lifecycle_msgs.srv import GetState
-
-        return call(self, GetState, "/occupancy/get_state").current_state.label
-
-    def start(self):
-        assert self.change("configure")
-        assert self.change("activate")
-        return self
-
-    def close(self):
-        self.running = False
-        self.thread.join()
-        with suppress(RuntimeError):  # a test may have shut it down already
-            self.node.trigger_shutdown()
-        for node in (self.node, self.ear):
-            self.executor.remove_node(node)
-            node.destroy_node()
-
-    def worst(self, name):
-        return max((s[name] for s in self.statuses if name in s), default=(0, ""))
-
-    def wait(self, condition, seconds=15.0):
-        end = time.monotonic() + seconds
-        while not condition() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert condition(), (len(self.grids), self.statuses[-1:])
-
-
-@pytest.fixture
-def watch(tiny_bundle):
-    made = []
-
-    def build(start=True, bundle=tiny_bundle, **parameters):
-        watcher = Watcher(bundle, **parameters)
-        made.append(watcher)
-        return watcher.start() if start else watcher
-
-    yield build
-    for watcher in made:
-        watcher.close()
-
-
-def player(bag, *options):
-    """A recording from another process."""
-    words = [sys.executable, str(HERE / "player.py"), str(bag), *map(str, options)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-
-
-def play(bag, *options):
-    process = player(bag, *options)
-    assert "played" in process.communicate(timeout=90)[0]
-
-
-def stamps(watcher):
-    return [m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec for m in watcher.grids]
+from .watching import FRONT, RIG, call, node_process, play, player, resident_mb, stamps  # noqa: E402 - after the skip
 
 
 def test_pictures_in_occupancy_out(watch, bag, robot):
@@ -416,11 +290,6 @@ def test_a_player_that_is_killed_and_another_one(watch, bag):
     watcher.wait(lambda: len(watcher.grids) > before)
 
 
-def resident_mb():
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
-
-
 def test_twenty_times_off_and_on_leaves_nothing(watch, bag):
     watcher = watch()
     sizes = []
@@ -485,14 +354,6 @@ def test_a_wrong_value_at_start_is_one_line(given, expected):
     assert "Traceback" not in done.stderr
 
 
-def call(watcher, kind, name, **fields):
-    client = watcher.ear.create_client(kind, name)
-    assert client.wait_for_service(10.0)
-    future = client.call_async(kind.Request(**fields))
-    watcher.wait(future.done, 60)
-    return future.result()
-
-
 def test_a_lazy_node_predicts_while_somebody_hears_it(watch, bag):
     watcher = watch(lazy=True)
     for subscription in list(watcher.ear.subscriptions):
@@ -540,173 +401,3 @@ def test_services(watch, bag, tmp_path, tiny_bundle, monkeypatch):
     before = len(watcher.grids)
     play(bag)
     watcher.wait(lambda: len(watcher.grids) > before)
-
-
-#: What Nav2's lifecycle manager asks of its nodes, and the state that it then wants to find: start-up, pause, resume,
-#: reset, start-up, shutdown.
-MANAGED = [
-    ("configure", "inactive"), ("activate", "active"), ("deactivate", "inactive"), ("activate", "active"),
-    ("deactivate", "inactive"), ("cleanup", "unconfigured"), ("configure", "inactive"), ("activate", "active"),
-    ("deactivate", "inactive"), ("cleanup", "unconfigured"), ("unconfigured_shutdown", "finalized"),
-]  # fmt: skip
-
-
-def test_a_lifecycle_manager_leads_the_node_through_its_life(watch, bag):
-    watcher = watch(start=False)
-    heard = 0
-    for transition, state in MANAGED:
-        assert watcher.change(transition)
-        assert watcher.state == state
-        if state == "active":
-            play(bag, "--rate", 2.0)
-            watcher.wait(lambda heard=heard: len(watcher.grids) > heard)
-        heard = len(watcher.grids)
-
-
-@pytest.mark.parametrize(
-    ("way", "state", "refused"),
-    [
-        ((), "unconfigured", ("activate", "deactivate", "cleanup", "active_shutdown")),
-        (("configure",), "inactive", ("configure", "deactivate", "unconfigured_shutdown", "active_shutdown")),
-        (("configure", "activate"), "active", ("configure", "activate", "cleanup", "inactive_shutdown")),
-        (("unconfigured_shutdown",), "finalized", ("configure", "activate", "deactivate", "cleanup")),
-    ],
-)
-def test_a_request_out_of_order_is_refused_and_the_node_lives(watch, way, state, refused):
-    watcher = watch(start=False)
-    assert all(watcher.change(transition) for transition in way)
-    for transition in refused:
-        assert not watcher.change(transition)
-        assert watcher.state == state
-    if state != "finalized":
-        assert watcher.change(f"{state}_shutdown")
-    assert watcher.state == "finalized"
-    assert watcher.thread.is_alive()
-
-
-def test_a_node_that_activates_itself_survives_a_manager(tiny_bundle):
-    """The manager comes at once, when the node is still busy with its own start."""
-    from lifecycle_msgs.msg import Transition
-    from lifecycle_msgs.srv import ChangeState, GetState
-
-    process = subprocess.Popen(node_process(f"bundle:={tiny_bundle}"), stderr=subprocess.PIPE, text=True)
-    manager = rclpy.create_node("manager")
-    answers = []
-    try:
-        for kind, name in ((ChangeState, "change_state"), (GetState, "get_state"), (ChangeState, "change_state")):
-            request = kind.Request()
-            if kind is ChangeState:
-                request.transition = Transition(id=Transition.TRANSITION_CONFIGURE)
-            client = manager.create_client(kind, f"/occupancy/{name}")
-            assert client.wait_for_service(30.0)
-            future = client.call_async(request)
-            # An answer to a client that the starting node has not discovered yet gets lost, and nothing depends on it.
-            rclpy.spin_until_future_complete(manager, future, timeout_sec=60.0 if answers else 5.0)
-            answers.append(future.result())
-        assert answers[1].current_state.label in {"active", "inactive"}
-        assert not answers[2].success
-        assert process.poll() is None
-    finally:
-        manager.destroy_node()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-
-
-def node_process(*parameters):
-    """Words that start the node in a process of its own, which hears SIGHUP even where the tests run under nohup."""
-    code = (
-        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
-        "from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
-    )
-    return [sys.executable, "-c", code, "--ros-args", *(word for p in parameters for word in ("-p", p))]
-
-
-@pytest.mark.parametrize(("number", "times"), [(signal.SIGHUP, 1), (signal.SIGTERM, 2), (signal.SIGINT, 1000)])
-def test_a_clean_end_on_interrupts(tiny_bundle, number, times):
-    words = node_process(f"bundle:={tiny_bundle}")
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    for line in process.stderr:
-        if "active: waiting" in line:
-            break
-    for _ in range(times):  # the many go on until the interpreter itself has ended
-        if process.poll() is not None:
-            break
-        process.send_signal(number)
-        time.sleep(0.02)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()  # one that goes on would answer for the nodes of the tests behind this one
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-
-
-def test_an_interrupt_while_libraries_load_ends_cleanly():
-    code = "print('go', flush=True); import sys; from gsocc_ros.node.process import main; sys.exit(main(sys.argv[1:]))"
-    words = [sys.executable, "-c", code]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "go\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-
-
-def test_launch_plays_a_drive_and_scores_it(tiny_tree, tiny_bundle, tmp_path):
-    """The whole way: data set, converter, ros2 launch, ros2 bag play, evaluation."""
-    from gsocc_ros.commands import nuscenes_to_rosbag2_program as convert
-
-    bag = tmp_path / "bag"
-    assert convert([str(tiny_tree), str(bag), "--scene", "scene-a", "--version", "v1.0-tiny"]) == 0
-    words = ["ros2", "launch", "gsocc_ros", "occupancy.launch.py", f"bag:={bag}", f"bundle:={tiny_bundle}",
-             "evaluate:=true", "rate:=0.2"]  # fmt: skip
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        words, capture_output=True, text=True, timeout=180, check=False, env={**os.environ, "PATH": path}
-    )
-    output = done.stdout + done.stderr
-    assert "evaluation: " in output, output
-    assert "sets scored" in output
-    assert "process has died" not in output, output
-
-
-SOAK_S = float(os.environ.get("GSOCC_SOAK_S", "600"))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(SOAK_S + 240)
-@pytest.mark.parametrize("faults", [0.0, 0.02])
-def test_a_long_run_keeps_its_memory(watch, bag, faults):
-    """A recording again and again, GSOCC_SOAK_S seconds long (ten minutes): pytest -m 'ros and slow' -s.
-
-    With faults, something is wrong with every 50th message: it is lost or broken, has another frame or another time.
-    """
-    watcher = watch()
-    process = player(bag, "--loops", 100_000, "--faults", faults)
-    sizes, sets, end = [], 0, time.monotonic() + SOAK_S
-    try:
-        while time.monotonic() < end:
-            time.sleep(SOAK_S / 20)
-            sizes.append(resident_mb())
-            assert watcher.grids, "nothing was published"
-            sets += len(watcher.grids)
-            for heard in (watcher.grids, watcher.clouds, watcher.stages, watcher.statuses):
-                heard.clear()
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.communicate()
-        print(f"{sets} sets in {SOAK_S:.0f} s, resident memory, MB: {[round(size) for size in sizes]}")
-        print(watcher.node.pipeline.counters())
-    assert sizes[-1] - sizes[4] < 0.1 * sizes[4], sizes
-    before = len(watcher.grids)
-    play(bag)
-    watcher.wait(lambda: len(watcher.grids) > before)
-    counted = watcher.node.pipeline.counters()
-    assert counted.sets == counted.published + counted.superseded + counted.lost + counted.waiting
-    for one in counted.cameras.values():
-        assert one.received == sum(getattr(one, key) for key in ("used", "late", "stale", "duplicate", "held"))
-    assert (counted.lost > 0) == (faults > 0)

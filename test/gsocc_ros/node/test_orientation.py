@@ -6,14 +6,14 @@ import pytest
 
 from .. import true_labels  # noqa: TID252 - tests are no package
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 pytest.importorskip("rclpy")
 from gsocc_ros.bags.bag_files import open_bag, read_messages  # noqa: E402 - after the skip
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy  # noqa: E402
 from gsocc_ros.node.live_evaluation import LiveEvaluation  # noqa: E402
 from gsocc_ros.pipeline.camera_input import stamp_ns  # noqa: E402
 
-from .test_occupancy_node import Watcher, play, ros  # noqa: E402, F401 - its fixture starts rclpy
+from .watching import Watcher, play  # noqa: E402 - after the skip
 
 
 @pytest.fixture(scope="module")

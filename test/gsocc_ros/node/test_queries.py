@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 pytest.importorskip("rclpy")
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402 - after the skip
 from sensor_msgs_py.point_cloud2 import read_points as points  # noqa: E402 - after the skip
@@ -16,7 +16,7 @@ from gsocc_ros.pipeline.rig import Rig  # noqa: E402
 
 from ...worded import MEANS, write_bundle  # noqa: E402, TID252 - tests are no package
 from ..bags.test_standing_queries import through_the_library  # noqa: E402, TID252
-from .test_occupancy_node import bag, call, play, ros, stamps, watch  # noqa: E402, F401 - fixtures
+from .watching import call, play, stamps  # noqa: E402 - after the skip
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def ask(watcher, *words, **more):
     return call(watcher, Query, "/occupancy/query", words=list(words), **more)
 
 
-def test_the_service_answers_with_cloud_counts_and_boxes(watch, bag, worded):  # noqa: F811
+def test_the_service_answers_with_cloud_counts_and_boxes(watch, bag, worded):
     watcher = watch(bundle=worded)
     early = ask(watcher, "horse")
     assert (early.success, early.message) == (False, "~/query: prediction: expected one to ask, received none yet")
@@ -103,7 +103,7 @@ def test_the_service_answers_with_cloud_counts_and_boxes(watch, bag, worded):  #
     watcher.wait(lambda: len(watcher.grids) > before)
 
 
-def test_standing_queries_are_published_while_somebody_hears_them(watch, bag, worded, monkeypatch):  # noqa: F811
+def test_standing_queries_are_published_while_somebody_hears_them(watch, bag, worded, monkeypatch):
     from gsocc_core import OccupancyPredictor
 
     asked, query = itertools.count(), OccupancyPredictor.query
@@ -134,7 +134,7 @@ def test_standing_queries_are_published_while_somebody_hears_them(watch, bag, wo
     assert any("queries" in latency.stages for latency in watcher.stages[heard:])
 
 
-def test_standing_queries_change_while_the_node_runs(watch, bag, worded):  # noqa: F811
+def test_standing_queries_change_while_the_node_runs(watch, bag, worded):
     from rclpy.parameter import Parameter
     from visualization_msgs.msg import Marker, MarkerArray
 
@@ -170,7 +170,7 @@ def test_standing_queries_change_while_the_node_runs(watch, bag, worded):  # noq
     assert len(clouds) == heard[0]
 
 
-def test_a_model_that_cannot_be_asked_is_told(watch, bag, worded, tiny_bundle, monkeypatch):  # noqa: F811
+def test_a_model_that_cannot_be_asked_is_told(watch, bag, worded, tiny_bundle, monkeypatch):
     """And the node goes on."""
     from gsocc_ros.srv import LoadBundle
     from rclpy.parameter import Parameter
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_be_asked_is_told(watch, bag, worded, tiny_bundle, m
     assert all(watcher.change(to) for to in ("deactivate", "cleanup", "configure", "activate"))
 
 
-def test_an_encoder_whose_files_lie_elsewhere_is_a_parameter(watch, bag, worded, monkeypatch, tmp_path):  # noqa: F811
+def test_an_encoder_whose_files_lie_elsewhere_is_a_parameter(watch, bag, worded, monkeypatch, tmp_path):
     moved = write_bundle(monkeypatch, tmp_path / "moved", called="clip:./weights/clip")
     watcher = watch(bundle=moved, text_encoder="wordllama", queries=["horse"])
     clouds, _ = listen(watcher)
@@ -215,7 +215,7 @@ def test_an_encoder_whose_files_lie_elsewhere_is_a_parameter(watch, bag, worded,
     assert horse["score"] == pytest.approx(float(expected.max()), abs=1e-6)
 
 
-def test_a_scene_without_features_costs_the_answer_only(watch, bag, worded, monkeypatch):  # noqa: F811
+def test_a_scene_without_features_costs_the_answer_only(watch, bag, worded, monkeypatch):
     watcher = watch(bundle=worded, queries=["horse"])
     told = []
     monkeypatch.setattr(

@@ -10,10 +10,10 @@ from gsocc_core import OCC3D_NUSCENES
 from gsocc_core.inference.bundle import save_bundle
 from gsocc_core.methods.build import build_method
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 pytest.importorskip("rclpy")
 from ..bags.test_same_answer import rig, through_the_library  # noqa: E402, F401, TID252 - after the skip; a fixture
-from .test_occupancy_node import Watcher, play, ros  # noqa: E402, F401 - its fixture starts rclpy
+from .watching import Watcher, play  # noqa: E402 - after the skip
 
 VERTICES = {
     "grid": {"lower": [-40.0, -40.0, -1.0], "upper": [40.0, 40.0, 5.4], "voxel_size": 0.4}, "image_size": [32, 64],

@@ -3,66 +3,17 @@
 """The pipeline hands the predictor the right pictures, cameras, poses and times, and names what is wrong."""
 
 import copy
-import random
 import time
-from contextlib import contextmanager
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
-from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 
-MS = 1_000_000
-NUSCENES = Rig.load("nuscenes")
-FOUR = Rig.load("example_four_cameras")
-
-
-class Recorder:
-    """A predictor that remembers what it was given."""
-
-    depth_input = features_input = "unused"
-
-    def __init__(self, least_size=None):
-        self.calls, self.resets = [], 0
-        self.least_size = lambda model: least_size
-
-    def predict(self, images, cameras, *, depths_m, camera_stamps_ns, reference_stamp_ns, T_world_ego):
-        call = SimpleNamespace(
-            images=images, cameras=cameras, depths_m=depths_m, stamps=camera_stamps_ns, reference=reference_stamp_ns,
-            T=T_world_ego,
-        )  # fmt: skip
-        self.calls.append(call)
-        return SimpleNamespace(
-            latency_ms={"network": 1.0, "splat": 2.0, "total": 3.0}, reference_stamp_ns=reference_stamp_ns
-        )
-
-    def reset(self):
-        self.resets += 1
-
-
-def play(events, rig, predictor=None, **options):
-    predictor = predictor or Recorder()
-    pipeline = OccupancyPipeline(rig, predictor, **options)
-    topics = {item.topic: item.message_type for item in pipeline.subscriptions}
-    results = []
-    for event in events:
-        if event.topic in topics:
-            assert topics[event.topic] == event.message_type
-            pipeline.feed(event.topic, event.message)
-        while (ready := pipeline.take()) is not None:
-            results.append(pipeline.predict(ready))
-    pipeline.finish()
-    while (ready := pipeline.take()) is not None:
-        results.append(pipeline.predict(ready))
-    pipeline.close()
-    return SimpleNamespace(results=results, predictor=predictor, counters=pipeline.counters())
+from .played import FOUR, MS, NUSCENES, Recorder, play
 
 
 def test_six_cameras_reach_the_predictor_with_poses_at_their_own_stamps(robot):
@@ -435,155 +386,4 @@ def test_nothing_is_decoded_ahead_behind_a_prediction(robot, monkeypatch):
     assert decoded == []
     pipeline.predict(pipeline.take())
     assert len(decoded) == 6
-    pipeline.close()
-
-
-def spoil(events, how):
-    """Events of which those of CAM_BACK are wrong in one way."""
-    for event in events:
-        if event.topic == "/cam_back/camera_info":
-            if how == "none":
-                continue
-            if how == "K = 0":
-                event.message.k[:] = 0
-            if how == "lens":
-                event.message.distortion_model = "of another world"
-        if how == "frame" and event.topic == "/cam_back/image/compressed":
-            event.message.header.frame_id = "rear_cam"
-        yield event
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        ("frame", "/cam_back/image/compressed: frame_id: expected a frame connected to base_link"),
-        ("none", "/cam_back/camera_info: CameraInfo: expected a message before the picture, received none"),
-        ("K = 0", "/cam_back/camera_info: k: expected a calibrated camera"),
-        ("lens", "/cam_back/camera_info: distortion_model: expected one of "),
-    ],
-)
-def test_a_camera_that_cannot_be_placed_is_left_out_where_the_rig_allows_it(robot, how, reason):
-    rig = replace(NUSCENES, min_cameras=5)
-    run = with_a_spoilt_camera(rig, robot, how)
-    assert [len(call.cameras) for call in run.before] == [5] * len(run.before)
-    assert len(run.before) >= 4, "it is waited for once, and the sets behind that one go at once"
-    assert set(run.found) == {"CAM_BACK"}
-    assert run.found["CAM_BACK"].startswith(reason)
-    assert [len(call.cameras) for call in run.after][-1] == 6, "when it is right after all"
-    assert run.found_after == {}
-    assert all(reason in fault for fault in run.faults)
-
-
-@pytest.mark.parametrize("changes", [{}, {"min_cameras": 5, "policy": "anchor", "anchor": "CAM_BACK"}])
-def test_a_camera_that_sets_need_is_not_left_out(robot, changes):
-    run = with_a_spoilt_camera(replace(NUSCENES, **changes), robot, "frame")
-    assert run.before == []
-    assert run.faults[0].startswith("/cam_back/image/compressed: frame_id: expected a frame connected to base_link")
-    assert len(run.after[-1].cameras) == 6
-
-
-def with_a_spoilt_camera(rig, robot, how):
-    """Calls of the predictor while one camera is wrong and after it has been mended, and what was told."""
-    predictor, faults = Recorder(), []
-    pipeline = OccupancyPipeline(rig, predictor, newest_only=True)
-
-    def feed(events):
-        for event in events:
-            with collected(faults):
-                if event.topic in pipeline._handlers:
-                    pipeline.feed(event.topic, event.message)
-                if (ready := pipeline.take()) is not None:
-                    pipeline.predict(ready)
-
-    events = robot(rig, cycles=11).events()
-    end = next(n for n, event in enumerate(events) if event.stamp_ns > events[0].stamp_ns + 690 * MS)
-    feed(spoil(copy.deepcopy(events[:end]), how))
-    before, found = list(predictor.calls), pipeline.camera_faults()
-    feed(events[end:])
-    pipeline.close()
-    after = predictor.calls[len(before) :]
-    return SimpleNamespace(before=before, after=after, found=found, found_after=pipeline.camera_faults(), faults=faults)
-
-
-@contextmanager
-def collected(faults):
-    try:
-        yield
-    except (DataError, RuntimeError) as error:
-        faults.append(str(error))
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    lost=st.sets(st.integers(0, 200), max_size=30), late=st.integers(0, 3), seed=st.integers(0, 999),
-    live=st.booleans(),
-)  # fmt: skip
-def test_at_any_time_the_counters_of_sets_add_up(sent_drive, lost, late, seed, live):
-    chance = random.Random(seed)
-
-    class Failing(Recorder):
-        def predict(self, images, cameras, **details):
-            if chance.random() < 0.2:
-                raise RuntimeError("out of memory")
-            return super().predict(images, cameras, **details)
-
-    def check():
-        counted = pipeline.counters()
-        fates = (counted.published, counted.superseded, counted.lost, counted.unwanted, counted.waiting)
-        assert counted.sets == sum(fates)
-        for one in counted.cameras.values():
-            assert one.received == one.used + one.late + one.stale + one.duplicate + one.unplaced + one.held
-        return counted
-
-    published, taken = 0, 0
-    wants = None if live else lambda stamp: chance.random() < 0.8
-    pipeline = OccupancyPipeline(NUSCENES, Failing(), newest_only=live, wants=wants)
-    events = [event for n, event in enumerate(sent_drive) if n not in lost]
-    for event in events + events[late:]:  # a loop of a recording
-        pipeline.feed(event.topic, event.message)
-        check()
-        if chance.random() < 0.2:
-            with collected([]):
-                if (ready := pipeline.take()) is not None:
-                    taken += 1
-                    assert check().waiting >= 1
-                    pipeline.predict(ready)
-                    published += 1
-                    if chance.random() < 0.1:
-                        pipeline.unpublished()
-                        published -= 1
-        if chance.random() < 0.01:
-            pipeline.reset()
-        check()
-    pipeline.close()
-    assert check().published == published <= taken
-
-
-@pytest.fixture(scope="module")
-def sent_drive(robot):
-    """What six cameras send in a second."""
-    topics = {item.topic for item in OccupancyPipeline(NUSCENES, Recorder()).subscriptions}
-    return [event for event in robot(NUSCENES, cycles=10).events() if event.topic in topics]
-
-
-def test_sets_that_lack_a_picture_or_the_stamp_of_the_reference_are_counted(robot):
-    rig = replace(NUSCENES, min_cameras=5)
-    drive = robot(rig, cycles=6)
-    back = [event for event in drive.events() if event.topic == "/cam_back/image/compressed"]
-    clouds = [event for event in drive.events() if event.topic == rig.reference.topic]
-    left_out = {(event.topic, event.stamp_ns) for event in (back[1], clouds[3], clouds[4])}
-    run = play([event for event in drive.events() if (event.topic, event.stamp_ns) not in left_out], rig)
-    assert (run.counters.sets, run.counters.incomplete, run.counters.without_reference) == (6, 1, 2)
-
-
-def test_a_camera_whose_clock_is_wrong_is_named(robot):
-    pipeline = OccupancyPipeline(NUSCENES, Recorder())
-    for event in robot(NUSCENES, cycles=10).events():
-        if event.topic == "/cam_back/image/compressed":
-            event.message.header.stamp.nanosec += 20 * MS
-        if event.topic in pipeline._handlers:
-            pipeline.feed(event.topic, event.message)
-    assert list(faults := pipeline.camera_faults()) == ["CAM_BACK"]
-    assert faults["CAM_BACK"].startswith("it fires 20.0 ms later than its trigger_offset_ms says, beside the other")
-    assert pipeline.counters().sets == 0
     pipeline.close()
