@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import traceback
@@ -52,13 +53,23 @@ def run(program: str, work: Callable[[], object], *, debug: bool = False, go_on:
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
-        if isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
+        if isinstance(error, BrokenPipeError) and _nobody_reads():  # whoever read the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         code, line = _told(error, go_on)
         sys.stderr.write(f"{program}: {' '.join(line.split())}\n")
         return code
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe whose reader has gone; another pipe may have broken."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(events & select.POLLERR for _, events in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no such call, or no real file
+        return False
 
 
 def _told(error: BaseException, go_on: str) -> tuple[int, str]:

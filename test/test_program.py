@@ -52,6 +52,21 @@ def test_every_end_is_one_line(error, code, line, capsys, monkeypatch):
         run("demo", raising(error), debug=True)
 
 
+def test_a_pipe_that_breaks_is_no_good_end_unless_it_is_that_of_the_output(capsys, monkeypatch):
+    monkeypatch.delenv("GSOCC_DEBUG", raising=False)
+    assert run("demo", raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 2
+    assert "demo: error: " in capsys.readouterr().err
+    code = (
+        "import os, sys; from gsocc_core.program import run\n"
+        "def work():\n    while True: print('line', flush=True)\n"
+        "sys.exit(run('demo', work))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"line\n"
+    process.stdout.close()  # as head does
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
+
+
 def test_sigterm_cleans_up_as_an_interrupt_does(tmp_path, capsys):
     def work():
         with whole_folder(tmp_path / "out") as part:

@@ -12,6 +12,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -128,7 +129,8 @@ def split_words(words: Sequence[str]) -> tuple[str, list[str]]:
     for name in (" ".join(spelled), spelled[0]):
         if name in names:
             rest = list(words[name.count(" ") + 1 :])
-            is_bag = name == "view" and rest and (Path(rest[0]) / "metadata.yaml").is_file()
+            free = (word for word in rest if not word.startswith("-"))
+            is_bag = name == "view" and any((Path(word) / "metadata.yaml").is_file() for word in free)
             return (VIEW_BAG if is_bag else name), rest
     groups = {name.split()[0] for name in names if " " in name}
     received = " ".join(words[: 2 if spelled[0] in groups else 1])
@@ -151,7 +153,11 @@ def _run(words: list[str]) -> None:
     if words[0] == "completion":
         from gsocc_core.commands.completion import completion
 
-        sys.stdout.write(completion({name: function_of(name) for name in command_names()}))
+        found = {}
+        for name in command_names():
+            with suppress(ConfigError):  # --help says what cannot be imported
+                found[name] = function_of(name)
+        sys.stdout.write(completion(found))
         return
     from gsocc_core.commands.reading import first_words, read_arguments, train_of
 

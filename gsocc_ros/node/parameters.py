@@ -232,14 +232,28 @@ class NodeSettings:
             >>> NodeSettings.of({"stale_s": 0.5}).stale_s
             0.5
         """
-        known = {parameter.name: parameter for parameter in PARAMETERS}
-        for name, value in values.items():
-            if name not in known:
-                raise ConfigError("occupancy node", f"parameter {name}", f"one of {sorted(known)}", "an unknown name")
-            if (fault := known[name].check(value)) is not None:
-                expected, received = fault.rsplit(", not ", 1)
-                raise ConfigError("occupancy node", f"parameter {name}", expected, received)
-        return cls(**{name: known[name].read(value) for name, value in values.items()})
+        return cls(**checked_values(PARAMETERS, values, "occupancy node"))
+
+
+def checked_values(parameters: Sequence[Parameter], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values of parameters as settings hold them.
+
+    Args:
+        parameters: Those that there are.
+        values: Value per name.
+        where: Whose they are, for errors.
+
+    Raises:
+        ConfigError: a value is wrong or its name unknown.
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(where, f"parameter {name}", f"one of {sorted(known)}", "an unknown name")
+        if (fault := known[name].check(value)) is not None:
+            expected, received = fault.rsplit(", not ", 1)
+            raise ConfigError(where, f"parameter {name}", expected, received)
+    return {name: known[name].read(value) for name, value in values.items()}
 
 
 def is_demo_bundle(bundle_id: str) -> bool:

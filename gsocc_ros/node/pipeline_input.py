@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from gsocc_ros.messages.message_host import MessageHost
 from gsocc_ros.node.health import Health
 from gsocc_ros.node.parameters import NodeSettings
-from gsocc_ros.node.watched_subscriber import WatchedSubscriber
+from gsocc_ros.node.watched_subscriber import subscribe
 from gsocc_ros.pipeline.occupancy_pipeline import OccupancyPipeline
 from gsocc_ros.pipeline.subscriptions import Subscription
 
@@ -73,14 +72,7 @@ class PipelineInput:
         self._made = {}
 
     def _subscribe(self, wanted: Subscription) -> Any:
-        is_transform = wanted.topic in {"/tf", "/tf_static"}
-        best_effort = self._settings.image_reliability == "best_effort" and not is_transform
-        qos = QoSProfile(
-            depth=100 if is_transform else self._settings.image_depth,
-            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
-        )
-        kind, topic = self._host.message_class(wanted.message_type), wanted.topic
+        topic, settings = wanted.topic, self._settings
         camera = self._cameras.get(topic)
         only_enabled = camera is not None or topic in self._depths
 
@@ -98,8 +90,7 @@ class PipelineInput:
 
         def mismatch(policy: str) -> None:
             self._health.incompatible_qos(self._node.resolve_topic_name(topic), policy)
-            self._node.get_logger().warning(f"{topic}: a publisher offers an incompatible QoS ({policy})")
 
-        subscriber = WatchedSubscriber(self._node, kind, topic, qos, mismatch, raw=is_transform)
-        subscriber.registerCallback(receive)
-        return subscriber.subscription
+        return subscribe(
+            self._node, self._host, wanted, settings.image_reliability, settings.image_depth, receive, mismatch
+        )

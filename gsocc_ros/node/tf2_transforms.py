@@ -28,8 +28,8 @@ RECENT = 128
 class _Link:
     """A moving link; tf2 hears of it while it is in use."""
 
-    def __init__(self, sent_parent: bytes, parent: str, child: str) -> None:
-        self.sent_parent, self.parent, self.child = sent_parent, parent, child
+    def __init__(self, parent: str, child: str) -> None:
+        self.parent, self.child = parent, child
         self.in_use = False
         self.newest_ns: int | None = None  # of what tf2 has
         self.recent: deque[RawTransform] = deque(maxlen=RECENT)
@@ -64,7 +64,7 @@ class Tf2Transforms:
         self._reader = TransformReader(tell)
         self.broken = self._reader.broken
         self._parents: dict[str, str] = {}
-        self._links: dict[bytes, _Link] = {}  # moving ones, by the child's name
+        self._links: dict[tuple[bytes, bytes], _Link] = {}  # moving ones, by parent and child as they are sent
         self._asked: set[tuple[str, str]] = set()  # pairs of frames that were looked up
 
     def feed(self, message: bytes, static: bool, topic: str = "/tf") -> None:
@@ -77,11 +77,10 @@ class Tf2Transforms:
                 self._connect(record.parent, record.child, topic)
             return
         for moved in raw_transforms(message):
-            link = self._links.get(moved.child)
-            if link is None or link.sent_parent != moved.parent:
-                link = self._begin(moved, topic)
+            link = self._links.get((moved.parent, moved.child)) or self._begin(moved, topic)
             if link is None:
                 continue
+            self._connect(link.parent, link.child, topic)
             if link.in_use:
                 self._take(link, moved, topic)
                 continue
@@ -90,12 +89,12 @@ class Tf2Transforms:
             link.recent.append(moved)
 
     def _begin(self, moved: RawTransform, topic: str) -> _Link | None:
-        """A link with another parent than before, or None where the names make no sense."""
+        """A link that is new, or spelled anew (``/odom`` is ``odom``); None where the names make no sense."""
         parent, child = (name.decode(errors="replace").lstrip("/") for name in (moved.parent, moved.child))
         if self._reader.check(parent, child, [1, 0, 0, 0], [0, 0, 0], moved.stamp_ns, topic) is None:
             return None
-        link = self._links[moved.child] = _Link(moved.parent, parent, child)
-        self._connect(parent, child, topic)
+        same = (link for link in self._links.values() if (link.parent, link.child) == (parent, child))
+        link = self._links[moved.parent, moved.child] = next(same, None) or _Link(parent, child)
         return link
 
     def _connect(self, parent: str, child: str, topic: str) -> None:
@@ -108,7 +107,7 @@ class Tf2Transforms:
         chains = ((set(ancestors(f, self._parents.get)) for f in pair) for pair in self._asked)
         depended = {frame for target, source in chains for frame in target ^ source}  # what both are below cancels out
         for link in self._links.values():
-            link.in_use = link.child in depended
+            link.in_use = link.child in depended and self._parents.get(link.child) == link.parent
             while link.in_use and link.recent:
                 self._take(link, link.recent.popleft(), topic)
 

@@ -13,7 +13,7 @@ import yaml
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from gsocc_core.errors import DataError, GsoccError
@@ -26,8 +26,10 @@ from gsocc_ros.messages.outputs import CLASSES_TOPIC, GAUSSIANS_TOPIC, GRID_TOPI
 from gsocc_ros.node.diagnostics import Diagnostics
 from gsocc_ros.node.fault_log import FaultLog
 from gsocc_ros.node.publishers import offer
+from gsocc_ros.node.tf2_transforms import Tf2Transforms
 from gsocc_ros.node.uncalibrated_health import Facts, judge
 from gsocc_ros.node.uncalibrated_parameters import UNCALIBRATED_PARAMETERS, UncalibratedSettings
+from gsocc_ros.node.watched_subscriber import subscribe
 from gsocc_ros.node.worker import Worker
 from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.subscriptions import Subscription
@@ -57,11 +59,15 @@ class UncalibratedNode(Node):
         self._result_s, self._told_complete = 0.0, False
         self._fault: tuple[str, float] | None = None
         rig = Rig.load(self.settings.rig)
-        words = self.settings.prompts
-        prompts = None if not words else load_class_prompts(words, None, self.settings.text_encoder)
-        model = Reconstructor.load(self.settings.view_bundle, prompts, self.settings.text_encoder, self.settings.device)
+        words, bundle = (str(Path(name).expanduser()) for name in (self.settings.prompts, self.settings.view_bundle))
+        prompts = load_class_prompts(words, None, self.settings.text_encoder) if self.settings.prompts else None
+        model = Reconstructor.load(bundle, prompts, self.settings.text_encoder, self.settings.device)
         warm_up()
-        self.pipeline = UncalibratedPipeline(rig, model, self.settings.hints, self.settings.args, self.settings.choice)
+        self._faults = FaultLog(self.get_logger())
+        frames = Tf2Transforms(jump_ns=rig.sync_settings().reset_threshold_ns, tell=self._lost)
+        self.pipeline = UncalibratedPipeline(
+            rig, model, self.settings.hints, self.settings.args, self.settings.choice, frames
+        )
         self.frame_id = rig.base_frame + FRAME_SUFFIX
         self._host = rclpy_host()
         self._messages = OutputMessages(self._host, self.frame_id, model.bundle_id, TOPICS)
@@ -70,7 +76,6 @@ class UncalibratedNode(Node):
         self._text = self._host.message_class("std_msgs/msg/String")
         self._rig_publisher = self.create_publisher(self._text, "~/suggested_rig", latched)
         self._diagnostics = Diagnostics(self, self._host, rig.path.stem)
-        self._faults = FaultLog(self.get_logger())
         for name, work in (("save_rig", self._save_rig), ("use_calibration", self._use_calibration)):
             self.create_service(Trigger, f"~/{name}", self._answering(work))
         self._worker = Worker(self._work, self._lost, "reconstruct")
@@ -95,14 +100,6 @@ class UncalibratedNode(Node):
         return UncalibratedSettings.of(values)
 
     def _subscribe(self, wanted: Subscription) -> None:
-        is_transform = wanted.topic in {"/tf", "/tf_static"}
-        best_effort = self.settings.image_reliability == "best_effort" and not is_transform
-        qos = QoSProfile(
-            depth=100 if is_transform else self.settings.image_depth,
-            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
-        )
-
         def receive(message: Any) -> None:
             try:
                 self.pipeline.feed(wanted.topic, message)
@@ -111,7 +108,12 @@ class UncalibratedNode(Node):
             else:
                 self._worker.wake()
 
-        self.create_subscription(self._host.message_class(wanted.message_type), wanted.topic, receive, qos)
+        def mismatch(policy: str) -> None:
+            expected = f"a publisher that offers what this node wants ({policy})"
+            self._fault = (str(DataError(wanted.topic, "QoS", expected, "another one")), time.monotonic())
+
+        settings = self.settings
+        subscribe(self, self._host, wanted, settings.image_reliability, settings.image_depth, receive, mismatch)
 
     # ---- work: in the worker's thread --------------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ class UncalibratedNode(Node):
         found = self.latest
         if found is None or not found.rig:
             raise DataError("~/save_rig", "rig", "a reconstruction whose cameras have poses", "none yet")
-        path = Path(self.settings.snapshot_dir) / f"rig_{found.prediction.reference_stamp_ns}.yaml"
+        path = Path(self.settings.snapshot_dir).expanduser() / f"rig_{found.prediction.reference_stamp_ns}.yaml"
         write_rig(path, found.rig, rig_comment(found.result))
         return str(path.resolve())
 

@@ -11,7 +11,7 @@ from typing import Any
 from gsocc_core.errors import ConfigError
 from gsocc_core.reconstruction.reconstructor import ReconstructArgs
 from gsocc_core.reconstruction.scale import ScaleHints
-from gsocc_ros.node.parameters import Parameter
+from gsocc_ros.node.parameters import Parameter, checked_values
 from gsocc_ros.pipeline.uncalibrated import ViewChoice
 
 UNCALIBRATED_PARAMETERS: tuple[Parameter, ...] = (
@@ -86,14 +86,9 @@ class UncalibratedSettings:
         """Checked settings.
 
         Raises:
-            ConfigError: a value is wrong, or no bundle is named.
+            ConfigError: a value is wrong or its name unknown, or no bundle is named.
         """
-        known = {parameter.name: parameter for parameter in UNCALIBRATED_PARAMETERS}
-        for name, value in values.items():
-            if (fault := known[name].check(value)) is not None:
-                expected, received = fault.rsplit(", not ", 1)
-                raise ConfigError("uncalibrated node", f"parameter {name}", expected, received)
-        settings = cls(**{name: known[name].read(value) for name, value in values.items()})
+        settings = cls(**checked_values(UNCALIBRATED_PARAMETERS, values, "uncalibrated node"))
         if not settings.view_bundle:
             expected = "a bundle folder or hub id of a method of unposed views"
             raise ConfigError("uncalibrated node", "parameter view_bundle", expected, "nothing")

@@ -28,12 +28,13 @@ class Subscription:
     latched: bool = False
 
 
-def rig_subscriptions(rig: Rig, depth: bool = False) -> tuple[Subscription, ...]:
+def rig_subscriptions(rig: Rig, depth: bool = False, reference: bool = True) -> tuple[Subscription, ...]:
     """Topics that a rig's pipeline wants: transforms, pictures, calibration, and the reference if there is one.
 
     Args:
         rig: The robot's cameras.
         depth: Depth beside the pictures too, of cameras that have some.
+        reference: What gives the sets their stamps too, if the rig has such a topic.
     """
     topics = [Subscription("/tf_static", TF_TYPE, latched=True), Subscription("/tf", TF_TYPE)]
     for camera in rig.cameras:
@@ -41,6 +42,6 @@ def rig_subscriptions(rig: Rig, depth: bool = False) -> tuple[Subscription, ...]
         topics.append(Subscription(camera.camera_info_topic, CAMERA_INFO_TYPE))
         if depth and camera.depth_topic is not None:
             topics.append(Subscription(camera.depth_topic, PICTURE_TYPES[camera.depth_transport]))
-    if rig.reference is not None:
+    if reference and rig.reference is not None:
         topics.append(Subscription(rig.reference.topic, rig.reference.message_type))
     return tuple(topics)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,8 @@ class TakenPicture:
 class PictureShelf:
     """Keeps the newest picture of every camera and some earlier ones.
 
+    A recording that loops within ``jump_ns`` gives nothing from its second lap on.
+
     Args:
         names: Cameras of the rig.
         anchor: Camera whose stamp is the time of a set and whose newest picture is its first view.
@@ -117,7 +120,7 @@ class PictureShelf:
             if newest is None or abs(newest.stamp_ns - anchor.stamp_ns) > _STALE_NS:
                 continue
             limit = newest.stamp_ns - self._choice.spacing_ns
-            earlier = [picture for picture in reversed(self._kept[name]) if picture.stamp_ns <= limit]
+            earlier = [p for p in reversed(self._kept[name]) if p.stamp_ns <= limit and p is not newest]
             chosen = [newest, *earlier[: self._choice.moments - 1]]
             views += [TakenPicture(name, ago, p.stamp_ns, p.message) for ago, p in enumerate(chosen)]
         order = {name: place for place, name in enumerate(self._order)}
@@ -174,19 +177,20 @@ class UncalibratedPipeline:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Topics that are wanted."""
-        return rig_subscriptions(self.rig)
+        return rig_subscriptions(self.rig, reference=False)
 
     def feed(self, topic: str, message: Any) -> None:
         """File a message; what has nothing to do with the rig is passed over.
 
-        Raises:
-            DataError: a CameraInfo is wrong.
+        A CameraInfo that is refused, as one of a driver that nobody calibrated, is no fault here: :meth:`lacking` says
+        what is wrong with it.
         """
         with self._lock:
             if topic in self._pictures:
                 self._shelf.put(self._pictures[topic].name, stamp_ns(message.header), message)
             elif topic in self._infos:
-                self._poses.feed_info(self._infos[topic], message)
+                with suppress(DataError):
+                    self._poses.feed_info(self._infos[topic], message)
             elif topic in {"/tf", "/tf_static"}:
                 self._transforms.feed(message, topic == "/tf_static", topic)
 
@@ -203,13 +207,7 @@ class UncalibratedPipeline:
     def lacking(self) -> dict[str, str]:
         """By camera what a calibrated node would lack; empty = CameraInfo and transforms of all cameras are there."""
         with self._lock:
-            found = {
-                camera.name: "no CameraInfo"
-                for camera in self.rig.cameras
-                if self._poses.calibration_of(camera.name) is None
-            }
-            faults = self._poses.faults()
-            return found | {name: fault for name, fault in faults.items() if name not in found}
+            return self._poses.faults() | self._poses.uncalibrated()
 
     def reconstruct(self, taken: Sequence[TakenPicture]) -> UncalibratedOccupancy:
         """Reconstruct a set.

@@ -129,6 +129,7 @@ def test_commands_are_found_by_one_or_two_words(tmp_path):
         cli.split_words(["label", "dept"])
     (tmp_path / "metadata.yaml").touch()
     assert cli.split_words(["view", str(tmp_path), "--frame", "1"]) == ("view-bag", [str(tmp_path), "--frame", "1"])
+    assert cli.split_words(["view", "--frame", "1", str(tmp_path)])[0] == "view-bag"
     assert cli.split_words(["view", str(tmp_path.parent)])[0] == "view"
 
 
@@ -149,6 +150,10 @@ def test_commands_of_other_packages_come_by_their_entry_points(monkeypatch, caps
     assert "  fly                 not available: No module named 'no_such_package'\n" in told
     assert f"doctor of {__name__}:drive is refused" in told
     assert cli.function_of("doctor").__module__.startswith("gsocc_core.")
+    cli.main(["completion"])
+    told = capsys.readouterr().out
+    assert '"drive home") options="--car --stops' in told
+    assert "fly" not in told
     with pytest.raises(ConfigError, match="fly: expected no_such_package.air:fly can be imported"):
         cli.function_of("fly")
     monkeypatch.setattr(cli, "entry_points", lambda group: [])

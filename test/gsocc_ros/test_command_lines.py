@@ -120,3 +120,18 @@ def test_words_reach_the_functions(line, called, expected, caught):
     assert name == called
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
     assert {key: plain[key] for key in expected} == expected
+
+
+def test_the_command_and_the_functions_behind_it_have_the_same_defaults():
+    def defaults(function):
+        found = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+        return {name.removesuffix("_s"): value for name, value in found.items() if value is not inspect.Parameter.empty}
+
+    command = defaults(commands.convert_to_rosbag2)
+    for function in (commands.nuscenes_to_rosbag2, commands.convert_scenes):
+        theirs = defaults(function)
+        assert len(theirs) > 10
+        assert {name: command[name] for name in theirs if name in command} == {
+            name: value for name, value in theirs.items() if name in command
+        }
+        assert set(theirs) - set(command) <= {"scenes"}

@@ -95,6 +95,27 @@ def test_a_jump_back_forgets_what_moved_and_keeps_what_is_fixed():
             buffer.lookup("map", "camera", START + 4000 * MS)
 
 
+@pytest.mark.parametrize(("parent", "child"), [("/map", "base_link"), ("map", "/base_link")])
+def test_another_spelling_of_a_link_is_the_same_link(parent, child):
+    one = (1, 0, 0, 0)
+    for buffer in buffers():
+        buffer.lookup("map", "map")
+        for k in range(9):  # two publishers, or one that starts again; here and there in turn at the end
+            names = (parent, child) if k in {5, 6, 8} else ("map", "base_link")
+            buffer.feed(message((*names, one, (k, 0, 0), START + k * 1000 * MS)), static=False)
+            assert buffer.lookup("map", "base_link")[0, 3] == k
+        assert buffer.lookup("map", "base_link", START + 5500 * MS)[0, 3] == pytest.approx(5.5)
+
+
+def test_a_child_may_move_to_another_parent_and_back():
+    one = (1, 0, 0, 0)
+    for buffer in buffers():
+        buffer.feed(message(("map", "dock", one, (10, 0, 0), START)), static=True)
+        for k, parent in enumerate(("map", "dock", "dock", "map")):
+            buffer.feed(message((parent, "base_link", one, (k, 0, 0), START + k * 100 * MS)), static=False)
+            assert buffer.lookup("map", "base_link")[0, 3] == k + 10 * (parent == "dock")
+
+
 def test_faults_name_the_frame():
     for buffer in buffers():
         buffer.feed(message(("a", "b", (1, 0, 0, 0), (0, 0, 0), START)), static=True)

@@ -89,10 +89,10 @@ class Robot:
             make("sensor_msgs/msg/Image", header=header, height=32, width=32, encoding="rgb8", step=96,
                  data=data.reshape(-1))
         )  # fmt: skip
-        if self.calibrated:
-            k = [25.6, 0.0, 16.0, 0.0, 25.6, 16.0, 0.0, 0.0, 1.0]
-            size = {"height": 32, "width": 32, "distortion_model": "plumb_bob"}
-            self.info.publish(make("sensor_msgs/msg/CameraInfo", header=header, k=k, **size))
+        # A driver whose camera nobody calibrated sends zeros.
+        k = [25.6, 0.0, 16.0, 0.0, 25.6, 16.0, 0.0, 0.0, 1.0] if self.calibrated else [0.0] * 9
+        size = {"height": 32, "width": 32, "distortion_model": "plumb_bob"}
+        self.info.publish(make("sensor_msgs/msg/CameraInfo", header=header, k=k, **size))
 
     def place(self):
         make = self.host.make
@@ -133,7 +133,8 @@ def test_pictures_alone_give_occupancy_and_a_rig_and_calibration_hands_over(node
     assert "suggestion, no calibration" in Path(saved.message).read_text()
     refused = robot.call("use_calibration")
     assert not refused.success
-    assert "front: no CameraInfo" in refused.message
+    assert "front: /front/camera_info: k: expected a calibrated camera" in refused.message
+    assert " pictures in " in robot.statuses["output"]
     robot.calibrated = True
     robot.place()
     robot.wait(lambda: "call ~/use_calibration" in robot.statuses.get("calibration", ""))

@@ -20,6 +20,7 @@ from gsocc_ros.messages.outputs import GAUSSIANS_TOPIC, GRID_TOPIC, OutputMessag
 from gsocc_ros.node.health import Level
 from gsocc_ros.node.uncalibrated_health import Facts, judge
 from gsocc_ros.pipeline.rig import Rig
+from gsocc_ros.pipeline.subscriptions import rig_subscriptions
 from gsocc_ros.pipeline.uncalibrated import PictureShelf, UncalibratedPipeline, ViewChoice, rig_comment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "reconstruction"))
@@ -95,6 +96,20 @@ def test_newest_first_then_earlier_moments_apart_and_never_twice():
     assert [view.message for view in shelf.take()] == ["loop"]
 
 
+def test_a_picture_is_in_a_set_once_however_close_together_they_may_be():
+    shelf = PictureShelf(["front"], "front", ViewChoice(moments=3, spacing_ns=0, most=4))
+    for tick in range(4):
+        shelf.put("front", tick * S, f"f{tick}")
+    assert [view.message for view in shelf.take()] == ["f3", "f2", "f1"]
+
+
+def test_nothing_is_heard_that_no_set_needs(rig):
+    assert "/lidar_top" in {wanted.topic for wanted in rig_subscriptions(Rig.load("nuscenes"))}
+    heard = {wanted.topic for wanted in pipeline(Rig.load("nuscenes")).subscriptions}
+    assert not {topic for topic in heard if "lidar" in topic}
+    assert {"/tf", "/cam_front/image/compressed", "/cam_front/camera_info"} <= heard
+
+
 def test_a_set_gives_metres_ground_occupancy_and_a_rig_that_check_rig_accepts(rig, tmp_path):
     made = fed(pipeline(rig, mounting_height_m=1.2))
     found = made.reconstruct(made.take())
@@ -124,7 +139,13 @@ def test_messages_say_free_occupied_and_unknown(rig):
 
 def test_intrinsics_of_camera_info_are_used_and_what_lacks_is_told(rig):
     made = fed(pipeline(rig, mounting_height_m=1.2))
-    assert made.lacking() == {"front": "no CameraInfo"}
+    assert made.lacking() == {
+        "front": "/front/camera_info: CameraInfo: expected a message before the picture, received none"
+    }
+    made.feed("/front/camera_info", camera_info(0.0))  # what drivers say whose camera nobody calibrated
+    assert made.lacking()["front"].startswith("/front/camera_info: k: expected a calibrated camera")
+    assert made.reconstruct(made.take()).result.cameras[0].intrinsics[0, 0] == pytest.approx(K[0, 0])
+    fed(made)
     made.feed("/front/camera_info", camera_info(25.0))
     assert set(made.lacking()) == {"front"}
     assert "front_optical" in made.lacking()["front"]
