@@ -1,13 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""What stands behind docs/reconstruct.md: merging, metres, occupancy of drives and cost.
+"""What stands behind docs/reconstruct.md: merging, metres, occupancy of drives, cost, and what belongs together.
 
 Without ``--bundle`` the network's place is taken by true depth and true poses in a made-up unit, so that only what
 comes behind it is judged; ``--noise 0.1`` disturbs that depth by 10 % per view and by 10 % that vary
 smoothly over each picture.
 
 Run: ``python benchmarks/unposed_occupancy.py merging data/rooms128``, ``... scale data/plain/val``,
-``... occupancy data/plain/val data/plain/train``, ``... cost runs/rooms_uni3r/bundle examples/rooms_photos``
+``... occupancy data/plain/val data/plain/train``, ``... cost bundles/rooms-uni3r examples/rooms_photos``,
+``... overlap bundles/rooms-uni3r data/rooms``
 """
 
 from __future__ import annotations
@@ -313,5 +314,20 @@ def cost(bundle: str, photos: str = "examples/rooms_photos", repeats: int = 5) -
     print(f"{len(pictures)} views, {torch.get_num_threads()} thread: {np.median(spent):.2f} s of CPU")
 
 
+def overlap(bundle: str, dataroot: str, views: int = 4, span: int = 14) -> None:
+    """Confidence of pictures of one room, and of as many pictures of as many rooms, held out; percentiles."""
+    schedule = ViewSchedule((views,), (SpanStage(0, (span, span)),), 0, offsets=(0, 3, 6, 9))
+    reconstructor = Reconstructor.load(bundle)
+    data = ViewDataset(ViewArgs(dataroot, split="val", schedule=schedule), reconstructor.method.image_size)
+    args = ReconstructArgs(least_confidence=0.0)
+    samples = [_photos(data[index]) for index in range(len(data))]
+    step = max(len(samples) // views - 1, 1)  # samples of a room follow each other
+    mixed = [[samples[(i + k * step) % len(samples)][k] for k in range(views)] for i in range(len(samples))]
+    for name, sets in (("one room", samples), (f"{views} rooms", mixed)):
+        found = [value for photos in sets for value in reconstructor(photos, None, args).confidence.values()]
+        shown = ", ".join(f"{p} %: {np.percentile(found, p):.3f}" for p in (5, 10, 50, 90, 95, 99))
+        print(f"{name}, {len(found)} pictures: {shown}")
+
+
 if __name__ == "__main__":
-    auto_cli([merging, scale, occupancy, cost])
+    auto_cli([merging, scale, occupancy, cost, overlap])

@@ -35,6 +35,7 @@ from gsocc_core.metrics.relative_pose import RelativePoses
 from gsocc_core.splat.to_color import splat_to_color
 from gsocc_core.text.class_prompts import ClassPrompts, embed_class_prompts, load_class_prompts
 from gsocc_core.text.encoder import load_text_encoder
+from gsocc_core.whole import whole_file
 
 WHERE = "evaluate-views"
 #: Ratio of predicted to true depth that counts as good, as published.
@@ -280,9 +281,9 @@ def _draw(sums: _Sums, views: ViewSet, colors: np.ndarray, depth_m: np.ndarray, 
         present = sorted((set(np.unique(true)) | set(np.unique(labels[0]))) - {classes.ignore_id})
     context = [one.permute(1, 2, 0).numpy() for one in views.images[0]]
     drawn = draw_view_sample(context, tiles, None if labels is None else classes, present)
-    folder = Path(scoring.pictures)
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn.save(folder / f"{targets.scene_names[0]}-{targets.frame_names[0][0]}-{len(context)}_views.png")
+    name = "-".join((targets.scene_names[0], *views.frame_names[0], "of", targets.frame_names[0][0]))
+    with whole_file(Path(scoring.pictures) / f"{name}.png") as path:
+        drawn.save(path)
 
 
 def _checked_targets(views: ViewSet) -> ViewSet:

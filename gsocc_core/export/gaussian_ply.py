@@ -13,9 +13,8 @@ from gsocc_core.data.ply_vertices import read_ply, write_ply
 from gsocc_core.errors import DataError, ShapeError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.spherical_harmonics import SH_C0
 
-#: Constant of the zeroth spherical harmonic: colour = 0.5 + C0 * f_dc (Kerbl et al. 2023).
-C0 = 0.28209479177387814
 #: Opacities nearer to 0 or 1 have no finite logit in float32 that viewers could use.
 MARGIN = 2.0**-24
 _COMMENTS = (
@@ -140,7 +139,7 @@ def _harmonics(
         raise ShapeError("write_gaussians_ply", "classes", expected, received)
     else:
         ids = np.asarray(classes.channel_ids)[features.argmax(-1)]
-        sh = ((classes.palette()[ids] / 255.0 - 0.5) / C0)[:, None]
+        sh = ((classes.palette()[ids] / 255.0 - 0.5) / SH_C0)[:, None]
     if sh_degree is None:
         return sh
     wanted = (sh_degree + 1) ** 2

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +18,13 @@ from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.export.gaussian_ply import write_gaussians_ply
 from gsocc_core.export.scene_npz import write_scene
 from gsocc_core.export.scene_words import SceneWords, save_scene_words
-from gsocc_core.export.snapshots import SnapshotView, write_snapshot
+from gsocc_core.export.snapshots import SnapshotView, fill_snapshot
 from gsocc_core.geometry.cameras import Camera
 from gsocc_core.reconstruction.photos import Photo, PhotoFolder, centred, read_photos
 from gsocc_core.reconstruction.reconstructor import ReconstructArgs, Reconstructed, Reconstructor
 from gsocc_core.reconstruction.scale import ScaleHints
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.whole import check_place, whole_folder
 
 #: The file that says what a reconstruction is.
 ABOUT = "reconstruction.json"
@@ -151,16 +150,11 @@ def write_reconstruction(out: str | Path, result: Reconstructed, words: SceneWor
     Raises:
         OutputExistsError: the folder exists.
     """
-    out = Path(out)
-    _check_new(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        folder = scratch / "whole"
+    with whole_folder(out) as folder:
         classes = result.grid.classes
         labelled = result.scene.replace(features=result.class_scores)
         views = [SnapshotView(camera, _encoded(photo)) for camera, photo in zip(result.cameras, result.photos)]
-        write_snapshot(
+        fill_snapshot(
             folder, result.grid, labelled, views, frame_id="base_link", reference_stamp_ns=0, bundle_id=bundle_id,
             latency_ms=result.latency_ms,
         )  # fmt: skip
@@ -169,11 +163,7 @@ def write_reconstruction(out: str | Path, result: Reconstructed, words: SceneWor
         estimated_rig(result).save(folder / "cameras.yaml", _comment(result))
         save_scene_words(folder, words)
         (folder / ABOUT).write_text(json.dumps(about(result, bundle_id), indent=2) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return out
+    return Path(out)
 
 
 def estimated_rig(result: Reconstructed) -> CameraRig:
@@ -215,3 +205,4 @@ def _encoded(photo: Photo) -> bytes:
 def _check_new(out: Path) -> None:
     if out.exists():
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    check_place(out)

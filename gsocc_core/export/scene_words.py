@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid, VoxelScores
 from gsocc_core.inference.query import WordQueries
-from gsocc_core.reconstruction.occupancy import widened
+from gsocc_core.reconstruction.occupancy import is_solid, voxel_votes
 from gsocc_core.splat import splat_to_voxels
 from gsocc_core.text.class_prompts import ClassPrompts
 
@@ -43,7 +43,8 @@ class SceneWords:
 
     def spread(self, scene: Gaussians, values: Tensor, grid: VoxelGrid) -> Tensor:
         """(B, X, Y, Z, C) means of Gaussians' values in voxels, by the rule of the stored labels."""
-        return splat_to_voxels(widened(scene.replace(features=values, velocities=None), grid), grid).features
+        votes = [voxel_votes(scene.map(lambda t, b=b: t[b]), of_scene, grid) for b, of_scene in enumerate(values)]
+        return torch.stack([splat_to_voxels(one, grid).features for one in votes])
 
     def about(
         self, scene: Gaussians, grid: SemanticGrid, text_encoder: str | None = None, negatives: Sequence[str] = ()
@@ -51,7 +52,7 @@ class SceneWords:
         """What answers questions about a scene.
 
         Args:
-            scene: (N) the Gaussians that the features belong to.
+            scene: (N) the Gaussians that the features belong to; their own features are shares of the classes.
             grid: Its labels.
             text_encoder: What embeds words; None = the encoder that the scene names.
             negatives: Words that compete; () = the class prompts.
@@ -60,12 +61,15 @@ class SceneWords:
             Words -> scores; raises what :meth:`gsocc_core.OccupancyPredictor.query` raises.
         """
         queries = WordQueries(self, "reconstruction", text_encoder)
+        solid = is_solid(scene.features, grid.classes)
+        there = scene.map(lambda t: t[solid])
+        text = replace(self.text, values=self.text.values[solid])
 
         def ask(words: Sequence[str]) -> VoxelScores:
             if self.prompts is None and not negatives:
                 expected = "words that compete with them, since the scene has no class prompts"
                 raise ConfigError("query", "negatives", expected, "none")
-            return queries.scores(words, negatives, scene, self.text, grid)
+            return queries.scores(words, negatives, there, text, grid)
 
         return ask
 

@@ -81,21 +81,40 @@ def write_snapshot(
     if folder.exists():
         raise OutputExistsError(folder, "snapshot", "a folder that does not exist", "an existing one")
     with whole_folder(folder) as scratch:
-        (scratch / "pictures").mkdir()
-        about = {
-            "layout": LAYOUT,
-            "bundle": bundle_id,
-            "frame_id": frame_id,
-            "reference_stamp_ns": reference_stamp_ns,
-            "T_world_ego": _numbers(T_world_ego),
-            "cameras": [_write_view(scratch, view) for view in views],
-            "latency_ms": dict(latency_ms or {}),
-        }
-        (scratch / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        np.savez_compressed(scratch / "occupancy.npz", **_grid_arrays(grid))
-        if isinstance(scene, Gaussians):
-            np.savez_compressed(scratch / "gaussians.npz", **_gaussian_arrays(scene, grid))
+        fill_snapshot(
+            scratch, grid, scene, views, frame_id=frame_id, reference_stamp_ns=reference_stamp_ns, bundle_id=bundle_id,
+            T_world_ego=T_world_ego, latency_ms=latency_ms,
+        )  # fmt: skip
     return folder
+
+
+def fill_snapshot(
+    folder: Path,
+    grid: SemanticGrid,
+    scene: object,
+    views: Sequence[SnapshotView],
+    *,
+    frame_id: str,
+    reference_stamp_ns: int,
+    bundle_id: str,
+    T_world_ego: np.ndarray | None = None,
+    latency_ms: Mapping[str, float] | None = None,
+) -> None:
+    """Write a snapshot into a folder that nobody reads yet; see :func:`write_snapshot`."""
+    (folder / "pictures").mkdir()
+    about = {
+        "layout": LAYOUT,
+        "bundle": bundle_id,
+        "frame_id": frame_id,
+        "reference_stamp_ns": reference_stamp_ns,
+        "T_world_ego": _numbers(T_world_ego),
+        "cameras": [_write_view(folder, view) for view in views],
+        "latency_ms": dict(latency_ms or {}),
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    np.savez_compressed(folder / "occupancy.npz", **_grid_arrays(grid))
+    if isinstance(scene, Gaussians):
+        np.savez_compressed(folder / "gaussians.npz", **_gaussian_arrays(scene, grid))
 
 
 def _write_view(scratch: Path, view: SnapshotView) -> dict[str, Any]:

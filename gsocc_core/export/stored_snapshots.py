@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from gsocc_core.data.stored import class_ids, read_json, read_npz, reading, real
 from gsocc_core.errors import DataError
 from gsocc_core.export.snapshots import ABOUT
 from gsocc_core.geometry.cameras import Camera
-from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable
+from gsocc_core.geometry.classes import OCC3D_NUSCENES, ClassTable, wheel_colors
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 
@@ -105,12 +104,8 @@ def _classes(path: object, arrays: dict[str, np.ndarray]) -> ClassTable:
     if "free" not in names and "free_id" not in arrays:
         raise DataError(path, "names", "a class named free", names)
     free_id = int(arrays["free_id"]) if "free_id" in arrays else names.index("free")
-    if "colors" in arrays:
-        colors = [(int(r), int(g), int(b)) for r, g, b in arrays["colors"]]
-    else:  # neighbouring ids far apart on the colour wheel
-        wheel = (colorsys.hsv_to_rgb(0.618 * i % 1, 0.65, 0.85) for i in range(len(names)))
-        colors = [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in wheel]
-    return ClassTable(names, tuple(colors), free_id)
+    colors = tuple((int(r), int(g), int(b)) for r, g, b in arrays["colors"]) if "colors" in arrays else None
+    return ClassTable(names, colors or wheel_colors(len(names)), free_id)
 
 
 def read_gaussians(path: str | Path) -> Gaussians:

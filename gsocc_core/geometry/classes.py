@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,17 @@ import yaml
 from gsocc_core.arguments import keyword_arguments
 from gsocc_core.errors import ConfigError
 from gsocc_core.yaml_files import read_yaml
+
+
+def wheel_colors(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours (r, g, b) 0-255 for ids that have none, neighbouring ids far apart on the colour wheel.
+
+    Example:
+        >>> wheel_colors(2)
+        ((217, 76, 76), (76, 117, 217))
+    """
+    wheel = (colorsys.hsv_to_rgb(0.618 * i % 1, 0.65, 0.85) for i in range(count))
+    return tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in wheel)
 
 
 @dataclass(frozen=True)

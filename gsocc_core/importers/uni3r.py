@@ -18,7 +18,7 @@ from gsocc_core.importers.checkpoint_files import Weights, read_weights
 from gsocc_core.importers.gausstr import dinov2_keys
 from gsocc_core.importers.key_map import BATCH_NORM, LAYER, Key, carry_over, not_needed, same
 from gsocc_core.inference.bundle import save_bundle
-from gsocc_core.inference.lseg import LSEG, empty_lseg
+from gsocc_core.inference.lseg import LSEG
 from gsocc_core.inference.model_card import view_card
 from gsocc_core.inference.origin import Origin
 from gsocc_core.methods.uni3r import Uni3R
@@ -188,7 +188,7 @@ def _lseg_tensors(weights: Weights) -> dict[str, Tensor]:
     if not own.tensors:
         received = f"{len(named)} tensors such as {next(iter(named))}"
         raise BundleError(weights.path, "content", "tensors of LSeg, such as net.pretrained.model.cls_token", received)
-    network = empty_lseg()
+    network = LSegPictures()
     carry_over([own], lseg_keys(network), network, "LSeg")
     return dict(network.state_dict())
 

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -18,13 +16,6 @@ from gsocc_core.networks.lseg import LSegPictures
 
 #: Its tensors beside the bundle's weights.
 LSEG = "lseg.safetensors"
-#: Its published sizes, which the defaults of :class:`gsocc_core.networks.lseg.LSegPictures` are.
-_SIZES: Mapping[str, Any] = {}
-
-
-def empty_lseg() -> LSegPictures:
-    """The network at its published sizes, of random numbers."""
-    return LSegPictures(**_SIZES)
 
 
 def read_lseg(bundle: str | Path) -> LSegPictures | None:
@@ -42,7 +33,7 @@ def read_lseg(bundle: str | Path) -> LSegPictures | None:
     path = Path(bundle) / LSEG
     if not path.is_file():
         return None
-    network = empty_lseg()
+    network = LSegPictures()
     try:
         network.load_state_dict(load_file(path))
     except Exception as error:

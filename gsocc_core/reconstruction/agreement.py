@@ -23,20 +23,39 @@ _DETAIL_PX = 7
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well each view agrees with that of the others that it agrees with best.
+    """How well views agree with each other.
 
     Attributes:
-        shared: (V) share of a view's pixels whose points another view sees at the same depth, by the estimated poses.
-        likeness: (V) correlation of the pictures' details there, -1..1.
+        pairs: (V, V) 0..1, the share of a row's view that both lies (its points at the depth that the column's view
+            sees there, by the estimated poses) and looks alike (times the correlation of the pictures' details there);
+            0 on the diagonal.
     """
 
-    shared: Tensor
-    likeness: Tensor
+    pairs: Tensor
 
     @property
     def confidence(self) -> Tensor:
-        """(V) 0..1: the share that both lies and looks alike."""
-        return self.shared * self.likeness.clamp(min=0)
+        """(V) 0..1: how well each view agrees with the one that it agrees with best."""
+        return self.pairs.amax(1)
+
+    def group(self, least: float) -> list[int]:
+        """The largest group of views that hang together, in their order; of equal ones, that with the first view.
+
+        Args:
+            least: Least confidence of a view, and agreement of two that hang together.
+        """
+        left = [view for view, value in enumerate(self.confidence.tolist()) if value >= least]
+        together = torch.maximum(self.pairs, self.pairs.T) >= least
+        groups = []
+        while left:
+            group, reached = set(), [left[0]]
+            while reached:
+                view = reached.pop()
+                group.add(view)
+                reached += [other for other in left if other not in group and bool(together[view, other])]
+            groups.append(sorted(group))
+            left = [view for view in left if view not in group]
+        return max(groups, key=len, default=[])
 
 
 def view_agreement(found: FoundViews, images: Tensor, intrinsics: Tensor) -> Agreement:
@@ -55,7 +74,7 @@ def view_agreement(found: FoundViews, images: Tensor, intrinsics: Tensor) -> Agr
     small = _details(functional.adaptive_avg_pool2d(images[0].float(), (h, w)) / 255)
     points = found.scene.means[0].unflatten(0, (v, h, w))
     rig = Cameras(intrinsics.to(points), found.T_first_cam[0].to(points), width, height).resized(w, h)
-    shared, likeness = points.new_zeros(v), points.new_zeros(v)
+    pairs = points.new_zeros(v, v)
     own = _own_depth(rig, points)
     for view in range(v):
         uv, depth, inside = rig.project(points[view].flatten(0, 1))  # (V, n, ...)
@@ -69,10 +88,8 @@ def view_agreement(found: FoundViews, images: Tensor, intrinsics: Tensor) -> Agr
                 continue
             theirs = small[other][:, cell[other, :, 1], cell[other, :, 0]]
             like = _correlation(mine[:, same[other]], theirs[:, same[other]])
-            share = same[other].float().mean()
-            if share * like.clamp(min=0) >= shared[view] * likeness[view].clamp(min=0):
-                shared[view], likeness[view] = share, like
-    return Agreement(shared, likeness)
+            pairs[view, other] = same[other].float().mean() * like.clamp(min=0)
+    return Agreement(pairs)
 
 
 def _details(pictures: Tensor) -> Tensor:

@@ -58,11 +58,12 @@ def occupancy_of(
 ) -> SemanticGrid:
     """Vote in voxels, and say where nobody looked.
 
-    The Gaussians are merged voxel by voxel, and none is smaller than 0.4 voxels; where the sum of o phi reaches
-    :data:`THRESHOLD` a voxel is occupied, by the class with the largest mean score. Of the rest, a voxel is free only
-    where a ray passed on its way to a surface, but for the last voxel's length of it, and everything else is
-    unobserved. Far away, rays that graze the ground pass through the voxels that hold it, between pixels whose surfaces
-    lie metres apart: with ``on_ground`` such a voxel is ground, of the class of the nearest voxel with a surface in it.
+    Gaussians that are free space (sky) are left out. The others are as :func:`voxel_votes` makes them; where the sum of
+    o phi reaches :data:`THRESHOLD` a voxel is occupied, by the class with the largest mean score. Of the rest, a voxel
+    is free only where a ray passed on its way to a surface, but for the last voxel's length of it, and everything else
+    is unobserved. Far away, rays that graze the ground pass through the voxels that hold it, between pixels whose
+    surfaces lie metres apart: with ``on_ground`` such a voxel is ground, of the class of the nearest voxel with a
+    surface in it.
 
     Args:
         scene: (N) Gaussians, metres, ego frame.
@@ -87,12 +88,13 @@ def occupancy_of(
     labels = torch.full(grid.shape, classes.ignore_id, dtype=torch.uint8)
     density = torch.zeros(grid.shape)
     if len(scene):
-        votes = scene.replace(features=class_scores.to(scene.means), velocities=None, colors_sh=None)
-        corner = torch.from_numpy(grid.T_ego_corner[:3, 3]).to(scene.means)
-        merged = merge_gaussians(votes, size, origin=corner)
-        field = splat_to_voxels(widened(merged, grid).to(torch.float32), grid)
-        density = field.density.cpu()
-        found = torch.tensor(classes.channel_ids, dtype=torch.uint8)[field.features.argmax(-1).cpu()]
+        solid = is_solid(class_scores, classes)
+        scene, class_scores = scene.map(lambda t: t[solid]), class_scores[solid]
+    if len(scene):
+        field = splat_to_voxels(voxel_votes(scene, class_scores, grid).to(torch.float32), grid)
+        density, ids = field.density.cpu(), torch.tensor(classes.channel_ids, dtype=torch.uint8)
+        votes = field.features.cpu().masked_fill(ids == classes.free_id, -torch.inf)  # something is there
+        found = ids[votes.argmax(-1)]
         labels = torch.where(density >= THRESHOLD, found, labels)
     occupied = labels != classes.ignore_id
     passed = torch.from_numpy(_passed(sight, grid, size).astype(bool))
@@ -124,9 +126,30 @@ def _with_ground(labels: Tensor, occupied: Tensor, passed: Tensor, grid: VoxelGr
     return torch.from_numpy(found)
 
 
-def widened(scene: Gaussians, grid: VoxelGrid) -> Gaussians:
-    """Gaussians none of which is smaller than 0.4 voxels: smaller ones would slip between the centres of voxels."""
-    return scene.replace(scales=scene.scales.clamp(min=_LEAST_SCALE * min(grid.size_m)))
+def is_solid(class_scores: Tensor, classes: ClassTable) -> Tensor:
+    """(N) whether Gaussians are of another class than free space, which is that of the sky."""
+    ids = torch.tensor(classes.channel_ids, device=class_scores.device)
+    return ids[class_scores.argmax(-1)] != classes.free_id
+
+
+def voxel_votes(scene: Gaussians, values: Tensor, grid: VoxelGrid) -> Gaussians:
+    """Gaussians that carry values into voxels: none smaller than 0.4 voxels, those of one voxel as one.
+
+    Smaller ones would slip between the centres of voxels, and many in one voxel, as pixels of a near surface are, would
+    outvote a single one.
+
+    Args:
+        scene: (N) Gaussians, metres, ego frame.
+        values: (N, C) of each.
+        grid: The voxels.
+
+    Returns:
+        (M) Gaussians with means of the values as features.
+    """
+    size = min(grid.size_m)
+    wide = scene.scales.clamp(min=_LEAST_SCALE * size)
+    votes = scene.replace(features=values.to(scene.means), scales=wide, velocities=None, colors_sh=None)
+    return merge_gaussians(votes, size, origin=torch.from_numpy(grid.T_ego_corner[:3, 3]).to(scene.means))
 
 
 def _passed(sight: Sight, grid: VoxelGrid, margin_m: float) -> np.ndarray:

@@ -191,7 +191,7 @@ def unfit_intrinsics(intrinsics: np.ndarray, size: tuple[int, int], fitted: tupl
 def _natural(path: Path) -> tuple[object, ...]:
     """IMG_2 comes before IMG_10."""
     parts = re.split(r"(\d+)", path.name)
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _some(names: list[str]) -> str:

@@ -31,11 +31,11 @@ def posed_views(photos: Sequence[Photo], agreement: Agreement, least: float) -> 
         least: Least confidence of a pose.
 
     Returns:
-        Places of those that have one, and what is to be said of the others; the first picture alone where fewer than
-        two have one.
+        Places of those that have one, the largest group that hangs together, and what is to be said of the others; the
+        first picture alone where no two do.
     """
     confidence = agreement.confidence.tolist()
-    kept = [i for i, value in enumerate(confidence) if value >= least]
+    kept = agreement.group(least)
     if len(photos) == 1:
         return [0], ["one picture: what it does not show is not there, and nothing confirms its depth"]
     if len(kept) < 2:
@@ -44,7 +44,7 @@ def posed_views(photos: Sequence[Photo], agreement: Agreement, least: float) -> 
     lost = [photos[i].name for i in range(len(photos)) if i not in kept]
     if lost:
         some = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-        return kept, [f"without overlap with the others, so without a pose and left out: {some}"]
+        return kept, [f"without overlap with those that are used, so without a pose and left out: {some}"]
     return kept, []
 
 

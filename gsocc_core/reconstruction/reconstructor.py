@@ -23,15 +23,17 @@ from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.geometry.view_sets import ViewSet
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
 from gsocc_core.inference.bundle import load_view_bundle
+from gsocc_core.inference.lseg import read_lseg, with_lseg_features
 from gsocc_core.inference.stages import HostClock
 from gsocc_core.methods.method import FoundViews, ViewMethod, check_scene
+from gsocc_core.networks.lseg import LSegPictures
 from gsocc_core.reconstruction.agreement import view_agreement
 from gsocc_core.reconstruction.frame import T_ego_scene, upward
 from gsocc_core.reconstruction.occupancy import Sight, grid_around, occupancy_of
 from gsocc_core.reconstruction.photos import Photo, fit_centred, fit_intrinsics, unfit_intrinsics
 from gsocc_core.reconstruction.placed import SURE, PlacedViews, posed_views
 from gsocc_core.reconstruction.scale import MetricScale, ScaleHints, metric_scale
-from gsocc_core.reconstruction.words import FREE, class_scores, class_table, text_features
+from gsocc_core.reconstruction.words import class_scores, class_table, text_features
 from gsocc_core.text.class_prompts import ClassPrompts
 
 #: Class prompts that may lie beside a bundle's weights.
@@ -63,6 +65,8 @@ class ReconstructArgs:
             raise ConfigError(_WHERE, "most_gaussians", "1 or more", self.most_gaussians)
         if not 0 <= self.least_confidence <= 1:
             raise ConfigError(_WHERE, "least_confidence", "0 ... 1", self.least_confidence)
+        if self.voxel_m is not None and not 0 < self.voxel_m < 1e3:
+            raise ConfigError(_WHERE, "voxel_m", "above 0", self.voxel_m)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ class Reconstructor:
         prompts: ClassPrompts | None = None,
         encoder: str = "wordllama",
         device: str = "cpu",
+        lseg: LSegPictures | None = None,
     ) -> None:
         """Take a model.
 
@@ -148,7 +153,15 @@ class Reconstructor:
             prompts: Words of the classes; None = everything is one class.
             encoder: Text encoder in whose space the teacher's features are; the prompts' own wins.
             device: cpu or cuda.
+            lseg: Makes the features that the method takes as an input, where it does.
+
+        Raises:
+            ConfigError: the method takes features, and nothing makes them.
         """
+        if method.features_input == "required" and lseg is None:
+            expected = "a bundle with what makes the features that the model takes (import uni3r --lseg)"
+            raise ConfigError(_WHERE, "bundle", expected, "none")
+        self._lseg = None if lseg is None else lseg.to(device).eval()
         self.method = method.to(device).eval()
         self.bundle_id, self.prompts, self.device = bundle_id, prompts, device
         self.encoder = encoder if prompts is None else prompts.encoder
@@ -172,7 +185,7 @@ class Reconstructor:
 
         Raises:
             BundleError: the bundle is damaged or of another kind.
-            ConfigError: its configuration is wrong.
+            ConfigError: its configuration is wrong, or it takes features and has no LSeg.
             DataError: its words are damaged.
         """
         bundle = load_view_bundle(path_or_hub_id)
@@ -180,7 +193,8 @@ class Reconstructor:
             prompts = ClassPrompts.load(bundle.path / WORDS)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(bundle.method, bundle.path.name, prompts, encoder, device)
+        lseg = read_lseg(bundle.path) if bundle.method.features_input == "required" else None
+        return cls(bundle.method, bundle.path.name, prompts, encoder, device, lseg)
 
     @torch.inference_mode()
     def __call__(
@@ -212,6 +226,8 @@ class Reconstructor:
             raise DataError(_WHERE, "photos", "at least one picture", "none")
         clock = _TellingClock(on_stage)
         views = self._views(photos).to(self.device)
+        if self._lseg is not None:
+            views = with_lseg_features(views, self._lseg)
         clock.mark("preprocess")
         output = self.method.reconstruct(views)
         found = self.method.found(output)
@@ -224,13 +240,17 @@ class Reconstructor:
         placed = PlacedViews.of(found, kept, [photos[i] for i in kept])
         ground = find_ground(placed.points(), placed.T[:, :3, 3], upward(placed.T))
         known = placed.known_centers()
-        scale = metric_scale(hints, placed.T[:, :3, 3], known, ground, metric=found.metric)
+        scale, unused = metric_scale(
+            hints, placed.T[:, :3, 3], known, ground, metric=found.metric,
+            has_first=kept[0] == 0, has_last=kept[-1] == len(photos) - 1,
+        )  # fmt: skip
         known_poses = scale.source == "poses" and placed.T_known is not None
         if known_poses:
             placed, ground = placed.on_known_poses(scale.unit_m)
-        T = T_ego_scene(placed.T, placed.points(), ground, scale.unit_m, hints.mounting_height_m)
+        height_m = hints.mounting_height_m if kept[0] == 0 else None
+        T = T_ego_scene(placed.T, placed.points(), ground, scale.unit_m, height_m)
         clock.mark("geometry")
-        notes += _notes(scale, ground, hints)
+        notes += [*unused, *_notes(scale, ground, height_m)]
         whole = move_gaussians(placed.scene, torch.from_numpy(T), scale.unit_m)
         poses = placed.in_ego(T, scale.unit_m)
         cameras = self._cameras([photos[i] for i in kept], K[kept].double().numpy(), poses)
@@ -303,20 +323,15 @@ class Reconstructor:
         origins = np.repeat(poses[:, :3, 3], each, axis=0)[sure.numpy()]
         ends = whole.means[sure].double().numpy()
         grid = args.grid or grid_around(ends if len(ends) else poses[:, :3, 3], poses[:, :3, 3], args.voxel_m)
-        if self.prompts is not None and FREE in self.prompts.class_names:  # sky takes no room
-            solid = scores.argmax(-1) != self.classes.free_id
-            scene, scores = scene.map(lambda t: t[solid]), scores[solid]
         return occupancy_of(scene, scores, Sight(origins, ends), grid, self.classes, on_ground=on_ground)
 
 
-def _notes(scale: MetricScale, ground: GroundPlane | None, hints: ScaleHints) -> list[str]:
+def _notes(scale: MetricScale, ground: GroundPlane | None, height_m: float | None) -> list[str]:
     notes = []
     if scale.source == "unknown":
         notes.append("nothing told metres: lengths are in units of the network (give a baseline or a mounting height)")
     if ground is None:
-        where = (
-            "the mounting height below the first camera" if hints.mounting_height_m else "the lowest of what is seen"
-        )
+        where = "the mounting height below the first camera" if height_m else "the lowest of what is seen"
         notes.append(f"no ground plane was found: z = 0 is {where}")
     return notes
 

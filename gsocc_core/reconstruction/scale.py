@@ -71,55 +71,78 @@ def metric_scale(
     ground: GroundPlane | None,
     *,
     metric: bool,
-) -> MetricScale:
+    has_first: bool = True,
+    has_last: bool = True,
+) -> tuple[MetricScale, list[str]]:
     """How long the unit is.
 
     Args:
         hints: What is known, and what is asked for.
-        centers: (V, 3) estimated places of the cameras, in units.
+        centers: (V, 3) estimated places of the cameras that have a pose, in units.
         known_centers_m: (V, 3) known ones, metres, NaN where unknown; None = none is known.
         ground: The plane below the cameras, in units; None = none was found.
         metric: The network learned metres.
+        has_first: The first picture that was given is the first of these; else nothing is known of its camera.
+        has_last: Likewise the last one.
 
     Returns:
         The first of known poses, baseline, mounting height and learned metres that is at hand, or the one that is
-        asked for.
+        asked for; and why what was given was not used, a line each.
 
     Raises:
-        ConfigError: what is asked for is not at hand, with the reason; or the estimated cameras of a known baseline
-            stand at one place.
+        ConfigError: what is asked for is not at hand, with the reason.
 
     Example:
         >>> centers = np.array([[0.0, 0, 0], [0.5, 0, 0]])
         >>> metric_scale(ScaleHints(baseline_m=0.2), centers, None, None, metric=False)
-        MetricScale(source='baseline', unit_m=0.4)
+        (MetricScale(source='baseline', unit_m=0.4), [])
     """
-    asked = hints.scale
-    posed = None if known_centers_m is None else np.isfinite(known_centers_m).all(1)
-    if asked == "poses" or (asked == "auto" and posed is not None and posed.sum() > 1):
-        unit = None if posed is None else _of_poses(centers[posed], np.asarray(known_centers_m)[posed])
-        if unit is not None:
-            return MetricScale("poses", unit)
-        if asked == "poses":
-            received = "fewer, or all at one place"
-            raise ConfigError(_WHERE, "scale", "known poses of two pictures from different places", received)
-    if asked == "baseline" or (asked == "auto" and hints.baseline_m is not None):
-        assert hints.baseline_m is not None
-        apart = float(np.linalg.norm(centers[-1] - centers[0]))
-        if not apart > 1e-6:
-            expected = "a first and a last picture from different places"
-            raise ConfigError(_WHERE, "baseline_m", expected, "cameras that are estimated at one place")
-        return MetricScale("baseline", hints.baseline_m / apart)
-    if asked == "mounting_height" or (asked == "auto" and hints.mounting_height_m is not None):
-        assert hints.mounting_height_m is not None
-        if ground is not None:
-            return MetricScale("mounting_height", hints.mounting_height_m / float(ground.height(centers[0])))
-        raise ConfigError(_WHERE, "mounting_height_m", "pictures that show the ground", "no plane below the cameras")
+    notes: list[str] = []
+    for source, given, expected, told in (
+        ("poses", known_centers_m is not None, "known poses of two pictures from different places",
+         lambda: _by_poses(centers, known_centers_m)),
+        ("baseline", hints.baseline_m is not None, "a first and a last picture from different places",
+         lambda: _by_baseline(hints, centers, has_first and has_last)),
+        ("mounting_height", hints.mounting_height_m is not None, "a first picture with a pose, and visible ground",
+         lambda: _by_height(hints, centers, ground, has_first)),
+    ):  # fmt: skip
+        if hints.scale != source and not (hints.scale == "auto" and given):
+            continue
+        unit = told()
+        if isinstance(unit, float):
+            return MetricScale(source, unit), notes  # type: ignore[arg-type]
+        if hints.scale == source:
+            raise ConfigError(_WHERE, f"scale {source}", expected, unit)
+        notes.append(f"scale {source} could not be used: {unit}")
     if metric:
-        return MetricScale("learned", 1.0)
-    if asked == "learned":
+        return MetricScale("learned", 1.0), notes
+    if hints.scale == "learned":
         raise ConfigError(_WHERE, "scale", "a bundle that learned metres (network.unit: metre)", "another unit")
-    return MetricScale("unknown", 1.0)
+    return MetricScale("unknown", 1.0), notes
+
+
+def _by_poses(centers: np.ndarray, known_m: np.ndarray | None) -> float | str:
+    """Metres in a unit, or why they are not known."""
+    posed = np.zeros(len(centers), bool) if known_m is None else np.isfinite(known_m).all(1)
+    unit = _of_poses(centers[posed], np.asarray(known_m)[posed]) if posed.sum() > 1 else None
+    return "fewer than two known poses of used pictures, or all at one place" if unit is None else unit
+
+
+def _by_baseline(hints: ScaleHints, centers: np.ndarray, has_ends: bool) -> float | str:
+    assert hints.baseline_m is not None
+    if not has_ends:
+        return "the first or the last picture has no pose"
+    apart = float(np.linalg.norm(centers[-1] - centers[0]))
+    return hints.baseline_m / apart if apart > 1e-6 else "cameras that are estimated at one place"
+
+
+def _by_height(hints: ScaleHints, centers: np.ndarray, ground: GroundPlane | None, has_first: bool) -> float | str:
+    assert hints.mounting_height_m is not None
+    if not has_first:
+        return "the first picture has no pose"
+    if ground is None:
+        return "no plane below the cameras"
+    return hints.mounting_height_m / float(ground.height(centers[0]))
 
 
 def _of_poses(centers: np.ndarray, known_m: np.ndarray) -> float | None:

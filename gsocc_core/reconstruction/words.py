@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from gsocc_core.errors import ConfigError
-from gsocc_core.geometry.classes import ClassTable
+from gsocc_core.geometry.classes import ClassTable, wheel_colors
 from gsocc_core.geometry.text_features import TextFeatures
 from gsocc_core.methods.method import ViewMethod
 from gsocc_core.text.class_prompts import ClassPrompts
@@ -33,9 +31,7 @@ def class_table(prompts: ClassPrompts | None) -> ClassTable:
     names = [SOMETHING] if prompts is None else [n for n in dict.fromkeys(prompts.class_names) if n != FREE]
     if not names:
         raise ConfigError("reconstruct", "prompts", "words of at least one class besides free space", "none")
-    wheel = (colorsys.hsv_to_rgb(0.618 * i % 1, 0.65, 0.85) for i in range(len(names)))
-    colors = [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in wheel]
-    return ClassTable((*names, FREE), (*colors, (255, 255, 255)), len(names))
+    return ClassTable((*names, FREE), (*wheel_colors(len(names)), (255, 255, 255)), len(names))
 
 
 def text_features(method: ViewMethod, features: Tensor, encoder: str) -> TextFeatures:

@@ -68,8 +68,9 @@ class UncalibratedSettings:
 
     @property
     def hints(self) -> ScaleHints:
-        """What tells metres."""
-        return ScaleHints(mounting_height_m=self.mounting_height_m or None)
+        """What tells metres: a height that is given, always, so that the scale does not change from set to set."""
+        known = self.mounting_height_m or None
+        return ScaleHints("auto" if known is None else "mounting_height", mounting_height_m=known)
 
     @property
     def args(self) -> ReconstructArgs:

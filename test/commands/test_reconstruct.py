@@ -68,7 +68,7 @@ def test_the_command_writes_what_view_query_and_check_rig_read(bundle, tmp_path,
     [
         (["--mounting_height_m", "-1"], "reconstruct: mounting_height_m: expected above 0 m, received -1.0"),
         (["--scale", "baseline"], "reconstruct: baseline_m: expected a length in metres, for scale baseline"),
-        (["--scale", "poses"], "reconstruct: scale: expected known poses of two pictures from different places"),
+        (["--scale", "poses"], "reconstruct: scale poses: expected known poses of two pictures from different places"),
         (["--prompts", "config/prompts/none.yaml"], "config/prompts/none.yaml: file: expected"),
         (["--max_views", "0"], "reconstruct: max_views: expected 1 or more, received 0"),
     ],

@@ -5,6 +5,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -162,7 +163,8 @@ def test_a_model_that_knows_the_truth_is_right(videos, monkeypatch, tmp_path):
     scoring = ViewScoring((2, 3), align_steps=2, turned_deg=(0.0, 180.0), pictures=str(tmp_path / "drawn"))
     report = score_view_bundle("knows", "x", data, scoring)
     drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
-    assert drawn == [f"scene000{i}_00-000003-{n}_views.png" for i in range(2) for n in (2, 3)]
+    given = ("000000-000002-000004", "000000-000004")
+    assert drawn == [f"scene000{i}_00-{frames}-of-000003.png" for i in range(2) for frames in given]
     with Image.open(tmp_path / "drawn" / drawn[0]) as picture:
         pixels = np.asarray(picture)
     top, height = 20, 120  # a line of words, and 24 rows of 32 pixels enlarged to a width of 160
@@ -295,7 +297,7 @@ def test_what_cannot_be_scored_is_one_clear_line(bundle, videos, tmp_path, capsy
 def test_lseg_in_the_bundle_makes_the_features_that_the_model_takes(videos, tmp_path, capsys, monkeypatch):
     sizes = {"dim": 8, "depth": 2, "heads": 2, "patch": 4, "grid": 2, "taps": (0, 0, 1, 1), "levels": (4, 4, 4, 4),
              "width": 4, "out": 256}  # fmt: skip
-    monkeypatch.setattr(lseg, "_SIZES", sizes)
+    monkeypatch.setattr(lseg, "LSegPictures", partial(LSegPictures, **sizes))
     torch.manual_seed(5)
     network = LSegPictures(**sizes)
     network.head.weight.mul_(200)  # else the model's own numbers decide

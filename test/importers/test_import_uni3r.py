@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uni3R's files: every published tensor is accounted for, and what is imported computes what its code does."""
 
+from functools import partial
 from pathlib import Path
 
 import published_uni3r as published
@@ -151,7 +152,8 @@ def test_gaussians_have_the_numbers_of_the_published_module(imported):
 
 def test_lseg_comes_from_its_own_file(tmp_path, monkeypatch, imported):
     theirs, method, _ = imported
-    monkeypatch.setattr(beside, "_SIZES", LSEG)
+    for module in (beside, uni3r):
+        monkeypatch.setattr(module, "LSegPictures", partial(LSegPictures, **LSEG))
     sizes = (LSEG[name] for name in ("dim", "depth", "patch", "grid", "levels", "width", "out"))
     own = random_numbers(lseg_layout(*sizes), seed=3)
     rest = {"net.clip_pretrained.ln_final.bias": torch.ones(2).half(), "criterion.weight": torch.ones(1)}

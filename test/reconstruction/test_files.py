@@ -124,7 +124,7 @@ def test_a_rig_that_does_not_fit_is_one_line_and_leaves_nothing(folder, model, t
 
 def test_nothing_is_half_written_or_overwritten(folder, model, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="scale: expected known poses"):
+    with pytest.raises(ConfigError, match="scale poses: expected known poses"):
         reconstruct_photos(PhotoArgs(folder), model, out, ScaleHints("poses"))
     monkeypatch.setattr("gsocc_core.export.reconstruction_files.save_scene_words", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -65,6 +65,25 @@ def test_a_gaussian_anywhere_in_a_voxel_makes_that_one_occupied():
         assert (labels != NONE).sum() <= 2
 
 
+@pytest.mark.parametrize("size", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 6])
+def test_more_of_a_surface_never_empties_its_voxel(size, side):
+    across = (np.arange(side) + 0.5) / side
+    places = [[4.5, y - 0.5, z - 0.5] for y in across for z in across]
+    scene, scores = made(places, [WALL] * len(places), size)
+    beyond = Sight(np.array([[0.0, 0.0, 0.0]]), np.array([[11.0, 0.0, 0.0]]))  # one ray slips through
+    assert occupancy_of(scene, scores, beyond, GRID, CLASSES).labels[4, 0, 0] == WALL
+
+
+def test_what_holds_something_is_never_free():
+    scene, scores = made([[4.5, 0.2, 0.0], [4.5, -0.2, 0.0]], [ROAD, WALL])
+    scores = torch.tensor([[0.6, 0.0, 0.4], [0.0, 0.6, 0.4]])  # on average free is largest
+    nowhere = Sight(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert int(occupancy_of(scene, scores, nowhere, GRID, CLASSES).labels[4, 0, 0]) in {ROAD, WALL}
+    sky = torch.tensor([[0.2, 0.0, 0.8], [0.0, 0.6, 0.4]])  # sky takes no room
+    assert occupancy_of(scene, sky, nowhere, GRID, CLASSES).labels[4, 0, 0] == WALL
+
+
 def test_no_gaussians_and_shapes_that_do_not_fit():
     scene, scores = made([[1.0, 0.0, 0.0]], [ROAD])
     nothing = scene.map(lambda t: t[:0])

@@ -53,15 +53,73 @@ def test_a_network_that_learned_metres_says_learned_and_one_that_did_not_says_un
 @pytest.mark.parametrize(
     ("hints", "poses", "message"),
     [
-        (ScaleHints("poses"), POSES, "scale: expected known poses of two pictures"),
+        (ScaleHints("poses"), POSES, "scale poses: expected known poses of two pictures"),
         (ScaleHints("learned"), POSES, "scale: expected a bundle that learned metres"),
-        (ScaleHints(baseline_m=1.0), POSES[:1], "baseline_m: expected a first and a last picture from different"),
-        (ScaleHints(mounting_height_m=1.0), [pose(pitch=-50.0)], "mounting_height_m: expected pictures that show the"),
+        (ScaleHints("baseline", baseline_m=1.0), POSES[:1], "scale baseline: expected a first and a last picture from"),
+        (
+            ScaleHints("mounting_height", mounting_height_m=1.0),
+            [pose(pitch=-50.0)],
+            "scale mounting_height: expected .* visible ground, received no plane below the cameras",
+        ),
     ],
 )
 def test_metres_that_are_asked_for_and_not_at_hand_end_in_one_line(hints, poses, message):
     with pytest.raises(ConfigError, match=message):
         run(hints=hints, poses=poses)
+
+
+def test_what_is_given_and_not_at_hand_gives_way_to_the_next_source_and_is_told():
+    result = run(hints=ScaleHints(baseline_m=1.0), poses=POSES[:1], metric=True)
+    assert result.scale.source == "learned"
+    assert "scale baseline could not be used: cameras that are estimated at one place" in result.notes
+    result = run(hints=ScaleHints(mounting_height_m=1.0), poses=[pose(pitch=-50.0)])
+    assert result.scale.source == "unknown"
+    assert "scale mounting_height could not be used: no plane below the cameras" in result.notes
+
+
+@pytest.mark.parametrize("strange", [0, 2])
+def test_what_is_known_of_a_picture_that_has_no_pose_is_not_taken_for_that_of_another_one(strange):
+    given = photos(POSES)
+    given[strange] = Photo("elsewhere", np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8), K)
+    model = Reconstructor(KnownScene(POSES, 0.4))
+    result = model(given, ScaleHints(baseline_m=float(np.hypot(0.8, 0.1))))
+    assert len(result.cameras) == 2
+    assert result.scale.source == "unknown"
+    assert "scale baseline could not be used: the first or the last picture has no pose" in result.notes
+    with pytest.raises(ConfigError, match="scale baseline: .* the first or the last picture has no pose"):
+        model(given, ScaleHints("baseline", baseline_m=1.0))
+    result = model(given, ScaleHints(mounting_height_m=1.2))
+    if strange == 0:
+        assert result.scale.source == "unknown"
+        assert "scale mounting_height could not be used: the first picture has no pose" in result.notes
+    else:
+        assert result.scale.unit_m == pytest.approx(0.4, rel=0.01)
+
+
+def test_two_groups_that_see_different_places_are_not_one_scene():
+    """Each pair agrees with itself; nothing says how one pair stands to the other."""
+    ahead = [pose(x=0.2, y=-0.3), pose(x=0.2, y=0.1, yaw=6), pose(x=0.2, y=0.4)]
+    behind = [pose(x=-0.2, yaw=180), pose(x=-0.2, y=0.4, yaw=176)]
+    for poses, kept in ((ahead + behind, ["p0", "p1", "p2"]), (behind + ahead, ["p2", "p3", "p4"])):
+        result = Reconstructor(KnownScene(poses, metric=True))(photos(poses))
+        assert min(result.confidence.values()) > 0.3
+        assert [camera.name for camera in result.cameras] == kept
+        assert "without a pose and left out" in result.notes[0]
+    result = Reconstructor(KnownScene(behind + ahead[:2], metric=True))(photos(behind + ahead[:2]))
+    assert [camera.name for camera in result.cameras] == ["p0", "p1"]  # of equal groups that with the first picture
+
+
+def test_a_model_that_takes_features_wants_what_makes_them():
+    method = KnownScene(POSES)
+    method.features_input = "required"
+    with pytest.raises(ConfigError, match="bundle: expected a bundle with what makes the features .*received none"):
+        Reconstructor(method)
+
+
+def test_lengths_without_sense_are_told_before_anything_is_computed():
+    for voxel_m in (0.0, -1.0, 1e4):
+        with pytest.raises(ConfigError, match="voxel_m: expected above 0"):
+            ReconstructArgs(voxel_m=voxel_m)
 
 
 def test_known_poses_are_taken_as_they_are_and_gaussians_move_along_with_their_cameras():
