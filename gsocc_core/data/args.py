@@ -70,6 +70,7 @@ class DataArgs:
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
+        mirror: Share of items with a seed in which left and right are exchanged, in pictures, cameras and labels.
         boxes: Read the annotated boxes into the records of key frames, to score velocities; kitti360 and ddad have
             none.
         dataset: Which data set, its grid and its classes: occ3d, surroundocc, kitti360 or ddad.
@@ -107,6 +108,7 @@ class DataArgs:
     max_view_depth_m: float = 40.0
     history: int = 0
     photometric: float = 0.0
+    mirror: float = 0.0
     boxes: bool = False
     dataset: DatasetName = "occ3d"
     surroundocc_dir: str | None = "nuscenes_occ"

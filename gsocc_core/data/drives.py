@@ -29,6 +29,7 @@ from gsocc_core.data.ego_poses import (
 from gsocc_core.data.feature_files import FeatureFolder, open_features
 from gsocc_core.data.images import decode_image, fit_camera, fit_image
 from gsocc_core.data.key_frames import CameraShot, KeyFrame
+from gsocc_core.data.mirror import check_mirror, comes_mirrored, mirrored
 from gsocc_core.data.photometric import jitter
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.data.subset import choose_fraction
@@ -45,8 +46,8 @@ _Self = TypeVar("_Self", bound="DriveDataset")
 class DriveDataset(Dataset[FrameSet], ABC):
     """One frame set (B = 1, T = 1 + history) per key frame.
 
-    Item access takes an index, or (index, seed): the seed draws the neighbouring views and the change of light, else
-    the nearest neighbours are taken and the pictures are left as they are.
+    Item access takes an index, or (index, seed): the seed draws the neighbouring views, the change of light and the
+    mirror, else the nearest neighbours are taken and everything is left as it is.
 
     Args:
         args: What to load.
@@ -71,6 +72,8 @@ class DriveDataset(Dataset[FrameSet], ABC):
             raise DataError(self.root, "dataroot", "a folder with the data set", "no such folder")
         args = self.located(args)
         self.protocol = self.protocol_for(args)
+        if args.mirror:
+            check_mirror(self.protocol.grid)
         self.args = self._with_existing_labels(args)
         self.scenes = self._read_scenes(args)
         every = [frame for frames in self.scenes for frame in frames]
@@ -178,7 +181,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
         views = len(self.args.cameras)
         cameras = [cameras for _, cameras in loaded] + [loaded[0][1]] * (len(moments) - len(loaded))
         T_ref_ego = np.stack([pose_from(present, moment.T_world_ego) for moment in moments])
-        return FrameSet(
+        result = FrameSet(
             images=torch.from_numpy(images).permute(0, 1, 4, 2, 3)[None],
             cameras=Cameras.stack([c for moment in cameras for c in moment]).map(
                 lambda t: t.view(1, len(moments), views, *t.shape[1:])
@@ -197,6 +200,7 @@ class DriveDataset(Dataset[FrameSet], ABC):
             depth_m=self._input_depth(moments, known),
             usable=self._usable([moment.shots for moment in moments], *self.image_size),
         )
+        return mirrored(result) if comes_mirrored(seed, self.args.mirror) else result
 
     def _pictures(self, present: KeyFrame, moment: KeyFrame, seed: int | None) -> tuple[np.ndarray, list[Camera]]:
         """(V, H, W, 3) pictures of one key frame and their cameras."""
@@ -379,6 +383,8 @@ def _check(args: DataArgs) -> None:
         raise ConfigError("data", "history", "0 or more", args.history)
     if not 0 <= args.photometric <= 1:
         raise ConfigError("data", "photometric", "0 ... 1", args.photometric)
+    if not 0 <= args.mirror <= 1:
+        raise ConfigError("data", "mirror", "0 ... 1", args.mirror)
 
 
 def collate(samples: Sequence[FrameSet]) -> FrameSet:

@@ -24,6 +24,7 @@ from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
+from gsocc_core.losses.depth_bins import depth_bins_loss
 from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
 from gsocc_core.methods.gaussianflowocc_losses import GaussianFlowOccLosses, MovingScene
@@ -33,7 +34,8 @@ from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.networks.flow import FlowArgs, FlowHead
-from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
+from gsocc_core.networks.gaussian_blocks import RefinementBlock
+from gsocc_core.networks.pixel_gaussians import PixelGaussians
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Output:
         memory: State for the next key frame.
         features: (B, N, D) the Gaussians' features with the code of their places, which the flow head reads.
         dynamic: (B, N) bool: the Gaussian's class can move.
+        distances: (B, V, bins, h, w) logits of distances along the rays of the lifted pixels; None without them.
     """
 
     scene: Gaussians
     memory: StreamMemory
     features: Tensor
     dynamic: Tensor
+    distances: Tensor | None = None
 
 
 class GaussianFlowOcc(Method):
@@ -116,7 +120,11 @@ class GaussianFlowOcc(Method):
                 raise ConfigError(
                     "GaussianFlowOcc", "network.lifted_depth_m", "0 < low < high (m)", args.lifted_depth_m
                 )
-            self.lift, self.lifted_level = PixelGaussians(args.dim, args.lifted_depth_m), args.lifted_level
+            self.lift = PixelGaussians(args.dim, args.lifted_depth_m, args.lifted_bins, args.lifted_per_pixel)
+            self.lifted_level = args.lifted_level
+        if self.loss_args.lifted_depth and (self.lift is None or not args.lifted_bins):
+            expected = "lifted_level and lifted_bins, since loss.lifted_depth is on"
+            raise ConfigError("GaussianFlowOcc", "network", expected, (args.lifted_level, args.lifted_bins))
         self.means = nn.Parameter(points_in_box(torch.rand(args.num_gaussians, 3), grid))
         self.features = nn.Parameter(torch.randn(args.num_gaussians, args.dim))
         self.code = PositionCode(*box_in_ego(grid), args.dim)
@@ -169,7 +177,7 @@ class GaussianFlowOcc(Method):
         """One key frame: the pictures of moment 0 and the state of the one before."""
         maps = self._encode(frames)
         cameras = frames.cameras.map(lambda t: t[:, 0])
-        features, means, exists = self._queries(frames, maps, cameras)
+        features, means, exists, distances = self._queries(frames, maps, cameras)
         remembered = None
         if self.memory_args is not None:
             usable = None
@@ -195,23 +203,26 @@ class GaussianFlowOcc(Method):
         placed = features + self.code(means)  # traffic keeps to its lanes: where a thing is says much of its motion
         if self.flow is not None:
             scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
-        return Output(scene, _memory_of(scene, features, frames), placed, dynamic)
+        return Output(scene, _memory_of(scene, features, frames), placed, dynamic, distances)
 
-    def _queries(self, frames: FrameSet, maps: list[Tensor], cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, means and existence of the learned Gaussians and of those lifted from pixels."""
+    def _queries(
+        self, frames: FrameSet, maps: list[Tensor], cameras: Cameras
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Features, means and existence of learned and lifted Gaussians, and logits of the latters' distances."""
         batch = frames.images.shape[0]
         means, features = self.means.expand(batch, -1, -1), self.features.expand(batch, -1, -1)
         exists = torch.ones_like(means[..., 0], dtype=torch.bool)
         if self.lift is None:
-            return features, means, exists
+            return features, means, exists, None
         level_map = maps[self.lifted_level]
-        lifted, places = self.lift(level_map, cameras)
-        pixels = level_map.shape[-2] * level_map.shape[-1]
-        taken = frames.valid[:, 0, :, None].expand(-1, -1, pixels).flatten(1)
+        lifted, places, distances = self.lift(level_map, cameras)
+        each = level_map.shape[-2] * level_map.shape[-1] * self.lift.per_pixel
+        taken = frames.valid[:, 0, :, None].expand(-1, -1, each).flatten(1)
         return (
             torch.cat([features, lifted], dim=1),
             torch.cat([means, places], dim=1),
             torch.cat([exists, taken], dim=1),
+            distances,
         )
 
     def _keys(
@@ -289,7 +300,21 @@ class GaussianFlowOcc(Method):
             ConfigError: a loss is switched on whose labels are missing.
         """
         moved = MovingScene(output.scene, output.features, output.dynamic, self.flow)
-        return self._objective(moved, frames.targets or Targets())
+        targets = frames.targets or Targets()
+        result = self._objective(moved, targets)
+        if self.loss_args.lifted_depth and self.lift is not None and output.distances is not None:
+            cost = self._lifted_depth(self.lift, output.distances, frames.valid[:, 0], targets)
+            result["lifted_depth"] = self.loss_args.lifted_depth * cost
+        return result
+
+    def _lifted_depth(self, lift: PixelGaussians, logits: Tensor, valid: Tensor, targets: Targets) -> Tensor:
+        """Distances of the lifted pixels against the depth labels of the present views."""
+        if targets.view_cameras is None or targets.view_depth_m is None:
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
+        depth_m = targets.view_depth_m[:, 0]
+        _, directions = targets.view_cameras.map(lambda t: t[:, 0]).rays()
+        position = lift.distance.bin_of(depth_m * directions.norm(dim=-1))
+        return depth_bins_loss(logits, position, (depth_m > 0) & valid[..., None, None])
 
     # ---- voxels ------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,9 @@ class NetworkArgs:
             network predicts; None = learned Gaussians only, as in the paper. They meet what stands anywhere, where
             learned ones know where things mostly stand.
         lifted_depth_m: Smallest and largest depth of those, metres.
+        lifted_bins: Their depth is read from the probabilities of so many distances instead of being predicted
+            itself, so that ``loss.lifted_depth`` can teach it; 0 = predicted itself.
+        lifted_per_pixel: Gaussians per pixel, at quantiles of those probabilities.
     """
 
     num_gaussians: int = 10_000
@@ -53,6 +56,14 @@ class NetworkArgs:
     initial_means: Literal["uniform", "surfaces"] = "uniform"
     lifted_level: int | None = None
     lifted_depth_m: tuple[float, float] = (1.0, 60.0)
+    lifted_bins: int = 0
+    lifted_per_pixel: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lifted_bins < 0 or self.lifted_bins == 1:
+            raise ConfigError("network", "lifted_bins", "0, or 2 and more", self.lifted_bins)
+        if self.lifted_per_pixel < 1 or (self.lifted_per_pixel > 1 and not self.lifted_bins):
+            raise ConfigError("network", "lifted_per_pixel", "1, or more with lifted_bins", self.lifted_per_pixel)
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,8 @@ class LossArgs:
         depth_render: ``accumulated`` (the paper's) or ``expected`` depth.
         depth_spread: All weight of a ray must lie at its depth label; see :func:`depth_spread_loss`.
         alpha: Pixels with a depth label must be opaque.
+        lifted_depth: Distances of the lifted Gaussians' pixels against depth labels of the present views
+            (``network.lifted_bins``); see :func:`gsocc_core.losses.depth_bins.depth_bins_loss`.
         line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
             :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
         occupied: 3D labels: occupancy of the splatted voxels.
@@ -113,6 +126,7 @@ class LossArgs:
     depth_render: DepthRender = "accumulated"
     depth_spread: float = 0.0
     alpha: float = 0.0
+    lifted_depth: float = 0.0
     line_of_sight: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0

@@ -40,6 +40,29 @@ class DepthBins(nn.Module):
         """(B, V, bins, H, W) -> expected distance (B, V, H, W), metres; the mean of logarithms."""
         return torch.exp(torch.einsum("bvkhw,k->bvhw", logits.softmax(2), self.centers_m.log()))
 
+    def quantiles_m(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """Distances that given shares of the probability lie before; within a bin it is evenly spread over logarithms.
+
+        Args:
+            logits: (B, V, bins, H, W).
+            shares: (K,) above 0 and below 1.
+
+        Returns:
+            (B, V, H, W, K) metres.
+
+        Example:
+            >>> bins = DepthBins(8, 4, (1.0, 16.0))
+            >>> bins.quantiles_m(torch.zeros(1, 1, 4, 1, 1), torch.tensor([0.25, 0.5])).flatten()
+            tensor([2., 4.])
+        """
+        probability = logits.softmax(2).movedim(2, -1)
+        upto = probability.cumsum(-1)
+        wanted = shares.expand(*upto.shape[:-1], len(shares)).contiguous()
+        index = torch.searchsorted(upto.detach(), wanted).clamp(max=logits.shape[2] - 1)
+        share = probability.gather(-1, index)
+        part = ((wanted - (upto.gather(-1, index) - share)) / share.clamp(min=1e-6)).clamp(0, 1)
+        return torch.exp(self.low + self.width * (index + part))
+
     def surface(self, logits: Tensor, cameras: Cameras, points_m: Tensor, uv_norm: Tensor, seen: Tensor) -> Tensor:
         """How well points fit to the surfaces that pixels show.
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where Gaussians come from and how they are refined: lifted from pixels, then block after block of attention."""
+"""How Gaussians are refined: block after block of attention."""
 
 from __future__ import annotations
 
@@ -101,32 +101,3 @@ class RefinementBlock(nn.Module):
         if self.max_mean_update_m is not None:
             update = self.max_mean_update_m * torch.tanh(update / self.max_mean_update_m)
         return features, means + update
-
-
-class PixelGaussians(nn.Module):
-    """One Gaussian on the ray of every pixel of a feature map, at a predicted depth."""
-
-    def __init__(self, dim: int, depth_m: tuple[float, float]) -> None:
-        """Build for maps of ``dim`` channels and depths in ``depth_m``, metres."""
-        super().__init__()
-        self.depth = mlp(dim, dim, 1)
-        self.feature = nn.Linear(dim, dim)
-        low, high = torch.tensor(depth_m).log()
-        self.low, self.span = float(low), float(high - low)
-
-    def forward(self, level_map: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
-        """Lift a map.
-
-        Args:
-            level_map: (B, V, D, H, W).
-            cameras: (B, V) cameras of the pictures, of any size.
-
-        Returns:
-            Features (B, V * H * W, D) and means (B, V * H * W, 3), metres, ego frame.
-        """
-        height, width = level_map.shape[-2:]
-        origins, directions = cameras.resized(width, height).rays()
-        pixels = level_map.movedim(-3, -1)
-        depth_m = torch.exp(self.low + self.span * self.depth(pixels).sigmoid())
-        means = origins + directions * depth_m
-        return self.feature(pixels).flatten(1, 3), means.flatten(1, 3)

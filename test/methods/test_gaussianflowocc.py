@@ -148,6 +148,36 @@ def test_lifted_depth_learns_from_rendering():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.lift.parameters())
 
 
+def test_depth_labels_teach_where_lifted_gaussians_stand():
+    """Nothing but the loss on distances: the median of each pixel comes to the depth of what it shows."""
+    torch.manual_seed(0)
+    network = replace(NETWORK, num_blocks=0, lifted_level=1, lifted_depth_m=(1.0, 40.0), lifted_bins=32)
+    off = LossArgs(semantics=0.0, depth=0.0, lifted_depth=1.0)
+    model, batch = GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, network, off), frames(b=1, v=3)
+    depth_m = torch.full((1, 1, 3, 32, 64), 5.0)
+    depth_m[:, :, 1] = 12.0
+    batch = replace(batch, targets=replace(batch.targets, view_cameras=batch.cameras, view_depth_m=depth_m))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(40):
+        losses = model.losses(model(batch), batch)
+        assert set(losses) == {"lifted_depth"}
+        optimizer.zero_grad()
+        losses["lifted_depth"].backward()
+        optimizer.step()
+    means = model(batch).scene.means[:, 60:]
+    _, found_m, _ = batch.cameras.map(lambda t: t[:, 0]).project(means)
+    for view, expected in enumerate([5.0, 12.0, 5.0]):
+        own = found_m[0, view, view * 32 : (view + 1) * 32]
+        assert (own / expected).log().abs().median() < 0.12  # a bin is 0.115 wide
+
+
+def test_a_loss_on_distances_needs_them():
+    with pytest.raises(ConfigError, match="lifted_bins"):
+        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(lifted_depth=1.0))
+    with pytest.raises(ConfigError, match="lifted_per_pixel"):
+        replace(NETWORK, lifted_level=1, lifted_per_pixel=2)
+
+
 @pytest.mark.parametrize(("key", "value"), [("lifted_level", 3), ("lifted_depth_m", (5.0, 5.0))])
 def test_wrong_lifting_is_a_clear_error(key, value):
     with pytest.raises(ConfigError, match=f"network.{key}"):
