@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, SemanticGrid
 from gsocc_core.data.images import decode_image
+from gsocc_core.metrics.confusion import IoUScores, VoxelConfusion
 from gsocc_core.pictures import class_colors, draw_comparison, write_pictures
 from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_ros.bags.bag_files import open_bag, read_messages
@@ -31,6 +33,8 @@ from gsocc_ros.pipeline.camera_input import stamp_ns
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "bundles" / "synthetic-gaussianflowocc"
+#: In the bundle: the commonest label of every voxel of its training drives.
+BLIND = "blind.npz"
 #: A drive that no model was trained on: training seeds are 1, scoring seeds 2.
 SEED, DURATION_S = 7, 10.5
 CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
@@ -48,7 +52,7 @@ def main() -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".demo-", dir=options.out.parent))
     try:
-        report = run(scratch, options.bundle, options.image_scale, options.duration_s)
+        report, blind = run(scratch, options.bundle, options.image_scale, options.duration_s)
         shutil.rmtree(options.out, ignore_errors=True)
         (scratch / "result").rename(options.out)
     finally:
@@ -56,12 +60,23 @@ def main() -> int:
     seconds = time.perf_counter() - started
     say(f"\n{report.table()}\n")
     say(f"{options.out}/ holds the recording, drive.gif, frame.png, report.json ({seconds:.0f} s).")
-    say(f"Look further: open {options.out}/occupancy in Foxglove, or ros2 bag play {options.out}/occupancy")
+    if blind is not None and report.miou is not None and report.iou is not None:
+        say(
+            f"What that is worth: who sees no picture and says the commonest label of every voxel has mIoU "
+            f"{100 * blind.miou:.2f} %  IoU {100 * blind.iou:.2f} % on this drive."
+        )
+    say(f"Look closer, in a browser: {command()} view-bag {options.out}/occupancy --rig nuscenes")
     return 0
 
 
-def run(scratch: Path, bundle: Path, image_scale: float, duration_s: float) -> ReplayReport:
-    """Synthesize, convert, replay, draw; the result lies in ``scratch/result``."""
+def command() -> str:
+    """The command line beside this Python, as a user would type it."""
+    beside = Path(sys.executable).parent / "gsocc_core"
+    return os.path.relpath(beside) if beside.exists() else "gsocc_core"
+
+
+def run(scratch: Path, bundle: Path, image_scale: float, duration_s: float) -> tuple[ReplayReport, IoUScores | None]:
+    """Synthesize, convert, replay, score blind labels, draw; the result lies in ``scratch/result``."""
     result = scratch / "result"
     result.mkdir()
     say("1/4 synthesize a drive that the model has never seen")
@@ -77,39 +92,64 @@ def run(scratch: Path, bundle: Path, image_scale: float, duration_s: float) -> R
         str(scratch / "recording"), str(result / "occupancy"), str(bundle), only_keyframes=True, device="cpu"
     )
     say("4/4 draw what it saw")
-    frames = list(draw(result / "occupancy"))
+    film = Film.read(result / "occupancy")
+    frames = list(film.draw())
+    blind = film.score(np.load(bundle / BLIND)["labels"]) if (bundle / BLIND).exists() else None
     frames[len(frames) // 2].save(result / "frame.png", optimize=True)
     write_pictures(result / "drive.gif", frames, fps=2.5, colors=class_colors(OCC3D_NUSCENES))
     figures = {
         "miou": report.miou, "iou": report.iou, "rayiou": report.rayiou, "fps": report.fps,
         "latency_ms": dict(report.latency_ms), "class_iou": dict(report.class_iou), "frames": report.scored,
-        "bundle": bundle.name,
+        "bundle": bundle.name, "blind": None if blind is None else {"miou": blind.miou, "iou": blind.iou},
     }  # fmt: skip
     (result / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return report
+    return report, blind
 
 
-def draw(recording: Path) -> Iterator[Image.Image]:
-    """One picture per prediction that has ground truth: cameras, prediction, truth, read back from the recording."""
-    topics = {f"/{name.lower()}/image/compressed": name for name in CAMERAS}
-    predictions: dict[int, SemanticGrid] = {}
-    truths: dict[int, SemanticGrid] = {}
-    pictures: dict[str, list[tuple[int, bytes]]] = {name: [] for name in CAMERAS}
-    with open_bag(recording) as bag:
-        for topic, _, message in read_messages(bag, [GRID_TOPIC, GROUND_TRUTH_TOPIC, *topics]):
-            stamp = stamp_ns(message.header)
-            if topic in topics:
-                pictures[topics[topic]].append((stamp, bytes(message.data)))
-            else:
-                target = predictions if topic == GRID_TOPIC else truths
-                target[stamp] = read_occupancy(message, OCC3D_NUSCENES, topic)
-    for number, stamp in enumerate(sorted(set(predictions) & set(truths))):
-        images: dict[str, np.ndarray | None] = {}
-        for name, taken in pictures.items():
-            encoded = min(taken, key=lambda item: abs(item[0] - stamp))[1]
-            images[name] = decode_image(encoded, min_width=400, min_height=225)
-        seen = visible(predictions[stamp], truths[stamp])
-        yield draw_comparison(images, seen, truths[stamp], f"key frame {number + 1}", width=1200)
+@dataclass(frozen=True)
+class Film:
+    """What a recording with predictions and ground truth shows, by stamp (ns)."""
+
+    predictions: dict[int, SemanticGrid]
+    truths: dict[int, SemanticGrid]
+    pictures: dict[str, list[tuple[int, bytes]]]
+
+    @classmethod
+    def read(cls, recording: Path) -> Film:
+        """Everything that is drawn, read back from the recording."""
+        topics = {f"/{name.lower()}/image/compressed": name for name in CAMERAS}
+        film = cls({}, {}, {name: [] for name in CAMERAS})
+        with open_bag(recording) as bag:
+            for topic, _, message in read_messages(bag, [GRID_TOPIC, GROUND_TRUTH_TOPIC, *topics]):
+                stamp = stamp_ns(message.header)
+                if topic in topics:
+                    film.pictures[topics[topic]].append((stamp, bytes(message.data)))
+                else:
+                    target = film.predictions if topic == GRID_TOPIC else film.truths
+                    target[stamp] = read_occupancy(message, OCC3D_NUSCENES, topic)
+        return film
+
+    def draw(self) -> Iterator[Image.Image]:
+        """One picture per prediction that has ground truth: cameras, prediction, truth."""
+        for number, stamp in enumerate(self._scored()):
+            images: dict[str, np.ndarray | None] = {}
+            for name, taken in self.pictures.items():
+                encoded = min(taken, key=lambda item: abs(item[0] - stamp))[1]
+                images[name] = decode_image(encoded, min_width=400, min_height=225)
+            seen = visible(self.predictions[stamp], self.truths[stamp])
+            yield draw_comparison(images, seen, self.truths[stamp], f"key frame {number + 1}", width=1200)
+
+    def score(self, labels: np.ndarray) -> IoUScores:
+        """What one and the same answer (X, Y, Z) uint8 to all pictures is worth."""
+        confusion = VoxelConfusion(OCC3D_NUSCENES)
+        for stamp in self._scored():
+            truth = self.truths[stamp]
+            observed = np.ones(labels.shape, bool) if truth.observed is None else truth.observed.numpy()
+            confusion.update(truth.labels.numpy(), labels, observed)
+        return confusion.scores()
+
+    def _scored(self) -> list[int]:
+        return sorted(set(self.predictions) & set(self.truths))
 
 
 def visible(prediction: SemanticGrid, truth: SemanticGrid) -> SemanticGrid:

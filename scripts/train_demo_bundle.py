@@ -21,6 +21,7 @@ from tqdm import tqdm
 from gsocc_core import splat_to_voxels
 from gsocc_core.commands.cli import main as gsocc_core
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
+from gsocc_core.evaluation.label_sources import majority_labels
 from gsocc_core.evaluation.report import Scores, markdown, write_report
 from gsocc_core.evaluation.score import score_baseline, score_bundle
 from gsocc_core.inference.bundle import load_bundle, save_bundle
@@ -35,6 +36,7 @@ TREES = {
 }
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 RECIPES = ("rendering", "labels")
+_ANY_SIZE = (9, 16)  # no picture is read
 
 
 def main() -> int:
@@ -66,7 +68,7 @@ def main() -> int:
     write_report(scores, options.results)
     best = max(RECIPES, key=lambda r: next(s.miou for s in scores if s.name == r))
     if not options.bundle.exists():
-        ship(options.runs / f"{best}_tuned", options.bundle, best, scores)
+        ship(options.runs / f"{best}_tuned", options.bundle, best, scores, train)
     sys.stdout.write(markdown(scores) + f"\n\nshipped: {best}\n")
     return 0
 
@@ -114,9 +116,10 @@ def score_all(runs: Path, train: DataArgs, held_out: DataArgs, device: str) -> l
     return [*scores, score_bundle(name, runs / f"{best}_tuned", held_out, swap_pictures=True, device=device)]
 
 
-def ship(source: Path, target: Path, recipe: str, scores: list[Scores]) -> None:
-    """Copy the chosen bundle with a model card that holds its scores."""
+def ship(source: Path, target: Path, recipe: str, scores: list[Scores], train: DataArgs) -> None:
+    """Copy the chosen bundle with a model card that holds its scores, and blind labels to compare it with."""
     shutil.copytree(source, target)
+    np.savez_compressed(target / "blind.npz", labels=majority_labels(NuScenesOccupancy(train, _ANY_SIZE)))
     learned = {"rendering": "rendered views alone (no 3D label)", "labels": "3D voxel labels"}[recipe]
     card = (
         "# GaussianFlowOcc (static part), synthetic drives\n\n"

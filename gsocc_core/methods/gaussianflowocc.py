@@ -24,7 +24,8 @@ from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
-from gsocc_core.losses.depth_bins import depth_bins_loss
+from gsocc_core.losses.channels import channel_of_label
+from gsocc_core.losses.pixel_shares import pixel_shares_loss
 from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
 from gsocc_core.methods.gaussianflowocc_losses import GaussianFlowOccLosses, MovingScene
@@ -48,6 +49,7 @@ class Output:
         features: (B, N, D) the Gaussians' features with the code of their places, which the flow head reads.
         dynamic: (B, N) bool: the Gaussian's class can move.
         distances: (B, V, bins, h, w) logits of distances along the rays of the lifted pixels; None without them.
+        lifted_size: (h, w) of the feature map whose pixels are lifted; (0, 0) = none are.
     """
 
     scene: Gaussians
@@ -55,6 +57,7 @@ class Output:
     features: Tensor
     dynamic: Tensor
     distances: Tensor | None = None
+    lifted_size: tuple[int, int] = (0, 0)
 
 
 class GaussianFlowOcc(Method):
@@ -122,9 +125,11 @@ class GaussianFlowOcc(Method):
                 )
             self.lift = PixelGaussians(args.dim, args.lifted_depth_m, args.lifted_bins, args.lifted_per_pixel)
             self.lifted_level = args.lifted_level
-        if self.loss_args.lifted_depth and (self.lift is None or not args.lifted_bins):
-            expected = "lifted_level and lifted_bins, since loss.lifted_depth is on"
-            raise ConfigError("GaussianFlowOcc", "network", expected, (args.lifted_level, args.lifted_bins))
+        wanted = self.loss_args
+        if (wanted.lifted_depth or wanted.lifted_classes) and self.lift is None:
+            raise ConfigError("GaussianFlowOcc", "network.lifted_level", "a level, since loss.lifted_... is on", None)
+        if wanted.lifted_depth and not args.lifted_bins:
+            raise ConfigError("GaussianFlowOcc", "network.lifted_bins", "some, since loss.lifted_depth is on", 0)
         self.means = nn.Parameter(points_in_box(torch.rand(args.num_gaussians, 3), grid))
         self.features = nn.Parameter(torch.randn(args.num_gaussians, args.dim))
         self.code = PositionCode(*box_in_ego(grid), args.dim)
@@ -203,7 +208,9 @@ class GaussianFlowOcc(Method):
         placed = features + self.code(means)  # traffic keeps to its lanes: where a thing is says much of its motion
         if self.flow is not None:
             scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
-        return Output(scene, _memory_of(scene, features, frames), placed, dynamic, distances)
+        height, width = maps[self.lifted_level].shape[-2:]
+        size = (0, 0) if self.lift is None else (height, width)
+        return Output(scene, _memory_of(scene, features, frames), placed, dynamic, distances, size)
 
     def _queries(
         self, frames: FrameSet, maps: list[Tensor], cameras: Cameras
@@ -300,21 +307,37 @@ class GaussianFlowOcc(Method):
             ConfigError: a loss is switched on whose labels are missing.
         """
         moved = MovingScene(output.scene, output.features, output.dynamic, self.flow)
-        targets = frames.targets or Targets()
+        targets, args = frames.targets or Targets(), self.loss_args
         result = self._objective(moved, targets)
-        if self.loss_args.lifted_depth and self.lift is not None and output.distances is not None:
-            cost = self._lifted_depth(self.lift, output.distances, frames.valid[:, 0], targets)
-            result["lifted_depth"] = self.loss_args.lifted_depth * cost
+        if self.lift is not None and (args.lifted_depth or args.lifted_classes):
+            result |= self._lifted_losses(self.lift, output, frames.valid[:, 0], targets)
         return result
 
-    def _lifted_depth(self, lift: PixelGaussians, logits: Tensor, valid: Tensor, targets: Targets) -> Tensor:
-        """Distances of the lifted pixels against the depth labels of the present views."""
-        if targets.view_cameras is None or targets.view_depth_m is None:
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
-        depth_m = targets.view_depth_m[:, 0]
-        _, directions = targets.view_cameras.map(lambda t: t[:, 0]).rays()
-        position = lift.distance.bin_of(depth_m * directions.norm(dim=-1))
-        return depth_bins_loss(logits, position, (depth_m > 0) & valid[..., None, None])
+    def _lifted_losses(
+        self, lift: PixelGaussians, output: Output, valid: Tensor, targets: Targets
+    ) -> dict[str, Tensor]:
+        """Distances and classes of lifted pixels against labels of the present views."""
+        args, views = self.loss_args, targets.view_cameras
+        depth_m, labels = targets.view_depth_m, targets.view_semantics
+        if views is None or (args.lifted_depth and depth_m is None) or (args.lifted_classes and labels is None):
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with what lifted losses compare", "none")
+        result: dict[str, Tensor] = {}
+        if args.lifted_depth and depth_m is not None and output.distances is not None:
+            _, directions = views.map(lambda t: t[:, 0]).rays()
+            bins = lift.distance.bin_of(depth_m[:, 0] * directions.norm(dim=-1)).floor().long()
+            labelled = (depth_m[:, 0] > 0) & valid[..., None, None]
+            result["lifted_depth"] = args.lifted_depth * pixel_shares_loss(output.distances, bins, labelled)
+        if args.lifted_classes and labels is not None:
+            height, width = output.lifted_size
+            start, count = self.network_args.num_gaussians, valid.shape[1] * height * width * lift.per_pixel
+            logits = output.scene.features[:, start : start + count]
+            logits = logits.unflatten(1, (valid.shape[1], height, width, lift.per_pixel)).permute(0, 4, 1, 5, 2, 3)
+            channel = channel_of_label(labels[:, 0], self.classes.channel_ids)
+            each = lift.per_pixel
+            labelled = ((channel >= 0) & valid[..., None, None]).repeat(1, each, 1, 1)
+            loss = pixel_shares_loss(logits.flatten(1, 2), channel.repeat(1, each, 1, 1), labelled)
+            result["lifted_classes"] = args.lifted_classes * loss
+        return result
 
     # ---- voxels ------------------------------------------------------------------------------------------------------
 

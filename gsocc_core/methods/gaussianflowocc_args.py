@@ -106,7 +106,8 @@ class LossArgs:
         depth_spread: All weight of a ray must lie at its depth label; see :func:`depth_spread_loss`.
         alpha: Pixels with a depth label must be opaque.
         lifted_depth: Distances of the lifted Gaussians' pixels against depth labels of the present views
-            (``network.lifted_bins``); see :func:`gsocc_core.losses.depth_bins.depth_bins_loss`.
+            (``network.lifted_bins``); see :func:`gsocc_core.losses.pixel_shares.pixel_shares_loss`.
+        lifted_classes: Classes of the lifted Gaussians against class labels of the present views, likewise.
         line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
             :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
         occupied: 3D labels: occupancy of the splatted voxels.
@@ -127,6 +128,7 @@ class LossArgs:
     depth_spread: float = 0.0
     alpha: float = 0.0
     lifted_depth: float = 0.0
+    lifted_classes: float = 0.0
     line_of_sight: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0

@@ -171,9 +171,30 @@ def test_depth_labels_teach_where_lifted_gaussians_stand():
         assert (own / expected).log().abs().median() < 0.12  # a bin is 0.115 wide
 
 
-def test_a_loss_on_distances_needs_them():
+@pytest.mark.parametrize("per_pixel", [1, 2])
+def test_class_labels_teach_the_gaussians_of_their_own_pixels(per_pixel):
+    network = replace(NETWORK, num_blocks=0, lifted_level=1, lifted_bins=8, lifted_per_pixel=per_pixel)
+    off = LossArgs(semantics=0.0, depth=0.0, lifted_classes=2.0)
+    torch.manual_seed(0)
+    model, batch = GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, network, off), frames(b=1, v=3)
+    labels = torch.full((1, 1, 3, 32, 64), CLASSES.ignore_id, dtype=torch.uint8)
+    row, column = 2, 5
+    labels[0, 0, 1, row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] = CLASSES.channel_ids[3]
+    targets = replace(batch.targets, view_cameras=batch.cameras, view_semantics=labels)
+    output = model(batch)
+    found = model.losses(output, replace(batch, targets=targets))
+    own = 60 + ((32 + row * 8 + column) * per_pixel)
+    logits = output.scene.features[0, own : own + per_pixel]
+    assert set(found) == {"lifted_classes"}
+    torch.testing.assert_close(found["lifted_classes"], -2 * logits.log_softmax(-1)[:, 3].mean())
+
+
+def test_losses_on_lifted_pixels_need_them():
+    with pytest.raises(ConfigError, match="lifted_level"):
+        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(lifted_classes=1.0))
+    level = replace(NETWORK, lifted_level=1)
     with pytest.raises(ConfigError, match="lifted_bins"):
-        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, NETWORK, LossArgs(lifted_depth=1.0))
+        GaussianFlowOcc(CLASSES, GRID, (32, 64), BACKBONE, level, LossArgs(lifted_depth=1.0))
     with pytest.raises(ConfigError, match="lifted_per_pixel"):
         replace(NETWORK, lifted_level=1, lifted_per_pixel=2)
 
