@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.fixed_sizes import seen_first
+from gsocc_core.networks.sampling import weighted_samples
 
 
 def mlp(dim_in: int, hidden: int, dim_out: int, layers: int = 2) -> nn.Sequential:
@@ -174,20 +175,14 @@ class DeformableImageAttention(nn.Module):
 
     def _sample(self, local: Tensor, maps: list[Tensor], centers: Tensor) -> Tensor:
         """Weighted samples around ``centers`` (M, K, 2) for queries ``local`` (M, K, dim) -> (M, K, dim)."""
-        m, k, dim = local.shape
+        m, k, _ = local.shape
         heads, levels, points = self.num_heads, self.num_levels, self.num_points
         offsets = self.offsets(local).view(m, k, heads, levels, points, 2)
         weights = self.weights(local).view(m, k, heads, levels * points).softmax(-1).view(m, k, heads, levels, points)
-        result = local.new_zeros(m * heads, dim // heads, k)
+        result = torch.zeros_like(local)
         for level, level_map in enumerate(maps):
             height, width = level_map.shape[-2:]
             values = self.value((level_map.flatten(0, 1) + self.level_code[level][:, None, None]).movedim(1, -1))
-            values = values.view(m, height, width, heads, dim // heads).permute(0, 3, 4, 1, 2).flatten(0, 1)
-            place = (
-                centers[:, :, None, None] + offsets[:, :, :, level] / constant((width, height), local)
-            ) * 2 - 1  # (M, K, heads, points, 2)
-            place = place.transpose(1, 2).flatten(0, 1)
-            sample = functional.grid_sample(values, place, mode="bilinear", padding_mode="zeros", align_corners=False)
-            share = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (M * heads, K, points)
-            result = result + (sample * share[:, None]).sum(-1)  # einsum would run a tiny bmm each
-        return result.view(m, dim, k).transpose(1, 2)
+            places = centers[:, :, None, None] + offsets[:, :, :, level] / constant((width, height), local)
+            result = result + weighted_samples(values, places, weights[:, :, :, level])
+        return result

@@ -12,37 +12,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gsocc_core.geometry.constants import constant
 from gsocc_core.networks.fixed_sizes import seen_first
-
-
-def weighted_samples(values: Tensor, places: Tensor, shares: Tensor) -> Tensor:
-    """Interpolated values at sampling places, summed with their shares, per head.
-
-    Args:
-        values: (M, H * C, *size) map or volume of H heads, size of 2 or 3 axes.
-        places: (M, K, H, S, 2 or 3) sampling places, 0..1 from border to border, in the reverse order of the axes
-            (x y for a map of rows and columns), as ``grid_sample`` has it; outside is zero.
-        shares: (M, K, H, S).
-
-    Returns:
-        (M, K, H * C).
-
-    Example:
-        >>> row = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
-        >>> middle = torch.tensor([0.5, 0.5]).view(1, 1, 1, 1, 2)
-        >>> weighted_samples(row, middle, torch.ones(1, 1, 1, 1))
-        tensor([[[2.]]])
-    """
-    m, k, heads, samples, axes = places.shape
-    split = values.unflatten(1, (heads, -1)).flatten(0, 1)
-    where = (places * 2 - 1).transpose(1, 2).reshape(m * heads, k, samples, *(1,) * (axes - 2), axes)
-    sampled = functional.grid_sample(split, where.to(split.dtype), padding_mode="zeros", align_corners=False)
-    shares = shares.transpose(1, 2).reshape(m * heads, 1, k, samples)
-    summed = (sampled.view(m * heads, -1, k, samples) * shares).sum(-1)
-    return summed.view(m, -1, k).transpose(1, 2)
+from gsocc_core.networks.sampling import weighted_samples
 
 
 def spread_offsets(heads: int, samples: int, axes: int) -> Tensor:
@@ -111,7 +84,7 @@ class PictureAttention(nn.Module):
         shares = self.weights(asked).view(shape).flatten(3).softmax(-1).view(shape)
         seen = torch.zeros_like(queries)
         for level, level_map in enumerate(maps):
-            values = self.value(level_map.movedim(1, -1)).movedim(-1, 1)
+            values = self.value(level_map.movedim(1, -1))
             # Numbers, not a tensor of sizes: an upload would wait for the GPU.
             height, width = level_map.shape[-2:]
             u, v = offsets[:, :, :, level].unbind(-1)
@@ -200,7 +173,7 @@ class PillarImageAttention(nn.Module):
         for level, level_map in enumerate(maps):
             height, width = level_map.shape[-2:]
             coded = level_map.flatten(0, 1) + self.level_code[level][:, None, None]
-            values = self.value(coded.movedim(1, -1)).movedim(-1, 1)
+            values = self.value(coded.movedim(1, -1))
             places = centers[:, :, None, :, None] + offsets[:, :, :, level] / constant((width, height), local)
             result = result + weighted_samples(values, places.flatten(3, 4), shares[:, :, :, level].flatten(3))
         return result
@@ -241,7 +214,7 @@ class PlaneAttention(nn.Module):
         shares = self.weights(queries).view(shape).flatten(3).softmax(-1).view(shape)
         result = torch.zeros_like(queries)
         for index, plane in enumerate(planes):
-            values = self.value(plane.movedim(1, -1)).movedim(-1, 1)
+            values = self.value(plane.movedim(1, -1))
             size = (plane.shape[-1], plane.shape[-2])
             where = places[:, None, index] + offsets[:, :, :, index] / constant(size, queries)
             result = result + weighted_samples(values, where, shares[:, :, :, index])
@@ -283,7 +256,7 @@ class TopPlaneAttention(nn.Module):
         offsets = self.offsets(asked).view(*split, 2)
         shares = self.weights(asked).view(split).softmax(-1) / self.looks
         # x is the column of the map, so that offsets are x before y.
-        values = self.value(top).transpose(1, 2).unflatten(2, shape).transpose(2, 3)
+        values = self.value(top).unflatten(1, shape).transpose(1, 2)
         x, y = ((torch.arange(n, device=top.device) + 0.5) / n for n in shape)
         middles = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).flatten(0, 1)
         where = middles[:, None, None, None] + offsets / offsets.new_tensor(shape)
@@ -319,5 +292,5 @@ class VolumeAttention(nn.Module):
         offsets = self.offsets(queries).view(b, q, self.heads, self.points, 3)
         shares = self.weights(queries).view(b, q, self.heads, self.points).softmax(-1)
         where = (places[:, :, None, None] + offsets / size).flip(-1)
-        found = weighted_samples(self.value(volume).movedim(-1, 1), where, shares)
+        found = weighted_samples(self.value(volume), where, shares)
         return self.norm(queries + self.dropout(self.out(found)))

@@ -15,77 +15,126 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from gsocc_core.compiling import kernel
 
 #: Floats in one block.
 LANES = 8
+#: Floats in a half block, for rows that are no multiple of eight.
+HALF = 4
 
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _FAST = ("contract", "reassoc", "nsz")
 
 
-def _load(context: Any, builder: Any, array_type: Any, array: Any, row: Any, column: Any) -> tuple[Any, Any]:
-    """Pointer to, and value of, eight floats of a C-contiguous (rows, columns) array."""
+def _load(context: Any, builder: Any, array_type: Any, array: Any, row: Any, column: Any, lanes: int) -> Any:
+    """Pointer to, and value of, floats of a C-contiguous (rows, columns) array."""
     struct = context.make_array(array_type)(context, builder, array)
     _, columns = cgutils.unpack_tuple(builder, struct.shape, 2)
     offset = builder.add(builder.mul(row, columns), column)
-    pointer = builder.bitcast(builder.gep(struct.data, [offset]), _VECTOR.as_pointer())
+    vector = ir.VectorType(ir.FloatType(), lanes)
+    pointer = builder.bitcast(builder.gep(struct.data, [offset]), vector.as_pointer())
     # Old and new llvmlite differ in whether a load can read its type off the pointer.
     try:
-        value = builder.load(pointer, align=4, typ=_VECTOR)
+        value = builder.load(pointer, align=4, typ=vector)
     except TypeError:
         value = builder.load(pointer, align=4)
     return pointer, value
+
+
+def _spread(builder: Any, scale: Any, lanes: int) -> Any:
+    """A vector of equal numbers."""
+    vector = ir.VectorType(ir.FloatType(), lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scale, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(first, first, zeros)
 
 
 def _is_matrix(array: Any) -> bool:
     return isinstance(array, types.Array) and array.ndim == 2 and array.layout == "C" and array.dtype == types.float32
 
 
-@intrinsic
-def add_scaled(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any, scale: Any) -> Any:  # noqa: ARG001
-    """y[y_row, column:column + 8] += scale * x[x_row, column:column + 8], without any bounds check."""
-    if not (_is_matrix(y) and _is_matrix(x)):
-        return None
+def _add_scaled(lanes: int) -> Any:
+    @intrinsic
+    def add(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any, scale: Any) -> Any:  # noqa: ARG001
+        if not (_is_matrix(y) and _is_matrix(x)):
+            return None
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4])
-        _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4])
-        lanes = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), args[5], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        lanes = builder.shuffle_vector(lanes, lanes, zeros)
-        product = builder.fmul(lanes, x_value, flags=_FAST)
-        builder.store(builder.fadd(y_value, product, flags=_FAST), pointer, align=4)
-        return context.get_dummy_value()
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
+            product = builder.fmul(_spread(builder, args[5], lanes), x_value, flags=_FAST)
+            builder.store(builder.fadd(y_value, product, flags=_FAST), pointer, align=4)
+            return context.get_dummy_value()
 
-    return types.void(y, types.intp, x, types.intp, types.intp, types.float32), codegen
+        return types.void(y, types.intp, x, types.intp, types.intp, types.float32), codegen
+
+    return add
 
 
-@intrinsic
-def dot(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any) -> Any:  # noqa: ARG001
-    """Sum of y[y_row, column:column + 8] * x[x_row, column:column + 8], without any bounds check."""
-    if not (_is_matrix(y) and _is_matrix(x)):
-        return None
+def _add_four(lanes: int) -> Any:
+    @intrinsic
+    def add(typing_context: Any, y: Any, y_row: Any, x: Any, rows: Any, column: Any, scales: Any) -> Any:  # noqa: ARG001
+        if not (_is_matrix(y) and _is_matrix(x)):
+            return None
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4])
-        _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4])
-        rest = builder.fmul(y_value, x_value, flags=_FAST)
-        lanes = LANES
-        while lanes > 1:
-            lanes //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(start, start + lanes)))
-                for start in (0, lanes)
-            )
-            rest = builder.fadd(
-                builder.shuffle_vector(rest, rest, low), builder.shuffle_vector(rest, rest, high), flags=_FAST
-            )
-        return builder.extract_element(rest, ir.Constant(ir.IntType(32), 0))
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer, total = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            for k in range(4):
+                row, scale = builder.extract_value(args[3], k), builder.extract_value(args[5], k)
+                _, value = _load(context, builder, signature.args[2], args[2], row, args[4], lanes)
+                product = builder.fmul(_spread(builder, scale, lanes), value, flags=_FAST)
+                total = builder.fadd(total, product, flags=_FAST)
+            builder.store(total, pointer, align=4)
+            return context.get_dummy_value()
 
-    return types.float32(y, types.intp, x, types.intp, types.intp), codegen
+        four = UniTuple(types.intp, 4), UniTuple(types.float32, 4)
+        return types.void(y, types.intp, x, four[0], types.intp, four[1]), codegen
+
+    return add
+
+
+def _dot(lanes: int) -> Any:
+    @intrinsic
+    def multiply(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any) -> Any:  # noqa: ARG001
+        if not (_is_matrix(y) and _is_matrix(x)):
+            return None
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
+            rest = builder.fmul(y_value, x_value, flags=_FAST)
+            half = lanes
+            while half > 1:
+                half //= 2
+                low, high = (
+                    ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(start, start + half)))
+                    for start in (0, half)
+                )
+                rest = builder.fadd(
+                    builder.shuffle_vector(rest, rest, low), builder.shuffle_vector(rest, rest, high), flags=_FAST
+                )
+            return builder.extract_element(rest, ir.Constant(ir.IntType(32), 0))
+
+        return types.float32(y, types.intp, x, types.intp, types.intp), codegen
+
+    return multiply
+
+
+#: ``add_scaled(y, y_row, x, x_row, column, scale)``: y[y_row, c:c + 8] += scale * x[x_row, c:c + 8] with c the column;
+#: like all of these without any bounds check.
+add_scaled = _add_scaled(LANES)
+#: The same of four floats.
+add_scaled_half = _add_scaled(HALF)
+#: ``add_four(y, y_row, x, x_rows, column, scales)``: the sum of four rows (a tuple) with their scales is added at once.
+add_four = _add_four(LANES)
+#: The same of four floats of each row.
+add_four_half = _add_four(HALF)
+#: ``dot(y, y_row, x, x_row, column)``: the sum of y[y_row, column:column + 8] * x[x_row, column:column + 8].
+dot = _dot(LANES)
+#: The same of four floats.
+dot_half = _dot(HALF)
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz", "arcp"})

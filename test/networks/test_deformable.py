@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deformable attention: samples against sums written out, in pictures, planes and volumes."""
 
-import pytest
 import torch
 
 from gsocc_core.networks.deformable import (
@@ -11,25 +10,7 @@ from gsocc_core.networks.deformable import (
     PlaneAttention,
     VolumeAttention,
     spread_offsets,
-    weighted_samples,
 )
-
-
-@pytest.mark.parametrize("size", [(4, 5), (3, 4, 5)])
-def test_samples_at_cell_middles_are_the_cells(size):
-    torch.manual_seed(0)
-    heads, channels, m, k, s = 2, 3, 2, 4, 3
-    values = torch.randn(m, heads * channels, *size)
-    cells = torch.stack([torch.randint(n, (m, k, heads, s)) for n in size], -1)
-    places = ((cells + 0.5) / torch.tensor(size)).flip(-1)
-    shares = torch.rand(m, k, heads, s)
-    result = weighted_samples(values, places, shares)
-    for i in range(m):
-        for q in range(k):
-            for h in range(heads):
-                part = values[i, h * channels : (h + 1) * channels]
-                expected = sum(shares[i, q, h, j] * part[(slice(None), *cells[i, q, h, j])] for j in range(s))
-                torch.testing.assert_close(result[i, q, h * channels : (h + 1) * channels], expected)
 
 
 def test_first_offsets_point_everywhere():
