@@ -91,7 +91,7 @@ class GaussianFlowOccLosses:
             result |= self._flow_losses(moved, targets)
         if args.line_of_sight:
             result |= self._sight_loss(moved.scene, targets)
-        if args.occupied or args.voxel_classes:
+        if args.occupied or args.voxel_classes or args.voxel_iou:
             result |= self._voxel_losses(moved.scene, targets)
         return result
 
@@ -226,7 +226,23 @@ class GaussianFlowOccLosses:
             loss = voxel_class_loss(logits, channel, self._class_weights(scene))
             loss = loss + lovasz_softmax(logits[labelled].softmax(-1), channel[labelled])
             result["voxel_classes"] = args.voxel_classes * loss
+        if args.voxel_iou:
+            result["voxel_iou"] = args.voxel_iou * self._voxel_iou(field, probability, labels, mask)
         return result
+
+    def _voxel_iou(self, field: VoxelField, probability: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+        """Lovasz-softmax over free space, as class 0, and the channels."""
+        rows = mask.flatten().nonzero()[:, 0]
+        count = self._args.voxel_iou_samples
+        if count is not None and len(rows) > count:
+            rows = rows[torch.randint(len(rows), (count,), device=rows.device)]
+        label = labels.flatten()[rows]
+        channel = channel_of_label(label, self._classes.channel_ids)
+        used = (channel >= 0) | (label == self._classes.free_id)
+        rows, channel = rows[used], channel[used]
+        occupied = probability.flatten()[rows, None]
+        shares = field.features.flatten(0, -2)[rows].softmax(-1)
+        return lovasz_softmax(torch.cat([1 - occupied, occupied * shares], dim=-1), channel + 1)
 
     def _class_weights(self, scene: Gaussians) -> Tensor | None:
         weights = self._args.class_weights

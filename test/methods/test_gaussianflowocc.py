@@ -4,13 +4,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tiny_frames import BACKBONE, CLASSES, GRID, NETWORK, frames
 
-from gsocc_core import VoxelGrid
+from gsocc_core import VoxelGrid, splat_to_voxels
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.grid_points import box_in_ego, to_grid
+from gsocc_core.losses.occupancy import lovasz_softmax
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, SplatArgs
 
@@ -169,6 +171,24 @@ def test_depth_labels_teach_where_lifted_gaussians_stand():
     for view, expected in enumerate([5.0, 12.0, 5.0]):
         own = found_m[0, view, view * 32 : (view + 1) * 32]
         assert (own / expected).log().abs().median() < 0.12  # a bin is 0.115 wide
+
+
+def test_mean_iou_is_asked_for_over_free_space_and_all_classes():
+    model, batch = build(semantics=0.0, depth=0.0, voxel_iou=2.0), frames()
+    scene = model(batch).scene
+    field = splat_to_voxels(scene, GRID)
+    labels, known = batch.targets.labels, [CLASSES.free_id, *CLASSES.channel_ids]
+    seen = batch.targets.mask_camera & torch.isin(labels, torch.tensor(known, dtype=torch.uint8))
+    occupied = field.density.clamp(max=1.0)[seen][:, None]
+    every = torch.cat([1 - occupied, occupied * field.features[seen].softmax(-1)], dim=-1)
+    targets = [known.index(label) for label in labels[seen].tolist()]
+    found = model.losses(model(batch), batch)
+    assert set(found) == {"voxel_iou"}
+    torch.testing.assert_close(found["voxel_iou"], 2 * lovasz_softmax(every, torch.tensor(targets)))
+    few = build(semantics=0.0, depth=0.0, voxel_iou=2.0, voxel_iou_samples=200)
+    drawn = [few.losses(few(batch), batch)["voxel_iou"].item() for _ in range(20)]
+    assert len(set(drawn)) > 1
+    assert np.mean(drawn) == pytest.approx(found["voxel_iou"].item(), rel=0.1)
 
 
 @pytest.mark.parametrize("per_pixel", [1, 2])
