@@ -45,26 +45,33 @@ _STAGES = (
 _STEM = 32
 
 
-class SameConv(nn.Conv2d):
-    """Convolution without bias to ceil(size / stride) pixels, padded as TensorFlow does: more behind than before."""
+class SameConv(nn.Module):
+    """Convolution to ceil(size / stride) pixels, a norm that keeps its statistics and, by default, ReLU6.
 
-    def __init__(self, dim_in: int, dim_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(dim_in, dim_out, kernel, stride, groups=groups, bias=False)
+    Padded as TensorFlow does, more behind than before. The norm is folded into the weights, so that it costs nothing.
+    """
+
+    def __init__(
+        self, dim_in: int, dim_out: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim_in, dim_out, kernel, stride, groups=groups, bias=False)
+        self.norm, self.active = FrozenNorm(dim_out), active
+        self.norm.eps = 1e-3  # TensorFlow's
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim_in, H, W) -> (B, dim_out, ceil(H / stride), ceil(W / stride))."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
         over = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (x.shape[-1], x.shape[-2])]
         if any(over):
             x = functional.pad(x, (over[0] // 2, over[0] - over[0] // 2, over[1] // 2, over[1] - over[1] // 2))
-        return super().forward(x)
-
-
-def _layer(dim_in: int, dim_out: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True) -> nn.Module:
-    norm = FrozenNorm(dim_out)
-    norm.eps = 1e-3  # TensorFlow's
-    parts: list[nn.Module] = [SameConv(dim_in, dim_out, kernel, stride, groups), norm]
-    return nn.Sequential(*parts, nn.ReLU6()) if active else nn.Sequential(*parts)
+        norm = self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight, bias = self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+        result = functional.conv2d(x, weight, bias, stride, groups=self.conv.groups)
+        return functional.relu6(result, inplace=True) if self.active else result
 
 
 class InvertedBottleneck(nn.Module):
@@ -76,9 +83,9 @@ class InvertedBottleneck(nn.Module):
     def __init__(self, dim_in: int, dim_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = dim_in * expansion
-        self.expand: nn.Module = nn.Identity() if expansion == 1 else _layer(dim_in, inner, 1)
-        self.depthwise = _layer(inner, inner, kernel, stride, groups=inner)
-        self.project = _layer(inner, dim_out, 1, active=False)
+        self.expand: nn.Module = nn.Identity() if expansion == 1 else SameConv(dim_in, inner, 1)
+        self.depthwise = SameConv(inner, inner, kernel, stride, groups=inner)
+        self.project = SameConv(inner, dim_out, 1, active=False)
         self.keeps = stride == 1 and dim_in == dim_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +121,7 @@ class EfficientNetLite(nn.Module):
         self.config = SimpleNamespace(model_type="efficientnet_lite")
         self.out_indices = tuple(out_indices)
         self.channels = [_STAGES[i - 1][-1].channels for i in out_indices]
-        self.stem = _layer(3, _STEM, 3, stride=2)
+        self.stem = SameConv(3, _STEM, 3, stride=2)
         self.stages = nn.ModuleList()
         before = _STEM
         for rows in _STAGES[: max(out_indices)]:  # those behind it would never be read
@@ -166,11 +173,10 @@ def weight_names(backbone: EfficientNetLite) -> dict[str, str]:
               "project": ("_project_conv", "_bn2")}  # fmt: skip
     result = {}
     for name in backbone.state_dict():
-        part, weight = name.rsplit(".", 1)
-        layer, which = part.rsplit(".", 1)
+        layer, kind, weight = name.rsplit(".", 2)
         if layer == "stem":
-            result[name] = f"{('_conv_stem', '_bn0')[int(which)]}.{weight}"
+            result[name] = f"{'_conv_stem' if kind == 'conv' else '_bn0'}.{weight}"
         else:
-            place, kind = layer.rsplit(".", 1)
-            result[name] = f"_blocks.{number[place]}.{layers[kind][int(which)]}.{weight}"
+            place, part = layer.rsplit(".", 1)
+            result[name] = f"_blocks.{number[place]}.{layers[part][kind == 'norm']}.{weight}"
     return result
