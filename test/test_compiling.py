@@ -110,8 +110,8 @@ def test_without_any_folder_to_write_to_everything_starts(tmp_path):
         "import numpy as np, gsocc_core\n"
         "from gsocc_core.commands.cli import main\n"
         "from gsocc_core.splat.simd import exp32\n"
-        "from gsocc_core.commands.diagnosis import kept_on_disk\n"
-        "print(gsocc_core.__file__, float(exp32(np.float32(0.0))), kept_on_disk())\n"
+        "from gsocc_core.commands.diagnosis import kernel_folder\n"
+        "print(gsocc_core.__file__, float(exp32(np.float32(0.0))), kernel_folder())\n"
         "main(['--help'])\n"
     )
     environment = {k: v for k, v in os.environ.items() if k not in {"NUMBA_CACHE_DIR", "XDG_CACHE_HOME"}}
@@ -120,6 +120,6 @@ def test_without_any_folder_to_write_to_everything_starts(tmp_path):
         [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{package / '__init__.py'} 1.0 False\n")
+    assert done.stdout.startswith(f"{package / '__init__.py'} 1.0 None\n")
     assert "usage: gsocc_core" in done.stdout
     assert done.stderr.count("NUMBA_CACHE_DIR") == 1

@@ -53,7 +53,6 @@ def test_the_package_sees_to_it(tmp_path):
 
 
 def test_the_doctor_tells_what_is_hidden(monkeypatch):
-    monkeypatch.setattr("gsocc_core.splat.warm_up", lambda: None)
     assert "coverage" not in diagnosis.check_numba().found
     monkeypatch.setattr("gsocc_core._numba.HIDDEN_COVERAGE", "6.5.0")
     told = diagnosis.check_numba().found

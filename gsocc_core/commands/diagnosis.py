@@ -14,12 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
+from gsocc_core.shipped import shipped
+
 State = Literal["ok", "missing", "broken"]
-#: Where the demo model lies in a checkout.
-DEMO_BUNDLE = Path("bundles") / "synthetic-gaussianflowocc"
+#: Name of the demo model, which comes with the code.
+DEMO_BUNDLE = "synthetic-gaussianflowocc"
+#: What nuscenes-devkit's reader imports. Importing them all takes longer than the rest of the table; only OpenCV is.
+_DEVKIT_IMPORTS = ("nuscenes", "cv2", "matplotlib", "numpy", "PIL", "pyquaternion", "sklearn", "tqdm")
 
 
 @dataclass(frozen=True)
@@ -79,29 +82,29 @@ def check_gpu() -> Finding:
 
 
 def check_numba() -> Finding:
-    """The CPU kernels: compiled or loaded, and how long that took."""
+    """The CPU kernels: whether numba can be imported, and where what it compiles is kept."""
     from gsocc_core._numba import HIDDEN_COVERAGE
 
     try:
-        from gsocc_core.splat import warm_up
-
-        start = time.perf_counter()
-        warm_up()
+        folder = kernel_folder()
     except Exception as error:  # noqa: BLE001 - whatever it is, the table has a line for it
         return Finding("CPU kernels (numba)", "broken", f"{type(error).__name__}: {error}", "pip install -U numba")
     hidden = f"; coverage {HIDDEN_COVERAGE}, too old for it, is hidden from it" if HIDDEN_COVERAGE else ""
-    found = f"numba {version_of('numba')}, ready in {time.perf_counter() - start:.1f} s{hidden}"
-    if kept_on_disk():
-        return Finding("CPU kernels (numba)", "ok", found)
+    if folder is not None:
+        return Finding("CPU kernels (numba)", "ok", f"numba {version_of('numba')}, compiled ones in {folder}{hidden}")
+    found = f"numba {version_of('numba')}, which compiles anew in every process: no folder to keep them in{hidden}"
     mend = "export NUMBA_CACHE_DIR=FOLDER, one that can be written"
-    return Finding("CPU kernels (numba)", "missing", f"{found}, anew in every process: no folder to keep them in", mend)
+    return Finding("CPU kernels (numba)", "missing", found, mend)
 
 
-def kept_on_disk() -> bool:
-    """Whether compiled kernels are found again by the next process."""
+def kernel_folder() -> str | None:
+    """Where the next process finds what this one compiled; None = nowhere."""
     from gsocc_core.splat.simd import exp32
 
-    return not hasattr(exp32, "stats") or exp32.stats.cache_path is not None  # NUMBA_DISABLE_JIT compiles nothing
+    if not hasattr(exp32, "stats"):
+        return "no folder, since NUMBA_DISABLE_JIT is set"
+    path: str | None = exp32.stats.cache_path
+    return path
 
 
 def check_triton() -> Finding:
@@ -130,14 +133,44 @@ def check_gsplat() -> Finding:
     return Finding("gsplat", "ok", f"{version}, builds itself with {compiler}")
 
 
+def unmet(package: str) -> str | None:
+    """What an installed distribution asks for and does not get, read from its metadata; None = nothing.
+
+    Args:
+        package: Name of a distribution; one that is not installed asks for nothing.
+
+    Example:
+        >>> unmet("numpy")
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        asked = importlib.metadata.requires(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for wanted in map(Requirement, asked):
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        version = version_of(wanted.name)
+        if version is None or not wanted.specifier.contains(version, prereleases=True):
+            return f"{wanted.name}{wanted.specifier}, {version or 'none'} is installed"
+    return None
+
+
 def check_transformers() -> Finding:
     """Backbones; a torchvision that does not fit PyTorch breaks their import."""
-    try:
-        importlib.import_module("transformers.models.auto.modeling_auto")
-    except Exception as error:  # noqa: BLE001 - a broken torchvision raises whatever it likes
-        mend = "pip uninstall torchvision" if version_of("torchvision") else "pip install -U transformers"
-        return Finding("transformers", "broken", f"{type(error).__name__}: {error}"[:120], mend)
-    return Finding("transformers", "ok", str(version_of("transformers")))
+    version, vision = version_of("transformers"), version_of("torchvision")
+    if version is None:
+        return Finding("transformers", "broken", "not installed", "pip install transformers")
+    builds = {(found or "").partition("+")[2] for found in (vision, version_of("torch"))} - {""}
+    wrong = unmet("torchvision") or (
+        f"a PyTorch of its own build, not {' and '.join(sorted(builds))}" if len(builds) > 1 else None
+    )
+    if vision and wrong:
+        return Finding("transformers", "broken", f"torchvision {vision} wants {wrong}", "pip uninstall torchvision")
+    if wrong := unmet("transformers"):
+        return Finding("transformers", "broken", f"{version} wants {wrong}", "pip install -U transformers")
+    return Finding("transformers", "ok", version)
 
 
 def check_numpy() -> Finding:
@@ -152,10 +185,13 @@ def check_devkit() -> Finding:
     """The reader of nuScenes trees; OpenCV, which it imports, may want libraries of the system."""
     version = version_of("nuscenes-devkit")
     if version:
+        mend = "pip install --force-reinstall nuscenes-devkit opencv-python-headless 'numpy<2'"
         try:
-            importlib.import_module("nuscenes.nuscenes")
+            absent = next((name for name in _DEVKIT_IMPORTS if importlib.util.find_spec(name) is None), None)
+            if absent is not None:
+                return Finding("nuscenes-devkit", "missing", f"{version}, but no {absent}, which it imports", mend)
+            importlib.import_module("cv2")
         except Exception as error:  # noqa: BLE001 - compiled modules raise whatever they like
-            mend = "pip install --force-reinstall nuscenes-devkit opencv-python-headless 'numpy<2'"
             return Finding("nuscenes-devkit", "missing", f"{version}, but {type(error).__name__}: {error}"[:120], mend)
         return Finding("nuscenes-devkit", "ok", version)
     if sys.version_info >= (3, 13):
@@ -202,27 +238,28 @@ def check_ros() -> Finding:
 
 
 def check_bundle(path: str | None) -> Finding:
-    """A model loads and predicts."""
+    """A model loads and predicts; without a name, which one comes with the code and can be tried."""
+    if path is None:
+        if shipped(f"bundles/{DEMO_BUNDLE}") is None:
+            return Finding("model", "ok", "none named; try --bundle FOLDER or a Hugging Face hub id")
+        return Finding("model", "ok", f"{DEMO_BUNDLE} is there; --bundle {DEMO_BUNDLE} loads it and predicts")
     from gsocc_core import OccupancyPredictor
     from gsocc_core.errors import GsoccError
 
-    folder = path or str(DEMO_BUNDLE)
-    if path is None and not DEMO_BUNDLE.is_dir():
-        return Finding("model", "ok", "none named; try --bundle FOLDER or a Hugging Face hub id")
     try:
         start = time.perf_counter()
-        predictor = OccupancyPredictor.load(folder, device="cpu")
+        predictor = OccupancyPredictor.load(path, device="cpu")
         predictor.warm_up(1)
     except GsoccError as error:
-        return Finding("model", "broken", str(error), "name a bundle folder; a checkout has one under bundles/")
-    return Finding("model", "ok", f"{folder} loads and predicts ({time.perf_counter() - start:.1f} s)")
+        return Finding("model", "broken", str(error), f"name a bundle folder, or {DEMO_BUNDLE}, which is shipped")
+    return Finding("model", "ok", f"{path} loads and predicts ({time.perf_counter() - start:.1f} s)")
 
 
 def examine(bundle: str | None = None) -> list[Finding]:
     """Look at everything.
 
     Args:
-        bundle: Model to try; None = the demo model, where this is a checkout.
+        bundle: Model to load and to predict with; None = none.
 
     Returns:
         Findings in the order of the table.

@@ -9,7 +9,7 @@ def doctor(bundle: str | None = None) -> None:
     """Say what this machine has, what is missing for what, and the command that mends it.
 
     Args:
-        bundle: Model folder or hub id to try; None = the demo model of a checkout.
+        bundle: Model folder, name of a shipped one or hub id to load and predict with; None = none.
     """
     from gsocc_core.commands.diagnosis import examine, table
 
