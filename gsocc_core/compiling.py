@@ -15,6 +15,8 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
+from gsocc_core.announcing import COMPILING
+
 _log = logging.getLogger(__name__)
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -71,6 +73,8 @@ class _NoCache(NullCache):
 class _KernelCache(FunctionCache):
     """numba's cache, which treats what cannot be read or written as not being there."""
 
+    told = False
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self._cache_file = _CheckedFiles(
@@ -80,12 +84,16 @@ class _KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for a signature, or None."""
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception as error:  # noqa: BLE001 - a damaged pickle raises whatever its bytes happen to say
             _log.warning("%s: damaged (%s), compiled anew", self._cache_file.index, type(error).__name__)
             with suppress(OSError):
                 self._cache_file.index.unlink(missing_ok=True)
             return None
+        if found is None and not _KernelCache.told:
+            _KernelCache.told = True
+            COMPILING.info("CPU kernels are compiled, once per machine; this takes up to half a minute")
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if that works."""

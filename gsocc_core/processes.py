@@ -10,8 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import Semaphore
 from types import FrameType
+
+from gsocc_core.announcing import hear_compiling, is_heard
 
 
 def worker_context(*modules: str) -> BaseContext:
@@ -66,7 +70,8 @@ def worker_pool(
         ...     list(pool.map(abs, [-1, 2]))
         [1, 2]
     """
-    with ProcessPoolExecutor(count, context, initializer=_start, initargs=(start, given)) as pool:
+    one_speaks = context.Semaphore(1) if is_heard() else None
+    with ProcessPoolExecutor(count, context, initializer=_start, initargs=(one_speaks, start, given)) as pool:
         try:
             yield pool
         except BaseException:
@@ -76,7 +81,9 @@ def worker_pool(
             raise
 
 
-def _start(start: Callable[..., None] | None, given: tuple[object, ...]) -> None:
+def _start(one_speaks: Semaphore | None, start: Callable[..., None] | None, given: tuple[object, ...]) -> None:
+    if one_speaks is not None:
+        hear_compiling(partial(one_speaks.acquire, block=False))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)  # by way of the interpreter, which gives back what the worker shares
     if start is not None:

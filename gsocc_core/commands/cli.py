@@ -12,7 +12,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gsocc_core.announcing import announced
 from gsocc_core.errors import ConfigError
 from gsocc_core.program import GO_ON, run
 from gsocc_core.whole import check_place
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: always with ``--help``, and with the exit code after an error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    work = partial(_run, [word for word in words if word != "--debug"])
+    work = partial(_run, [word for word in words if word != "--debug"], is_program=arguments is None)
     if code := run("gsocc_core", work, debug="--debug" in words, go_on=_GO_ON.get(words[0] if words else "", GO_ON)):
         raise SystemExit(code)
 
@@ -82,7 +83,8 @@ def run_program(
         rest = [word for word in words if word != "--debug"]
         if {"-h", "--help"} & set(rest):
             _help(program, function, ())
-        _call(function, read_arguments(program, function, rest))
+        with announced(program) if arguments is None else nullcontext():
+            _call(function, read_arguments(program, function, rest))
 
     return run(program, work, debug="--debug" in words, go_on=go_on)
 
@@ -139,7 +141,7 @@ def split_words(words: Sequence[str]) -> tuple[str, list[str]]:
     raise ConfigError("command line", "command", f"one of {', '.join(names)}", f"{received!r}{hint}")
 
 
-def _run(words: list[str]) -> None:
+def _run(words: list[str], is_program: bool) -> None:
     if not words or words[0] in {"-h", "--help"}:
         lines = [*_listed(), *(f"  {told}" for told in _refused())]
         sys.stdout.write("usage: gsocc_core COMMAND [WORDS ...] [--key value ...]\n\n" + "\n".join(lines) + "\n\n")
@@ -162,10 +164,12 @@ def _run(words: list[str]) -> None:
     from gsocc_core.commands.reading import first_words, read_arguments, train_of
 
     name, rest = split_words(words)
-    function = function_of(name)
     if {"-h", "--help"} & set(rest):
+        function = function_of(name)
         _help(f"gsocc_core {name}", train_of(rest) if name == "train" else function, first_words(name, function))
-    _call(function, read_arguments(name, function, rest))
+    with announced(f"gsocc_core {name}") if is_program else nullcontext():
+        function = function_of(name)
+        _call(function, read_arguments(name, function, rest))
 
 
 def _call(function: Callable[..., Any], arguments: Mapping[str, Any] | None) -> None:
