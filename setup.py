@@ -20,7 +20,8 @@ class BuildWithSharedFiles(build_py):
         if self.editable_mode:
             return
         here = Path(__file__).resolve().parent
-        for source in (path for folder in SHARED for path in sorted((here / folder).rglob("*")) if path.is_file()):
+        files = (path for folder in SHARED for path in sorted((here / folder).rglob("*")) if path.is_file())
+        for source in (path for path in files if path.parent.name != "__pycache__"):
             target = Path(self.build_lib) / "gsocc_ros" / "share" / source.relative_to(here)
             self.mkpath(str(target.parent))
             self.copy_file(str(source), str(target))

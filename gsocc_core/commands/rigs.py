@@ -72,7 +72,7 @@ def check_rig(
     Ends with status 1 when a finding is an error.
 
     Args:
-        rig: Rig file.
+        rig: Rig file, or the name of a shipped rig; of one without calibration, times alone are checked.
         images: Folder of pictures, as for predict; None = grey pictures.
         out: PNG to make; None = check only.
         points: Point cloud: .npy, .pcd, .bin (KITTI), .pcd.bin (nuScenes) or .ply.
@@ -82,12 +82,16 @@ def check_rig(
         tile_width: Width of one camera in the picture, pixels.
     """
     from gsocc_core.rigs.check_picture import check_and_draw
-    from gsocc_core.rigs.checks import table
+    from gsocc_core.rigs.checks import check_times, table
     from gsocc_core.rigs.poses import pose_of
-    from gsocc_core.rigs.rig_file import CameraRig
+    from gsocc_core.rigs.rig_file import CameraRig, uncalibrated_offsets_ms
 
     pose = None if T_ego_lidar is None else pose_of(T_ego_lidar, "T_ego_lidar")
-    findings = check_and_draw(CameraRig.load(rig), images, out, points, pose, picture_set, tile_width)
+    offsets_ms = uncalibrated_offsets_ms(rig)
+    if offsets_ms and images is None and out is None and points is None:
+        findings = check_times(offsets_ms)
+    else:
+        findings = check_and_draw(CameraRig.load(rig), images, out, points, pose, picture_set, tile_width)
     print(table(findings))
     if any(finding.level == "error" for finding in findings):
         raise SystemExit(1)

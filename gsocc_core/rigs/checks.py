@@ -36,6 +36,26 @@ class Finding:
     do: str = ""
 
 
+def check_times(offsets_ms: Mapping[str, float | None]) -> list[Finding]:
+    """What can be said of cameras of which a rig file tells times and no calibration.
+
+    Args:
+        offsets_ms: When each camera fires within a cycle; None = unknown.
+
+    Example:
+        >>> [finding.what for finding in check_times({"front": 7.6})]
+        ['fires 7.6 ms after the begin of a cycle', 'no calibration in this file']
+    """
+    found = [
+        Finding("note", name, "when it fires within a cycle is unknown")
+        if offset is None
+        else Finding("ok", name, f"fires {offset:g} ms after the begin of a cycle")
+        for name, offset in offsets_ms.items()
+    ]
+    do = "robots and recordings bring it (CameraInfo, /tf); `gsocc_core rig` and `rosbag2_to_rig` write it into a file"
+    return [*found, Finding("note", "rig", "no calibration in this file", do)]
+
+
 def check_rig(
     rig: CameraRig,
     picture_sizes: Mapping[str, tuple[int, int] | None] | None = None,

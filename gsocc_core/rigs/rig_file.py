@@ -99,18 +99,13 @@ class CameraRig:
         path = by_name(path, "config/rigs", ".yaml")
         section = open_rig(path)
         cameras, offsets = [], []
-        for name, part in section.section("cameras").sections():
-            camera, offset = read_camera(name, part)
-            part.skip(ROS_CAMERA_KEYS)
-            part.finish()
+        for name, (camera, offset) in _read_cameras(section).items():
             if camera is None:
                 expected = f"a calibration ({', '.join(CALIBRATION_KEYS[:5])}, T_ego_cam); `gsocc_core rig` and "
                 expected += "`rosbag2_to_rig` write them"
                 raise ConfigError(path, f"cameras.{name}", expected, "none")
             cameras.append(camera)
             offsets.append(offset)
-        if not cameras:
-            raise section.fault("cameras", "one or more cameras", {})
         names = tuple(camera.name for camera in cameras)
         rig = cls(
             cameras=tuple(cameras),
@@ -147,6 +142,40 @@ class CameraRig:
             OutputExistsError: the file exists.
         """
         write_rig(path, self.to_dict(), comment)
+
+
+def uncalibrated_offsets_ms(path: str | Path) -> dict[str, float | None]:
+    """Cameras of a rig file that tells nothing but topics and times, and when each one fires within a cycle.
+
+    Args:
+        path: A YAML file, or the name of a shipped rig.
+
+    Returns:
+        Trigger offset per camera, milliseconds, None = unknown; empty where a camera has a calibration.
+
+    Raises:
+        ConfigError: as :meth:`CameraRig.load`.
+
+    Example:
+        >>> uncalibrated_offsets_ms("nuscenes")["CAM_FRONT"], uncalibrated_offsets_ms("example_calibrated")
+        (7.6, {})
+    """
+    found = _read_cameras(open_rig(by_name(path, "config/rigs", ".yaml")))
+    if any(camera is not None for camera, _ in found.values()):
+        return {}
+    return {name: offset for name, (_, offset) in found.items()}
+
+
+def _read_cameras(section: Section) -> dict[str, tuple[Camera | None, float | None]]:
+    """What :func:`read_camera` makes of every camera of a file; there is one at least, and no unknown key."""
+    found = {}
+    for name, part in section.section("cameras").sections():
+        found[name] = read_camera(name, part)
+        part.skip(ROS_CAMERA_KEYS)
+        part.finish()
+    if not found:
+        raise section.fault("cameras", "one or more cameras", {})
+    return found
 
 
 def looks_ahead(cameras: Sequence[Camera]) -> str:

@@ -70,7 +70,7 @@ def test_a_wheel_holds_what_the_checkout_has(tmp_path):
     subprocess.run(words, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     share = tmp_path / "gsocc_ros" / "share"
     for folder in ("bundles", "config", "launch", "msg", "rviz", "srv"):
-        assert {p.relative_to(share) for p in (share / folder).rglob("*") if p.is_file()} >= {
+        assert {p.relative_to(share) for p in (share / folder).rglob("*") if p.is_file()} == {
             p.relative_to(ROOT) for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts
         }
     script = (

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every fault of a rig that can be made is found and told, and a good rig is left alone."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,3 +162,18 @@ def test_the_command_prints_and_ends_with_status_one_on_errors(tmp_path, capsys)
         main(["check-rig", str(tmp_path / "rig.yaml")])
     assert end.value.code == 1
     assert "below the ground" in capsys.readouterr().out
+
+
+def test_a_rig_of_topics_alone_is_checked_as_far_as_it_goes(tmp_path, capsys):
+    main(["check-rig", "nuscenes"])
+    told = capsys.readouterr().out
+    assert re.search(r"ok +CAM_FRONT +fires 7.6 ms after the begin of a cycle", told)
+    assert re.search(r"note +rig +no calibration in this file", told)
+    assert "CameraInfo" in told
+    with pytest.raises(SystemExit) as end:
+        main(["check-rig", "nuscenes", "--out", str(tmp_path / "a.png")])
+    assert end.value.code == 2
+    assert "cameras.CAM_FRONT_LEFT: expected a calibration" in capsys.readouterr().err
+    (tmp_path / "rig.yaml").write_text("cameras: {front: {topic: /a, trigger_offset_ms: null}}")
+    main(["check-rig", str(tmp_path / "rig.yaml")])
+    assert re.search(r"note +front +when it fires within a cycle is unknown", capsys.readouterr().out)
