@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,10 +20,11 @@ def occupied_loss(probability: Tensor, occupied: Tensor, mask: Tensor, balance: 
     Returns:
         Scalar mean over the mask; 0 when it is empty.
     """
-    if not bool(mask.any()):
+    places = mask.flatten().nonzero()[:, 0]
+    if not len(places):
         return probability.sum() * 0.0
-    p = probability[mask].clamp(1e-4, 1 - 1e-4)
-    target = occupied[mask].to(p.dtype)
+    p = probability.flatten().gather(0, places).clamp(1e-4, 1 - 1e-4)
+    target = occupied.flatten()[places].to(p.dtype)
     return functional.binary_cross_entropy(p, target, weight=1 + (balance - 1) * target)
 
 
@@ -39,33 +39,7 @@ def voxel_class_loss(logits: Tensor, channel: Tensor, class_weights: Tensor | No
     Returns:
         Scalar mean; 0 when nothing is labelled.
     """
-    used = channel >= 0
-    if not bool(used.any()):
+    if not bool((channel >= 0).any()):
         return logits.sum() * 0.0
-    return functional.cross_entropy(logits[used], channel[used], weight=class_weights)
-
-
-def lovasz_softmax(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Lovasz-softmax, the convex surrogate of the mean IoU (Berman et al. 2018, eq. 11), over the classes present.
-
-    Args:
-        probabilities: (P, C), rows sum to one.
-        target: (P,) int64 classes.
-
-    Returns:
-        Scalar mean over the classes in ``target``; 0 when P is 0.
-
-    Example:
-        >>> lovasz_softmax(torch.eye(3), torch.arange(3)).item()
-        0.0
-    """
-    losses = []
-    for c in torch.unique(target):
-        foreground = (target == c).to(probabilities.dtype)
-        errors, order = (foreground - probabilities[:, c]).abs().sort(descending=True)
-        hit = foreground[order]
-        total = hit.sum()
-        jaccard = 1 - (total - hit.cumsum(0)) / (total + (1 - hit).cumsum(0))
-        gradient = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
-        losses.append(errors @ gradient)
-    return torch.stack(losses).mean() if losses else probabilities.sum() * 0.0
+    rows, target = logits.flatten(0, -2), channel.flatten().clamp(min=-1)
+    return functional.cross_entropy(rows, target, weight=class_weights, ignore_index=-1)

@@ -17,11 +17,12 @@ from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import Targets
 from gsocc_core.geometry.gaussians import Gaussians
-from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
+from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
 from gsocc_core.losses.line_of_sight import line_of_sight
-from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
+from gsocc_core.losses.lovasz import lovasz_softmax
+from gsocc_core.losses.occupancy import occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
     depth_spread_loss,
     rendered_alpha_loss,
@@ -31,7 +32,7 @@ from gsocc_core.losses.rendering import (
 )
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, SplatArgs
 from gsocc_core.networks.flow import FlowHead
-from gsocc_core.splat import splat_to_image, splat_to_voxels
+from gsocc_core.splat import splat_at_voxels, splat_to_image
 
 
 @dataclass(frozen=True)
@@ -193,38 +194,44 @@ class GaussianFlowOccLosses:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
         views = targets.view_cameras.map(lambda t: t[:, 0])
         occupied, seen = line_of_sight(self._grid, views, targets.view_depth_m[:, 0])
-        _, probability = self._voxels(scene.replace(features=scene.features[..., :1]))
-        return {"line_of_sight": self._args.line_of_sight * occupied_loss(probability, occupied, seen)}
+        density, _ = self._splatted(scene.replace(features=scene.features[..., :1]), seen.to(torch.uint8))
+        loss = occupied_loss(self._probability(density), occupied, seen)
+        return {"line_of_sight": self._args.line_of_sight * loss}
 
-    def _voxels(self, scene: Gaussians) -> tuple[VoxelField, Tensor]:
-        """The splatted voxels and their probability (B, X, Y, Z) of being occupied."""
+    def _splatted(self, scene: Gaussians, voxels: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and features of the voxels that are asked for."""
         splat = self._splat
-        field = splat_to_voxels(
-            scene, self._grid, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
+        return splat_at_voxels(
+            scene, self._grid, voxels, composition=splat.composition, cutoff=splat.cutoff, support=splat.support
         )
-        if splat.composition == "hazard":
-            return field, -torch.expm1(-field.density)
-        return field, field.density.clamp(max=1.0)
+
+    def _probability(self, density: Tensor) -> Tensor:
+        """Probability of being occupied."""
+        return -torch.expm1(-density) if self._splat.composition == "hazard" else density.clamp(max=1.0)
 
     def _voxel_losses(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
         args = self._args
         if targets.labels is None or targets.mask_camera is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
-        field, probability = self._voxels(scene)
         labels = targets.labels
         mask = targets.mask_camera & (labels != self._classes.ignore_id)
         occupied = labels != self._classes.free_id
+        full = mask & occupied
+        density, features = self._splatted(
+            scene, mask.to(torch.uint8) + full if args.voxel_classes else mask.to(torch.uint8)
+        )
         result: dict[str, Tensor] = {}
         if args.occupied:
-            loss = occupied_loss(probability, occupied, mask, args.occupied_balance)
+            loss = occupied_loss(self._probability(density), occupied, mask, args.occupied_balance)
             result["occupied"] = args.occupied * loss
         if args.voxel_classes:
             # A voxel that no Gaussian reaches has no class vote to correct; the occupancy loss sees to it.
-            used = mask & occupied & (field.density.detach() > 1e-3)
-            channel, logits = channel_of_label(labels[used], self._classes.channel_ids), field.features[used]
-            labelled = channel >= 0
-            loss = voxel_class_loss(logits, channel, self._class_weights(scene))
-            loss = loss + lovasz_softmax(logits[labelled].softmax(-1), channel[labelled])
+            places = full.flatten().nonzero()[:, 0]
+            channel = channel_of_label(labels.flatten()[places], self._classes.channel_ids)
+            channel = torch.where(density.detach().flatten()[places] > 1e-3, channel, -1)
+            loss = voxel_class_loss(features, channel, self._class_weights(scene))
+            labelled = (channel >= 0).nonzero()[:, 0]
+            loss = loss + lovasz_softmax(features[labelled].softmax(-1), channel[labelled])
             result["voxel_classes"] = args.voxel_classes * loss
         if args.voxel_iou:
             result["voxel_iou"] = args.voxel_iou * self._voxel_iou(field, probability, labels, mask)

@@ -20,7 +20,8 @@ from gsocc_core.geometry.voxels import SemanticGrid, VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.coarse_labels import coarse_labels
 from gsocc_core.losses.gaussrender import GaussRenderLoss
-from gsocc_core.losses.occupancy import lovasz_softmax, voxel_class_loss
+from gsocc_core.losses.lovasz import lovasz_softmax
+from gsocc_core.losses.occupancy import voxel_class_loss
 from gsocc_core.losses.scene_scale import frustum_proportion_loss, geometric_affinity_loss, semantic_affinity_loss
 from gsocc_core.methods.gaussrender_args import GaussRenderArgs
 from gsocc_core.methods.method import Method

@@ -25,10 +25,10 @@ LANES = 8
 #: Floats in a half block, for rows that are no multiple of eight.
 HALF = 4
 
-_FAST = ("contract", "reassoc", "nsz")
+FAST = ("contract", "reassoc", "nsz")
 
 
-def _load(context: Any, builder: Any, array_type: Any, array: Any, row: Any, column: Any, lanes: int) -> Any:
+def load(context: Any, builder: Any, array_type: Any, array: Any, row: Any, column: Any, lanes: int) -> Any:
     """Pointer to, and value of, floats of a C-contiguous (rows, columns) array."""
     struct = context.make_array(array_type)(context, builder, array)
     _, columns = cgutils.unpack_tuple(builder, struct.shape, 2)
@@ -43,7 +43,7 @@ def _load(context: Any, builder: Any, array_type: Any, array: Any, row: Any, col
     return pointer, value
 
 
-def _spread(builder: Any, scale: Any, lanes: int) -> Any:
+def spread(builder: Any, scale: Any, lanes: int) -> Any:
     """A vector of equal numbers."""
     vector = ir.VectorType(ir.FloatType(), lanes)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scale, ir.Constant(ir.IntType(32), 0))
@@ -51,21 +51,34 @@ def _spread(builder: Any, scale: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, first, zeros)
 
 
-def _is_matrix(array: Any) -> bool:
+def sum_of(builder: Any, vector: Any, lanes: int) -> Any:
+    """Sum of the floats of a vector."""
+    while lanes > 1:
+        lanes //= 2
+        low, high = (
+            ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(start, start + lanes))) for start in (0, lanes)
+        )
+        halves = (builder.shuffle_vector(vector, vector, part) for part in (low, high))
+        vector = builder.fadd(*halves, flags=FAST)
+    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+
+def is_matrix(array: Any) -> bool:
+    """Whether a type is that of a gapless float32 matrix."""
     return isinstance(array, types.Array) and array.ndim == 2 and array.layout == "C" and array.dtype == types.float32
 
 
 def _add_scaled(lanes: int) -> Any:
     @intrinsic
     def add(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any, scale: Any) -> Any:  # noqa: ARG001
-        if not (_is_matrix(y) and _is_matrix(x)):
+        if not (is_matrix(y) and is_matrix(x)):
             return None
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
-            _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
-            product = builder.fmul(_spread(builder, args[5], lanes), x_value, flags=_FAST)
-            builder.store(builder.fadd(y_value, product, flags=_FAST), pointer, align=4)
+            pointer, y_value = load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            _, x_value = load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
+            product = builder.fmul(spread(builder, args[5], lanes), x_value, flags=FAST)
+            builder.store(builder.fadd(y_value, product, flags=FAST), pointer, align=4)
             return context.get_dummy_value()
 
         return types.void(y, types.intp, x, types.intp, types.intp, types.float32), codegen
@@ -76,16 +89,16 @@ def _add_scaled(lanes: int) -> Any:
 def _add_four(lanes: int) -> Any:
     @intrinsic
     def add(typing_context: Any, y: Any, y_row: Any, x: Any, rows: Any, column: Any, scales: Any) -> Any:  # noqa: ARG001
-        if not (_is_matrix(y) and _is_matrix(x)):
+        if not (is_matrix(y) and is_matrix(x)):
             return None
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer, total = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            pointer, total = load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
             for k in range(4):
                 row, scale = builder.extract_value(args[3], k), builder.extract_value(args[5], k)
-                _, value = _load(context, builder, signature.args[2], args[2], row, args[4], lanes)
-                product = builder.fmul(_spread(builder, scale, lanes), value, flags=_FAST)
-                total = builder.fadd(total, product, flags=_FAST)
+                _, value = load(context, builder, signature.args[2], args[2], row, args[4], lanes)
+                product = builder.fmul(spread(builder, scale, lanes), value, flags=FAST)
+                total = builder.fadd(total, product, flags=FAST)
             builder.store(total, pointer, align=4)
             return context.get_dummy_value()
 
@@ -98,24 +111,13 @@ def _add_four(lanes: int) -> Any:
 def _dot(lanes: int) -> Any:
     @intrinsic
     def multiply(typing_context: Any, y: Any, y_row: Any, x: Any, x_row: Any, column: Any) -> Any:  # noqa: ARG001
-        if not (_is_matrix(y) and _is_matrix(x)):
+        if not (is_matrix(y) and is_matrix(x)):
             return None
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _, y_value = _load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
-            _, x_value = _load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
-            rest = builder.fmul(y_value, x_value, flags=_FAST)
-            half = lanes
-            while half > 1:
-                half //= 2
-                low, high = (
-                    ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(start, start + half)))
-                    for start in (0, half)
-                )
-                rest = builder.fadd(
-                    builder.shuffle_vector(rest, rest, low), builder.shuffle_vector(rest, rest, high), flags=_FAST
-                )
-            return builder.extract_element(rest, ir.Constant(ir.IntType(32), 0))
+            _, y_value = load(context, builder, signature.args[0], args[0], args[1], args[4], lanes)
+            _, x_value = load(context, builder, signature.args[2], args[2], args[3], args[4], lanes)
+            return sum_of(builder, builder.fmul(y_value, x_value, flags=FAST), lanes)
 
         return types.float32(y, types.intp, x, types.intp, types.intp), codegen
 
@@ -135,6 +137,21 @@ add_four_half = _add_four(HALF)
 dot = _dot(LANES)
 #: The same of four floats.
 dot_half = _dot(HALF)
+
+
+@intrinsic
+def any_nonzero(typing_context: Any, x: Any, row: Any, column: Any) -> Any:  # noqa: ARG001
+    """Whether x[row, column:column + 8] holds anything but zeros; NaN is something."""
+    if not is_matrix(x):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, value = load(context, builder, signature.args[0], args[0], args[1], args[2], LANES)
+        zeros = ir.Constant(ir.VectorType(ir.FloatType(), LANES), [0.0] * LANES)
+        which = builder.bitcast(builder.fcmp_unordered("!=", value, zeros), ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", which, ir.Constant(which.type, 0))
+
+    return types.boolean(x, types.intp, types.intp), codegen
 
 
 @kernel(fastmath={"reassoc", "contract", "nsz", "arcp"})

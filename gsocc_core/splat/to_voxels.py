@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from gsocc_core.splat.options import (
     resolve_backend,
 )
 from gsocc_core.splat.shapes import flat_scenes, scenes_in_grid
-from gsocc_core.splat.voxels.cpu import voxels_cpu
+from gsocc_core.splat.voxels.cpu import chosen_voxels_cpu, voxels_cpu
 from gsocc_core.splat.voxels.reference import voxels_reference
 
 
@@ -119,6 +120,64 @@ def splat_to_voxels(
         return out
     shape = (*gaussians.batch_shape, *grid.shape)
     return VoxelField(density.view(shape), features.view(*shape, channels), grid)
+
+
+def splat_at_voxels(
+    gaussians: Gaussians,
+    grid: VoxelGrid,
+    voxels: Tensor,
+    *,
+    composition: Composition = "sum",
+    cutoff: float = 3.0,
+    support: Support = "ellipsoid",
+    backend: Backend = "auto",
+) -> tuple[Tensor, Tensor]:
+    """:func:`splat_to_voxels` of those voxels alone that somebody asks for, as a loss does.
+
+    On the CPU the cost is that of the voxels that are asked for, and no volume of features exists; other backends, and
+    ``mean``, compute all and pick.
+
+    Args:
+        gaussians: (B, N) Gaussians in the ego frame, metres.
+        grid: Where to evaluate.
+        voxels: (B, X, Y, Z) uint8: 0 = nothing, 1 = the density, 2 = density and features.
+        composition: As there.
+        cutoff: As there.
+        support: As there.
+        backend: As there.
+
+    Returns:
+        density (B, X, Y, Z), 0 where nothing is asked, and features (S, C) in the order of ``(voxels == 2).nonzero()``.
+
+    Raises:
+        ShapeError: a field holds NaN or infinity (not with ``cuda``), or ``voxels`` does not fit.
+        ConfigError: an unknown option.
+        GsoccError: the backend cannot run here.
+
+    Example:
+        >>> quats = torch.tensor([[[1.0, 0, 0, 0]]])
+        >>> five = torch.full((1, 1, 2), 5.0)
+        >>> one = Gaussians(torch.zeros(1, 1, 3), torch.ones(1, 1, 3), quats, torch.ones(1, 1), five)
+        >>> voxels = torch.zeros(1, 3, 3, 3, dtype=torch.uint8)
+        >>> voxels[0, 1, 1] = torch.tensor([0, 2, 1])
+        >>> density, features = splat_at_voxels(one, VoxelGrid((-1.5,) * 3, (1.5,) * 3, 1.0), voxels)
+        >>> [round(v, 3) for v in density[0, 1, 1].tolist()], features.tolist()
+        ([0.0, 1.0, 0.607], [[5.0, 5.0]])
+    """
+    where, shape = "splat_at_voxels", (*gaussians.batch_shape, *grid.shape)
+    if len(shape) != 4 or tuple(voxels.shape) != shape or voxels.dtype != torch.uint8:
+        raise ShapeError(where, "voxels", (("B", *grid.shape), torch.uint8), (tuple(voxels.shape), voxels.dtype))
+    options: dict[str, Any] = {"composition": composition, "cutoff": cutoff, "support": support}
+    if resolve_backend(where, backend, gaussians.means.device) != "cpu" or composition == "mean":
+        field = splat_to_voxels(gaussians, grid, backend=backend, **options)
+        return torch.where(voxels > 0, field.density, 0.0), field.features[voxels == 2]
+    check_choice(where, "composition", composition, Composition)
+    check_choice(where, "support", support, Support)
+    check_cutoff(where, cutoff)
+    check_finite(where, gaussians)
+    gaussians, near = scene_near_grid(gaussians, grid)
+    scenes = scenes_in_grid(gaussians.to(torch.float32), near, cutoff)
+    return chosen_voxels_cpu(scenes, near, composition, cutoff, support, voxels)
 
 
 def _check_out(gaussians: Gaussians, grid: VoxelGrid, out: VoxelField) -> None:
