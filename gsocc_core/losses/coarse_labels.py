@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from gsocc_core.errors import ShapeError
+from gsocc_core.losses.coarse_label_kernels import commonest
+from gsocc_core.splat.threads import parallel_kernels
 
 
 def coarse_labels(
@@ -38,7 +40,22 @@ def coarse_labels(
         raise ShapeError("coarse_labels", "labels", f"a multiple of {shape}", tuple(fine))
     if tuple(fine) == tuple(shape):
         return labels
-    x, y, z = (n // m for n, m in zip(fine, shape))
+    if labels.device.type == "cpu" and labels.dtype == torch.uint8:
+        out = torch.empty(labels.shape[:-3] + shape, dtype=torch.uint8)
+        with parallel_kernels():
+            commonest(
+                labels.contiguous().view(-1, *fine).numpy(), free_id, ignore_id, float(occupied_share),
+                out.view(-1, *shape).numpy(),
+            )  # fmt: skip
+        return out
+    return _compared(labels, shape, free_id, ignore_id, occupied_share)
+
+
+def _compared(
+    labels: Tensor, shape: tuple[int, int, int], free_id: int, ignore_id: int, occupied_share: float
+) -> Tensor:
+    """:func:`coarse_labels` on any device, class by class."""
+    x, y, z = (n // m for n, m in zip(labels.shape[-3:], shape))
     blocks = labels.reshape(-1, shape[0], x, shape[1], y, shape[2], z).permute(0, 1, 3, 5, 2, 4, 6).flatten(4)
     known = (blocks != ignore_id).sum(-1)
     occupied = known - (blocks == free_id).sum(-1)

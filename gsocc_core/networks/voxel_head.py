@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
+from gsocc_core.networks.activations import softplus
 
 
 def field_of_logits(logits: Tensor, grid: VoxelGrid, free_channel: int) -> VoxelField:
@@ -66,5 +67,5 @@ class DenseHead(nn.Module):
         return self._voxels(*parts)
 
     def _voxels(self, xy: Tensor, yz: Tensor, xz: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.leave(functional.softplus(xy + yz + xz))
+        features = self.leave(softplus(xy + yz + xz))
         return self.classify(features), features
