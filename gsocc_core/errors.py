@@ -43,3 +43,14 @@ class BundleError(GsoccError, ValueError):
 
 class OutputExistsError(GsoccError, FileExistsError):
     """An output is already there; gsocc never overwrites results silently."""
+
+
+def say_how_to_go_on(error: BaseException, how: str) -> None:
+    """Let an error, also Ctrl+C, say what is left of the work that it ends; programs tell it in their last line."""
+    error.__dict__["go_on"] = how
+
+
+def how_to_go_on(error: BaseException) -> str | None:
+    """What :func:`say_how_to_go_on` told an error, or None."""
+    how: str | None = error.__dict__.get("go_on")
+    return how

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from gsocc_core.errors import GsoccError
+from gsocc_core.errors import GsoccError, how_to_go_on
 from gsocc_core.whole import system_fault
 
 #: Exit codes: something outside the program is wrong; the program is; Ctrl+C; SIGTERM.
 WRONG_INPUT, WRONG_PROGRAM, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 #: Said after Ctrl+C where nothing else is: what is left, and how to go on.
-GO_ON = "nothing is left of an output that was not complete"
+GO_ON = "nothing is left of an output that was not complete; the same command begins anew"
 
 
 class Terminated(KeyboardInterrupt):
@@ -74,9 +74,12 @@ def _nobody_reads() -> bool:
 
 def _told(error: BaseException, go_on: str) -> tuple[int, str]:
     """Exit code and line of an error."""
+    how = how_to_go_on(error)
     if isinstance(error, KeyboardInterrupt):
         ended = isinstance(error, Terminated)
+        go_on = how or go_on
         return (TERMINATED, f"terminated; {go_on}") if ended else (INTERRUPTED, f"interrupted; {go_on}")
+    left = f"; {how}" if how else ""
     if isinstance(error, GsoccError):
         outside = str(error)
     elif isinstance(error, OSError):
@@ -89,8 +92,8 @@ def _told(error: BaseException, go_on: str) -> tuple[int, str]:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         advice = "Please report it; GSOCC_DEBUG=1 shows where it comes from"
-        return WRONG_PROGRAM, f"error: {type(error).__name__} at {where}: {error}. {advice}"
-    return WRONG_INPUT, f"error: {outside}"
+        return WRONG_PROGRAM, f"error: {type(error).__name__} at {where}: {error}. {advice}{left}"
+    return WRONG_INPUT, f"error: {outside}{left}"
 
 
 @contextmanager

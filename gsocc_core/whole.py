@@ -88,13 +88,18 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def incomplete(out: Path) -> Path:
+    """What a folder is called until it is complete."""
+    return out.with_name(f"{out.name}.incomplete")
 
 
 @contextmanager
@@ -113,28 +118,43 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
         DataError: the system does not let it be written, or the disk is full.
     """
     out = Path(out)
-    part = out.with_name(f"{out.name}.incomplete")
-    if os.path.lexists(out):
-        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
-    with _writing(out):
-        check_place(out).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.mkdir()
-        except FileExistsError as error:
-            expected = "none: another command writes it, or one was killed; remove it, or choose another name"
-            raise OutputExistsError(part, "unfinished work", expected, "an existing folder") from error
-        try:
+    part, made = incomplete(out), False
+    try:
+        with writing(out), becomes(out):
+            try:
+                part.mkdir()
+            except FileExistsError as error:
+                expected = "none: another command writes it, or one was killed; remove it, or choose another name"
+                raise OutputExistsError(part, "unfinished work", expected, "an existing folder") from error
+            made = True
             yield part
-            if os.path.lexists(out):
-                raise OutputExistsError(out, "out", "a folder that does not exist", "one that came meanwhile")
-            part.rename(out)
-        except BaseException:
+    except BaseException:
+        if made:
             shutil.rmtree(part, ignore_errors=True)
-            raise
+        raise
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def becomes(out: Path) -> Iterator[None]:
+    """What is called ``<out>.incomplete`` at the end of the block gets its name, which must be free before and then.
+
+    Args:
+        out: The folder to come; those above it are made.
+
+    Raises:
+        OutputExistsError: it exists.
+    """
+    if os.path.lexists(out):
+        raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
+    check_place(out).parent.mkdir(parents=True, exist_ok=True)
+    yield
+    if os.path.lexists(out):
+        raise OutputExistsError(out, "out", "a folder that does not exist", "one that came meanwhile")
+    incomplete(out).rename(out)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
     """Errors of the system name the output where they name nothing; so do those of libraries on a full disk."""
     try:
         yield

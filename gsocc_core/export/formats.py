@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,8 @@ from gsocc_core.export.scene_npz import read_scene, write_scene
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
-from gsocc_core.whole import check_place, whole_folder
+from gsocc_core.resuming import resumable_folder
+from gsocc_core.whole import check_place
 
 #: ply = Gaussians for viewers; npz = Gaussians and voxels with class table; occ3d = labels.npz with ``semantics``.
 Format = Literal["ply", "npz", "occ3d"]
@@ -118,7 +120,8 @@ def export_tree(
     Args:
         bundle: Bundle folder or hub id.
         data: Pictures to read; needs no labels.
-        out: Folder to make; it appears only when complete.
+        out: Folder to make; it appears only when complete. What was interrupted goes on, see
+            :mod:`gsocc_core.resuming`.
         formats: Which files, see :data:`FILES`.
         limit: Only the first so many key frames.
         min_opacity: Fainter Gaussians are left out of the PLY.
@@ -142,16 +145,23 @@ def export_tree(
     if "occ3d" in formats:
         check_fit(protocol_of(data), predictor.classes, predictor.grid, bundle)
     dataset = build_dataset(data, predictor.image_size)
-    with whole_folder(out) as temporary:
+    arguments = {
+        "bundle": predictor.bundle.id, "data": asdict(data), "formats": sorted(formats), "limit": limit,
+        "min_opacity": min_opacity, "features": features, "sh_degree": sh_degree, "device": device,
+    }  # fmt: skip
+    with resumable_folder(out, arguments) as items:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="export", unit="frame"):
             frame = dataset.key_frame(index)
-            folder = temporary / frame.scene_name / frame.token
+            if (name := f"{frame.scene_name}/{frame.token}") in items:
+                continue
+            folder = items.begin(name) / frame.scene_name / frame.token
             folder.mkdir(parents=True)
             prediction = predictor.predict_frames(dataset[index])
             write_prediction(
                 folder, prediction, predictor.classes, formats,
                 min_opacity=min_opacity, features=features, sh_degree=sh_degree,
             )  # fmt: skip
+            items.finish(name)
 
 
 def _visible(gaussians: Gaussians, min_opacity: float) -> Gaussians:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from gsocc_core.data.args import DataArgs, check_limit
 from gsocc_core.data.build import build_dataset, check_fit, protocol_of
 from gsocc_core.errors import OutputExistsError
 from gsocc_core.evaluation.label_sources import model_source
-from gsocc_core.whole import check_place, whole_folder
+from gsocc_core.resuming import resumable_folder
+from gsocc_core.whole import check_place
 
 
 def write_predictions(
@@ -30,7 +32,8 @@ def write_predictions(
     Args:
         bundle: Bundle folder or hub id.
         data: Pictures to read; needs no labels, so it works on a test split.
-        out: Folder to make; it appears only when complete.
+        out: Folder to make; it appears only when complete. What was interrupted goes on, see
+            :mod:`gsocc_core.resuming`.
         limit: Only the first so many key frames.
         device: cpu, cuda or auto.
         layout: ``gts`` = as Occ3D lays out its labels; ``tokens`` = ``<out>/<token>.npz`` with ``arr_0``, which the
@@ -51,13 +54,18 @@ def write_predictions(
     source, image_size, classes, grid = model_source(bundle, device)
     check_fit(protocol_of(data), classes, grid, bundle)
     dataset = build_dataset(data, image_size)
-    with whole_folder(out) as temporary:
+    arguments = {"bundle": bundle, "data": asdict(data), "limit": limit, "device": device, "layout": layout}
+    with resumable_folder(out, arguments) as items:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), desc="predict", unit="frame"):
             frame = dataset.key_frame(index)
+            if (name := f"{frame.scene_name}/{frame.token}") in items:
+                continue
+            folder = items.begin(name)
             labels = source(dataset[index]).labels
             if layout == "tokens":
-                np.savez_compressed(temporary / f"{frame.token}.npz", labels)
-                continue
-            folder = temporary / frame.scene_name / frame.token
-            folder.mkdir(parents=True)
-            np.savez_compressed(folder / "labels.npz", semantics=labels)
+                np.savez_compressed(folder / f"{frame.token}.npz", labels)
+            else:
+                folder = folder / frame.scene_name / frame.token
+                folder.mkdir(parents=True)
+                np.savez_compressed(folder / "labels.npz", semantics=labels)
+            items.finish(name)

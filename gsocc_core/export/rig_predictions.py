@@ -19,10 +19,11 @@ from gsocc_core.export.snapshots import SnapshotView, write_snapshot
 from gsocc_core.geometry.rigid import rotation_fault
 from gsocc_core.inference.predictor import OccupancyPredictor, Prediction
 from gsocc_core.pictures import draw_comparison
+from gsocc_core.resuming import resumable_folder
 from gsocc_core.rigs.depth_files import find_depth_files
 from gsocc_core.rigs.picture_sets import PictureSet, find_picture_sets
 from gsocc_core.rigs.rig_file import CameraRig
-from gsocc_core.whole import check_place, whole_folder
+from gsocc_core.whole import check_place
 
 #: Width of a camera in the picture of a set, pixels.
 _TILE = 400
@@ -52,7 +53,8 @@ def predict_pictures(
         images: Folder, see :func:`gsocc_core.rigs.picture_sets.find_picture_sets`.
         rig: The cameras, of any number and sizes. Where pinhole and fisheye lenses are mixed, pinhole views are cut
             out of the fisheyes.
-        out: Folder to make; it appears only when complete.
+        out: Folder to make; it appears only when complete. What was interrupted goes on, see
+            :mod:`gsocc_core.resuming`.
         pictures: Write ``picture.png`` too: cameras and voxels.
         gaussians: Write ``gaussians.ply`` and ``scene.npz`` too.
         snapshots: Make every set a snapshot too, with its pictures, for ``gsocc_core view``.
@@ -77,16 +79,23 @@ def predict_pictures(
     depths = depth_files(depth_dir, images, rig, sets)
     predictor = OccupancyPredictor.load(bundle, device)
     depths = seen_depths(predictor, depths, depth_dir)
-    with whole_folder(out) as temporary:
+    arguments = {
+        "bundle": predictor.bundle.id, "images": images, "rig": rig.to_dict(), "pictures": pictures,
+        "gaussians": gaussians, "snapshots": snapshots, "limit": limit, "device": device, "depth_dir": depth_dir,
+    }  # fmt: skip
+    with resumable_folder(out, arguments) as items:
         for found, depth in zip(tqdm(sets, desc="predict", unit="set"), depths):
+            if found.name in items:
+                continue
             prediction = predict_set(predictor, found, depth, rig)
-            folder = temporary / found.name
+            folder = items.begin(found.name) / found.name
             if snapshots:
                 _write_snapshot(folder, prediction, found, rig, predictor.bundle.id)
             folder.mkdir(exist_ok=True)
             write_prediction(folder, prediction, predictor.classes, ("occ3d", *(("ply", "npz") if gaussians else ())))
             if pictures:
                 _draw(folder, prediction, found, rig)
+            items.finish(found.name)
 
 
 def checked_sets(images: str | Path, rig: CameraRig, part: slice) -> list[PictureSet]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, wait
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.processes import worker_context, worker_pool
+from gsocc_core.resuming import Items, resumable_folder
 from gsocc_core.synthetic.sensors.ddad_car import make_ddad_car
 from gsocc_core.synthetic.sensors.kitti360_car import make_car
 from gsocc_core.synthetic.sensors.rig import make_rig, small_rig
@@ -30,7 +32,6 @@ from gsocc_core.synthetic.write.nuscenes_tree import Tables, write_tables
 from gsocc_core.synthetic.write.pseudo_labels import write_camera_orders
 from gsocc_core.synthetic.write.room_tree import room_frame_count, write_room, write_rooms_shared
 from gsocc_core.synthetic.write.write_drive import DriveOptions, scene_name, write_drive
-from gsocc_core.whole import whole_folder
 
 Layout = Literal["nuscenes", "surroundocc", "kitti360", "ddad", "scannet"]
 #: What a worker does: (root, options, scene index, called once per finished key frame) -> rows of the tables.
@@ -78,7 +79,7 @@ def synthesize(
     ``val_scenes``, ``jobs``, ``frames`` and ``picture_size``, and always have depth, classes and names.
 
     The same arguments give the same bytes, whatever ``jobs`` is, and scene i of a seed is the same however many scenes
-    are written. Nothing is left behind when writing fails.
+    are written. Where writing ends early, complete drives stay in ``<out>.incomplete``, and the same arguments go on.
 
     Args:
         out: Folder to make; it must not exist.
@@ -131,12 +132,17 @@ def synthesize(
         raise OutputExistsError(out, "out", "a folder that does not exist", "an existing one")
     scene_names = [scene_name(seed, index) for index in range(scenes)]
     splits = {"train": scene_names[: scenes - val_scenes], "val": scene_names[scenes - val_scenes :]}
-    with whole_folder(out) as part:
+    arguments = {
+        **asdict(options), "scenes": scenes, "version": version, "val_scenes": val_scenes, "layout": layout
+    }  # fmt: skip
+    with resumable_folder(out, arguments) as items:
+        part = items.folder
         write = _WRITERS.get(layout, write_drive)
         with tqdm(
-            total=scenes * key_frames, desc="synthesize", unit="frame" if layout == "scannet" else "key frame"
-        ) as bar:
-            drives = write_drives(part, options, scenes, jobs or os.cpu_count() or 1, bar, write)
+            total=scenes * key_frames, initial=len(items) * key_frames, desc="synthesize",
+            unit="frame" if layout == "scannet" else "key frame",
+        ) as bar:  # fmt: skip
+            drives = write_drives(items, options, scenes, jobs or os.cpu_count() or 1, bar, write)
         if layout == "kitti360":
             write_kitti360_shared(part, options, splits)
         elif layout == "ddad":
@@ -177,12 +183,12 @@ def _key_frames(layout: Layout, options: DriveOptions) -> int:
 
 
 def write_drives(
-    root: Path, options: DriveOptions, scenes: int, jobs: int, bar: tqdm, write: DriveWriter
+    items: Items, options: DriveOptions, scenes: int, jobs: int, bar: tqdm, write: DriveWriter
 ) -> list[Tables]:
     """Write several drives into one tree, each in a process of its own when ``jobs`` allows.
 
     Args:
-        root: Root of the tree.
+        items: The drives that are complete, and a place for the others.
         options: What to write.
         scenes: Number of drives.
         jobs: Processes; 1 = write in this process.
@@ -192,21 +198,30 @@ def write_drives(
     Returns:
         Rows of the tables, per drive in the order of their indices.
     """
-    jobs = min(jobs, scenes)
-    if jobs == 1:
-        return [write(root, options, index, lambda: _count(bar)) for index in range(scenes)]
+    names = [scene_name(options.seed, index) for index in range(scenes)]
+    todo = [index for index, name in enumerate(names) if name not in items]
+    if min(jobs, len(todo)) <= 1:
+        for index in todo:
+            items.finish(names[index], write(items.begin(names[index]), options, index, lambda: _count(bar)))
+    else:
+        _write_side_by_side(items, options, {index: names[index] for index in todo}, min(jobs, len(todo)), bar, write)
+    return [items.value(name) for name in names]
+
+
+def _write_side_by_side(
+    items: Items, options: DriveOptions, todo: Mapping[int, str], jobs: int, bar: tqdm, write: DriveWriter
+) -> None:
     context = worker_context(__name__)
-    counter = context.Value("q", 0)
+    counter, before = context.Value("q", 0), bar.n
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with worker_pool(jobs, context, _start_worker, counter, threads) as pool:
-        futures = [pool.submit(_run, write, root, options, index) for index in range(scenes)]
-        pending = set(futures)
+        running = {pool.submit(_run, write, items.begin(name), options, index): name for index, name in todo.items()}
+        pending = set(running)
         while pending:
-            done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-            bar.update(counter.value - bar.n)
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            bar.update(before + counter.value - bar.n)
             for future in done:
-                future.result()
-    return [future.result() for future in futures]
+                items.finish(running[future], future.result())
 
 
 def _count(bar: tqdm[Any]) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gsocc_core.commands.cli import main
+from gsocc_core.resuming import RECORD
 from gsocc_ros.commands import rosbag2_to_rig_program
 from gsocc_ros.pipeline.rig import Rig
 
@@ -230,18 +231,34 @@ def interrupted(folder, seconds, number, words):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_at_any_time_leave_nothing(tmp_path, number, jobs):
-    words = f"synthesize out --scenes 4 --world plain --image_scale 0.2 --jobs {jobs}".split()
-    for seconds in np.random.default_rng(number).uniform(3.0, 15.0, 3):
-        code, told = interrupted(tmp_path, seconds, number, words)
+def test_signals_at_any_time_leave_nothing_or_what_is_complete(tmp_path, number, jobs):
+    """Interrupted time and again, the tree becomes what it is without."""
+    words = f"--scenes 6 --world plain --image_scale 0.2 --duration_s 5 --jobs {jobs}".split()
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "gsocc_core", "synthesize", tmp_path / "whole", *words], check=True, cwd=ROOT)
+    lasts = time.monotonic() - start
+    place = tmp_path / "place"
+    place.mkdir()
+    complete = []
+    for seconds in lasts * np.random.default_rng(number).uniform(0.2, 1.1, 4):
+        code, told = interrupted(place, seconds, number, ["synthesize", "out", *words])
         assert "Traceback" not in told, told
-        if code:
-            assert code == (130 if number == signal.SIGINT else 143)
-            last = told.strip().splitlines()[-1]
-            assert re.search(r"gsocc_core: (interrupted|terminated); nothing is left", last), told
-            assert list(tmp_path.iterdir()) == []
-        else:
-            shutil.rmtree(tmp_path / "out")
+        if not code:
+            break
+        assert code == (130 if number == signal.SIGINT else 143)
+        last = told.strip().splitlines()[-1]
+        assert re.search(r"gsocc_core: (interrupted|terminated); (nothing is left|out.incomplete keeps what)", last)
+        assert [path.name for path in place.iterdir()] == ["out.incomplete"] * ("keeps" in last)
+        done = place / "out.incomplete" / RECORD / "done.jsonl"
+        complete.append(done.read_text().count("\n") if done.exists() else 0)
+    assert complete == sorted(complete)
+    if not (place / "out").exists():
+        main(["synthesize", str(place / "out"), *words])
+    trees = [
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (place / "out", tmp_path / "whole")
+    ]
+    assert trees[0] == trees[1]
 
 
 @pytest.mark.slow

@@ -12,11 +12,13 @@ from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.data.view_dataset import ViewDataset
 from gsocc_core.data.view_label_files import decode
 from gsocc_core.data.view_schedule import SpanStage, ViewSchedule
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, OutputExistsError
 from gsocc_core.labels.run import LabelArgs
+from gsocc_core.synthetic import synthesize as module
 from gsocc_core.synthetic.stand_in import StandInArgs, label_stand_in
 from gsocc_core.synthetic.synthesize import synthesize
 from gsocc_core.synthetic.world.furniture import NAMES
+from gsocc_core.synthetic.write.room_tree import write_room
 
 KEYS = {"world": "rooms", "seed": 5, "frames": 5, "picture_size": (48, 64)}
 SCHEDULE = ViewSchedule(stages=(SpanStage(0, (2, 2)),))
@@ -54,6 +56,27 @@ def test_files_agree_with_each_other(tree):
     same = names[1][row, column] == names[0].ravel()[inside]
     assert shown.mean() > 0.5
     assert same[shown].mean() > 0.97
+
+
+def test_what_was_interrupted_goes_on_with_what_is_missing(tree, tmp_path, monkeypatch):
+    written = []
+
+    def write(root, options, index, on_frame):
+        written.append(index)
+        if written == [0, 1]:
+            (root / "synthetic-5-0001" / "color").mkdir(parents=True)
+            raise KeyboardInterrupt
+        return write_room(root, options, index, on_frame)
+
+    monkeypatch.setitem(module._WRITERS, "scannet", write)
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(tmp_path / "tree", scenes=2, val_scenes=1, jobs=1, **KEYS)
+    with pytest.raises(OutputExistsError, match="incomplete: frames: expected 5 as before"):
+        synthesize(tmp_path / "tree", scenes=2, val_scenes=1, jobs=1, **{**KEYS, "frames": 6})
+    synthesize(tmp_path / "tree", scenes=2, val_scenes=1, jobs=2, **KEYS)  # jobs change nothing
+    assert written == [0, 1, 1]
+    assert digests(tmp_path / "tree", ".") == digests(tree, ".")
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 
 def test_bytes_repeat_whatever_the_jobs_and_the_number_of_rooms(tree, tmp_path):
