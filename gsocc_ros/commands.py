@@ -100,8 +100,7 @@ def replay(**arguments: object) -> None:
 
 def nuscenes_to_rosbag2_program(arguments: Sequence[str] | None = None) -> int:
     """``gsocc_core convert to-rosbag2`` by its older name; see :func:`gsocc_core.commands.cli.run_program`."""
-    go_on = "the same command with --resume goes on with what is not written yet"
-    return run_program("nuscenes_to_rosbag2", convert_to_rosbag2, arguments, go_on)
+    return run_program("nuscenes_to_rosbag2", convert_to_rosbag2, arguments)
 
 
 def rosbag2_to_nuscenes_program(arguments: Sequence[str] | None = None) -> int:

@@ -35,7 +35,6 @@ COMMANDS = (
 _GO_ON = {
     "train": "the same command with --resume auto goes on from the last checkpoint",
     "label": "the same command goes on with what has no labels yet",
-    "convert": "with --split, the same command with --resume goes on with what is not written yet",
 }
 #: Arguments that name an output, which must have a place before the work begins.
 _OUTPUTS = ("out", "report")
@@ -61,16 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(code)
 
 
-def run_program(
-    program: str, function: Callable[..., Any], arguments: Sequence[str] | None = None, go_on: str = GO_ON
-) -> int:
+def run_program(program: str, function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
     """Run one function as a program of its own, with the words, errors and exit codes of a command.
 
     Args:
         program: Its name.
         function: With a typed signature.
         arguments: Words after the program's name; None = those of the process.
-        go_on: Said after Ctrl+C, see :func:`gsocc_core.program.run`.
 
     Returns:
         The exit code, see :func:`gsocc_core.program.run`.
@@ -86,7 +82,7 @@ def run_program(
         with announced(program) if arguments is None else nullcontext():
             _call(function, read_arguments(program, function, rest))
 
-    return run(program, work, debug="--debug" in words, go_on=go_on)
+    return run(program, work, debug="--debug" in words)
 
 
 def function_of(name: str) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, tables_version
 from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.data.stored import read_json, reading
-from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError
+from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError, say_how_to_go_on
 from gsocc_core.processes import worker_context, worker_pool
 from gsocc_core.whole import whole_file
 from gsocc_ros.bags.bag_files import Storage
@@ -162,8 +162,9 @@ def _cleared(folder: Path, names: Sequence[str]) -> Iterator[None]:
     try:
         _clear(folder, names)
         yield
-    except BaseException:
+    except BaseException as error:
         _clear(folder, names)
+        say_how_to_go_on(error, "the same command with --resume goes on with what is not written yet")
         raise
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from gsocc_core.data.nuscenes_index import TABLES
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rotmat_to_quat
-from gsocc_core.whole import whole_folder
+from gsocc_core.resuming import resumable_folder
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.convert.drive_survey import (
@@ -72,7 +72,8 @@ def rosbag2_to_nuscenes(
 
     Args:
         bags: Recording folders; each becomes a scene of that name.
-        out: Folder to make; it appears only when complete.
+        out: Folder to make; it appears only when complete. What was interrupted goes on with the recordings that are
+            not converted yet, see :mod:`gsocc_core.resuming`.
         rig: Rig file, or the name of a shipped rig; its camera names become channels.
         lidar: Point cloud topic; None = the rig's reference topic if that is one.
         keyframe_rate: Key frames per second.
@@ -105,23 +106,39 @@ def rosbag2_to_nuscenes(
     if poses not in get_args(PoseSource):
         raise ConfigError("rosbag2_to_nuscenes", "poses", f"one of {', '.join(get_args(PoseSource))}", poses)
     robot = Rig.load(rig)
-    with whole_folder(target) as scratch:
-        tables: dict[str, list[Row]] = {name: [] for name in TABLES}
-        _shared_rows(tables, scratch, robot, names)
-        truths = TruthLabels(scratch)
-        for bag in bags:
+    arguments = {
+        "bags": list(bags), "rig": robot.path.read_text(encoding="utf-8"), "lidar": lidar,
+        "keyframe_rate": keyframe_rate, "sweeps": sweeps, "version": version, "val_bags": val_bags,
+        "location": location, "poses": poses, "odometry": odometry,
+    }  # fmt: skip
+    with resumable_folder(target, arguments) as items:
+        truths = TruthLabels(items.folder)
+        for bag, name in zip(bags, names):
+            if name in items:
+                continue
+            place, rows = items.begin(name), _no_rows()
+            truths.begin_recording(place)
             with open_bag(bag) as recording:
                 topic = lidar_topic(robot, lidar)
                 found = survey(recording, Path(bag), robot, Wanted(topic, poses, odometry))
                 scene = _Scene(found, robot, keyframe_rate, sweeps, location, poses)
-                scene.add_rows(tables)
-                scene.write_files(recording, scratch, topic, truths)
-        folder = scratch / version
-        folder.mkdir()
-        for name, rows in tables.items():
-            (folder / f"{name}.json").write_text(json.dumps(rows, indent=0), encoding="utf-8")
+                scene.add_rows(rows)
+                scene.write_files(recording, place, topic, truths)
+            items.finish(name, rows)
+        tables = _shared_rows(items.folder, robot, names)
+        for name in names:
+            for table, rows_of in items.value(name).items():
+                tables[table] += rows_of
+        folder = items.folder / version
+        folder.mkdir(exist_ok=True)
+        for table, all_rows in tables.items():
+            (folder / f"{table}.json").write_text(json.dumps(all_rows, indent=0), encoding="utf-8")
         last = len(names) - val_bags
         (folder / "splits.json").write_text(json.dumps({"train": names[:last], "val": names[last:]}), encoding="utf-8")
+
+
+def _no_rows() -> dict[str, list[Row]]:
+    return {name: [] for name in TABLES}
 
 
 def _token(*parts: object) -> str:
@@ -134,9 +151,10 @@ def _pose_fields(T: np.ndarray) -> Row:
     return {"rotation": quat, "translation": T[:3, 3].tolist()}
 
 
-def _shared_rows(tables: dict[str, list[Row]], root: Path, rig: Rig, names: Sequence[str]) -> None:
-    """Sensors, and a blank map: the devkit insists on one."""
-    (root / "maps").mkdir()
+def _shared_rows(root: Path, rig: Rig, names: Sequence[str]) -> dict[str, list[Row]]:
+    """Sensors, and a blank map, which is written: the devkit insists on one."""
+    tables = _no_rows()
+    (root / "maps").mkdir(exist_ok=True)
     Image.new("L", (20, 20)).save(root / "maps" / "blank.png")
     logs = [_token("log", name) for name in names]
     tables["map"].append(
@@ -145,6 +163,7 @@ def _shared_rows(tables: dict[str, list[Row]], root: Path, rig: Rig, names: Sequ
     for channel in (*(camera.name for camera in rig.cameras), "LIDAR_TOP"):
         modality = "lidar" if channel == "LIDAR_TOP" else "camera"
         tables["sensor"].append({"token": _token("sensor", channel), "channel": channel, "modality": modality})
+    return tables
 
 
 class _Scene:

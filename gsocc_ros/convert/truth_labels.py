@@ -12,7 +12,7 @@ import numpy as np
 
 from gsocc_core import OCC3D_NUSCENES, ClassTable, VoxelGrid
 from gsocc_core.data.occ3d import OCC3D_FOLDER, OCC3D_PROTOCOL, write_occ3d
-from gsocc_core.data.protocol import Protocol, write_protocol
+from gsocc_core.data.protocol import Protocol, read_protocol, write_protocol
 from gsocc_core.errors import DataError
 from gsocc_ros.messages.occupancy_messages import class_table_id, read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
@@ -22,13 +22,19 @@ class TruthLabels:
     """Writes the labels of a tree; the first one says grid and classes of all.
 
     Args:
-        root: Root of the tree.
+        root: Root of the tree, which may hold the labels of some recordings already.
     """
 
     def __init__(self, root: Path) -> None:
         self._folder = root / OCC3D_FOLDER
         self._tables: dict[str, ClassTable] = {class_table_id(OCC3D_NUSCENES): OCC3D_NUSCENES}
         self._protocol: Protocol | None = None
+        if self._folder.is_dir():
+            self._protocol = read_protocol(self._folder) or OCC3D_PROTOCOL
+
+    def begin_recording(self, root: Path) -> None:
+        """Write what comes below another root."""
+        self._folder = root / OCC3D_FOLDER
 
     def add_table(self, message: Any) -> None:
         """File a gsocc_ros/SemanticClassTable."""

@@ -24,6 +24,7 @@ from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes, read_ke
 from gsocc_core.data.occ3d import read_occ3d
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.geometry.rigid import rigid_from_quat
+from gsocc_ros.bags.bag_files import open_bag
 from gsocc_ros.commands import rosbag2_to_nuscenes_program as main
 from gsocc_ros.convert.drive_survey import Survey, choose_key_frames, mounting
 from gsocc_ros.convert.nuscenes_to_rosbag2 import nuscenes_to_rosbag2
@@ -157,6 +158,38 @@ def test_written_twice_it_is_the_same(own, tmp_path):
     names = sorted(p.relative_to(tree) for p in tree.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(tmp_path / "again") for p in (tmp_path / "again").rglob("*") if p.is_file())
     assert all((tree / name).read_bytes() == (tmp_path / "again" / name).read_bytes() for name in names)
+
+
+def test_what_was_interrupted_goes_on_with_what_is_missing(back, tmp_path, monkeypatch):
+    """The recordings that are converted are not read again, and their labels say what those of the others must be."""
+    bags, read = [str(back.parent / scene) for scene in SCENES], []
+
+    def open_once(bag):
+        read.append(Path(bag).name)
+        if read == list(SCENES):
+            raise KeyboardInterrupt
+        return open_bag(bag)
+
+    monkeypatch.setattr("gsocc_ros.convert.rosbag2_to_nuscenes.open_bag", open_once)
+    with pytest.raises(KeyboardInterrupt):
+        rosbag2_to_nuscenes(bags, str(tmp_path / "own"), "nuscenes", val_bags=1)
+    with pytest.raises(OutputExistsError, match=r"own\.incomplete: val_bags: expected 1 as before"):
+        rosbag2_to_nuscenes(bags, str(tmp_path / "own"), "nuscenes")
+    read.clear()
+    rosbag2_to_nuscenes(bags, str(tmp_path / "own"), "nuscenes", val_bags=1)
+    assert read == [SCENES[1]]
+    ours, theirs = (
+        {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "own", back)
+    )
+    assert set(ours) == set(theirs)
+    assert {"maps/blank.png", "v1.0-own/sample.json", "v1.0-own/splits.json"} <= set(ours)
+    for name, path in ours.items():
+        if path.suffix == ".npz":
+            with np.load(path) as one, np.load(theirs[name]) as other:
+                assert all(np.array_equal(one[key], other[key]) for key in other.files)
+        else:
+            assert path.read_bytes() == theirs[name].read_bytes(), name
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(50, 1000))
