@@ -136,3 +136,16 @@ def test_wrong_arguments_are_clear_errors(made, tiny_tree, tmp_path, capsys):
     assert main([str(tiny_tree), str(tmp_path / "x"), "--version", VERSION]) == 2
     assert "either --scene" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_says_whether_the_command_goes_on(tiny_tree, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    words = [str(tiny_tree), "--version", VERSION]
+    monkeypatch.setattr("gsocc_ros.convert.convert_scenes._attempt", interrupt)
+    assert main([*words, "--out", str(tmp_path / "all"), "--split", "all", "--jobs", "1"]) == 130
+    assert "the same command with --resume goes on with what is not written yet" in capsys.readouterr().err
+    monkeypatch.setattr("gsocc_ros.commands.nuscenes_to_rosbag2", interrupt)
+    assert main([*words, "--out", str(tmp_path / "one"), "--scene", "scene-a"]) == 130
+    assert "nothing is left of an output" in capsys.readouterr().err
