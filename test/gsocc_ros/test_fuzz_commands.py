@@ -233,7 +233,7 @@ def interrupted(folder, seconds, number, words):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_at_any_time_leave_nothing_or_what_is_complete(tmp_path, number, jobs):
     """Interrupted time and again, the tree becomes what it is without."""
-    words = f"--scenes 6 --world plain --image_scale 0.2 --duration_s 5 --jobs {jobs}".split()
+    words = f"--scenes 4 --world plain --image_scale 0.2 --duration_s 2 --jobs {jobs}".split()
     start = time.monotonic()
     subprocess.run([sys.executable, "-m", "gsocc_core", "synthesize", tmp_path / "whole", *words], check=True, cwd=ROOT)
     lasts = time.monotonic() - start
