@@ -216,40 +216,41 @@ class GaussianFlowOccLosses:
         labels = targets.labels
         mask = targets.mask_camera & (labels != self._classes.ignore_id)
         occupied = labels != self._classes.free_id
-        full = mask & occupied
-        density, features = self._splatted(
-            scene, mask.to(torch.uint8) + full if args.voxel_classes else mask.to(torch.uint8)
-        )
+        full = mask & occupied if args.voxel_classes else torch.zeros_like(mask)
+        drawn = self._drawn(mask, labels) if args.voxel_iou else torch.zeros_like(mask)
+        named = full | drawn
+        density, features = self._splatted(scene, mask.to(torch.uint8) + named)
+        probability, places = self._probability(density), named.flatten().nonzero()[:, 0]
+        label = labels.flatten()[places]
         result: dict[str, Tensor] = {}
         if args.occupied:
-            loss = occupied_loss(self._probability(density), occupied, mask, args.occupied_balance)
+            loss = occupied_loss(probability, occupied, mask, args.occupied_balance)
             result["occupied"] = args.occupied * loss
+        channel = channel_of_label(label, self._classes.channel_ids)
         if args.voxel_classes:
             # A voxel that no Gaussian reaches has no class vote to correct; the occupancy loss sees to it.
-            places = full.flatten().nonzero()[:, 0]
-            channel = channel_of_label(labels.flatten()[places], self._classes.channel_ids)
-            channel = torch.where(density.detach().flatten()[places] > 1e-3, channel, -1)
-            loss = voxel_class_loss(features, channel, self._class_weights(scene))
-            labelled = (channel >= 0).nonzero()[:, 0]
-            loss = loss + lovasz_softmax(features[labelled].softmax(-1), channel[labelled])
+            counts = full.flatten()[places] & (density.detach().flatten()[places] > 1e-3)
+            reached = torch.where(counts, channel, -1)
+            loss = voxel_class_loss(features, reached, self._class_weights(scene))
+            labelled = (reached >= 0).nonzero()[:, 0]
+            loss = loss + lovasz_softmax(features[labelled].softmax(-1), reached[labelled])
             result["voxel_classes"] = args.voxel_classes * loss
         if args.voxel_iou:
-            result["voxel_iou"] = args.voxel_iou * self._voxel_iou(field, probability, labels, mask)
+            rows = drawn.flatten()[places].nonzero()[:, 0]
+            solid = probability.flatten()[places[rows], None]
+            every = torch.cat([1 - solid, solid * features[rows].softmax(-1)], dim=-1)  # free space is class 0
+            result["voxel_iou"] = args.voxel_iou * lovasz_softmax(every, channel[rows] + 1)
         return result
 
-    def _voxel_iou(self, field: VoxelField, probability: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        """Lovasz-softmax over free space, as class 0, and the channels."""
-        rows = mask.flatten().nonzero()[:, 0]
-        count = self._args.voxel_iou_samples
-        if count is not None and len(rows) > count:
-            rows = rows[torch.randint(len(rows), (count,), device=rows.device)]
-        label = labels.flatten()[rows]
-        channel = channel_of_label(label, self._classes.channel_ids)
-        used = (channel >= 0) | (label == self._classes.free_id)
-        rows, channel = rows[used], channel[used]
-        occupied = probability.flatten()[rows, None]
-        shares = field.features.flatten(0, -2)[rows].softmax(-1)
-        return lovasz_softmax(torch.cat([1 - occupied, occupied * shares], dim=-1), channel + 1)
+    def _drawn(self, mask: Tensor, labels: Tensor) -> Tensor:
+        """(B, X, Y, Z) bool: the voxels of free space and of the channels' classes that the loss on mean IoU counts."""
+        known = mask & ((labels == self._classes.free_id) | (channel_of_label(labels, self._classes.channel_ids) >= 0))
+        rows, count = known.flatten().nonzero()[:, 0], self._args.voxel_iou_samples
+        if count is None or len(rows) <= count:
+            return known
+        drawn = torch.zeros_like(known).flatten()
+        drawn[rows[torch.randperm(len(rows), device=rows.device)[:count]]] = True
+        return drawn.view_as(known)
 
     def _class_weights(self, scene: Gaussians) -> Tensor | None:
         weights = self._args.class_weights

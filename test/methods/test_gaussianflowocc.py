@@ -12,7 +12,7 @@ from tiny_frames import BACKBONE, CLASSES, GRID, NETWORK, frames
 from gsocc_core import VoxelGrid, splat_to_voxels
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.grid_points import box_in_ego, to_grid
-from gsocc_core.losses.occupancy import lovasz_softmax
+from gsocc_core.losses.lovasz import lovasz_softmax
 from gsocc_core.methods.gaussianflowocc import GaussianFlowOcc
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, SplatArgs
 
