@@ -122,7 +122,7 @@ def _matrix(path: Path, name: str, entry: Mapping[str, Any], key: str) -> np.nda
 
 
 def _camera(path: Path, name: str, entry: Mapping[str, Any], T_ego_cam: np.ndarray) -> Camera:
-    model, lens = entry["camera_model"], entry.get("distortion_model", "none")
+    model, lens = entry["camera_model"], str(entry.get("distortion_model", "none"))
     if model != "pinhole" or lens not in LENSES:
         raise DataError(path, f"{name}.camera_model, distortion_model", _ADVICE, f"{model}-{lens}")
     fx, fy, cx, cy = _numbers(path, name, entry, "intrinsics", 4)

@@ -192,6 +192,7 @@ def test_what_was_found_stays_mended(inputs):
     for found in (
         ("nuscenes", "tree/v1.0-tiny/scene.json", "absurd", 3895496952),
         ("from a bag", "bag", "file", 1878681323),
+        ("kalibr", "kalibr.yaml", "absurd", 4019583140),
     ):
         check_case(inputs, *found)
 

@@ -85,6 +85,7 @@ CAM0 = {"camera_model": "pinhole", "distortion_model": "radtan", "intrinsics": [
         ({"camera_model": "ds", "distortion_model": "none"}, "ds-none"),
         ({"camera_model": "eucm", "distortion_model": "none"}, "eucm-none"),
         ({"distortion_model": "fov"}, "pinhole-fov"),
+        ({"distortion_model": {}}, "pinhole-{}"),
     ],
 )
 def test_models_without_a_counterpart_name_those_that_have_one(tmp_path, change, received):
