@@ -11,7 +11,7 @@ which a flow head moves what can move; voxels are made only at the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
 from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.networks.flow import FlowArgs, FlowHead
+from gsocc_core.networks.flow_embedding import FlowEmbedding, MovingPoints
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
 
 
@@ -43,7 +44,8 @@ class Output:
     Attributes:
         scene: Gaussians (B, N) in the present ego frame; features are class logits, velocities those of the flow.
         memory: State for the next key frame.
-        features: (B, N, D) the Gaussians' features with the code of their places, which the flow head reads.
+        features: (B, N, D) what the flow head reads: the Gaussians' features with the code of their places, and with
+            what lies around them now and lay there before, if it is asked for.
         dynamic: (B, N) bool: the Gaussian's class can move.
     """
 
@@ -130,6 +132,11 @@ class GaussianFlowOcc(Method):
             for _ in range(args.num_blocks)
         )  # fmt: skip
         self.flow = None if flow is None else FlowHead(args.dim, flow)
+        self.flow_embedding: FlowEmbedding | None = None
+        if flow is not None and flow.neighbours:
+            if memory is None:
+                raise ConfigError("GaussianFlowOcc", "flow.neighbours", "0 without a memory", flow.neighbours)
+            self.flow_embedding = FlowEmbedding(args.dim, flow.hidden, flow.neighbours)
         heads = {"logits": len(classes.channel_ids), "opacity": 1, "scale": 3, "rotation": 4}
         self.heads = nn.ModuleDict({k: mlp(args.dim, args.head_hidden, c, layers=3) for k, c in heads.items()})
         opacity_bias = self.heads["opacity"][-1].bias  # type: ignore[index]
@@ -170,9 +177,8 @@ class GaussianFlowOcc(Method):
         maps = self._encode(frames)
         cameras = frames.cameras.map(lambda t: t[:, 0])
         features, means, exists = self._queries(frames, maps, cameras)
-        remembered = None
+        remembered, usable = None, None
         if self.memory_args is not None:
-            usable = None
             if memory is not None and memory.has_place_in(frames):
                 usable = memory.usable_for(frames, self.memory_args.max_gap_s)
             # An unusable memory is masked where it is read: leaving it out saves work, not more.
@@ -193,9 +199,12 @@ class GaussianFlowOcc(Method):
         scene = scene.replace(opacities=scene.opacities * exists)
         dynamic = self._is_dynamic(scene.features)
         placed = features + self.code(means)  # traffic keeps to its lanes: where a thing is says much of its motion
+        if self.flow_embedding is not None:
+            now = MovingPoints(scene.means, features, torch.zeros_like(scene.means), scene.opacities * dynamic)
+            placed = placed + self.flow_embedding(scene.means, now, _moving_then(memory, usable, frames, now))
         if self.flow is not None:
             scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
-        return Output(scene, _memory_of(scene, features, frames), placed, dynamic)
+        return Output(scene, _memory_of(scene, features, dynamic, frames), placed, dynamic)
 
     def _queries(self, frames: FrameSet, maps: list[Tensor], cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
         """Features, means and existence of the learned Gaussians and of those lifted from pixels."""
@@ -306,12 +315,23 @@ class GaussianFlowOcc(Method):
         return gaussian_occupancy(output.scene, grid or self.grid, self.classes, self.splat_args, output.dynamic)
 
 
-def _memory_of(scene: Gaussians, features: Tensor, frames: FrameSet) -> StreamMemory:
+def _moving_then(
+    memory: StreamMemory | None, usable: Tensor | None, frames: FrameSet, now: MovingPoints
+) -> MovingPoints:
+    """What could move a key frame before, where it stood then; without a memory, points that do not exist."""
+    if memory is None or usable is None:
+        return replace(now, worth=torch.zeros_like(now.worth))
+    worth = memory.opacities * memory.dynamic * usable[:, None]
+    return MovingPoints(memory.seen_from(frames), memory.features, memory.velocities_from(frames), worth)
+
+
+def _memory_of(scene: Gaussians, features: Tensor, dynamic: Tensor, frames: FrameSet) -> StreamMemory:
     return StreamMemory(
         means=scene.means.detach(),
         features=features.detach(),
         opacities=scene.opacities.detach(),
         velocities=None if scene.velocities is None else scene.velocities.detach(),
+        dynamic=dynamic,
         reference_stamp_ns=frames.reference_stamp_ns[:, 0],
         T_world_ego=frames.T_world_ego,
         valid=frames.pose_valid[:, 0],

@@ -194,7 +194,8 @@ class GaussianFlowOccLosses:
         views = targets.view_cameras.map(lambda t: t[:, 0])
         occupied, seen = line_of_sight(self._grid, views, targets.view_depth_m[:, 0])
         _, probability = self._voxels(scene.replace(features=scene.features[..., :1]))
-        return {"line_of_sight": self._args.line_of_sight * occupied_loss(probability, occupied, seen)}
+        loss = occupied_loss(probability, occupied, seen)
+        return {"line_of_sight": self._args.line_of_sight * loss}
 
     def _voxels(self, scene: Gaussians) -> tuple[VoxelField, Tensor]:
         """The splatted voxels and their probability (B, X, Y, Z) of being occupied."""
@@ -212,7 +213,10 @@ class GaussianFlowOccLosses:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
         field, probability = self._voxels(scene)
         labels = targets.labels
-        mask = targets.mask_camera & (labels != self._classes.ignore_id)
+        seen = targets.mask_camera
+        if targets.mask_remembered is not None:
+            seen = seen | targets.mask_remembered
+        mask = seen & (labels != self._classes.ignore_id)
         occupied = labels != self._classes.free_id
         result: dict[str, Tensor] = {}
         if args.occupied:

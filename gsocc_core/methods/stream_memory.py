@@ -23,6 +23,7 @@ class StreamMemory:
         features: (B, N, D).
         opacities: (B, N).
         velocities: (B, N, 3) m/s, or None.
+        dynamic: (B, N) bool: the Gaussian's class can move.
         reference_stamp_ns: (B,) int64.
         T_world_ego: (B, 4, 4) float64 ego pose at that time, or None = unknown.
         valid: (B,) bool: the sample has a memory.
@@ -33,6 +34,7 @@ class StreamMemory:
     features: Tensor
     opacities: Tensor
     velocities: Tensor | None
+    dynamic: Tensor
     reference_stamp_ns: Tensor
     T_world_ego: Tensor | None
     valid: Tensor
@@ -72,11 +74,20 @@ class StreamMemory:
         Returns:
             (B, N, 3) metres.
         """
-        assert self.T_world_ego is not None
-        assert frames.T_world_ego is not None
         means = self.means
         if move and self.velocities is not None:
             gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
             means = means + self.velocities * gap_s.to(means.dtype)[:, None, None]
-        T_now_then = invert_rigid(frames.T_world_ego) @ self.T_world_ego  # in float64: world positions are large
-        return transform_points(T_now_then.to(means.dtype), means)
+        return transform_points(self._T_now_then(frames).to(means.dtype), means)
+
+    def velocities_from(self, frames: FrameSet) -> Tensor:
+        """(B, N, 3) velocities over ground, m/s, along the axes of the present ego frame; zero where unknown."""
+        if self.velocities is None:
+            return torch.zeros_like(self.means)
+        return self.velocities @ self._T_now_then(frames)[:, :3, :3].to(self.velocities.dtype).mT
+
+    def _T_now_then(self, frames: FrameSet) -> Tensor:
+        """(B, 4, 4) float64, since world positions are large."""
+        assert self.T_world_ego is not None
+        assert frames.T_world_ego is not None
+        return invert_rigid(frames.T_world_ego) @ self.T_world_ego
