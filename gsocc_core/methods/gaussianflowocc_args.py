@@ -63,9 +63,10 @@ class MemoryArgs:
         attention: Every block reads all previous Gaussians by induced attention.
         gate: Share of the attention's result that is taken at the beginning, learned from there on; null = all, as in
             the paper. With a small one a training can go on from a model without memory.
-        carried: The most opaque previous Gaussians, so many of them, join the present ones and are refined with the
-            present pictures; 0 = none, as in the paper. They keep what is nearer in earlier pictures than in the
-            present ones, as everything behind the vehicle.
+        carried: So many previous Gaussians go on living where the present pictures do not see through them and the
+            present Gaussians leave a place empty; a small network says how much of its opacity each keeps
+            (:mod:`gsocc_core.networks.carried`). They hold what has been hidden since it was seen; 0 = none, as in the
+            paper.
         move: Moving classes are moved along by their flow first.
         max_gap_s: A memory older than this counts as none, seconds.
     """

@@ -33,6 +33,9 @@ from gsocc_core.methods.gaussianflowocc_args import LossArgs, SplatArgs
 from gsocc_core.networks.flow import FlowHead
 from gsocc_core.splat import splat_to_image, splat_to_voxels
 
+#: A Gaussian below this has faded away, or belongs to a missing picture.
+LEAST_OPACITY = 0.02
+
 
 @dataclass(frozen=True)
 class MovingScene:
@@ -162,7 +165,7 @@ class GaussianFlowOccLosses:
         for b in range(len(scene.opacities)):
             times_s = targets.view_time_s[b]
             rig = views.map(lambda t, b=b: t[b])
-            living = (scene.opacities[b] > 0).nonzero()[:, 0]  # not those of missing pictures, nor empty places
+            living = (scene.opacities[b] > LEAST_OPACITY).nonzero()[:, 0]  # what fades away says nothing of motion
             for class_id in moving:
                 seen = [
                     labelled_points(rig.map(lambda t, s=s: t[s]), depth_m[b, s], semantics[b, s], class_id)
