@@ -31,11 +31,12 @@ from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
-from gsocc_core.networks.carried import CarriedGaussians, gathered, joined
+from gsocc_core.networks.carried import CarriedGaussians, gathered, is_seen, joined
 from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.networks.flow import FlowArgs, FlowHead
 from gsocc_core.networks.flow_embedding import FlowEmbedding, MovingPoints
 from gsocc_core.networks.gaussian_blocks import PixelGaussians, RefinementBlock
+from gsocc_core.networks.hidden import depth_shown
 
 
 @dataclass(frozen=True)
@@ -199,17 +200,22 @@ class GaussianFlowOcc(Method):
             placed = placed + self.flow_embedding(scene.means, now, _moving_then(memory, usable, frames, now))
         if self.flow is not None:
             scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
+        seen = torch.ones_like(dynamic)
+        if self.carried is not None:
+            size = maps[len(maps) // 2].shape[-2:]
+            shown = (cameras, frames.valid[:, 0], depth_shown(scene, cameras, (size[0], size[1])))
+            seen = is_seen(scene, *shown)
+            scene = scene.replace(opacities=scene.opacities + self.carried.idle())
         if self.carried is not None and memory is not None and usable is not None:
             old = memory.seen_from(frames, self.memory_args is not None and self.memory_args.move)
-            lives, size = self._inside(old.means) & usable[:, None], maps[len(maps) // 2].shape[-2:]
-            kept, places = self.carried(
-                old, memory.features, lives, scene, cameras, frames.valid[:, 0], (size[0], size[1])
-            )
+            lives = self._inside(old.means) & memory.seen & usable[:, None]
+            scene, kept, places = self.carried(old, memory.features, lives, scene, seen, *shown)
             known = gathered(memory.features, places)
             scene, features = joined(scene, kept), torch.cat([features, known], dim=1)
+            seen = torch.cat([seen, torch.ones_like(places, dtype=torch.bool)], dim=1)
             dynamic = torch.cat([dynamic, gathered(memory.dynamic, places)], dim=1)
             placed = torch.cat([placed, known + self.code(kept.means)], dim=1)
-        return Output(scene, _memory_of(scene, features, dynamic, frames), placed, dynamic)
+        return Output(scene, _memory_of(scene, features, dynamic, seen, frames), placed, dynamic)
 
     def _usable(self, frames: FrameSet, memory: StreamMemory | None) -> Tensor | None:
         """(B,) bool: the memory can be read; None = there is none."""
@@ -327,11 +333,12 @@ def _moving_then(
     return MovingPoints(then.means, memory.features, velocities, then.opacities * memory.dynamic * usable[:, None])
 
 
-def _memory_of(scene: Gaussians, features: Tensor, dynamic: Tensor, frames: FrameSet) -> StreamMemory:
+def _memory_of(scene: Gaussians, features: Tensor, dynamic: Tensor, seen: Tensor, frames: FrameSet) -> StreamMemory:
     return StreamMemory(
         scene=scene.map(torch.detach),
         features=features.detach(),
         dynamic=dynamic,
+        seen=seen,
         reference_stamp_ns=frames.reference_stamp_ns[:, 0],
         T_world_ego=frames.T_world_ego,
         valid=frames.pose_valid[:, 0],

@@ -63,10 +63,9 @@ class MemoryArgs:
         attention: Every block reads all previous Gaussians by induced attention.
         gate: Share of the attention's result that is taken at the beginning, learned from there on; null = all, as in
             the paper. With a small one a training can go on from a model without memory.
-        carried: So many previous Gaussians go on living where the present pictures do not see through them and the
-            present Gaussians leave a place empty; a small network says how much of its opacity each keeps
-            (:mod:`gsocc_core.networks.carried`). They hold what has been hidden since it was seen; 0 = none, as in the
-            paper.
+        carried: So many previous Gaussians that were seen go on living where the present pictures do not see through
+            them; a small network says how much of its opacity each keeps (:mod:`gsocc_core.networks.carried`). They
+            hold what has been hidden since it was seen; 0 = none, as in the paper.
         move: Moving classes are moved along by their flow first.
         max_gap_s: A memory older than this counts as none, seconds.
     """
@@ -97,6 +96,8 @@ class LossArgs:
         alpha: Pixels with a depth label must be opaque.
         line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
             :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
+        sight_classes: Classes of the splatted voxels that hold points of labelled pixels of the present views,
+            cross-entropy plus Lovasz-softmax: what ``voxel_classes`` is with 3D labels.
         occupied: 3D labels: occupancy of the splatted voxels.
         occupied_balance: Weight of occupied voxels in it.
         voxel_classes: 3D labels: classes of the splatted voxels, cross-entropy plus Lovasz-softmax.
@@ -115,6 +116,7 @@ class LossArgs:
     depth_spread: float = 0.0
     alpha: float = 0.0
     line_of_sight: float = 0.0
+    sight_classes: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0
     voxel_classes: float = 0.0

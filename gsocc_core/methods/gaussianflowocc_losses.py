@@ -20,7 +20,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelField, VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
-from gsocc_core.losses.line_of_sight import line_of_sight
+from gsocc_core.losses.line_of_sight import line_of_sight, surface_classes
 from gsocc_core.losses.occupancy import lovasz_softmax, occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
     depth_spread_loss,
@@ -92,7 +92,7 @@ class GaussianFlowOccLosses:
             result |= self._view_losses(moved, targets)
         if args.flow_alignment or args.flow_speed:
             result |= self._flow_losses(moved, targets)
-        if args.line_of_sight:
+        if args.line_of_sight or args.sight_classes:
             result |= self._sight_loss(moved.scene, targets)
         if args.occupied or args.voxel_classes:
             result |= self._voxel_losses(moved.scene, targets)
@@ -125,7 +125,7 @@ class GaussianFlowOccLosses:
                 used,
                 self._classes.channel_ids,
                 self._classes.ignore_id,
-                self._class_weights(scene),
+                self._class_weights(scene.features),
             )
             result["semantics"] = args.semantics * loss
         if depth_m is not None and needs_depth:
@@ -192,13 +192,23 @@ class GaussianFlowOccLosses:
         return result
 
     def _sight_loss(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
+        args, ignore_id = self._args, self._classes.ignore_id
         if targets.view_cameras is None or targets.view_depth_m is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
-        views = targets.view_cameras.map(lambda t: t[:, 0])
-        occupied, seen = line_of_sight(self._grid, views, targets.view_depth_m[:, 0])
-        _, probability = self._voxels(scene.replace(features=scene.features[..., :1]))
-        loss = occupied_loss(probability, occupied, seen)
-        return {"line_of_sight": self._args.line_of_sight * loss}
+        views, depth_m = targets.view_cameras.map(lambda t: t[:, 0]), targets.view_depth_m[:, 0]
+        shown = scene if args.sight_classes else scene.replace(features=scene.features[..., :1])
+        field, probability = self._voxels(shown)
+        result: dict[str, Tensor] = {}
+        if args.line_of_sight:
+            occupied, seen = line_of_sight(self._grid, views, depth_m)
+            result["line_of_sight"] = args.line_of_sight * occupied_loss(probability, occupied, seen)
+        if args.sight_classes:
+            if targets.view_semantics is None:
+                raise ConfigError("GaussianFlowOcc.losses", "targets", "views with semantics", "none")
+            labels = surface_classes(self._grid, views, depth_m, targets.view_semantics[:, 0], ignore_id)
+            loss = self._class_loss(field, labels, labels != ignore_id)
+            result["sight_classes"] = args.sight_classes * loss
+        return result
 
     def _voxels(self, scene: Gaussians) -> tuple[VoxelField, Tensor]:
         """The splatted voxels and their probability (B, X, Y, Z) of being occupied."""
@@ -226,15 +236,18 @@ class GaussianFlowOccLosses:
             loss = occupied_loss(probability, occupied, mask, args.occupied_balance)
             result["occupied"] = args.occupied * loss
         if args.voxel_classes:
-            # A voxel that no Gaussian reaches has no class vote to correct; the occupancy loss sees to it.
-            used = mask & occupied & (field.density.detach() > 1e-3)
-            channel, logits = channel_of_label(labels[used], self._classes.channel_ids), field.features[used]
-            labelled = channel >= 0
-            loss = voxel_class_loss(logits, channel, self._class_weights(scene))
-            loss = loss + lovasz_softmax(logits[labelled].softmax(-1), channel[labelled])
-            result["voxel_classes"] = args.voxel_classes * loss
+            result["voxel_classes"] = args.voxel_classes * self._class_loss(field, labels, mask & occupied)
         return result
 
-    def _class_weights(self, scene: Gaussians) -> Tensor | None:
+    def _class_loss(self, field: VoxelField, labels: Tensor, mask: Tensor) -> Tensor:
+        """Cross-entropy plus Lovasz-softmax of the class votes (B, X, Y, Z) in a mask."""
+        # A voxel that no Gaussian reaches has no class vote to correct; the occupancy losses see to it.
+        used = mask & (field.density.detach() > 1e-3)
+        channel, logits = channel_of_label(labels[used], self._classes.channel_ids), field.features[used]
+        labelled = channel >= 0
+        loss = voxel_class_loss(logits, channel, self._class_weights(logits))
+        return loss + lovasz_softmax(logits[labelled].softmax(-1), channel[labelled])
+
+    def _class_weights(self, like: Tensor) -> Tensor | None:
         weights = self._args.class_weights
-        return None if weights is None else scene.features.new_tensor(weights)
+        return None if weights is None else like.new_tensor(weights)

@@ -23,6 +23,7 @@ class StreamMemory:
         scene: (B, N) Gaussians in the ego frame of ``reference_stamp_ns``; features are class logits.
         features: (B, N, D) what the network knows of each.
         dynamic: (B, N) bool: the Gaussian's class can move.
+        seen: (B, N) bool: pictures show it, or did when it was made; the others are guesses.
         reference_stamp_ns: (B,) int64.
         T_world_ego: (B, 4, 4) float64 ego pose at that time, or None = unknown.
         valid: (B,) bool: the sample has a memory.
@@ -32,6 +33,7 @@ class StreamMemory:
     scene: Gaussians
     features: Tensor
     dynamic: Tensor
+    seen: Tensor
     reference_stamp_ns: Tensor
     T_world_ego: Tensor | None
     valid: Tensor

@@ -43,6 +43,7 @@ def behind_m(cameras: Cameras, valid: Tensor, depth_m: Tensor, points_m: Tensor)
     return torch.where(inside & valid[..., None], distance - shown, torch.inf).amin(1)
 
 
+@torch.no_grad()
 def depth_shown(
     scene: Gaussians, cameras: Cameras, size: tuple[int, int], count: int = 512, least: float = 0.25
 ) -> Tensor:

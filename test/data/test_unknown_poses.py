@@ -58,7 +58,7 @@ def test_a_memory_of_unknown_poses_is_used_for_nothing(tree):
     assert isinstance(now, FrameSet)
     memory = StreamMemory(
         Gaussians(*(torch.ones(1, 2, n) for n in (3, 3, 4)), torch.ones(1, 2), torch.ones(1, 2, 4)),
-        torch.zeros(1, 2, 4), torch.zeros(1, 2, dtype=torch.bool), before.reference_stamp_ns[:, 0],
+        torch.zeros(1, 2, 4), *[torch.zeros(1, 2, dtype=torch.bool)] * 2, before.reference_stamp_ns[:, 0],
         before.T_world_ego, torch.ones(1, dtype=torch.bool), before.scene_names,
     )  # fmt: skip
     assert memory.usable_for(now, 10.0).tolist() == [False]
