@@ -209,8 +209,6 @@ class GaussianFlowOcc(Method):
         if self.carried is not None and memory is not None and usable is not None:
             old = memory.seen_from(frames, self.memory_args is not None and self.memory_args.move)
             lives = self._inside(old.means) & memory.seen & usable[:, None]
-            if self.memory_args is None or not self.memory_args.move:
-                lives = lives & ~memory.dynamic  # where it has gone is not known
             scene, kept, places = self.carried(old, memory.features, lives, scene, seen, *shown)
             known = gathered(memory.features, places)
             scene, features = joined(scene, kept), torch.cat([features, known], dim=1)

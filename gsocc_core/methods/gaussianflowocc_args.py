@@ -66,7 +66,7 @@ class MemoryArgs:
         carried: So many previous Gaussians that were seen go on living where the present pictures do not see through
             them; a small network says how much of its opacity each keeps (:mod:`gsocc_core.networks.carried`). They
             hold what has been hidden since it was seen; 0 = none, as in the paper.
-        move: Moving classes are moved along by their flow first; without it they are not carried.
+        move: Moving classes are moved along by their flow first.
         max_gap_s: A memory older than this counts as none, seconds.
     """
 

@@ -73,7 +73,7 @@ def test_videos_of_one_camera_have_no_poses(tree):
 
 
 def test_what_needs_poses_is_refused_by_name(tree, tiny_tree, tmp_path):
-    for key, value in (("history", 1), ("view_pose_noise", (0.1, 0.0))):
+    for key, value in (("history", 1), ("remembered", 1), ("view_pose_noise", (0.1, 0.0))):
         with pytest.raises(ConfigError, match=rf"data: {key}: expected none, since the poses of .*tree are unknown"):
             build_dataset(args(tree, **{key: value}), (16, 32))
     with pytest.raises(DataError, match=r"ego pose: expected a known one, for boxes, received none"):

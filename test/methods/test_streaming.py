@@ -177,10 +177,6 @@ def test_what_was_never_seen_is_not_carried():
     assert (model(now, guesses).scene.opacities[:, count:] == 0).all()
     kept = model(now, memory).memory
     assert kept.seen[:, count:].all(), "what was seen once is known as long as it lives"
-    cars = replace(memory, dynamic=torch.ones_like(memory.dynamic))
-    assert (model(now, cars).scene.opacities[:, count:] == 0).all(), "where they have gone is not known"
-    model.memory_args = replace(model.memory_args, move=True)
-    assert (model(now, cars).scene.opacities[:, count:] > 0).any()
 
 
 @pytest.mark.parametrize("flow", [FlowArgs(hidden=16, layers=2), FlowArgs(hidden=16, layers=2, motion="velocity")])
