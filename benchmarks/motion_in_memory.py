@@ -78,7 +78,7 @@ def matches(model: GaussianFlowOcc, logits: Tensor, now: MovingPoints, boxes: Bo
 
 
 def motion_in_memory(
-    bundle: str, dataroot: str, version: str = "v1.0-synthetic", frames: int = 40, steps: int = 1500, threads: int = 1
+    bundle: str, dataroot: str, version: str = "v1.0-synthetic", frames: int = 40, steps: int = 800, threads: int = 1
 ) -> None:
     """Print mean errors of horizontal velocities beside those of "nothing moves".
 
