@@ -6,7 +6,8 @@
 
 ``streaming``: key frames in order, as in evaluation. ``standing``: the memory is not moved by the ego motion; a memory
 that is used for what it holds must then be worse. ``reset``: forgotten before every key frame. One camera is then taken
-away in every second key frame, which alone are scored: with the memory of the key frame before, and without any.
+away in every second key frame, which alone are scored: with the memory of the key frame before, and without any. Beside
+the voxels that the cameras see: those hidden now that the four key frames before saw, over classes that cannot move.
 """
 
 from __future__ import annotations
@@ -34,9 +35,15 @@ def without(frames: FrameSet, camera: str) -> FrameSet:
     return replace(frames, valid=valid, images=images)
 
 
-def run(predictor: OccupancyPredictor, dataset: DriveDataset, kind: str, camera: str | None) -> VoxelConfusion:
-    """Count one pass over the data set."""
-    confusion, seen = VoxelConfusion(predictor.classes, dataset.protocol.mask), {}
+def run(
+    predictor: OccupancyPredictor, dataset: DriveDataset, kind: str, camera: str | None
+) -> tuple[VoxelConfusion, VoxelConfusion]:
+    """Count one pass over the data set: voxels seen now, and voxels seen before."""
+    confusion, before, seen = (
+        VoxelConfusion(predictor.classes, dataset.protocol.mask),
+        VoxelConfusion(predictor.classes),
+        {},
+    )
     predictor.reset()
     for index in tqdm(range(len(dataset)), desc=f"{kind} {camera or ''}", unit="frame"):
         frames, scene = dataset[index], dataset.key_frame(index).scene_name
@@ -51,14 +58,15 @@ def run(predictor: OccupancyPredictor, dataset: DriveDataset, kind: str, camera:
         if camera is None or lost:
             masks = targets.mask_camera[0].numpy(), targets.mask_lidar[0].numpy()
             confusion.update(targets.labels[0].numpy(), found.labels.numpy(), *masks)
-    return confusion
+            before.update(targets.labels[0].numpy(), found.labels.numpy(), targets.mask_remembered[0].numpy())
+    return confusion, before
 
 
 def memory_probe(
     bundles: tuple[str, ...], dataroot: str, version: str = "v1.0-synthetic", split: str | None = "val",
     scenes: int | None = None, camera: str = "CAM_FRONT", threads: int = 1,
 ) -> None:  # fmt: skip
-    """Print mIoU and IoU of every kind, mean over bundles.
+    """Print scores of every kind, mean over bundles.
 
     Args:
         bundles: Bundles with ``model.memory``, for instance of several training seeds.
@@ -70,9 +78,9 @@ def memory_probe(
         threads: CPU threads.
     """
     torch.set_num_threads(threads)
-    data = scoring_data(dataroot, version, split)
+    data = scoring_data(dataroot, version, split, remembered=4)
     kinds = [(kind, lost) for lost in (None, camera) for kind in ("streaming", "standing", "reset")]
-    rows: dict[tuple[str, str | None], list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    rows: dict[tuple[str, str | None], list[list[float]]] = {kind: [] for kind in kinds}
     for bundle in bundles:
         predictor = OccupancyPredictor.load(bundle, "cpu")
         dataset = build_dataset(data, predictor.image_size)
@@ -80,12 +88,14 @@ def memory_probe(
             names = tuple(frames[0].scene_name for frames in dataset.scenes[:scenes])
             dataset = build_dataset(replace(data, scenes=names), predictor.image_size)
         for kind in kinds:
-            scores = run(predictor, dataset, *kind).scores()
-            rows[kind].append((100 * scores.miou, 100 * scores.iou))
-    print("| pictures | memory | mIoU | IoU |\n|---|---|---:|---:|")
+            now, before = (confusion.scores() for confusion in run(predictor, dataset, *kind))
+            moving = [predictor.classes.names[i] for i in predictor.classes.dynamic_ids]
+            still = before.miou_of([name for name in before.per_class if name not in moving])
+            rows[kind].append([100 * value for value in (now.miou, now.iou, still, before.iou)])
+    print("| pictures | memory | mIoU | IoU | seen before: mIoU | IoU |\n|---|---|---:|---:|---:|---:|")
     for (kind, lost), found in rows.items():
-        miou, iou = np.mean(found, axis=0)
-        print(f"| {'all' if lost is None else f'without {lost}'} | {kind} | {miou:.2f} | {iou:.2f} |")
+        numbers = " | ".join(f"{value:.2f}" for value in np.mean(found, axis=0))
+        print(f"| {'all' if lost is None else f'without {lost}'} | {kind} | {numbers} |")
 
 
 if __name__ == "__main__":

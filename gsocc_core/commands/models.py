@@ -90,6 +90,7 @@ def evaluate(
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
     masks_dir: str | None = None,
+    remembered: int = 0,
 ) -> None:
     """Score a bundle on voxel ground truth, with bootstrap intervals over scenes; on ddad, which has none, on depth.
 
@@ -122,6 +123,8 @@ def evaluate(
         input_features_dir: Folder of features likewise; None = none.
         masks_dir: Folder of ddad's self-occlusion masks in ``dataroot``: LiDAR points on the own vehicle do not count;
             None = all count, as in the published scores.
+        remembered: Score also the voxels that are hidden now and were seen in one of so many earlier key frames: what a
+            memory is good for. What moves is left out.
     """
     from gsocc_core.data.build import protocol_of
     from gsocc_core.evaluation.report import markdown, report
@@ -131,7 +134,7 @@ def evaluate(
     data = scoring_data(
         dataroot, version, split, scenes, occ3d_dir, velocities, dataset, labels_dir, fraction, fraction_seed,
         input_depth_dir,
-        input_features_dir, masks_dir,
+        input_features_dir, masks_dir, remembered,
     )  # fmt: skip
     name = f"{Path(bundle).name}, swapped pictures" if swap_pictures else Path(bundle).name
     scores = score_bundle(name, bundle, data, limit, rays, mask, swap_pictures, device, depth, absent, image_width)

@@ -69,6 +69,9 @@ class DataArgs:
             neighbouring views, for experiments; it is the same every time.
         max_view_depth_m: View labels beyond are ignored.
         history: Earlier key frames whose pictures come along as moments 1 ... history.
+        remembered: So many earlier key frames say which voxels were seen before: ``Targets.mask_remembered``, see
+            :func:`gsocc_core.data.remembered.remembered_voxels`. GaussianFlowOcc's losses on voxels count these too,
+            since only they can teach a memory to keep what is hidden; 0 = none.
         photometric: Strength of random brightness, contrast and gamma of items that come with a seed; 0 = none.
         mirror: Share of items with a seed in which left and right are exchanged, in pictures, cameras and labels.
         boxes: Read the annotated boxes into the records of key frames, to score velocities; kitti360 and ddad have
@@ -107,6 +110,7 @@ class DataArgs:
     view_pose_noise: tuple[float, float] = (0.0, 0.0)
     max_view_depth_m: float = 40.0
     history: int = 0
+    remembered: int = 0
     photometric: float = 0.0
     mirror: float = 0.0
     boxes: bool = False

@@ -32,6 +32,7 @@ from gsocc_core.data.key_frames import CameraShot, KeyFrame
 from gsocc_core.data.mirror import check_mirror, comes_mirrored, mirrored
 from gsocc_core.data.photometric import jitter
 from gsocc_core.data.protocol import Protocol
+from gsocc_core.data.remembered import remembered_voxels
 from gsocc_core.data.subset import choose_fraction
 from gsocc_core.data.vehicle_masks import usable_pixels
 from gsocc_core.data.view_labels import PictureFolder, open_picture_folder
@@ -256,9 +257,20 @@ class DriveDataset(Dataset[FrameSet], ABC):
             found = self._read_voxels(self.labels_dir, present)
             parts = (found.semantics, found.mask_camera, found.mask_lidar)
             voxels = {k: torch.from_numpy(v)[None] for k, v in zip(("labels", "mask_camera", "mask_lidar"), parts)}
+            if args.remembered:
+                voxels["mask_remembered"] = torch.from_numpy(self._remembered(scene, position, found))[None]
         if not args.view_images and all(d is None for d in (args.depth_dir, args.semantics_dir, args.features_dir)):
             return Targets(**voxels) if voxels else None
         return Targets(**voxels, **self._views(scene, position, seed))
+
+    def _remembered(self, scene: int, position: int, found: VoxelLabels) -> np.ndarray:
+        """(X, Y, Z) bool voxels that are hidden now and were seen before; none where the scene begins."""
+        assert self.labels_dir is not None
+        use, frames = "voxels seen before", self.scenes[scene]
+        before = frames[max(position - self.args.remembered, 0) : position]
+        earlier = ((self._read_voxels(self.labels_dir, frame), frame.known_pose(use)) for frame in reversed(before))
+        pose, protocol = frames[position].known_pose(use), self.protocol
+        return remembered_voxels(protocol.grid, protocol.classes, found, pose, earlier)
 
     def _views(self, scene: int, position: int, seed: int | None) -> dict[str, Any]:
         """The present and its neighbours' labels and pictures; places without a neighbour are invalid."""
@@ -381,6 +393,8 @@ def _check(args: DataArgs) -> None:
         raise ConfigError("data", "view_pose_noise", "0 or more (m, degrees)", args.view_pose_noise)
     if args.history < 0:
         raise ConfigError("data", "history", "0 or more", args.history)
+    if args.remembered < 0:
+        raise ConfigError("data", "remembered", "0 or more", args.remembered)
     if not 0 <= args.photometric <= 1:
         raise ConfigError("data", "photometric", "0 ... 1", args.photometric)
     if not 0 <= args.mirror <= 1:

@@ -52,6 +52,7 @@ def check_without_poses(root: Path, args: DataArgs) -> None:
     """
     for key, value, used in (
         ("history", args.history, args.history > 0),
+        ("remembered", args.remembered, args.remembered > 0),
         ("view_pose_noise", args.view_pose_noise, any(args.view_pose_noise)),
     ):
         if used:

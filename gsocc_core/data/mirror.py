@@ -14,6 +14,10 @@ from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.voxels import VoxelGrid
 
+#: Targets whose last dimension runs along the columns of pictures, and those on voxels (B, X, Y, Z).
+COLUMNS = ("view_semantics", "view_depth_m", "view_features", "view_images", "view_usable")
+VOXELS = ("labels", "mask_camera", "mask_lidar", "mask_remembered")
+
 
 def check_mirror(grid: VoxelGrid) -> None:
     """Refuse a grid whose labels have no place in the mirror.
@@ -52,10 +56,8 @@ def mirrored(frames: FrameSet) -> FrameSet:
 
 
 def _targets(targets: Targets) -> Targets:
-    columns = ("view_semantics", "view_depth_m", "view_features", "view_images", "view_usable")
-    voxels = ("labels", "mask_camera", "mask_lidar")
-    changes = {key: _columns(getattr(targets, key)) for key in columns}
-    changes |= {key: None if (v := getattr(targets, key)) is None else v.flip(2) for key in voxels}
+    changes = {key: _columns(getattr(targets, key)) for key in COLUMNS}
+    changes |= {key: None if (v := getattr(targets, key)) is None else v.flip(2) for key in VOXELS}
     views = targets.view_cameras
     return replace(targets, **changes, view_cameras=None if views is None else _cameras(views))
 

@@ -30,11 +30,13 @@ class Answer:
         labels: (X, Y, Z) uint8.
         velocity: (X, Y, Z, 3) m/s, along the axes of the ego frame, or None.
         scene: The Gaussians (N) behind the labels, or None.
+        remembers: The source has kept something for the next key frame.
     """
 
     labels: np.ndarray
     velocity: np.ndarray | None = None
     scene: Gaussians | None = None
+    remembers: bool = False
 
 
 #: Answers for one frame set (B = 1).
@@ -58,7 +60,8 @@ def model_source(
     def answer(frames: FrameSet) -> Answer:
         found = predictor.predict_frames(frames)
         velocity = None if found.grid.velocity is None else found.grid.velocity.numpy()
-        return Answer(found.grid.labels.numpy(), velocity, found.scene if isinstance(found.scene, Gaussians) else None)
+        scene = found.scene if isinstance(found.scene, Gaussians) else None
+        return Answer(found.grid.labels.numpy(), velocity, scene, predictor.remembers)
 
     return answer, predictor.image_size, predictor.classes, predictor.grid
 

@@ -31,13 +31,18 @@ class Scores:
         iou: Occupied against free.
         rayiou: Mean RayIoU at 1, 2 and 4 m; nan when not asked for.
         rayiou_15: The same without ``others`` and ``other_flat``.
-        intervals: 95 % bootstrap intervals over scenes of miou, iou and rayiou.
+        intervals: 95 % bootstrap intervals over scenes of miou, iou, rayiou and miou_remembered.
         per_class: IoU per class; nan where absent; empty where there are no voxel labels, and the means nan.
         absent: Classes to which ``absent_rule`` was applied.
         seconds_per_frame: Time of one prediction, loading excluded.
         depth_of_cameras: The same of each camera by name.
         absent_rule: ``left_out`` of the means, or ``counts_as_one``.
         miou_dynamic: Mean IoU over the classes that can move; nan when none is present.
+        miou_remembered: Mean IoU over the classes that cannot move, of voxels that the present cameras do not see and
+            those of earlier key frames saw; nan when not asked for, or there is none. See
+            :func:`gsocc_core.data.remembered.remembered_voxels`.
+        iou_remembered: Occupied against free of the same voxels.
+        remembered_voxels: Their number.
         velocity: Velocity errors; None when not asked for.
         depth: Errors of the rendered depth at LiDAR points; None when not asked for.
         images: What the cameras would see of the voxels that count; None when not asked for.
@@ -64,6 +69,9 @@ class Scores:
     images: ImageScores | None = None
     top_down: ImageScores | None = None
     depth_of_cameras: dict[str, DepthScores] = field(default_factory=dict)
+    miou_remembered: float = math.nan
+    iou_remembered: float = math.nan
+    remembered_voxels: int = 0
 
 
 def report(scores: Sequence[Scores], out: str | Path | None) -> None:
@@ -83,12 +91,6 @@ def write_report(scores: Sequence[Scores], path: str | Path) -> None:
 
 def markdown(scores: Sequence[Scores]) -> str:
     """Two tables: overall with intervals, and IoU per class; percent."""
-
-    def cell(value: float, interval: tuple[float, float] | None = None) -> str:
-        if math.isnan(value):
-            return "-"
-        return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else "")
-
     lines = [
         "| | frames | mIoU | mIoU-15 | dynamic | IoU | RayIoU | RayIoU-15 | ms per frame |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -97,20 +99,38 @@ def markdown(scores: Sequence[Scores]) -> str:
         # Scenes are what is drawn again and again: one says nothing of its neighbours.
         get = s.intervals.get if s.scenes > 1 else (lambda _: None)
         row: tuple[str, ...] = (
-            cell(s.miou, get("miou")),
-            cell(s.miou_15),
-            cell(s.miou_dynamic),
-            cell(s.iou, get("iou")),
+            _percent(s.miou, get("miou")),
+            _percent(s.miou_15),
+            _percent(s.miou_dynamic),
+            _percent(s.iou, get("iou")),
         )
-        row += (cell(s.rayiou, get("rayiou")), cell(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
+        row += (_percent(s.rayiou, get("rayiou")), _percent(s.rayiou_15), f"{1e3 * s.seconds_per_frame:.0f}")
         lines.append(f"| {s.name} | {s.frames} | {' | '.join(row)} |")
-    lines += _absent_lines(scores) + _velocity_table(scores) + _depth_table(scores) + _image_table(scores)
+    lines += _absent_lines(scores) + _remembered_table(scores) + _velocity_table(scores)
+    lines += _depth_table(scores) + _image_table(scores)
     if not any(s.per_class for s in scores):
         return "\n".join([*lines, "", "There are no voxel labels: depth alone is scored."])
     lines += ["", f"| class | {' | '.join(s.name for s in scores)} |", "|---" * (len(scores) + 1) + "|"]
     for name in scores[0].per_class:
-        lines.append(f"| {name} | {' | '.join(cell(s.per_class.get(name, math.nan)) for s in scores)} |")
+        lines.append(f"| {name} | {' | '.join(_percent(s.per_class.get(name, math.nan)) for s in scores)} |")
     return "\n".join(lines)
+
+
+def _percent(value: float, interval: tuple[float, float] | None = None) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else "")
+
+
+def _remembered_table(scores: Sequence[Scores]) -> list[str]:
+    rows = [
+        f"| {s.name} | {s.remembered_voxels} "
+        f"| {_percent(s.miou_remembered, s.intervals.get('miou_remembered') if s.scenes > 1 else None)} "
+        f"| {_percent(s.iou_remembered)} |"
+        for s in scores
+        if s.remembered_voxels
+    ]
+    return ["", "| hidden now, seen before | voxels | mIoU | IoU |", "|---" * 4 + "|", *rows] if rows else []
 
 
 def _absent_lines(scores: Sequence[Scores]) -> list[str]:

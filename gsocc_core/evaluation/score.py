@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from gsocc_core.data.args import DataArgs, DatasetName, check_limit
@@ -21,8 +19,8 @@ from gsocc_core.data.drives import DriveDataset
 from gsocc_core.data.key_frames import KeyFrame
 from gsocc_core.data.protocol import Protocol
 from gsocc_core.errors import ConfigError, DataError
+from gsocc_core.evaluation.counts import Counts
 from gsocc_core.evaluation.label_sources import (
-    Answer,
     LabelSource,
     constant_source,
     donor_from_another_scene,
@@ -32,30 +30,18 @@ from gsocc_core.evaluation.label_sources import (
 )
 from gsocc_core.evaluation.lidar_depth import ConstantDepth, add_lidar_depth
 from gsocc_core.evaluation.report import Scores
-from gsocc_core.geometry.cameras import Cameras
 from gsocc_core.geometry.classes import ClassTable
 from gsocc_core.geometry.frames import FrameSet
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.metrics.confusion import (
-    LEFT_OUT_OF_15,
     AbsentRule,
-    IoUScores,
     MaskPolicy,
-    VoxelConfusion,
-    bootstrap_interval,
-    scores_of,
 )
-from gsocc_core.metrics.depth import DepthErrors
-from gsocc_core.metrics.image_metrics import TOP_DOWN, ImageMetrics
-from gsocc_core.metrics.rayiou import RayIoU, ray_origins, ray_scores_of
-from gsocc_core.metrics.velocity import VelocityErrors
 
 # Pictures that nobody looks at are decoded as small as they get.
 _ANY_SIZE = (16, 28)
 #: Pictures' size for constant depth, one number per pixel.
 _DEPTH_SIZE = (48, 88)
-#: Scores where there are no voxel labels.
-_NO_VOXELS = IoUScores(math.nan, math.nan, math.nan, {}, ())
 
 
 def scoring_data(
@@ -72,6 +58,7 @@ def scoring_data(
     input_depth_dir: str | None = None,
     input_features_dir: str | None = None,
     masks_dir: str | None = None,
+    remembered: int = 0,
 ) -> DataArgs:
     """Arguments for reading pictures, what comes beside them, and voxel labels, but no labels per picture.
 
@@ -89,6 +76,7 @@ def scoring_data(
         input_depth_dir: Folder of depth that comes beside the pictures; None = none.
         input_features_dir: Folder of features likewise; None = none.
         masks_dir: Folder of self-occlusion masks; None = none.
+        remembered: Earlier key frames that say which hidden voxels were seen before; see :class:`DataArgs`.
 
     Returns:
         The arguments.
@@ -99,7 +87,7 @@ def scoring_data(
     args = DataArgs(
         dataroot, version, split, scenes, occ3d_dir=occ3d_dir, depth_dir=None, semantics_dir=None, views=1, boxes=boxes,
         dataset=dataset, fraction=fraction, fraction_seed=fraction_seed, input_depth_dir=input_depth_dir,
-        input_features_dir=input_features_dir, masks_dir=masks_dir,
+        input_features_dir=input_features_dir, masks_dir=masks_dir, remembered=remembered,
     )  # fmt: skip
     return with_voxel_labels(args, labels_dir) if occ3d_dir is None or labels_dir is not None else args
 
@@ -133,7 +121,8 @@ def score_bundle(
         image_width: Score also what cameras would see of the voxels, in pictures of this width, pixels.
 
     Returns:
-        The scores; with velocity errors if ``data.boxes`` and the model gives velocities.
+        The scores; with velocity errors if ``data.boxes`` and the model gives velocities, and those of voxels seen
+        before if ``data.remembered``.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -222,7 +211,7 @@ def score(
         name: Shown in reports.
         dataset: With voxel labels, or of a data set that has none.
         source: Gives the labels.
-        limit: Score only so many key frames, evenly spread.
+        limit: Score only so many key frames, evenly spread; a source with a memory is shown those between, too.
         rays: Compute RayIoU, voxels without a label being free; None = if the data set's protocol does and its poses
             are known.
         mask: Which voxels count; None = those of the data set's protocol. Voxels without a label never do.
@@ -255,13 +244,19 @@ def score(
     picks = range(len(dataset))
     if limit is not None and limit < len(dataset):
         picks = sorted({round(i * (len(dataset) - 1) / max(limit - 1, 1)) for i in range(limit)})  # type: ignore[assignment]
-    metrics = _Metrics(classes, grid, mask or protocol.mask, absent)
+    metrics = Counts(classes, grid, mask or protocol.mask, absent)
+    shown, remembers = -1, False
     for index in tqdm(picks, desc=name, unit="frame"):
         frames, frame = dataset[index], dataset.key_frame(index)
-        seen = frames if donor is None else _with_pictures(frames, dataset[donor(index)])
+        # A memory holds what was seen on the way: key frames that are not scored are part of a drive, too.
+        for earlier in range(shown + 1, index) if remembers else ():
+            if dataset.key_frame(earlier).scene_name == frame.scene_name:
+                source(_seen(dataset, earlier, dataset[earlier], donor))
+        seen, shown = _seen(dataset, index, frames, donor), index
         started = time.perf_counter()
         answer = source(seen)
         metrics.seconds += time.perf_counter() - started
+        remembers = answer.remembers
         metrics.seen.add(frame.scene_name)
         if protocol.labels_field is not None:
             origins = lidar_positions(dataset, frame) if rays else None
@@ -291,112 +286,9 @@ def lidar_positions(dataset: DriveDataset, frame: KeyFrame) -> np.ndarray:
     return np.stack([(T_ego_world @ f.known_pose("RayIoU") @ f.T_ego_lidar)[:3, 3] for f in scene])
 
 
-def _with_pictures(frames: FrameSet, other: FrameSet) -> FrameSet:
-    """What a method gets of another key frame: depth and features show as much as the pictures that they belong to."""
+def _seen(dataset: DriveDataset, index: int, frames: FrameSet, donor: Callable[[int], int] | None) -> FrameSet:
+    """What a method gets of an item: depth and features show as much as the pictures that they belong to."""
+    if donor is None:
+        return frames
+    other = dataset[donor(index)]
     return replace(frames, images=other.images, cameras=other.cameras, depth_m=other.depth_m, features=other.features)
-
-
-class _Metrics:
-    """All counts of one run over a data set; those with an interval are kept apart by scene."""
-
-    def __init__(self, classes: ClassTable, grid: VoxelGrid, mask: MaskPolicy, absent: AbsentRule) -> None:
-        self.classes, self.mask, self.absent = classes, mask, absent
-        self.confusion, self.ray = VoxelConfusion(classes, mask), RayIoU(classes, grid)
-        self.velocities = VelocityErrors(classes)
-        self.depths: dict[str, DepthErrors] = {}
-        self.pictures = ImageMetrics(classes)
-        self.voxel_parts: dict[str, np.ndarray] = {}
-        self.ray_parts: dict[str, np.ndarray] = {}
-        self.seen: set[str] = set()  # scenes
-        self.seconds = 0.0
-
-    def add_labels(
-        self,
-        dataset: DriveDataset,
-        frames: FrameSet,
-        frame: KeyFrame,
-        answer: Answer,
-        grid: VoxelGrid,
-        ray_origins_ego: np.ndarray | None,
-        image_width: int | None,
-    ) -> None:
-        """Compare an answer with the voxel labels of its key frame, and with its boxes."""
-        targets = frames.targets
-        if targets is None or targets.labels is None or targets.mask_camera is None or targets.mask_lidar is None:
-            key = dataset.protocol.labels_field or "voxel labels"
-            raise DataError(dataset.root, key, "voxel labels (a test split has none)", "none")
-        truth = targets.labels[0].numpy()
-        masks = targets.mask_camera[0].numpy(), targets.mask_lidar[0].numpy()
-        self.add_voxels(frame.scene_name, truth, answer.labels, *masks)
-        if ray_origins_ego is not None:
-            T_grid_ego = np.linalg.inv(grid.T_ego_grid_matrix)
-            origins = ray_origins(ray_origins_ego) @ T_grid_ego[:3, :3].T + T_grid_ego[:3, 3]
-            solid = np.where(truth == self.classes.ignore_id, np.uint8(self.classes.free_id), truth)
-            self.add_rays(frame.scene_name, solid, answer.labels, origins)
-        if frame.boxes is not None and answer.velocity is not None:
-            self.velocities.update(answer.labels, answer.velocity, grid, frame.boxes)
-        if image_width is not None:
-            cameras = frames.cameras.map(lambda t: t[:, 0].cpu())
-            self.add_pictures(truth, answer.labels, masks, grid, cameras, image_width)
-
-    def add_voxels(self, scene: str, truth: np.ndarray, labels: np.ndarray, *masks: np.ndarray) -> None:
-        part = self.confusion.count(truth, labels, *masks)
-        self.voxel_parts[scene] = self.voxel_parts[scene] + part if scene in self.voxel_parts else part
-
-    def add_rays(self, scene: str, truth: np.ndarray, labels: np.ndarray, origins: np.ndarray) -> None:
-        part = self.ray.count(truth, labels, origins)
-        self.ray_parts[scene] = self.ray_parts[scene] + part if scene in self.ray_parts else part
-
-    def add_pictures(
-        self,
-        truth: np.ndarray,
-        labels: np.ndarray,
-        masks: tuple[np.ndarray, np.ndarray],
-        grid: VoxelGrid,
-        cameras: Cameras,
-        width: int,
-    ) -> None:
-        both = masks[0].astype(bool) & masks[1].astype(bool)
-        counts = {"camera": masks[0], "lidar": masks[1], "camera_and_lidar": both}.get(self.mask)
-        known = truth if counts is None else np.where(counts, truth, np.uint8(self.classes.ignore_id))
-        names = [str(view) for view in range(cameras.intrinsics.shape[1])]
-        true, found = (torch.from_numpy(np.ascontiguousarray(volume))[None] for volume in (known, labels))
-        self.pictures.update_voxels(true, found, grid, cameras, names, render_width=width, top_down_px=width)
-
-    def scores(self, name: str, frames: int) -> Scores:
-        classes, voxel_parts, ray_parts = self.classes, list(self.voxel_parts.values()), list(self.ray_parts.values())
-        absent, has_15 = self.absent, set(LEFT_OUT_OF_15) <= set(classes.names)
-        total = scores_of(np.sum(voxel_parts, axis=0), classes, absent) if voxel_parts else _NO_VOXELS
-        rays = ray_scores_of(np.sum(ray_parts, axis=0), classes) if ray_parts else None
-        intervals = {}
-        if voxel_parts:
-            intervals["miou"] = bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes, absent).miou)
-            intervals["iou"] = bootstrap_interval(voxel_parts, lambda m: scores_of(m, classes).iou)
-        if ray_parts:
-            intervals["rayiou"] = bootstrap_interval(ray_parts, lambda c: ray_scores_of(c, classes).rayiou)
-        velocity, every = self.velocities.scores(), DepthErrors()
-        for errors in self.depths.values():
-            every.merge(errors)
-        depth, of_cameras = every.scores(), {name: errors.scores() for name, errors in self.depths.items()}
-        return Scores(
-            name=name,
-            frames=frames,
-            scenes=len(self.seen),
-            mask=self.mask,
-            miou=total.miou,
-            miou_15=total.miou_15 if has_15 else math.nan,
-            iou=total.iou,
-            rayiou=rays.rayiou if rays else math.nan,
-            rayiou_15=rays.rayiou_15 if rays and has_15 else math.nan,
-            intervals=intervals,
-            per_class=total.per_class,
-            absent=total.absent,
-            absent_rule=absent,
-            seconds_per_frame=self.seconds / max(frames, 1),
-            miou_dynamic=(total.miou_of([classes.names[i] for i in classes.dynamic_ids]) if voxel_parts else math.nan),
-            velocity=velocity if velocity.matches else None,
-            depth=depth if depth.pixels else None,
-            depth_of_cameras=of_cameras if depth.pixels else {},
-            images=self.pictures.scores(absent=absent) if self.pictures.views else None,
-            top_down=self.pictures.scores((TOP_DOWN,), absent) if self.pictures.views else None,
-        )

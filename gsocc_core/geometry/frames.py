@@ -40,6 +40,8 @@ class Targets:
         labels: (B, X, Y, Z) uint8 voxel class ids, free space included; ignore_id = no label.
         mask_camera: (B, X, Y, Z) bool: voxel seen by the present cameras.
         mask_lidar: (B, X, Y, Z) bool: voxel seen by the LiDAR.
+        mask_remembered: (B, X, Y, Z) bool: voxel hidden from the present cameras and seen by those of an earlier key
+            frame; None = not asked for.
         view_cameras: Cameras (B, S, V) at the size of the view labels.
         view_semantics: (B, S, V, H, W) uint8 class ids; ignore_id = no label, free_id = sky, if asked for.
         view_depth_m: (B, S, V, H, W) float32 metres along the optical axis; 0 = no label.
@@ -56,6 +58,7 @@ class Targets:
     labels: Tensor | None = None
     mask_camera: Tensor | None = None
     mask_lidar: Tensor | None = None
+    mask_remembered: Tensor | None = None
     view_cameras: Cameras | None = None
     view_semantics: Tensor | None = None
     view_depth_m: Tensor | None = None

@@ -163,6 +163,11 @@ class OccupancyPredictor:
         height, width = self.image_size
         return (height * FISHEYE_OVERSIZE, width * FISHEYE_OVERSIZE) if model == "fisheye" else (height, width)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the last prediction left a memory for the next one."""
+        return self._memory is not None
+
     def reset(self) -> None:
         """Forget the streaming memory and the last prediction, as at the start of a drive."""
         self._memory, self._last, self._prediction = None, None, None

@@ -92,6 +92,41 @@ def line_of_sight(
     return occupied, seen
 
 
+def surface_classes(grid: VoxelGrid, views: Cameras, depth_m: Tensor, semantics: Tensor, ignore_id: int) -> Tensor:
+    """Class of every voxel that holds points of labelled pixels: that of most of them, the lowest id among equals.
+
+    Args:
+        grid: Voxels; ``T_ego_grid`` is honoured.
+        views: (B, V) pinhole cameras at the size of the labels.
+        depth_m: (B, V, H, W) depth labels along the optical axis, metres; 0 = no label.
+        semantics: (B, V, H, W) uint8 class ids.
+        ignore_id: Id of pixels without a label.
+
+    Returns:
+        (B, X, Y, Z) uint8 class ids; ``ignore_id`` where no labelled pixel shows anything.
+
+    Example:
+        >>> eye = torch.eye(4).expand(1, 1, 4, 4)
+        >>> views = Cameras(torch.tensor([[[[3.0, 0, 1.5], [0, 3, 1.5], [0, 0, 1]]]]), eye, width=3, height=3)
+        >>> grid = VoxelGrid((-1.0, -1.0, 0.0), (1.0, 1.0, 4.0), (2.0, 2.0, 1.0))
+        >>> ids = torch.tensor([[[[4, 4, 4], [4, 4, 7], [7, 7, 255]]]], dtype=torch.uint8)
+        >>> surface_classes(grid, views, torch.full((1, 1, 3, 3), 2.5), ids, 255).flatten().tolist()
+        [255, 255, 4, 255]
+    """
+    origins, directions = views.rays()
+    index, inside = grid.index(to_grid(origins + directions * depth_m[..., None], grid))
+    used = inside & (depth_m > 0) & (semantics != ignore_id)
+    sample = used.nonzero()[:, 0]
+    x, y, z = index[used].unbind(-1)
+    ids, shape = semantics[used].long(), grid.shape
+    count = int(ids.max()) + 1 if len(ids) else 1
+    place = ((sample * shape[0] + x) * shape[1] + y) * shape[2] + z
+    voxels = len(depth_m) * shape[0] * shape[1] * shape[2]
+    votes = torch.bincount(place * count + ids, minlength=voxels * count).view(len(depth_m), *shape, count)
+    most, winner = votes.max(-1)
+    return torch.where(most > 0, winner, ignore_id).to(torch.uint8)
+
+
 def _smooth(inverse: Tensor) -> Tensor:
     """Pixels where inverse depth (..., H, W) bends little towards all four sides."""
     bends = []

@@ -11,7 +11,7 @@ which a flow head moves what can move; voxels are made only at the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +33,12 @@ from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
 from gsocc_core.networks.backbones import BackboneArgs, ImageEncoder
+from gsocc_core.networks.carried import CarriedGaussians, gathered, is_seen, joined
 from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.networks.flow import FlowArgs, FlowHead
+from gsocc_core.networks.flow_embedding import FlowEmbedding, MovingPoints
 from gsocc_core.networks.gaussian_blocks import RefinementBlock
+from gsocc_core.networks.hidden import depth_shown
 from gsocc_core.networks.pixel_gaussians import PixelGaussians
 
 
@@ -46,7 +49,8 @@ class Output:
     Attributes:
         scene: Gaussians (B, N) in the present ego frame; features are class logits, velocities those of the flow.
         memory: State for the next key frame.
-        features: (B, N, D) the Gaussians' features with the code of their places, which the flow head reads.
+        features: (B, N, D) what the flow head reads: the Gaussians' features with the code of their places, and with
+            what lies around them now and lay there before, if it is asked for.
         dynamic: (B, N) bool: the Gaussian's class can move.
         distances: (B, V, bins, h, w) logits of distances along the rays of the lifted pixels; None without them.
         lifted_size: (h, w) of the feature map whose pixels are lifted; (0, 0) = none are.
@@ -143,6 +147,12 @@ class GaussianFlowOcc(Method):
             for _ in range(args.num_blocks)
         )  # fmt: skip
         self.flow = None if flow is None else FlowHead(args.dim, flow)
+        self.flow_embedding: FlowEmbedding | None = None
+        if flow is not None and flow.neighbours:
+            if memory is None:
+                raise ConfigError("GaussianFlowOcc", "flow.neighbours", "0 without a memory", flow.neighbours)
+            self.flow_embedding = FlowEmbedding(args.dim, flow.hidden, flow.neighbours)
+        self.carried = None if memory is None or not memory.carried else CarriedGaussians(args.dim, memory.carried)
         heads = {"logits": len(classes.channel_ids), "opacity": 1, "scale": 3, "rotation": 4}
         self.heads = nn.ModuleDict({k: mlp(args.dim, args.head_hidden, c, layers=3) for k, c in heads.items()})
         opacity_bias = self.heads["opacity"][-1].bias  # type: ignore[index]
@@ -183,34 +193,52 @@ class GaussianFlowOcc(Method):
         maps = self._encode(frames)
         cameras = frames.cameras.map(lambda t: t[:, 0])
         features, means, exists, distances = self._queries(frames, maps, cameras)
+        usable = self._usable(frames, memory)
+        # An unusable memory is masked where it is read: leaving it out saves work, not more.
+        if usable is None or not (sizes_are_fixed() or bool(usable.any())):
+            memory, usable = None, None
         remembered = None
-        if self.memory_args is not None:
-            usable = None
-            if memory is not None and memory.has_place_in(frames):
-                usable = memory.usable_for(frames, self.memory_args.max_gap_s)
-            # An unusable memory is masked where it is read: leaving it out saves work, not more.
-            if usable is None or not (sizes_are_fixed() or bool(usable.any())):
-                memory, usable = None, None
-            places = None if memory is None else memory.seen_from(frames, self.memory_args.move)
-            if self.memory_args.attention:
-                remembered = self._keys(features, means, memory, places, usable)
-            if memory is not None and places is not None and usable is not None and self.memory_args.carried:
-                old = self._carried(memory, places, usable)
-                parts = zip((features, means, exists), old)
-                features, means, exists = (torch.cat([new, kept], dim=1) for new, kept in parts)
-        all_exist = self.lift is None and means.shape[1] == self.network_args.num_gaussians
-        readable = None if all_exist else exists
+        if self.memory_args is not None and self.memory_args.attention:
+            places = None if memory is None else memory.seen_from(frames, self.memory_args.move).means
+            remembered = self._keys(features, means, memory, places, usable)
+        readable = None if self.lift is None else exists
         for block in self.blocks:
             features, means = block(features, means, readable, self.code, maps, cameras, frames.valid[:, 0], remembered)
         scene = self._read_heads(features, means)
         scene = scene.replace(opacities=scene.opacities * exists)
         dynamic = self._is_dynamic(scene.features)
         placed = features + self.code(means)  # traffic keeps to its lanes: where a thing is says much of its motion
+        if self.flow_embedding is not None:
+            now = MovingPoints(scene.means, features, torch.zeros_like(scene.means), scene.opacities * dynamic)
+            placed = placed + self.flow_embedding(scene.means, now, _moving_then(memory, usable, frames, now))
         if self.flow is not None:
             scene = scene.replace(velocities=self.flow.velocities(placed, dynamic))
+        seen = torch.ones_like(dynamic)
+        if self.carried is not None:
+            size = maps[len(maps) // 2].shape[-2:]
+            shown = (cameras, frames.valid[:, 0], depth_shown(scene, cameras, (size[0], size[1])))
+            seen = is_seen(scene, *shown)
+            scene = scene.replace(opacities=scene.opacities + self.carried.idle())
+        if self.carried is not None and memory is not None and usable is not None:
+            old = memory.seen_from(frames, self.memory_args is not None and self.memory_args.move)
+            lives = self._inside(old.means) & memory.seen & usable[:, None]
+            scene, kept, places = self.carried(old, memory.features, lives, scene, seen, *shown)
+            known = gathered(memory.features, places)
+            scene, features = joined(scene, kept), torch.cat([features, known], dim=1)
+            seen = torch.cat([seen, torch.ones_like(places, dtype=torch.bool)], dim=1)
+            dynamic = torch.cat([dynamic, gathered(memory.dynamic, places)], dim=1)
+            placed = torch.cat([placed, known + self.code(kept.means)], dim=1)
         height, width = maps[self.lifted_level].shape[-2:]
-        size = (0, 0) if self.lift is None else (height, width)
-        return Output(scene, _memory_of(scene, features, frames), placed, dynamic, distances, size)
+        lifted_size = (0, 0) if self.lift is None else (height, width)
+        return Output(
+            scene, _memory_of(scene, features, dynamic, seen, frames), placed, dynamic, distances, lifted_size
+        )
+
+    def _usable(self, frames: FrameSet, memory: StreamMemory | None) -> Tensor | None:
+        """(B,) bool: the memory can be read; None = there is none."""
+        if self.memory_args is None or memory is None or not memory.has_place_in(frames):
+            return None
+        return memory.usable_for(frames, self.memory_args.max_gap_s)
 
     def _queries(
         self, frames: FrameSet, maps: list[Tensor], cameras: Cameras
@@ -247,23 +275,13 @@ class GaussianFlowOcc(Method):
         if memory is None or places is None or usable is None:
             return initial, everywhere
         previous = memory.features + self.code(places)
-        known = usable[:, None].expand(previous.shape[:2]) & (memory.opacities > 0)
+        known = usable[:, None].expand(previous.shape[:2]) & (memory.scene.opacities > 0)
         return torch.cat([previous, initial], dim=1), torch.cat([known, everywhere & ~known.any(1, True)], dim=1)
 
-    def _carried(self, memory: StreamMemory, places: Tensor, usable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, means and existence of the previous Gaussians that go on living."""
-        assert self.memory_args is not None
-        lower, upper = constant(self.grid.lower, places), constant(self.grid.upper, places)
-        local = to_grid(places, self.grid)
-        inside = ((local > lower) & (local < upper)).all(-1)
-        worth = memory.opacities * inside
-        best = worth.topk(min(self.memory_args.carried, worth.shape[1]), dim=1).indices
-        rows = best[..., None]
-        return (
-            memory.features.gather(1, rows.expand(-1, -1, memory.features.shape[-1])),
-            places.gather(1, rows.expand(-1, -1, 3)),
-            (worth.gather(1, best) > 0) & usable[:, None],
-        )
+    def _inside(self, means: Tensor) -> Tensor:
+        """(B, N) bool: the mean lies in the grid."""
+        local = to_grid(means, self.grid)
+        return ((local > constant(self.grid.lower, means)) & (local < constant(self.grid.upper, means))).all(-1)
 
     def _is_dynamic(self, logits: Tensor) -> Tensor:
         """(B, N) bool: the class of the largest logit can move."""
@@ -354,12 +372,23 @@ class GaussianFlowOcc(Method):
         return gaussian_occupancy(output.scene, grid or self.grid, self.classes, self.splat_args, output.dynamic)
 
 
-def _memory_of(scene: Gaussians, features: Tensor, frames: FrameSet) -> StreamMemory:
+def _moving_then(
+    memory: StreamMemory | None, usable: Tensor | None, frames: FrameSet, now: MovingPoints
+) -> MovingPoints:
+    """What could move a key frame before, where it stood then; without a memory, points that do not exist."""
+    if memory is None or usable is None:
+        return replace(now, worth=torch.zeros_like(now.worth))
+    then = memory.seen_from(frames)
+    velocities = torch.zeros_like(then.means) if then.velocities is None else then.velocities
+    return MovingPoints(then.means, memory.features, velocities, then.opacities * memory.dynamic * usable[:, None])
+
+
+def _memory_of(scene: Gaussians, features: Tensor, dynamic: Tensor, seen: Tensor, frames: FrameSet) -> StreamMemory:
     return StreamMemory(
-        means=scene.means.detach(),
+        scene=scene.map(torch.detach),
         features=features.detach(),
-        opacities=scene.opacities.detach(),
-        velocities=None if scene.velocities is None else scene.velocities.detach(),
+        dynamic=dynamic,
+        seen=seen,
         reference_stamp_ns=frames.reference_stamp_ns[:, 0],
         T_world_ego=frames.T_world_ego,
         valid=frames.pose_valid[:, 0],

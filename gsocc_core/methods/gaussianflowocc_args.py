@@ -74,9 +74,9 @@ class MemoryArgs:
         attention: Every block reads all previous Gaussians by induced attention.
         gate: Share of the attention's result that is taken at the beginning, learned from there on; null = all, as in
             the paper. With a small one a training can go on from a model without memory.
-        carried: The most opaque previous Gaussians, so many of them, join the present ones and are refined with the
-            present pictures; 0 = none, as in the paper. They keep what is nearer in earlier pictures than in the
-            present ones, as everything behind the vehicle.
+        carried: So many previous Gaussians that were seen go on living where the present pictures do not see through
+            them; a small network says how much of its opacity each keeps (:mod:`gsocc_core.networks.carried`). They
+            hold what has been hidden since it was seen; 0 = none, as in the paper.
         move: Moving classes are moved along by their flow first.
         max_gap_s: A memory older than this counts as none, seconds.
     """
@@ -110,6 +110,8 @@ class LossArgs:
         lifted_classes: Classes of the lifted Gaussians against class labels of the present views, likewise.
         line_of_sight: Splatted voxels are free before the depth labels of the present views and occupied at them; see
             :func:`gsocc_core.losses.line_of_sight.line_of_sight`.
+        sight_classes: Classes of the splatted voxels that hold points of labelled pixels of the present views,
+            cross-entropy plus Lovasz-softmax: what ``voxel_classes`` is with 3D labels.
         occupied: 3D labels: occupancy of the splatted voxels.
         occupied_balance: Weight of occupied voxels in it.
         voxel_classes: 3D labels: classes of the splatted voxels, cross-entropy plus Lovasz-softmax.
@@ -133,6 +135,7 @@ class LossArgs:
     lifted_depth: float = 0.0
     lifted_classes: float = 0.0
     line_of_sight: float = 0.0
+    sight_classes: float = 0.0
     occupied: float = 0.0
     occupied_balance: float = 1.0
     voxel_classes: float = 0.0

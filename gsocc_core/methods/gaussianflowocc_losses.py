@@ -20,7 +20,7 @@ from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.voxels import VoxelGrid
 from gsocc_core.losses.channels import channel_of_label
 from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
-from gsocc_core.losses.line_of_sight import line_of_sight
+from gsocc_core.losses.line_of_sight import line_of_sight, surface_classes
 from gsocc_core.losses.lovasz import lovasz_softmax
 from gsocc_core.losses.occupancy import occupied_loss, voxel_class_loss
 from gsocc_core.losses.rendering import (
@@ -33,6 +33,9 @@ from gsocc_core.losses.rendering import (
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, SplatArgs
 from gsocc_core.networks.flow import FlowHead
 from gsocc_core.splat import splat_at_voxels, splat_to_image
+
+#: A Gaussian below this has faded away, or belongs to a missing picture.
+LEAST_OPACITY = 0.02
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class GaussianFlowOccLosses:
             result |= self._view_losses(moved, targets)
         if args.flow_alignment or args.flow_speed:
             result |= self._flow_losses(moved, targets)
-        if args.line_of_sight:
+        if args.line_of_sight or args.sight_classes:
             result |= self._sight_loss(moved.scene, targets)
         if args.occupied or args.voxel_classes or args.voxel_iou:
             result |= self._voxel_losses(moved.scene, targets)
@@ -123,7 +126,7 @@ class GaussianFlowOccLosses:
                 used,
                 self._classes.channel_ids,
                 self._classes.ignore_id,
-                self._class_weights(scene),
+                self._class_weights(scene.features),
             )
             result["semantics"] = args.semantics * loss
         if depth_m is not None and needs_depth:
@@ -163,7 +166,7 @@ class GaussianFlowOccLosses:
         for b in range(len(scene.opacities)):
             times_s = targets.view_time_s[b]
             rig = views.map(lambda t, b=b: t[b])
-            living = (scene.opacities[b] > 0).nonzero()[:, 0]  # not those of missing pictures, nor empty places
+            living = (scene.opacities[b] > LEAST_OPACITY).nonzero()[:, 0]  # what fades away says nothing of motion
             for class_id in moving:
                 seen = [
                     labelled_points(rig.map(lambda t, s=s: t[s]), depth_m[b, s], semantics[b, s], class_id)
@@ -190,13 +193,29 @@ class GaussianFlowOccLosses:
         return result
 
     def _sight_loss(self, scene: Gaussians, targets: Targets) -> dict[str, Tensor]:
+        args, ignore_id = self._args, self._classes.ignore_id
         if targets.view_cameras is None or targets.view_depth_m is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "views with depth", "none")
-        views = targets.view_cameras.map(lambda t: t[:, 0])
-        occupied, seen = line_of_sight(self._grid, views, targets.view_depth_m[:, 0])
-        density, _ = self._splatted(scene.replace(features=scene.features[..., :1]), seen.to(torch.uint8))
-        loss = occupied_loss(self._probability(density), occupied, seen)
-        return {"line_of_sight": self._args.line_of_sight * loss}
+        views, depth_m = targets.view_cameras.map(lambda t: t[:, 0]), targets.view_depth_m[:, 0]
+        asked = torch.zeros((len(scene.opacities), *self._grid.shape), dtype=torch.uint8, device=scene.opacities.device)
+        occupied, seen, labels = asked.bool(), asked.bool(), torch.full_like(asked, ignore_id)
+        if args.line_of_sight:
+            occupied, seen = line_of_sight(self._grid, views, depth_m)
+        if args.sight_classes:
+            if targets.view_semantics is None:
+                raise ConfigError("GaussianFlowOcc.losses", "targets", "views with semantics", "none")
+            labels = surface_classes(self._grid, views, depth_m, targets.view_semantics[:, 0], ignore_id)
+        named = labels != ignore_id
+        shown = scene if args.sight_classes else scene.replace(features=scene.features[..., :1])
+        density, features = self._splatted(shown, torch.where(named, 2, seen.to(torch.uint8)).to(torch.uint8))
+        result: dict[str, Tensor] = {}
+        if args.line_of_sight:
+            result["line_of_sight"] = args.line_of_sight * occupied_loss(self._probability(density), occupied, seen)
+        if args.sight_classes:
+            channel = channel_of_label(labels[named], self._classes.channel_ids)
+            loss = self._class_loss(features, density[named], channel)
+            result["sight_classes"] = args.sight_classes * loss
+        return result
 
     def _splatted(self, scene: Gaussians, voxels: Tensor) -> tuple[Tensor, Tensor]:
         """Density and features of the voxels that are asked for."""
@@ -214,7 +233,10 @@ class GaussianFlowOccLosses:
         if targets.labels is None or targets.mask_camera is None:
             raise ConfigError("GaussianFlowOcc.losses", "targets", "voxel labels with mask_camera", "none")
         labels = targets.labels
-        mask = targets.mask_camera & (labels != self._classes.ignore_id)
+        seen = targets.mask_camera
+        if targets.mask_remembered is not None:
+            seen = seen | targets.mask_remembered
+        mask = seen & (labels != self._classes.ignore_id)
         occupied = labels != self._classes.free_id
         full = mask & occupied if args.voxel_classes else torch.zeros_like(mask)
         drawn = self._drawn(mask, labels) if args.voxel_iou else torch.zeros_like(mask)
@@ -228,12 +250,8 @@ class GaussianFlowOccLosses:
             result["occupied"] = args.occupied * loss
         channel = channel_of_label(label, self._classes.channel_ids)
         if args.voxel_classes:
-            # A voxel that no Gaussian reaches has no class vote to correct; the occupancy loss sees to it.
-            counts = full.flatten()[places] & (density.detach().flatten()[places] > 1e-3)
-            reached = torch.where(counts, channel, -1)
-            loss = voxel_class_loss(features, reached, self._class_weights(scene))
-            labelled = (reached >= 0).nonzero()[:, 0]
-            loss = loss + lovasz_softmax(features[labelled].softmax(-1), reached[labelled])
+            counted = torch.where(full.flatten()[places], channel, -1)
+            loss = self._class_loss(features, density.flatten()[places], counted)
             result["voxel_classes"] = args.voxel_classes * loss
         if args.voxel_iou:
             rows = drawn.flatten()[places].nonzero()[:, 0]
@@ -241,6 +259,14 @@ class GaussianFlowOccLosses:
             every = torch.cat([1 - solid, solid * features[rows].softmax(-1)], dim=-1)  # free space is class 0
             result["voxel_iou"] = args.voxel_iou * lovasz_softmax(every, channel[rows] + 1)
         return result
+
+    def _class_loss(self, features: Tensor, density: Tensor, channel: Tensor) -> Tensor:
+        """Cross-entropy plus Lovasz-softmax of class votes (S, C) of voxels; channel < 0 = leave out."""
+        # A voxel that no Gaussian reaches has no class vote to correct; the occupancy losses see to it.
+        reached = torch.where(density.detach() > 1e-3, channel, -1)
+        loss = voxel_class_loss(features, reached, self._class_weights(features))
+        labelled = (reached >= 0).nonzero()[:, 0]
+        return loss + lovasz_softmax(features[labelled].softmax(-1), reached[labelled])
 
     def _drawn(self, mask: Tensor, labels: Tensor) -> Tensor:
         """(B, X, Y, Z) bool: the voxels of free space and of the channels' classes that the loss on mean IoU counts."""
@@ -252,6 +278,6 @@ class GaussianFlowOccLosses:
         drawn[rows[torch.randperm(len(rows), device=rows.device)[:count]]] = True
         return drawn.view_as(known)
 
-    def _class_weights(self, scene: Gaussians) -> Tensor | None:
+    def _class_weights(self, like: Tensor) -> Tensor | None:
         weights = self._args.class_weights
-        return None if weights is None else scene.features.new_tensor(weights)
+        return None if weights is None else like.new_tensor(weights)

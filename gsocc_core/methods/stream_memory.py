@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from gsocc_core.geometry.frames import FrameSet
-from gsocc_core.geometry.rigid import invert_rigid, transform_points
+from gsocc_core.geometry.gaussians import Gaussians
+from gsocc_core.geometry.rigid import invert_rigid, multiply_quats, rotmat_to_quat, transform_points
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,20 @@ class StreamMemory:
     """A scene of B samples to look back at; a value, so that two streams at once do not meet.
 
     Attributes:
-        means: (B, N, 3) metres, in the ego frame of ``reference_stamp_ns``.
-        features: (B, N, D).
-        opacities: (B, N).
-        velocities: (B, N, 3) m/s, or None.
+        scene: (B, N) Gaussians in the ego frame of ``reference_stamp_ns``; features are class logits.
+        features: (B, N, D) what the network knows of each.
+        dynamic: (B, N) bool: the Gaussian's class can move.
+        seen: (B, N) bool: pictures show it, or did when it was made; the others are guesses.
         reference_stamp_ns: (B,) int64.
         T_world_ego: (B, 4, 4) float64 ego pose at that time, or None = unknown.
         valid: (B,) bool: the sample has a memory.
         scene_names: B names; a change means that the stream starts anew.
     """
 
-    means: Tensor
+    scene: Gaussians
     features: Tensor
-    opacities: Tensor
-    velocities: Tensor | None
+    dynamic: Tensor
+    seen: Tensor
     reference_stamp_ns: Tensor
     T_world_ego: Tensor | None
     valid: Tensor
@@ -41,7 +42,7 @@ class StreamMemory:
     def map(self, function: Any) -> StreamMemory:
         """Apply a tensor function to every tensor."""
         changes = {f.name: function(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **changes)
+        return replace(self, scene=self.scene.map(function), **changes)
 
     def has_place_in(self, frames: FrameSet) -> bool:
         """Whether both poses are known, of as many samples: without them nothing is usable."""
@@ -62,21 +63,28 @@ class StreamMemory:
             usable = usable & torch.tensor(same, device=usable.device)
         return usable
 
-    def seen_from(self, frames: FrameSet, move: bool = False) -> Tensor:
-        """Means in the present ego frame.
+    def seen_from(self, frames: FrameSet, move: bool = False) -> Gaussians:
+        """The scene in the present ego frame.
 
         Args:
             frames: The present; moment 0 with ``T_world_ego``.
             move: Move the Gaussians by their velocities over the time between.
 
         Returns:
-            (B, N, 3) metres.
+            (B, N) Gaussians.
         """
         assert self.T_world_ego is not None
         assert frames.T_world_ego is not None
-        means = self.means
-        if move and self.velocities is not None:
+        scene = self.scene
+        means = scene.means
+        if move and scene.velocities is not None:
             gap_s = (frames.reference_stamp_ns[:, 0] - self.reference_stamp_ns) * 1e-9
-            means = means + self.velocities * gap_s.to(means.dtype)[:, None, None]
-        T_now_then = invert_rigid(frames.T_world_ego) @ self.T_world_ego  # in float64: world positions are large
-        return transform_points(T_now_then.to(means.dtype), means)
+            means = means + scene.velocities * gap_s.to(means.dtype)[:, None, None]
+        # In float64: world positions are large.
+        T_now_then = (invert_rigid(frames.T_world_ego) @ self.T_world_ego).to(means.dtype)
+        R = T_now_then[:, :3, :3]
+        turn = rotmat_to_quat(R)[:, None].expand_as(scene.quats)
+        velocities = None if scene.velocities is None else scene.velocities @ R.mT
+        return scene.replace(
+            means=transform_points(T_now_then, means), quats=multiply_quats(turn, scene.quats), velocities=velocities
+        )

@@ -29,6 +29,10 @@ class FlowArgs:
             Gaussian times the exact time, for irregular key frames and short trainings.
         max_speed_mps: Bound of each component of an offset, as a speed over its time, m/s; None = unbounded, as in
             the paper.
+        neighbours: A Gaussian's feature is joined by what its so many nearest Gaussians of classes that can move say,
+            those of now and those of the key frame before (:mod:`gsocc_core.networks.flow_embedding`). Motion is in
+            two moments, and the paper's way from one to the other leads through points that sum up a whole scene;
+            0 = none, as in the paper. Needs a memory.
     """
 
     horizon: int = 6
@@ -37,10 +41,13 @@ class FlowArgs:
     layers: int = 5
     motion: Literal["tokens", "velocity"] = "tokens"
     max_speed_mps: float | None = None
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.interval_s <= 0:
             raise ConfigError("flow", "horizon, interval_s", "positive", (self.horizon, self.interval_s))
+        if self.neighbours < 0:
+            raise ConfigError("flow", "neighbours", "0 or more", self.neighbours)
         if self.max_speed_mps is not None and self.max_speed_mps <= 0:
             raise ConfigError("flow", "max_speed_mps", "a positive speed (m/s), or null", self.max_speed_mps)
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from gsocc_core import VoxelGrid
-from gsocc_core.data.mirror import check_mirror, comes_mirrored, mirrored
+from gsocc_core.data.mirror import COLUMNS, VOXELS, check_mirror, comes_mirrored, mirrored
 from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.cameras import Cameras
+from gsocc_core.geometry.frames import Targets
 
 from ..methods.tiny_frames import GRID, frames  # noqa: TID252 - tests are no package
 
@@ -76,6 +77,11 @@ def test_twice_is_the_same_and_everything_takes_part():
     assert inside.all()
     (ax, ay, az), (bx, by, bz) = index.tolist()
     assert torch.equal(once.targets.labels[:, ax, ay, az], labels[:, bx, by, bz])
+
+
+def test_no_kind_of_label_is_forgotten():
+    neither_left_nor_right = {"view_valid", "view_time_s", "view_travelled_m"}
+    assert {f.name for f in fields(Targets)} == {*COLUMNS, *VOXELS, "view_cameras", *neither_left_nor_right}
 
 
 @pytest.mark.parametrize(

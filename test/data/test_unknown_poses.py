@@ -14,6 +14,7 @@ from gsocc_core.data.view_args import ViewArgs
 from gsocc_core.errors import ConfigError, DataError
 from gsocc_core.evaluation.score import lidar_positions, score_baseline
 from gsocc_core.geometry.frames import FrameSet
+from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.methods.stream_memory import StreamMemory
 
 from ..changed_poses import change_poses, unknown  # noqa: TID252 - tests are no package
@@ -56,7 +57,8 @@ def test_a_memory_of_unknown_poses_is_used_for_nothing(tree):
     before, now = (build_dataset(args(tree), (16, 32))[i] for i in (0, 1))
     assert isinstance(now, FrameSet)
     memory = StreamMemory(
-        torch.zeros(1, 2, 3), torch.zeros(1, 2, 4), torch.ones(1, 2), None, before.reference_stamp_ns[:, 0],
+        Gaussians(*(torch.ones(1, 2, n) for n in (3, 3, 4)), torch.ones(1, 2), torch.ones(1, 2, 4)),
+        torch.zeros(1, 2, 4), *[torch.zeros(1, 2, dtype=torch.bool)] * 2, before.reference_stamp_ns[:, 0],
         before.T_world_ego, torch.ones(1, dtype=torch.bool), before.scene_names,
     )  # fmt: skip
     assert memory.usable_for(now, 10.0).tolist() == [False]
@@ -71,7 +73,7 @@ def test_videos_of_one_camera_have_no_poses(tree):
 
 
 def test_what_needs_poses_is_refused_by_name(tree, tiny_tree, tmp_path):
-    for key, value in (("history", 1), ("view_pose_noise", (0.1, 0.0))):
+    for key, value in (("history", 1), ("remembered", 1), ("view_pose_noise", (0.1, 0.0))):
         with pytest.raises(ConfigError, match=rf"data: {key}: expected none, since the poses of .*tree are unknown"):
             build_dataset(args(tree, **{key: value}), (16, 32))
     with pytest.raises(DataError, match=r"ego pose: expected a known one, for boxes, received none"):

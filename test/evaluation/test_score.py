@@ -136,3 +136,55 @@ def test_swapped_pictures_come_with_their_own_depth(tiny_tree, with_depth):
     score("x", dataset, answer, rays=False)
     score("x", dataset, answer, rays=False, donor=donor_from_another_scene(dataset))
     assert seen == [10.0] * 3 + [20.0] * 6 + [10.0] * 3
+
+
+def test_voxels_seen_before_have_scores_of_their_own(tiny_tree, tmp_path):
+    dataset = build_dataset(scoring_data(str(tiny_tree), "v1.0-tiny", remembered=2), (16, 28))
+
+    def of(change):
+        def answer(frames):
+            labels = frames.targets.labels[0].numpy().copy()
+            change(labels, frames.targets.mask_remembered[0].numpy())
+            return Answer(labels)
+
+        return score("x", dataset, answer, rays=False)
+
+    def forget(labels, mask):
+        labels[mask] = FREE
+
+    def forget_others(labels, mask):
+        labels[~mask] = FREE
+
+    def half(labels, mask):
+        places = np.argwhere(mask & (labels == 11))
+        labels[tuple(places[::2].T)] = FREE
+
+    perfect, without, kept = of(lambda labels, mask: None), of(forget), of(forget_others)
+    assert (perfect.miou_remembered, perfect.iou_remembered) == (1.0, 1.0)
+    assert (without.miou_remembered, without.iou_remembered, without.miou) == (0.0, 0.0, 1.0)
+    assert (kept.miou_remembered, kept.miou) == (1.0, 0.0)
+    assert of(half).miou_remembered == pytest.approx(0.5, abs=1e-3)
+    assert perfect.remembered_voxels == sum(int(dataset[i].targets.mask_remembered.sum()) for i in range(6))
+    assert perfect.intervals["miou_remembered"] == (1.0, 1.0)
+    text = markdown([kept])
+    assert f"| x | {kept.remembered_voxels} | 100.0 (100.0 to 100.0) | 100.0 |" in text
+    write_report([kept], tmp_path / "scores")
+    assert json.loads((tmp_path / "scores.json").read_text())[0]["miou_remembered"] == 1.0
+    assert "seen before" not in markdown([replace(kept, remembered_voxels=0)])
+
+
+def test_a_source_with_a_memory_is_shown_what_is_not_scored(tiny_tree):
+    dataset, seen = build_dataset(scoring_data(str(tiny_tree), "v1.0-tiny"), (16, 28)), []
+
+    def source(remembers):
+        def answer(frames):
+            seen.append(frames.sample_tokens[0])
+            return Answer(frames.targets.labels[0].numpy(), remembers=remembers)
+
+        return answer
+
+    score("x", dataset, source(False), limit=3, rays=False)
+    score("x", dataset, source(True), limit=3, rays=False)
+    score("x", dataset, source(True), rays=False)
+    picked, between = ["scene-a-0", "scene-a-2", "scene-b-2"], [f"scene-{s}-{i}" for s in "ab" for i in range(3)]
+    assert seen == picked + between + between

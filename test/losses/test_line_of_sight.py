@@ -8,7 +8,7 @@ import torch
 from gsocc_core import Cameras, VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_core.geometry.grid_points import box_in_ego
-from gsocc_core.losses.line_of_sight import line_of_sight
+from gsocc_core.losses.line_of_sight import line_of_sight, surface_classes
 
 GRID = VoxelGrid((0.0, -8.0, -1.2), (24.0, 8.0, 2.0), 0.4)
 #: Looks along x, 1.5 m over the ground at z = 0, and once from the left.
@@ -87,3 +87,31 @@ def test_other_projections_are_a_clear_error():
     fisheye = Cameras(cameras.intrinsics, cameras.T_ego_cam, 88, 32, model="fisheye")
     with pytest.raises(ConfigError, match="pinhole"):
         line_of_sight(GRID, fisheye, torch.ones(1, 2, 32, 88))
+
+
+def test_classes_of_voxels_are_those_of_most_of_their_pixels():
+    cameras = views(batch=2, height=8, width=12)
+    g = torch.Generator().manual_seed(0)
+    depth = depth_of_world(cameras, (20.2, 14.2)) * (torch.rand(2, 2, 8, 12, generator=g) < 0.9)
+    ids = torch.randint(2, 6, depth.shape, generator=g).to(torch.uint8)
+    ids[torch.rand(depth.shape, generator=g) < 0.1] = 255
+    found = surface_classes(GRID, cameras, depth, ids, 255)
+    expected = torch.full((2, *GRID.shape), 255, dtype=torch.uint8)
+    for b in range(2):
+        votes = {}
+        for v in range(2):
+            T, K = cameras.T_ego_cam[b, v], cameras.intrinsics[b, v]
+            for row in range(8):
+                for column in range(12):
+                    d, label = float(depth[b, v, row, column]), int(ids[b, v, row, column])
+                    if d == 0 or label == 255:
+                        continue
+                    local = torch.linalg.solve(K, torch.tensor([column + 0.5, row + 0.5, 1.0])) * d
+                    index, inside = GRID.index(T[:3, :3] @ local + T[:3, 3])
+                    if inside:
+                        votes.setdefault(tuple(index.tolist()), []).append(label)
+        for voxel, labels in votes.items():
+            expected[(b, *voxel)] = max(sorted(set(labels)), key=labels.count)
+    torch.testing.assert_close(found, expected)
+    assert 30 < int((found != 255).sum()) < 300
+    assert (surface_classes(GRID, cameras, depth * 0, ids, 255) == 255).all()

@@ -70,6 +70,10 @@ def test_samples_of_a_batch_do_not_mix():
             {"semantics", "depth", "depth_spread", "alpha"},
         ),
         ({"semantics": 0.0, "depth": 0.0, "occupied": 1.0, "voxel_classes": 1.0}, {"occupied", "voxel_classes"}),
+        (
+            {"semantics": 0.0, "depth": 0.0, "line_of_sight": 1.0, "sight_classes": 1.0},
+            {"line_of_sight", "sight_classes"},
+        ),
     ],
 )
 def test_each_loss_reaches_every_parameter_that_it_should(loss, keys):
@@ -90,6 +94,19 @@ def test_invalid_views_do_not_count():
     changed = replace(t, view_depth_m=torch.cat([t.view_depth_m[:, :1], t.view_depth_m[:, 1:] * 3], 1))
     first, second = model.losses(output, batch), model.losses(output, replace(batch, targets=changed))
     assert torch.equal(first["depth"], second["depth"])
+
+
+def test_voxels_seen_before_count_beside_those_seen_now():
+    model, batch = build(semantics=0.0, depth=0.0, occupied=1.0, voxel_classes=1.0), frames()
+    output, t = model(batch), batch.targets
+    half = t.mask_camera & (torch.rand(t.mask_camera.shape) < 0.5)
+
+    def losses(now, before):
+        return model.losses(output, replace(batch, targets=replace(t, mask_camera=now, mask_remembered=before)))
+
+    whole, parted = losses(t.mask_camera, None), losses(half, t.mask_camera & ~half)
+    assert whole == parted
+    assert losses(half, None)["occupied"] != whole["occupied"]
 
 
 def test_a_few_steps_lower_the_loss():

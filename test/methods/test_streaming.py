@@ -56,10 +56,12 @@ def test_the_memory_is_read_and_the_ego_motion_taken_into_account(args):
     first = model(at(0.0, pose()))
     now = at(0.5, pose(1.0, 0.3), seed=1)
     alone, after = model(now), model(now, first.memory)
-    count = min(alone.scene.means.shape[1], after.scene.means.shape[1])
-    assert not torch.allclose(alone.scene.features[:, :count], after.scene.features[:, :count], atol=1e-4)
+    if args.attention:
+        count = alone.scene.means.shape[1]
+        assert not torch.allclose(alone.scene.features, after.scene.features[:, :count], atol=1e-4)
     elsewhere = model(replace(now, T_world_ego=pose(3.0).expand(1, 4, 4)), first.memory)
     assert not torch.allclose(after.scene.features, elsewhere.scene.features, atol=1e-4)
+    assert bool((after.scene.opacities[:, alone.scene.means.shape[1] :] > 0).any()) == bool(args.carried)
     # Only the motion between the two counts, not where the world has its origin.
     far = pose(5000.0, 1.0)
     moved = replace(first.memory, T_world_ego=far @ first.memory.T_world_ego)
@@ -147,6 +149,36 @@ def test_carried_gaussians_bring_what_stands_still_to_the_same_place_of_the_worl
     assert torch.cdist(world, before).amin(1).max() < 1e-4
 
 
+def test_a_memory_turns_and_moves_with_the_vehicle():
+    model = build(MemoryArgs(attention=False, carried=30), FlowArgs(hidden=16, layers=2, motion="velocity"))
+    torch.nn.init.normal_(model.flow.net[-1].weight, std=1.0)
+    T_then, T_now = pose(100.0, 0.4), pose(101.0, -0.5)
+    memory, now = model(at(0.0, T_then)).memory, at(0.5, T_now, seed=1)
+    old, here, moved = memory.scene, memory.seen_from(now), memory.seen_from(now, move=True)
+
+    def in_world(T, vectors):
+        return vectors.double() @ T[:3, :3].T
+
+    torch.testing.assert_close(in_world(T_now, here.velocities), in_world(T_then, old.velocities), rtol=1e-4, atol=1e-4)
+    covariances = [T[:3, :3] @ g.covariances().double() @ T[:3, :3].T for T, g in ((T_now, here), (T_then, old))]
+    torch.testing.assert_close(*covariances, rtol=1e-4, atol=1e-4)
+    assert here.velocities.abs().max() > 0.1
+    torch.testing.assert_close(moved.means - here.means, 0.5 * here.velocities, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_never_seen_is_not_carried():
+    model = build(MemoryArgs(attention=False, carried=30))
+    memory, now = model(at(0.0, pose())).memory, at(0.5, pose(0.5), seed=1)
+    count = len(model(now).scene)
+    assert memory.seen.any()
+    assert not memory.seen.all()
+    assert (model(now, memory).scene.opacities[:, count:] > 0).any()
+    guesses = replace(memory, seen=torch.zeros_like(memory.seen))
+    assert (model(now, guesses).scene.opacities[:, count:] == 0).all()
+    kept = model(now, memory).memory
+    assert kept.seen[:, count:].all(), "what was seen once is known as long as it lives"
+
+
 @pytest.mark.parametrize("flow", [FlowArgs(hidden=16, layers=2), FlowArgs(hidden=16, layers=2, motion="velocity")])
 def test_flow_moves_what_can_move_and_nothing_at_the_present(flow):
     model = build(flow=flow)
@@ -175,6 +207,21 @@ def test_a_bounded_flow_keeps_its_bound(motion):
     assert offsets[:, 0].abs().max() <= 1.5 + 1e-5
     assert 1.5 < offsets[:, 1].abs().max() <= 9.0 + 1e-4
     assert output.scene.velocities.abs().max() <= 3.0 + 1e-5
+
+
+def test_motion_is_read_off_the_key_frame_before():
+    flow = FlowArgs(hidden=16, layers=2, motion="velocity", neighbours=4)
+    with pytest.raises(ConfigError, match=r"flow\.neighbours"):
+        build(flow=flow)
+    model = build(MemoryArgs(attention=False), flow)
+    torch.nn.init.normal_(model.flow.net[-1].weight, std=1.0)
+    with torch.no_grad():
+        model.heads["logits"][-1].bias[model.classes.channel_ids.index(4)] = 100.0  # all Gaussians are cars
+    memory, now = model(at(0.0, pose())).memory, at(0.5, pose(0.5), seed=1)
+    elsewhere = replace(memory, scene=memory.scene.replace(means=memory.scene.means + torch.tensor([1.0, 0.0, 0.0])))
+    one, other = (model(now, m).scene for m in (memory, elsewhere))
+    torch.testing.assert_close(one.means, other.means)
+    assert (one.velocities - other.velocities).abs().max() > 1e-3
 
 
 def test_voxels_of_moving_classes_have_the_velocity_of_their_gaussians():
@@ -219,6 +266,15 @@ def test_a_step_without_anything_dynamic_still_gives_the_flow_head_a_gradient():
     batch = replace(batch, targets=replace(batch.targets, view_time_s=torch.tensor([[0.0, 0.5]])))
     sum(model.losses(model(batch), batch).values()).backward()
     assert all(p.grad is not None for p in model.flow.parameters())
+
+
+def test_a_step_without_a_memory_still_gives_what_reads_it_a_gradient():
+    flow = FlowArgs(hidden=16, layers=2, motion="velocity", neighbours=4)
+    model = build(MemoryArgs(carried=20), flow, semantics=1.0, depth=0.1).train()
+    batch = at(0.0, pose())
+    batch = replace(batch, targets=replace(batch.targets, view_time_s=torch.tensor([[0.0, 0.5]])))
+    sum(model.losses(model(batch), batch).values()).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
 def test_the_published_tricks_do_what_their_names_say():
