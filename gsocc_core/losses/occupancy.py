@@ -39,7 +39,7 @@ def voxel_class_loss(logits: Tensor, channel: Tensor, class_weights: Tensor | No
     Returns:
         Scalar mean; 0 when nothing is labelled.
     """
-    if not bool((channel >= 0).any()):
+    rows = (channel.flatten() >= 0).nonzero()[:, 0]
+    if not len(rows):
         return logits.sum() * 0.0
-    rows, target = logits.flatten(0, -2), channel.flatten().clamp(min=-1)
-    return functional.cross_entropy(rows, target, weight=class_weights, ignore_index=-1)
+    return functional.cross_entropy(logits.flatten(0, -2)[rows], channel.flatten()[rows], weight=class_weights)
