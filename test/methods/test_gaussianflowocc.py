@@ -37,8 +37,8 @@ def test_shapes_ranges_and_memory():
     assert scene.scales.min() >= 0.2
     assert scene.scales.max() <= 1.0
     assert ((scene.opacities > 0) & (scene.opacities < 1)).all()
-    assert model(batch, output.memory).memory.means.shape == (2, 60, 3)
-    assert not output.memory.means.requires_grad
+    assert model(batch, output.memory).memory.scene.means.shape == (2, 60, 3)
+    assert not output.memory.scene.means.requires_grad
     grid = model.occupancy(output)
     assert grid.labels.shape == (2, *GRID.shape)
     finer = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 1.0), 0.5)

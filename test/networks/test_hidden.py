@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gsocc_core import Cameras, Gaussians
-from gsocc_core.networks.carried import CarriedGaussians, gathered, joined
+from gsocc_core.networks.carried import CarriedGaussians, gathered, is_seen, joined
 from gsocc_core.networks.hidden import behind_m, density_at, depth_shown
 
 
@@ -95,14 +95,21 @@ def test_what_is_hidden_goes_on_and_what_is_seen_through_does_not(carrier):
     )
     lives = torch.ones(1, 5, dtype=torch.bool)
     every = torch.ones(1, 1, dtype=torch.bool)
-    kept, places = carrier(old, torch.zeros(1, 5, 4), lives, wall, camera(), every, (6, 8))
+    depth_m = depth_shown(wall, camera(), (6, 8))
+    seen = is_seen(wall, camera(), every, depth_m)
+    assert seen.all()
+    shown, kept, places = carrier(old, torch.zeros(1, 5, 4), lives, wall, seen, camera(), every, depth_m)
+    torch.testing.assert_close(shown.opacities, wall.opacities)  # what is seen does not give way
     alive = {int(p): float(o) for p, o in zip(places[0], kept.opacities[0].detach()) if o > 0}
     # Behind the wall, the wall itself (all but gone, since the present shows it), and beyond the picture.
     assert alive.keys() <= {0, 2, 3}
     assert alive.keys() >= {0, 3}
     assert alive[0] == pytest.approx(0.45, abs=0.05)
     torch.testing.assert_close(kept.means, gathered(old.means, places))
-    nobody, _ = carrier(old, torch.zeros(1, 5, 4), ~lives, wall, camera(), every, (6, 8))
+    guess = gaussians([[12.0, 0.0, 1.5]], [1.0])
+    hidden, _, _ = carrier(old, torch.zeros(1, 5, 4), lives, guess, ~seen, camera(), every, depth_m)
+    assert hidden.opacities.item() < 0.6  # a guess where something was seen gives way to it
+    _, nobody, _ = carrier(old, torch.zeros(1, 5, 4), ~lives, wall, seen, camera(), every, depth_m)
     assert (nobody.opacities == 0).all()
     kept.opacities.sum().backward()
     assert carrier.keep[-1].bias.grad.abs() > 0

@@ -19,7 +19,7 @@ from gsocc_core.splat.options import Composition, Support
 from gsocc_core.splat.shapes import VoxelScenes, scenes_in_grid, squared_cover, squared_reach
 from gsocc_core.splat.simd import LANES
 from gsocc_core.splat.threads import balanced_order, parallel_kernels
-from gsocc_core.splat.voxels import gradient_kernels, kernels, sum_kernels
+from gsocc_core.splat.voxels import gradient_kernels, kernels, sum_kernels, volume_kernels
 
 #: Shares per thread of what goes Gaussian by Gaussian: enough to even out what the cost estimate misses.
 SHARES_PER_THREAD = 8
@@ -95,16 +95,29 @@ class _Arrays:
         """Features are divided by the density."""
         return self.composition in {"sum", "hazard"}
 
-    def tiles(self, threads: int) -> tuple[Any, ...]:
-        """Leading arguments of the kernels that sum tile by tile."""
-        order = balanced_order(np.diff(self.starts), threads)
-        return order, self.starts, self.entries, self.tiled, self.counted
+    def tiles(self, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Order of the tiles, where each begins among the entries, and the entries."""
+        return balanced_order(np.diff(self.starts), threads), self.starts, self.entries
+
+    def with_density(self) -> kernels.TileScene:
+        """The scene with rows as :mod:`gsocc_core.splat.voxels.volume_kernels` has them."""
+        count, channels = self.features.shape
+        used = channels + (2 if self.counted else 1)
+        rows = np.zeros((count, -(-used // LANES) * LANES), np.float32)
+        rows[:, :channels] = self.tiled.rows[:, :channels]
+        rows[:, used - 1] = self.tiled.shares
+        return self.tiled._replace(rows=rows)
 
     def splat(self, wanted: _Wanted, density: np.ndarray, features: np.ndarray, divisors: np.ndarray) -> None:
         """Fill density (X, Y, Z), features (S, C) and, for ``mean``, what both were divided by, unless empty."""
         with parallel_kernels() as threads:
-            sum_kernels.splat_tiles(
-                *self.tiles(threads), self.normalise, wanted.voxels, wanted.firsts, density, features, divisors
+            if len(wanted.voxels):
+                where = wanted.voxels, wanted.firsts
+                sum_kernels.splat_tiles(*self.tiles(threads), self.tiled, self.normalise, *where, density, features)
+                return
+            volume = features.reshape(*density.shape, self.channels)
+            volume_kernels.fill_tiles(
+                *self.tiles(threads), self.with_density(), self.counted, self.normalise, density, volume, divisors
             )
 
     def gradients(
@@ -272,9 +285,9 @@ def labels_cpu(
     arrays = _Arrays(scene, grid, composition, cutoff, support)
     ids = np.asarray(classes.channel_ids, np.uint8)
     with parallel_kernels() as threads:
-        sum_kernels.label_tiles(
-            *arrays.tiles(threads), composition == "hazard", float(threshold), ids, classes.free_id, labels.numpy(),
-            confidence.numpy(),
+        volume_kernels.label_tiles(
+            *arrays.tiles(threads), arrays.with_density(), arrays.counted, composition == "hazard", float(threshold),
+            ids, classes.free_id, labels.numpy(), confidence.numpy(),
         )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Numba kernels that sum Gaussians up in voxels, one tile of columns at a time.
+"""Numba kernels that sum Gaussians up in the voxels that are asked for, one tile of columns at a time.
 
 The arrays, and what a row is, are those of :mod:`gsocc_core.splat.voxels.kernels`. Features are rows of a list: those
 of column c of the grid (x * Y + y) are votes[firsts[c]:firsts[c + 1]], from its lowest voxel that is asked for features
@@ -9,13 +9,10 @@ to its highest one.
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
 from gsocc_core.compiling import kernel
-from gsocc_core.splat.simd import LANES, add_scaled
 from gsocc_core.splat.voxels.columns import LEVELS_AT_ONCE, add_rows, weigh_and_add
 from gsocc_core.splat.voxels.kernels import (
     CURVATURE,
@@ -41,7 +38,7 @@ def wanted_levels(wanted, x0, y0, x1, y1, levels):
     """What is asked of a tile: of every column, levels with features, and the range of levels with anything.
 
     Args:
-        wanted: (X, Y, Z) uint8, :data:`NOTHING` and so on; empty = features everywhere.
+        wanted: (X, Y, Z) uint8, :data:`NOTHING` and so on.
         x0: First column along x.
         y0: First column along y.
         x1: End along x.
@@ -54,13 +51,13 @@ def wanted_levels(wanted, x0, y0, x1, y1, levels):
     """
     cuts, heights = np.empty((TILE * TILE, levels + 1), np.int32), np.empty(TILE * TILE * levels, np.int32)
     lowest, highest = np.full(TILE * TILE, levels, np.int32), np.full(TILE * TILE, -1, np.int32)
-    everything, count = wanted.shape[0] == 0, 0
+    count = 0
     for k in range(TILE * TILE):
         x, y = x0 + k // TILE, y0 + k % TILE
         cuts[k] = count
         if x < x1 and y < y1:
             for z in range(levels):
-                asked = FEATURES if everything else wanted[x, y, z]
+                asked = wanted[x, y, z]
                 if asked != NOTHING:
                     lowest[k], highest[k] = min(lowest[k], z), z
                 if asked == FEATURES:
@@ -99,53 +96,6 @@ def _add_tile(density, votes, x0, y0, x1, y1, asked, listed, scene):
 
 
 @kernel(fastmath=FAST_MATH)
-def _cover_tile(counts, votes, x0, y0, x1, y1, cuts, listed, scene):
-    """Add rows without a weight to votes (S, R) of all levels as far as Gaussians cover, and count them."""
-    first, last, nearest, power, offset = new_plans()
-    rows, boxes = scene.rows, scene.boxes
-    for e in range(listed.shape[0]):
-        i = listed[e]
-        xa, xb = max(boxes[i, 0], x0) - x0, min(boxes[i, 1], x1 - 1) - x0
-        ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
-        part = slice(xa * TILE, (xb + 1) * TILE)
-        plan_columns(
-            scene.centers[i], scene.forms[i], boxes[i], x0 + xa, y0, scene.cover, first[part], last[part],
-            nearest[part], power[part], offset[part],
-        )  # fmt: skip
-        for x in range(xa, xb + 1):
-            for k in range(x * TILE + ya, x * TILE + yb + 1):
-                for row in range(cuts[k, 0] + first[k], cuts[k, 0] + last[k] + 1):
-                    counts[row] += np.float32(1.0)
-                    for c in range(0, rows.shape[1], LANES):
-                        add_scaled(votes, row, rows, i, c, np.float32(1.0))
-
-
-@kernel()
-def _tile_sums(x0, y0, x1, y1, levels, asked, listed, scene, counted):
-    """Sums of one tile: density (TILE * TILE, Z') and votes (S, R) of the levels that are asked for.
-
-    For ``mean`` all levels are, both are divided, and a third array holds the divisors (S,).
-    """
-    density = np.zeros((TILE * TILE, padded(levels)), np.float32)
-    votes = np.zeros((asked[1].shape[0], scene.rows.shape[1]), np.float32)
-    if not counted:
-        _add_tile(density, votes, x0, y0, x1, y1, asked, listed, scene)
-        return density, votes, np.empty(0, np.float32)
-    cuts, heights, lowest, highest = asked
-    _add_tile(density, votes, x0, y0, x1, y1, (np.zeros_like(cuts), heights, lowest, highest), listed, scene)
-    counts = np.zeros(votes.shape[0], np.float32)
-    _cover_tile(counts, votes, x0, y0, x1, y1, cuts, listed, scene)
-    for k in range(TILE * TILE):
-        for s in range(cuts[k, 0], cuts[k, -1]):
-            counts[s] = max(counts[s], np.float32(1.0))
-            scale = np.float32(1.0) / counts[s]
-            density[k, s - cuts[k, 0]] *= scale
-            for c in range(votes.shape[1]):
-                votes[s, c] *= scale
-    return density, votes, counts
-
-
-@kernel(fastmath=FAST_MATH)
 def _write_tile(x0, y0, x1, y1, sums, asked, normalise, wanted, firsts, density, votes):
     """Copy the sums of one tile to where they belong, features divided by the density where ``normalise`` says so."""
     cuts, heights, _, _ = asked
@@ -154,8 +104,7 @@ def _write_tile(x0, y0, x1, y1, sums, asked, normalise, wanted, firsts, density,
         for y in range(y0, y1):
             k, row = (x - x0) * TILE + y - y0, firsts[x * density.shape[1] + y]
             for z in range(levels):
-                asked_for = wanted.shape[0] == 0 or wanted[x, y, z] != NOTHING
-                density[x, y, z] = sums[0][k, z] if asked_for else np.float32(0.0)
+                density[x, y, z] = sums[0][k, z] if wanted[x, y, z] != NOTHING else np.float32(0.0)
             for s in range(cuts[k, 0], cuts[k, -1]):
                 value, scale = sums[0][k, heights[s]], np.float32(1.0)
                 if normalise:
@@ -166,7 +115,7 @@ def _write_tile(x0, y0, x1, y1, sums, asked, normalise, wanted, firsts, density,
 
 
 @kernel(parallel=True)
-def splat_tiles(order, starts, entries, scene, counted, normalise, wanted, firsts, density, votes, divisors):
+def splat_tiles(order, starts, entries, scene, normalise, wanted, firsts, density, votes):
     """Fill density (X, Y, Z) and votes (S, C) tile by tile, in the given order of tiles.
 
     Args:
@@ -174,13 +123,11 @@ def splat_tiles(order, starts, entries, scene, counted, normalise, wanted, first
         starts: Where each tile's Gaussians begin in ``entries``.
         entries: Gaussians of all tiles.
         scene: The Gaussians.
-        counted: Composition ``mean``.
         normalise: Divide the votes by the density.
-        wanted: What is asked of each voxel, see :func:`wanted_levels`; ``counted`` knows everything only.
+        wanted: What is asked of each voxel, see :func:`wanted_levels`.
         firsts: (X * Y + 1,) rows of the columns in ``votes``.
         density: Receives the density; 0 where nothing is asked.
         votes: Receives the features.
-        divisors: (X, Y, Z), or empty: with ``counted`` receives what both were divided by.
     """
     levels, size_y = density.shape[2], density.shape[1]
     tiles_y = (size_y + TILE - 1) // TILE
@@ -191,49 +138,11 @@ def splat_tiles(order, starts, entries, scene, counted, normalise, wanted, first
         listed = entries[starts[tile] : starts[tile + 1]]
         if listed.shape[0] == 0:
             density[x0:x1, y0:y1] = 0.0
-            divisors[x0:x1, y0:y1] = 1.0
             for x in range(x0, x1):
                 votes[firsts[x * size_y + y0] : firsts[x * size_y + y1]] = 0.0
             continue
         asked = wanted_levels(wanted, x0, y0, x1, y1, levels)
-        sums = _tile_sums(x0, y0, x1, y1, levels, asked, listed, scene, counted)
-        _write_tile(x0, y0, x1, y1, sums, asked, normalise, wanted, firsts, density, votes)
-        if divisors.shape[0] > 0:
-            for x in range(x0, x1):
-                for y in range(y0, y1):
-                    k = (x - x0) * TILE + y - y0
-                    divisors[x, y] = sums[2][asked[0][k, 0] : asked[0][k, -1]]
-
-
-@kernel(parallel=True)
-def label_tiles(order, starts, entries, scene, counted, hazard, threshold, ids, free_id, labels, confidence):
-    """Fill labels (X, Y, Z) and confidence without a volume of C channels: one tile's rows live at a time."""
-    levels, channels = labels.shape[2], ids.shape[0]
-    tiles_y = (labels.shape[1] + TILE - 1) // TILE
-    everything = np.empty((0, 0, 0), np.uint8)
-    for place in numba.prange(order.shape[0]):
-        tile = order[place]
-        x0, y0 = (tile // tiles_y) * TILE, (tile % tiles_y) * TILE
-        x1, y1 = min(x0 + TILE, labels.shape[0]), min(y0 + TILE, labels.shape[1])
-        labels[x0:x1, y0:y1] = free_id
-        confidence[x0:x1, y0:y1] = 1.0
-        listed = entries[starts[tile] : starts[tile + 1]]
-        if listed.shape[0] == 0:
-            continue
-        asked = wanted_levels(everything, x0, y0, x1, y1, levels)
-        sums = _tile_sums(x0, y0, x1, y1, levels, asked, listed, scene, counted)
-        for x in range(x1 - x0):
-            for y in range(y1 - y0):
-                for z in range(levels):
-                    density = sums[0][x * TILE + y, z]
-                    occupied = min(1.0 - math.exp(-density) if hazard else float(density), 1.0)
-                    if density > 0.0 and occupied >= threshold:
-                        row = sums[1][asked[0][x * TILE + y, z]]
-                        value, best = row[0], 0
-                        for c in range(1, channels):
-                            better = row[c] > value  # no branch: which class wins cannot be predicted
-                            best, value = (c if better else best), (row[c] if better else value)
-                        labels[x0 + x, y0 + y, z] = ids[best]
-                        confidence[x0 + x, y0 + y, z] = occupied
-                    else:
-                        confidence[x0 + x, y0 + y, z] = 1.0 - occupied
+        sums = np.zeros((TILE * TILE, padded(levels)), np.float32)
+        rows = np.zeros((asked[1].shape[0], scene.rows.shape[1]), np.float32)
+        _add_tile(sums, rows, x0, y0, x1, y1, asked, listed, scene)
+        _write_tile(x0, y0, x1, y1, (sums, rows), asked, normalise, wanted, firsts, density, votes)

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 The gsocc authors
+# SPDX-License-Identifier: Apache-2.0
+"""Numba kernels that fill whole volumes, one tile of columns at a time: what inference asks for.
+
+The arrays are those of :mod:`gsocc_core.splat.voxels.kernels`, but for rows: those here end with the share of the
+density, so that a voxel's sums are one gapless row, C features, density, then zeros up to a multiple of eight. Up a
+column neighbouring weights follow by multiplication instead of an exponential: phi(z + 1) / phi(z) is itself a
+geometric sequence.
+
+Composition ``mean`` has another row: C features times the opacity, 0, then 1. A Gaussian adds it, without any weight,
+to every voxel that it covers, and its weight to the density's place; the sum of the ones is what both are divided by.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from gsocc_core.compiling import kernel
+from gsocc_core.splat.simd import LANES, add_scaled, exp32
+from gsocc_core.splat.voxels.kernels import CURVATURE, EX, EY, FAST_MATH, SMALLEST, TILE, UX, UY, VX
+
+
+@kernel(fastmath=FAST_MATH)
+def _walk_plans(center, form, box, x0, y0, limit, first, last, phi, ratio):
+    """Walk plans of one Gaussian for the TILE rows of columns x0 + k // TILE, y0 + k % TILE of a tile.
+
+    Writes, for every column k: first and last level of the box with a squared distance up to the limit (first > last:
+    none), phi at the first one, and the ratio of phi at the second one to it. Whether a column belongs to the box is
+    for the caller to know.
+    """
+    a, inverse_a = form[CURVATURE], 1.0 / form[CURVATURE]
+    ox, oy, cz = x0 - center[0], y0 - center[1], center[2]
+    ux, uy, vx, ex, ey = form[UX], form[UY], form[VX], form[EX], form[EY]
+    bottom, top = float(box[4]), float(box[5])
+    for k in range(first.shape[0]):
+        dx, dy = ox + (k // TILE), oy + (k % TILE)
+        u, v = ux * dx + uy * dy, vx * dx
+        q_min = u * u + v * v
+        room = limit - q_min
+        z_min = cz + ex * dx + ey * dy
+        reach = math.sqrt(max(room, 0.0) * inverse_a)
+        low, high = np.ceil(max(z_min - reach, bottom)), np.floor(min(z_min + reach, top))
+        t = low - z_min
+        first[k] = np.int32(min(low, top + 1.0))
+        last[k] = np.int32(-1) if room < 0.0 else np.int32(max(high, -1.0))
+        phi[k] = exp32(np.float32(max(-0.5 * (q_min + a * t * t), -87.0)))
+        ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
+
+
+@kernel(fastmath=FAST_MATH)
+def _add_tile(volume, x0, y0, x1, y1, levels, entries, scene):
+    """Add all listed Gaussians to one tile; volume (TILE * TILE * Z, R) starts at zero."""
+    centers, forms, boxes, amplitudes, _, rows, limit, _ = scene
+    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    for e in range(entries.shape[0]):
+        i = entries[e]
+        xa, xb = max(boxes[i, 0], x0) - x0, min(boxes[i, 1], x1 - 1) - x0
+        ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
+        part = slice(xa * TILE, (xb + 1) * TILE)
+        _walk_plans(
+            centers[i], forms[i], boxes[i], x0 + xa, y0, limit, first[part], last[part], phis[part], ratios[part]
+        )
+        growth = math.exp(-forms[i, CURVATURE])
+        for x in range(xa, xb + 1):
+            for k in range(x * TILE + ya, x * TILE + yb + 1):
+                phi, ratio, base = float(phis[k] * amplitudes[i]), float(ratios[k]), k * levels
+                for z in range(first[k], last[k] + 1):
+                    for c in range(0, rows.shape[1], LANES):
+                        add_scaled(volume, base + z, rows, i, c, np.float32(phi))
+                    phi *= ratio
+                    ratio *= growth
+
+
+@kernel(fastmath=FAST_MATH)
+def _count_tile(volume, x0, y0, x1, y1, levels, entries, scene, column):
+    """The same for ``mean``: rows without a weight as far as Gaussians cover, weights to the density's place."""
+    centers, forms, boxes, amplitudes, _, rows, limit, cover = scene
+    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    for e in range(entries.shape[0]):
+        i = entries[e]
+        xa, xb = max(boxes[i, 0], x0) - x0, min(boxes[i, 1], x1 - 1) - x0
+        ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
+        part = slice(xa * TILE, (xb + 1) * TILE)
+        _walk_plans(
+            centers[i], forms[i], boxes[i], x0 + xa, y0, cover, first[part], last[part], phis[part], ratios[part]
+        )
+        for x in range(xa, xb + 1):
+            for k in range(x * TILE + ya, x * TILE + yb + 1):
+                for row in range(k * levels + first[k], k * levels + last[k] + 1):
+                    for c in range(0, rows.shape[1], LANES):
+                        add_scaled(volume, row, rows, i, c, np.float32(1.0))
+        if limit < cover:  # beyond it there is no weight left, and a walk could not start there
+            _walk_plans(
+                centers[i], forms[i], boxes[i], x0 + xa, y0, limit, first[part], last[part], phis[part], ratios[part]
+            )  # fmt: skip
+        growth = math.exp(-forms[i, CURVATURE])
+        for x in range(xa, xb + 1):
+            for k in range(x * TILE + ya, x * TILE + yb + 1):
+                phi, ratio = float(phis[k] * amplitudes[i]), float(ratios[k])
+                for row in range(k * levels + first[k], k * levels + last[k] + 1):
+                    volume[row, column] += np.float32(phi)
+                    phi *= ratio
+                    ratio *= growth
+
+
+@kernel()
+def _tile_sums(x0, y0, x1, y1, levels, listed, scene, counted, channels):
+    """Sums (TILE * TILE * Z, R) of one tile; for ``mean`` features and density divided, and then the divisor."""
+    volume = np.zeros((TILE * TILE * levels, scene.rows.shape[1]), np.float32)
+    if not counted:
+        _add_tile(volume, x0, y0, x1, y1, levels, listed, scene)
+        return volume
+    _count_tile(volume, x0, y0, x1, y1, levels, listed, scene, channels)
+    for v in range(volume.shape[0]):
+        volume[v, channels + 1] = max(volume[v, channels + 1], np.float32(1.0))
+        scale = np.float32(1.0) / volume[v, channels + 1]
+        for c in range(channels + 1):
+            volume[v, c] *= scale
+    return volume
+
+
+@kernel(parallel=True)
+def fill_tiles(order, starts, entries, scene, counted, normalise, density, votes, divisors):
+    """Fill density (X, Y, Z) and votes (X, Y, Z, C) tile by tile, in the given order of tiles.
+
+    ``normalise`` divides the votes by the density. ``counted`` stands for ``mean``; then ``divisors`` (X, Y, Z), unless
+    it is empty, receives what density and votes were divided by.
+    """
+    levels, channels = density.shape[2], votes.shape[3]
+    tiles_y = (density.shape[1] + TILE - 1) // TILE
+    for place in numba.prange(order.shape[0]):
+        tile = order[place]
+        x0, y0 = (tile // tiles_y) * TILE, (tile % tiles_y) * TILE
+        x1, y1 = min(x0 + TILE, density.shape[0]), min(y0 + TILE, density.shape[1])
+        listed = entries[starts[tile] : starts[tile + 1]]
+        if listed.shape[0] == 0:
+            density[x0:x1, y0:y1] = 0.0
+            votes[x0:x1, y0:y1] = 0.0
+            divisors[x0:x1, y0:y1] = 1.0
+            continue
+        volume = _tile_sums(x0, y0, x1, y1, levels, listed, scene, counted, channels)
+        for x in range(x1 - x0):
+            for y in range(y1 - y0):
+                for z in range(levels):
+                    source = volume[(x * TILE + y) * levels + z]
+                    target = votes[x0 + x, y0 + y, z]
+                    value = source[channels]
+                    density[x0 + x, y0 + y, z] = value
+                    scale = np.float32(1.0)
+                    if normalise:
+                        scale = np.float32(1.0) / value if value > SMALLEST else np.float32(0.0)
+                    for c in range(channels):
+                        target[c] = source[c] * scale
+        if divisors.shape[0] > 0:
+            for x in range(x1 - x0):
+                for y in range(y1 - y0):
+                    first = (x * TILE + y) * levels
+                    divisors[x0 + x, y0 + y] = volume[first : first + levels, channels + 1]
+
+
+@kernel(parallel=True)
+def label_tiles(order, starts, entries, scene, counted, hazard, threshold, ids, free_id, labels, confidence):
+    """Fill labels (X, Y, Z) and confidence without a volume of C channels: one tile's rows live at a time."""
+    levels, channels = labels.shape[2], ids.shape[0]
+    tiles_y = (labels.shape[1] + TILE - 1) // TILE
+    for place in numba.prange(order.shape[0]):
+        tile = order[place]
+        x0, y0 = (tile // tiles_y) * TILE, (tile % tiles_y) * TILE
+        x1, y1 = min(x0 + TILE, labels.shape[0]), min(y0 + TILE, labels.shape[1])
+        labels[x0:x1, y0:y1] = free_id
+        confidence[x0:x1, y0:y1] = 1.0
+        listed = entries[starts[tile] : starts[tile + 1]]
+        if listed.shape[0] == 0:
+            continue
+        volume = _tile_sums(x0, y0, x1, y1, levels, listed, scene, counted, channels)
+        for x in range(x1 - x0):
+            for y in range(y1 - y0):
+                for z in range(levels):
+                    row = volume[(x * TILE + y) * levels + z]
+                    density = row[channels]
+                    occupied = min(1.0 - math.exp(-density) if hazard else float(density), 1.0)
+                    if density > 0.0 and occupied >= threshold:
+                        value, best = row[0], 0
+                        for c in range(1, channels):
+                            better = row[c] > value  # no branch: which class wins cannot be predicted
+                            best, value = (c if better else best), (row[c] if better else value)
+                        labels[x0 + x, y0 + y, z] = ids[best]
+                        confidence[x0 + x, y0 + y, z] = occupied
+                    else:
+                        confidence[x0 + x, y0 + y, z] = 1.0 - occupied
