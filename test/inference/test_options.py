@@ -42,7 +42,9 @@ def example_pictures():
 @pytest.mark.parametrize(
     ("bundle", "precision", "least"),
     [
-        ("synthetic-gaussianflowocc", "bfloat16", 0.999),
+        ("synthetic-gaussianflowocc", "float16", 0.999),
+        # Its Gaussians stand where probabilities of distances say: eight bits move some by a voxel.
+        ("synthetic-gaussianflowocc", "bfloat16", 0.99),
         ("plain-gausstr", "float16", 0.999),
         # Its boxes end at whole voxels, and a prompt counts everywhere or nowhere: eight bits decide some otherwise.
         ("plain-gausstr", "bfloat16", 0.998),
@@ -55,7 +57,7 @@ def test_precisions_give_the_same_labels(bundle, precision, least):
         predictor = OccupancyPredictor.load(ROOT / "bundles" / bundle, "cpu", options=InferenceOptions(name))
         inside = []
         for module in predictor.method.modules():
-            if module.__class__.__name__ == "ResNetBackbone":
+            if module.__class__.__name__ in ("ResNetBackbone", "EfficientNetLite"):
                 module.register_forward_hook(lambda *call, seen=inside: seen.append(call[-1].feature_maps[0].dtype))
         found = predictor.predict(pictures, cameras)
         assert inside == [getattr(torch, name)]

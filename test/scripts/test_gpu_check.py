@@ -31,7 +31,7 @@ def test_without_a_gpu_it_ends_well_and_says_what_it_skipped(tmp_path, capsys, m
     for name in ("splat", "predictor", "pipeline", "training"):
         assert parts[name]["state"] == "done", parts[name]["why"]
     model = parts["predictor"]["numbers"][0]
-    assert model["size"] == "64 x 176"
+    assert model["size"] == "96 x 256"
     assert 0 < model["network ms"] < model["total ms"]
     assert parts["training"]["numbers"][0]["first loss"] > 0
     assert parts["pipeline"]["numbers"]["predicted"] >= 1
