@@ -107,13 +107,13 @@ def score_all(bundle: Path, train: DataArgs, data: Path, device: str) -> list[Sc
     scores = []
     for tree in HELD_OUT:
         held_out, where = replace(train, dataroot=str(data / tree), split="val"), f", {tree}"
+        majority = score_baseline("majority", held_out, train_dataroot=train.dataroot)
         scores += [
             score_bundle(f"model{where}", bundle, held_out, device=device),
-            score_baseline("majority", held_out, train_dataroot=train.dataroot),
-            score_baseline("ground", held_out),
+            replace(majority, name=f"majority{where}"),
+            replace(score_baseline("ground", held_out), name=f"ground{where}"),
             score_bundle(f"model, other drive's pictures{where}", bundle, held_out, swap_pictures=True, device=device),
         ]
-        scores[-3:-1] = [replace(s, name=s.name + where) for s in scores[-3:-1]]
     return scores
 
 

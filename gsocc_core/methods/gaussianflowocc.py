@@ -24,11 +24,9 @@ from gsocc_core.geometry.frames import FrameSet, Targets
 from gsocc_core.geometry.gaussians import Gaussians
 from gsocc_core.geometry.grid_points import box_in_ego, points_in_box, to_grid
 from gsocc_core.geometry.voxels import SemanticGrid, VoxelGrid
-from gsocc_core.losses.channels import channel_of_label
-from gsocc_core.losses.pixel_shares import pixel_shares_loss
 from gsocc_core.methods.gaussian_voxels import gaussian_occupancy
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, MemoryArgs, NetworkArgs, SplatArgs
-from gsocc_core.methods.gaussianflowocc_losses import GaussianFlowOccLosses, MovingScene
+from gsocc_core.methods.gaussianflowocc_losses import GaussianFlowOccLosses, LiftedPixels, MovingScene
 from gsocc_core.methods.method import Method
 from gsocc_core.methods.stream_memory import StreamMemory
 from gsocc_core.networks.attention import PositionCode, RayCode, mlp
@@ -328,34 +326,15 @@ class GaussianFlowOcc(Method):
         targets, args = frames.targets or Targets(), self.loss_args
         result = self._objective(moved, targets)
         if self.lift is not None and (args.lifted_depth or args.lifted_classes):
-            result |= self._lifted_losses(self.lift, output, frames.valid[:, 0], targets)
+            result |= self._objective.of_lifted(self._lifted(self.lift, output, frames.valid[:, 0]), targets)
         return result
 
-    def _lifted_losses(
-        self, lift: PixelGaussians, output: Output, valid: Tensor, targets: Targets
-    ) -> dict[str, Tensor]:
-        """Distances and classes of lifted pixels against labels of the present views."""
-        args, views = self.loss_args, targets.view_cameras
-        depth_m, labels = targets.view_depth_m, targets.view_semantics
-        if views is None or (args.lifted_depth and depth_m is None) or (args.lifted_classes and labels is None):
-            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with what lifted losses compare", "none")
-        result: dict[str, Tensor] = {}
-        if args.lifted_depth and depth_m is not None and output.distances is not None:
-            _, directions = views.map(lambda t: t[:, 0]).rays()
-            bins = lift.distance.bin_of(depth_m[:, 0] * directions.norm(dim=-1)).floor().long()
-            labelled = (depth_m[:, 0] > 0) & valid[..., None, None]
-            result["lifted_depth"] = args.lifted_depth * pixel_shares_loss(output.distances, bins, labelled)
-        if args.lifted_classes and labels is not None:
-            height, width = output.lifted_size
-            start, count = self.network_args.num_gaussians, valid.shape[1] * height * width * lift.per_pixel
-            logits = output.scene.features[:, start : start + count]
-            logits = logits.unflatten(1, (valid.shape[1], height, width, lift.per_pixel)).permute(0, 4, 1, 5, 2, 3)
-            channel = channel_of_label(labels[:, 0], self.classes.channel_ids)
-            each = lift.per_pixel
-            labelled = ((channel >= 0) & valid[..., None, None]).repeat(1, each, 1, 1)
-            loss = pixel_shares_loss(logits.flatten(1, 2), channel.repeat(1, each, 1, 1), labelled)
-            result["lifted_classes"] = args.lifted_classes * loss
-        return result
+    def _lifted(self, lift: PixelGaussians, output: Output, valid: Tensor) -> LiftedPixels:
+        """What the present pictures' lifted pixels say."""
+        views, (height, width) = valid.shape[1], output.lifted_size
+        start, count = self.network_args.num_gaussians, views * height * width * lift.per_pixel
+        logits = output.scene.features[:, start : start + count].unflatten(1, (views, height, width, lift.per_pixel))
+        return LiftedPixels(logits.permute(0, 4, 1, 5, 2, 3), output.distances, lift.distance, valid)
 
     # ---- voxels ------------------------------------------------------------------------------------------------------
 

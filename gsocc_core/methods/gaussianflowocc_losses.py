@@ -23,6 +23,7 @@ from gsocc_core.losses.flow import NEAR_M, flow_alignment_loss, labelled_points
 from gsocc_core.losses.line_of_sight import line_of_sight, surface_classes
 from gsocc_core.losses.lovasz import lovasz_softmax
 from gsocc_core.losses.occupancy import occupied_loss, voxel_class_loss
+from gsocc_core.losses.pixel_shares import pixel_shares_loss
 from gsocc_core.losses.rendering import (
     depth_spread_loss,
     rendered_alpha_loss,
@@ -31,6 +32,7 @@ from gsocc_core.losses.rendering import (
     second_moments,
 )
 from gsocc_core.methods.gaussianflowocc_args import LossArgs, SplatArgs
+from gsocc_core.networks.depth_bins import DepthBins
 from gsocc_core.networks.flow import FlowHead
 from gsocc_core.splat import splat_at_voxels, splat_to_image
 
@@ -53,6 +55,23 @@ class MovingScene:
     features: Tensor
     dynamic: Tensor
     flow: FlowHead | None
+
+
+@dataclass(frozen=True)
+class LiftedPixels:
+    """What the pixels of a feature map say that Gaussians are lifted from.
+
+    Attributes:
+        logits: (B, K, V, C, h, w) class logits of the K Gaussians of each pixel.
+        distances: (B, V, bins, h, w) logits of distances along the rays; None = told as one number.
+        bins: What the distances are; None likewise.
+        valid: (B, V) bool: the picture is there.
+    """
+
+    logits: Tensor
+    distances: Tensor | None
+    bins: DepthBins | None
+    valid: Tensor
 
 
 class GaussianFlowOccLosses:
@@ -97,6 +116,36 @@ class GaussianFlowOccLosses:
             result |= self._sight_loss(moved.scene, targets)
         if args.occupied or args.voxel_classes or args.voxel_iou:
             result |= self._voxel_losses(moved.scene, targets)
+        return result
+
+    def of_lifted(self, pixels: LiftedPixels, targets: Targets) -> dict[str, Tensor]:
+        """Distances and classes of lifted pixels against labels of the present views.
+
+        Args:
+            pixels: What they say.
+            targets: Labels.
+
+        Returns:
+            One scalar per loss that is switched on.
+
+        Raises:
+            ConfigError: a loss is switched on whose labels are missing.
+        """
+        args, views = self._args, targets.view_cameras
+        depth_m, labels = targets.view_depth_m, targets.view_semantics
+        if views is None or (args.lifted_depth and depth_m is None) or (args.lifted_classes and labels is None):
+            raise ConfigError("GaussianFlowOcc.losses", "targets", "views with what lifted losses compare", "none")
+        there, result = pixels.valid[..., None, None], {}
+        if args.lifted_depth and depth_m is not None and pixels.distances is not None and pixels.bins is not None:
+            _, directions = views.map(lambda t: t[:, 0]).rays()
+            index = pixels.bins.bin_of(depth_m[:, 0] * directions.norm(dim=-1)).floor().long()
+            loss = pixel_shares_loss(pixels.distances, index, (depth_m[:, 0] > 0) & there)
+            result["lifted_depth"] = args.lifted_depth * loss
+        if args.lifted_classes and labels is not None:
+            each = pixels.logits.shape[1]
+            channel = channel_of_label(labels[:, 0], self._classes.channel_ids).repeat(1, each, 1, 1)
+            loss = pixel_shares_loss(pixels.logits.flatten(1, 2), channel, (channel >= 0) & there.repeat(1, each, 1, 1))
+            result["lifted_classes"] = args.lifted_classes * loss
         return result
 
     def _view_losses(self, moved: MovingScene, targets: Targets) -> dict[str, Tensor]:

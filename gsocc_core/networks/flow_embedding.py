@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gsocc_core.networks.attention import mlp
+from gsocc_core.networks.carried import gathered
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,13 @@ class FlowEmbedding(nn.Module):
     def _read(self, net: nn.Module, means: Tensor, points: MovingPoints) -> Tensor:
         """(B, N, hidden) maximum over the nearest of one moment; 0 where there is none."""
         worth, best = points.worth.topk(min(self.candidates, points.worth.shape[1]), dim=1)
-        places = _rows(points.means.detach(), best)
+        places = gathered(points.means.detach(), best)
         far = torch.cdist(means, places) + torch.where(worth > 0, 0.0, torch.inf)[:, None]
         distance, near = far.topk(min(self.neighbours, far.shape[-1]), dim=-1, largest=False)  # (B, N, k)
-        parts = [_rows(points.features, best), _rows(points.velocities, best) / self.reach_m, worth[..., None]]
-        taken = _rows(torch.cat([places, *parts], dim=-1), near.flatten(1)).unflatten(1, near.shape[1:])
+        parts = [gathered(points.features, best), gathered(points.velocities, best) / self.reach_m, worth[..., None]]
+        taken = gathered(torch.cat([places, *parts], dim=-1), near.flatten(1)).unflatten(1, near.shape[1:])
         offset = (taken[..., :3] - means[..., None, :]) / self.reach_m
         found = net(torch.cat([offset, taken[..., 3:]], dim=-1))
         there = (distance < self.reach_m)[..., None]
         found = torch.where(there, found, -torch.inf).amax(-2)
         return torch.where(there.any(-2), found, 0.0)
-
-
-def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """(B, K, C) values at (B, M) places: (B, M, C)."""
-    return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))

@@ -23,9 +23,9 @@ class PixelGaussians(nn.Module):
     def __init__(self, dim: int, depth_m: tuple[float, float], bins: int = 0, per_pixel: int = 1) -> None:
         """Build for maps of ``dim`` channels and depths, with ``bins`` distances along rays, in ``depth_m``, metres."""
         super().__init__()
-        self.bins, self.per_pixel = bins, per_pixel
+        self.per_pixel = per_pixel
+        self.distance = DepthBins(dim, bins, depth_m) if bins else None
         if bins:
-            self.distance = DepthBins(dim, bins, depth_m)
             self.place = nn.Parameter(torch.zeros(per_pixel, dim))
         else:
             self.depth = mlp(dim, dim, 1)
@@ -48,7 +48,7 @@ class PixelGaussians(nn.Module):
         origins, directions = cameras.resized(width, height).rays()
         pixels = level_map.movedim(-3, -1)
         features = self.feature(pixels)
-        if not self.bins:
+        if self.distance is None:
             depth_m = torch.exp(self.low + self.span * self.depth(pixels).sigmoid())
             return features.flatten(1, 3), (origins + directions * depth_m).flatten(1, 3), None
         logits = self.distance(level_map)

@@ -20,54 +20,65 @@ import numpy as np
 
 from gsocc_core.compiling import kernel
 from gsocc_core.splat.simd import LANES, add_scaled, exp32
-from gsocc_core.splat.voxels.kernels import CURVATURE, EX, EY, FAST_MATH, SMALLEST, TILE, UX, UY, VX
+from gsocc_core.splat.voxels.kernels import (
+    CURVATURE,
+    FAST_MATH,
+    HALF_LOG2,
+    SMALLEST,
+    TILE,
+    new_plans,
+    plan_columns,
+)
 
 
 @kernel(fastmath=FAST_MATH)
-def _walk_plans(center, form, box, x0, y0, limit, first, last, phi, ratio):
-    """Walk plans of one Gaussian for the TILE rows of columns x0 + k // TILE, y0 + k % TILE of a tile.
+def _plan_walks(scene, i, x0, y0, part, reach, plans, phis, ratios):
+    """Plan columns as :func:`plan_columns` does, and where walks begin: phi at the first level, and the next over it.
 
-    Writes, for every column k: first and last level of the box with a squared distance up to the limit (first > last:
-    none), phi at the first one, and the ratio of phi at the second one to it. Whether a column belongs to the box is
-    for the caller to know.
+    Args:
+        scene: The Gaussians.
+        i: Which one.
+        x0: First column along x.
+        y0: First column along y.
+        part: Columns of the tile that are planned.
+        reach: Squared distance up to which levels count.
+        plans: See :func:`new_plans`.
+        phis: (TILE * TILE,) receives phi at the first level.
+        ratios: (TILE * TILE,) receives phi at the second level over phi at the first one.
     """
-    a, inverse_a = form[CURVATURE], 1.0 / form[CURVATURE]
-    ox, oy, cz = x0 - center[0], y0 - center[1], center[2]
-    ux, uy, vx, ex, ey = form[UX], form[UY], form[VX], form[EX], form[EY]
-    bottom, top = float(box[4]), float(box[5])
-    for k in range(first.shape[0]):
-        dx, dy = ox + (k // TILE), oy + (k % TILE)
-        u, v = ux * dx + uy * dy, vx * dx
-        q_min = u * u + v * v
-        room = limit - q_min
-        z_min = cz + ex * dx + ey * dy
-        reach = math.sqrt(max(room, 0.0) * inverse_a)
-        low, high = np.ceil(max(z_min - reach, bottom)), np.floor(min(z_min + reach, top))
-        t = low - z_min
-        first[k] = np.int32(min(low, top + 1.0))
-        last[k] = np.int32(-1) if room < 0.0 else np.int32(max(high, -1.0))
-        phi[k] = exp32(np.float32(max(-0.5 * (q_min + a * t * t), -87.0)))
-        ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
+    first, last, nearest, power, offset = plans
+    plan_columns(
+        scene.centers[i], scene.forms[i], scene.boxes[i], x0, y0, reach, first[part], last[part], nearest[part],
+        power[part], offset[part],
+    )  # fmt: skip
+    a = scene.forms[i, CURVATURE]
+    for k in range(part.start, part.stop):
+        t = (first[k] - nearest[k]) + float(offset[k])
+        phis[k] = exp32(np.float32(max(-(power[k] / HALF_LOG2 + a * t * t) / 2, -87.0)))
+        ratios[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
+
+
+@kernel(fastmath=FAST_MATH)
+def _part_of_tile(box, x0, y0, x1, y1):
+    """Columns of a tile that a box meets: first and last along x and y, counted from the tile's corner."""
+    return max(box[0], x0) - x0, min(box[1], x1 - 1) - x0, max(box[2], y0) - y0, min(box[3], y1 - 1) - y0
 
 
 @kernel(fastmath=FAST_MATH)
 def _add_tile(volume, x0, y0, x1, y1, levels, entries, scene):
     """Add all listed Gaussians to one tile; volume (TILE * TILE * Z, R) starts at zero."""
-    centers, forms, boxes, amplitudes, _, rows, limit, _ = scene
-    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    plans, rows = new_plans(), scene.rows
+    first, last = plans[0], plans[1]
     phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
     for e in range(entries.shape[0]):
         i = entries[e]
-        xa, xb = max(boxes[i, 0], x0) - x0, min(boxes[i, 1], x1 - 1) - x0
-        ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
+        xa, xb, ya, yb = _part_of_tile(scene.boxes[i], x0, y0, x1, y1)
         part = slice(xa * TILE, (xb + 1) * TILE)
-        _walk_plans(
-            centers[i], forms[i], boxes[i], x0 + xa, y0, limit, first[part], last[part], phis[part], ratios[part]
-        )
-        growth = math.exp(-forms[i, CURVATURE])
+        _plan_walks(scene, i, x0 + xa, y0, part, scene.limit, plans, phis, ratios)
+        growth = math.exp(-scene.forms[i, CURVATURE])
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
-                phi, ratio, base = float(phis[k] * amplitudes[i]), float(ratios[k]), k * levels
+                phi, ratio, base = float(phis[k] * scene.amplitudes[i]), float(ratios[k]), k * levels
                 for z in range(first[k], last[k] + 1):
                     for c in range(0, rows.shape[1], LANES):
                         add_scaled(volume, base + z, rows, i, c, np.float32(phi))
@@ -78,30 +89,25 @@ def _add_tile(volume, x0, y0, x1, y1, levels, entries, scene):
 @kernel(fastmath=FAST_MATH)
 def _count_tile(volume, x0, y0, x1, y1, levels, entries, scene, column):
     """The same for ``mean``: rows without a weight as far as Gaussians cover, weights to the density's place."""
-    centers, forms, boxes, amplitudes, _, rows, limit, cover = scene
-    first, last = np.empty(TILE * TILE, np.int32), np.empty(TILE * TILE, np.int32)
+    plans, rows = new_plans(), scene.rows
+    first, last = plans[0], plans[1]
     phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
     for e in range(entries.shape[0]):
         i = entries[e]
-        xa, xb = max(boxes[i, 0], x0) - x0, min(boxes[i, 1], x1 - 1) - x0
-        ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
+        xa, xb, ya, yb = _part_of_tile(scene.boxes[i], x0, y0, x1, y1)
         part = slice(xa * TILE, (xb + 1) * TILE)
-        _walk_plans(
-            centers[i], forms[i], boxes[i], x0 + xa, y0, cover, first[part], last[part], phis[part], ratios[part]
-        )
+        _plan_walks(scene, i, x0 + xa, y0, part, scene.cover, plans, phis, ratios)
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
                 for row in range(k * levels + first[k], k * levels + last[k] + 1):
                     for c in range(0, rows.shape[1], LANES):
                         add_scaled(volume, row, rows, i, c, np.float32(1.0))
-        if limit < cover:  # beyond it there is no weight left, and a walk could not start there
-            _walk_plans(
-                centers[i], forms[i], boxes[i], x0 + xa, y0, limit, first[part], last[part], phis[part], ratios[part]
-            )  # fmt: skip
-        growth = math.exp(-forms[i, CURVATURE])
+        if scene.limit < scene.cover:  # beyond it there is no weight left, and a walk could not start there
+            _plan_walks(scene, i, x0 + xa, y0, part, scene.limit, plans, phis, ratios)
+        growth = math.exp(-scene.forms[i, CURVATURE])
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
-                phi, ratio = float(phis[k] * amplitudes[i]), float(ratios[k])
+                phi, ratio = float(phis[k] * scene.amplitudes[i]), float(ratios[k])
                 for row in range(k * levels + first[k], k * levels + last[k] + 1):
                     volume[row, column] += np.float32(phi)
                     phi *= ratio
