@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU time of bundles from decoded pictures to labels, in turns, so that a busy machine changes their ratio little.
 
-    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bundle_times.py '[OLD, NEW]' data/synthetic/val
+OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bundle_times.py '[OLD, NEW]' data/synthetic/val
 """
 
 from __future__ import annotations
