@@ -15,9 +15,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from gsocc_core.errors import DataError, OutputExistsError
 from gsocc_core.whole import whole_folder
 from gsocc_ros.bags.recording import Recording
-from gsocc_ros.messages.message_host import Distro
+from gsocc_ros.choices import Distro, Storage
 
-Storage = Literal["mcap", "sqlite3"]
 #: Newest rosbag2 format that the distribution reads.
 _FORMATS = {"jazzy": 9, "humble": 8}
 _PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}

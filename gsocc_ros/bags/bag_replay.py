@@ -19,12 +19,13 @@ from gsocc_core import ClassTable, OccupancyPredictor, Prediction, VoxelScores
 from gsocc_core.data.phrases import split_phrases
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.inference.found import THRESHOLD, check_threshold
-from gsocc_ros.bags.bag_files import Storage, new_bag, open_bag, qos_profile
+from gsocc_ros.bags.bag_files import new_bag, open_bag, qos_profile
 from gsocc_ros.bags.recording import Recording
 from gsocc_ros.bags.replay_report import Latencies, ReplayReport, camera_counts
 from gsocc_ros.bags.replay_score import ReplayScore, read_track, truth_stamps_ns
 from gsocc_ros.bags.replay_topics import check_topics
-from gsocc_ros.messages.message_host import Distro, rosbags_host
+from gsocc_ros.choices import Distro, Storage
+from gsocc_ros.messages.message_host import rosbags_host
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import (
     DEBUG_TOPICS,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""``view_occupancy_bag``: recordings with predictions in the viewer of ``gsocc_core view``; needs no ROS."""
+"""Recordings with predictions as frames for the viewer of ``gsocc_core view``; needs no ROS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from gsocc_core.errors import DataError
 from gsocc_core.methods.method import InputUse
 from gsocc_core.viewer import CameraView, LabelledGaussians, Motion, ViewFrame
 from gsocc_core.viewer.frames import THUMBNAIL_PX
-from gsocc_core.viewer.open_source import check_view, show
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.messages.occupancy_messages import read_class_table, read_occupancy
 from gsocc_ros.messages.outputs import (
@@ -246,38 +245,3 @@ def read_gaussians(message: Any, where: str = GAUSSIANS_TOPIC) -> tuple[Gaussian
         arrays["means"], scene.covariances().numpy(), arrays["opacities"], arrays["labels"]
     )  # fmt: skip
     return scene, drawn
-
-
-def view_occupancy_bag(
-    bag: str,
-    rig: str | None = None,
-    grid_topic: str = GRID_TOPIC,
-    out: str | None = None,
-    frame: int = 0,
-    fps: float = 2.0,
-    only_seen: bool = True,
-    width: int = 1200,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-) -> None:
-    """Show the predictions of a recording on a web page, or write them as a picture or film.
-
-    Args:
-        bag: Recording to read: a rosbag2 folder.
-        rig: Rig file, or the name of a shipped rig, whose cameras are shown too; None = no cameras.
-        grid_topic: The predictions: SemanticOccupancy messages.
-        out: Write a picture (.png, .jpg) or film (.gif, .mp4) instead of opening a page.
-        frame: Frame of the picture, or where the page begins; negative numbers count from the end.
-        fps: Frames per second of films and of the play button.
-        only_seen: Show predictions in pictures only where the cameras see.
-        width: Width of pictures, pixels.
-        host: Address that the page listens on; 0.0.0.0 = reachable from other machines.
-        port: TCP port of the page; the next free one if it is taken.
-
-    Raises:
-        DataError: the recording cannot be read, or holds neither predictions nor ground truth.
-        ConfigError: the rig or an argument is wrong, or a library is missing.
-        OutputExistsError: the picture is there already.
-    """
-    check_view(out)
-    show(BagSource(bag, rig, grid_topic), out, frame, host, port, fps, only_seen, width)

@@ -25,10 +25,9 @@ from gsocc_core.data.stored import read_json, reading
 from gsocc_core.errors import ConfigError, DataError, GsoccError, OutputExistsError, say_how_to_go_on
 from gsocc_core.processes import worker_context, worker_pool
 from gsocc_core.whole import whole_file
-from gsocc_ros.bags.bag_files import Storage
+from gsocc_ros.choices import Distro, Storage
 from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.write_scene import write_scene
-from gsocc_ros.messages.message_host import Distro
 
 MANIFEST = "manifest.json"
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from gsocc_core.errors import DataError
 from gsocc_ros.bags.bag_files import read_messages
 from gsocc_ros.bags.recording import Recording
+from gsocc_ros.choices import PoseSource
 from gsocc_ros.convert.mounting import mounting_pose
 from gsocc_ros.convert.odometer import Odometer
 from gsocc_ros.messages.outputs import GROUND_TRUTH_TOPIC
@@ -28,10 +29,6 @@ from gsocc_ros.pipeline.transform_buffer import TransformBuffer
 HOLD_POSE_NS = 200_000_000
 _log = logging.getLogger(__name__)
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
-
-
-#: Where ego poses come from: the transforms between the rig's fixed and base frame, or nowhere.
-PoseSource = Literal["transforms", "unknown"]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from pathlib import Path
 from gsocc_core.data.nuscenes_index import choose_scenes, open_nuscenes
 from gsocc_core.data.occ3d import OCC3D_FOLDER
 from gsocc_core.errors import OutputExistsError
-from gsocc_ros.bags.bag_files import Storage
+from gsocc_ros.choices import Distro, Storage
 from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.write_scene import write_scene
-from gsocc_ros.messages.message_host import Distro
 
 
 def nuscenes_to_rosbag2(

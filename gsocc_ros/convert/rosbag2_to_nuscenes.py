@@ -24,8 +24,8 @@ from gsocc_core.geometry.rigid import rotmat_to_quat
 from gsocc_core.resuming import resumable_folder
 from gsocc_ros.bags.bag_files import open_bag, read_messages
 from gsocc_ros.bags.recording import Recording
+from gsocc_ros.choices import PoseSource
 from gsocc_ros.convert.drive_survey import (
-    PoseSource,
     Survey,
     Wanted,
     ego_pose,

@@ -16,10 +16,11 @@ from rosbags.interfaces import Connection
 from rosbags.typesys.store import Typestore
 from tqdm import tqdm
 
-from gsocc_ros.bags.bag_files import Storage, new_bag
+from gsocc_ros.bags.bag_files import new_bag
+from gsocc_ros.choices import Distro, Storage
 from gsocc_ros.convert.contents import Contents
 from gsocc_ros.convert.scene_events import SceneEvents
-from gsocc_ros.messages.message_host import Distro, MessageHost, rosbags_host
+from gsocc_ros.messages.message_host import MessageHost, rosbags_host
 from gsocc_ros.messages.vision_messages import register_vision_messages
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 import array
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from gsocc_ros.choices import Distro
 from gsocc_ros.share_files import find_share_file
 
-#: ROS 2 distributions whose message definitions are known.
-Distro = Literal["jazzy", "humble"]
 _STORES = {"jazzy": Stores.ROS2_JAZZY, "humble": Stores.ROS2_HUMBLE}
 
 #: Our own messages, by file name in msg/.

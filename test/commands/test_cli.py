@@ -5,7 +5,6 @@
 import inspect
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -159,18 +158,6 @@ def test_commands_of_other_packages_come_by_their_entry_points(monkeypatch, caps
     monkeypatch.setattr(cli, "entry_points", lambda group: [])
     with pytest.raises(ConfigError, match="a package with the command view-bag, as gsocc_ros"):
         cli.function_of("view-bag")
-
-
-def test_help_needs_no_torch():
-    code = (
-        "import sys; from gsocc_core.commands import cli\n"
-        "try: cli.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "sys.exit(sorted({'torch', 'numba', 'PIL'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "evaluate-views" in done.stdout
 
 
 def test_no_argument_of_a_command_hides_the_file():

@@ -5,15 +5,22 @@
 import functools
 import inspect
 import shlex
+import sys
+from typing import get_type_hints
 
 import pytest
 
+from gsocc_core.data.occ3d import OCC3D_FOLDER
+from gsocc_core.viewer import open_source
 from gsocc_ros import commands
+from gsocc_ros.bags import bag_replay, view_bag
+from gsocc_ros.convert import convert_scenes, nuscenes_to_rosbag2, rosbag2_to_nuscenes, rosbag2_to_rig
+from gsocc_ros.messages.outputs import GRID_TOPIC
 
 #: What the programs call.
 FUNCTIONS = (
-    "nuscenes_to_rosbag2", "convert_scenes", "rosbag2_to_nuscenes", "rosbag2_to_rig", "replay_occupancy",
-    "view_occupancy_bag",
+    nuscenes_to_rosbag2.nuscenes_to_rosbag2, convert_scenes.convert_scenes, rosbag2_to_nuscenes.rosbag2_to_nuscenes,
+    rosbag2_to_rig.rosbag2_to_rig, bag_replay.replay_occupancy, open_source.show,
 )  # fmt: skip
 
 
@@ -25,15 +32,15 @@ class Called(Exception):  # noqa: N818 - no error
 def caught(monkeypatch):
     """Functions that tell their arguments instead of working."""
     monkeypatch.setenv("GSOCC_DEBUG", "1")
-    for name in FUNCTIONS:
-        function = getattr(commands, name)
+    monkeypatch.setattr(view_bag, "BagSource", lambda *given: given)
+    for function in FUNCTIONS:
 
-        def tell(called=name, function=function, **kwargs):
-            given = inspect.signature(function).bind(**kwargs)
+        def tell(*args, function=function, **kwargs):
+            given = inspect.signature(function).bind(*args, **kwargs)
             given.apply_defaults()
-            raise Called(called, given.arguments)
+            raise Called(function.__name__, given.arguments)
 
-        monkeypatch.setattr(commands, name, functools.wraps(function)(tell))
+        monkeypatch.setattr(sys.modules[function.__module__], function.__name__, functools.wraps(function)(tell))
 
 
 CASES = [
@@ -104,9 +111,9 @@ CASES = [
     ),
     (
         "view_occupancy_bag drive-occupancy --rig nuscenes --out drive.mp4 --frame -1 --fps 4 --only_seen false",
-        "view_occupancy_bag",
-        {"bag": "drive-occupancy", "rig": "nuscenes", "out": "drive.mp4", "frame": -1, "fps": 4.0, "only_seen": False,
-         "port": 8080},
+        "show",
+        {"source": ["drive-occupancy", "nuscenes", "/occupancy/grid"], "out": "drive.mp4", "frame": -1, "fps": 4.0,
+         "only_seen": False, "width": 1200, "host": "127.0.0.1", "port": 8080},
     ),
 ]  # fmt: skip
 
@@ -122,16 +129,35 @@ def test_words_reach_the_functions(line, called, expected, caught):
     assert {key: plain[key] for key in expected} == expected
 
 
-def test_the_command_and_the_functions_behind_it_have_the_same_defaults():
-    def defaults(function):
-        found = {name: p.default for name, p in inspect.signature(function).parameters.items()}
-        return {name.removesuffix("_s"): value for name, value in found.items() if value is not inspect.Parameter.empty}
+def defaults(function):
+    found = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    return {name.removesuffix("_s"): value for name, value in found.items() if value is not inspect.Parameter.empty}
 
+
+def test_the_command_and_the_functions_behind_it_have_the_same_defaults():
     command = defaults(commands.convert_to_rosbag2)
-    for function in (commands.nuscenes_to_rosbag2, commands.convert_scenes):
+    assert command["occupancy"] == OCC3D_FOLDER
+    for function in (nuscenes_to_rosbag2.nuscenes_to_rosbag2, convert_scenes.convert_scenes):
         theirs = defaults(function)
         assert len(theirs) > 10
         assert {name: command[name] for name in theirs if name in command} == {
             name: value for name, value in theirs.items() if name in command
         }
         assert set(theirs) - set(command) <= {"scenes"}
+    assert defaults(commands.view_bag)["grid_topic"] == GRID_TOPIC
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        (commands.convert_to_nuscenes, rosbag2_to_nuscenes.rosbag2_to_nuscenes),
+        (commands.rig_from_bag, rosbag2_to_rig.rosbag2_to_rig),
+        (commands.replay, bag_replay.replay_occupancy),
+    ],
+)
+def test_a_command_takes_what_the_function_behind_it_takes(command, function):
+    """In the same order, since commands hand everything over by position."""
+    ours, theirs = ({**get_type_hints(f), "return": None} for f in (command, function))
+    assert list(inspect.signature(command).parameters) == list(inspect.signature(function).parameters)
+    assert ours == theirs
+    assert defaults(command) == defaults(function)
