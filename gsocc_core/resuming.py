@@ -123,10 +123,24 @@ def resumable_folder(out: str | Path, arguments: Mapping[str, Any]) -> Iterator[
             shutil.rmtree(part / RECORD)
     except BaseException as error:
         if items is not None and len(items):
-            say_how_to_go_on(error, f"{part} keeps what is complete, and the same command goes on with the rest")
+            say_how_to_go_on(error, _goes_on(part))
         elif items is not None:
             shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def unfinished(out: str | Path) -> str | None:
+    """What an earlier command left of a folder of items, and how to go on; None = nothing.
+
+    Args:
+        out: The folder to come, as :func:`resumable_folder` takes it.
+    """
+    part = incomplete(Path(out))
+    return _goes_on(part) if (part / RECORD).is_dir() else None
+
+
+def _goes_on(part: Path) -> str:
+    return f"{part} keeps what is complete, and the same command goes on with the rest"
 
 
 @contextmanager

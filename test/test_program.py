@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import pytest
 
-from gsocc_core.commands.cli import COMMANDS, main, run_program
+from gsocc_core.commands.cli import main, run_program
 from gsocc_core.errors import ConfigError, DataError, OutputExistsError
 from gsocc_core.program import run
 from gsocc_core.whole import check_place, whole_file, whole_folder
@@ -149,17 +149,3 @@ def test_what_cannot_be_written_is_told_with_its_name(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_help_loads_neither_torch_nor_numba():
-    """So it comes at once."""
-    script = f"""
-import contextlib, io, sys
-from gsocc_core.commands.cli import main
-for words in {[[], *[name.split() for name in COMMANDS]]}:
-    with contextlib.redirect_stdout(io.StringIO()) as told, contextlib.suppress(SystemExit):
-        main([*words, "--help"])
-    assert "usage: gsocc_core" in told.getvalue(), words
-assert not {{"torch", "numba", "lightning", "PIL"}} & set(sys.modules), sorted(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=100)

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from gsocc_core.announcing import announced
-from gsocc_core.errors import ConfigError
+from gsocc_core.errors import ConfigError, how_to_go_on, say_how_to_go_on
 from gsocc_core.program import GO_ON, run
+from gsocc_core.resuming import unfinished
 from gsocc_core.whole import check_place
 
 COMMANDS = (
@@ -172,10 +173,16 @@ def _call(function: Callable[..., Any], arguments: Mapping[str, Any] | None) -> 
     """Call a command whose arguments were not just printed, after a look at where its outputs shall go."""
     if arguments is None:
         return
-    for name in _OUTPUTS:
-        if arguments.get(name) is not None:
-            check_place(arguments[name])
-    function(**arguments)
+    outputs = [arguments[name] for name in _OUTPUTS if arguments.get(name) is not None]
+    for out in outputs:
+        check_place(out)
+    try:
+        function(**arguments)
+    except KeyboardInterrupt as error:  # while it still imports, say, beside what an earlier one left
+        left = [how for how in map(unfinished, outputs) if how is not None]
+        if left and how_to_go_on(error) is None:
+            say_how_to_go_on(error, left[0])
+        raise
 
 
 def _listed() -> Iterator[str]:

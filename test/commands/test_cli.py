@@ -6,6 +6,7 @@ import inspect
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,6 +18,8 @@ from gsocc_core.arguments import keyword_arguments
 from gsocc_core.commands import cli
 from gsocc_core.commands.completion import completion
 from gsocc_core.errors import ConfigError
+from gsocc_core.program import Terminated
+from gsocc_core.resuming import resumable_folder
 
 
 @dataclass(frozen=True)
@@ -192,3 +195,24 @@ def test_values_of_sequences_are_read_as_lists():
     assert keyword_arguments(load, {"things": ["a", "b"]}, "x.yaml") == {"things": ("a", "b")}
     with pytest.raises(ConfigError, match="things: expected a list, each text, received 'a'"):
         keyword_arguments(load, {"things": "a"}, "x.yaml")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupt_before_the_work_names_what_an_earlier_one_left(tmp_path, error, code, capsys, monkeypatch):
+    monkeypatch.delenv("GSOCC_DEBUG", raising=False)
+
+    def imports(out: str) -> None:
+        raise error()
+
+    def told():
+        assert cli.run_program("draw", imports, [str(tmp_path / "out")]) == code
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    assert told().endswith("; nothing is left of an output that was not complete; the same command begins anew")
+    with suppress(KeyboardInterrupt), resumable_folder(tmp_path / "out", {}) as items:
+        items.begin("first")
+        items.finish("first")
+        raise KeyboardInterrupt
+    assert told().endswith("out.incomplete keeps what is complete, and the same command goes on with the rest")
+    (tmp_path / "out.incomplete").rename(tmp_path / "else.incomplete")
+    assert "nothing is left" in told()
