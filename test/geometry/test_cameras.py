@@ -216,3 +216,23 @@ def test_a_focal_length_of_zero_is_no_camera(at):
     K[at] = 0
     with pytest.raises(ShapeError, match="Camera front: intrinsics: expected focal lengths other than 0"):
         Camera("front", K, np.eye(4), 32, 16)
+
+
+def test_fisheye_rays_lead_where_pixels_look():
+    camera = Cameras(
+        torch.tensor([[[20.0, 0, 32], [0, 20.0, 16], [0, 0, 1]]]), torch.eye(4)[None], 64, 32, "fisheye",
+        torch.tensor([[0.05, 0.01, 0.0, 0.0]]),
+    )  # fmt: skip
+    uv = torch.tensor([[[32.0, 16.0], [40.0, 20.0], [20.0, 5.0]]])
+    points = 3.0 * camera.rays_at(uv)
+    found, depth, seen = camera.project(points[0])
+    torch.testing.assert_close(found, uv, atol=1e-3, rtol=0)
+    torch.testing.assert_close(depth, torch.full((1, 3), 3.0))
+    assert seen.all()
+    plain = replace(camera, distortion=None)
+    degrees = torch.tensor([60.0, 86.9, 88.0, 95.0, 100.0])
+    uv = torch.stack([32 + 20 * degrees.deg2rad(), torch.full((5,), 16.0)], -1)[None]
+    expected = degrees.clamp(max=87.0).deg2rad().tan()
+    rays = plain.rays_at(uv)[0]
+    torch.testing.assert_close(rays[:, 0], expected, atol=0.02, rtol=1e-3)
+    torch.testing.assert_close(rays[:, 2], torch.ones(5))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_gaussianocc import PLAIN as SECOND
-from test_gaussianocc import batch as second_batch
-from test_gaussianocc import build as second_stage
 from tiny_frames import BACKBONE, surround_cameras
+from tiny_gaussianocc import PLAIN as SECOND
+from tiny_gaussianocc import batch as second_batch
+from tiny_gaussianocc import build as second_stage
 
 from gsocc_core import FrameSet, Targets
 from gsocc_core.errors import BundleError, ConfigError, DataError

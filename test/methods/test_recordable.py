@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import tiny_hosts
 import torch
-from test_gaussianocc import build as build_gaussianocc
-from test_gausstr import batch
-from test_gausstr import build as build_gausstr
 from test_streaming import at, pose
 from test_streaming import build as build_flow
 from tiny_frames import BACKBONE, frames
+from tiny_gaussianocc import build as build_gaussianocc
+from tiny_gausstr import batch
+from tiny_gausstr import build as build_gausstr
 from torch.overrides import TorchFunctionMode
 
 from gsocc_core.geometry.constants import constant
