@@ -118,12 +118,12 @@ def _weights(builder: Any, base: Any, levels: Any, numbers: Any) -> tuple[Any, A
     Args:
         builder: Of the function.
         base: First level.
-        levels: low, high and nearest.
-        numbers: q, a, amplitude, and the rest of t: t = (level - nearest) + rest, rounded once.
+        levels: low, high, and origin.
+        numbers: q, a, amplitude, and the rest of t: t = (level - origin) + rest, rounded once.
     """
-    low, high, nearest = levels
+    low, high, origin = levels
     q, a, amplitude, rest = (spread(builder, number, LANES) for number in numbers)
-    start = builder.sitofp(builder.sub(base, nearest), ir.FloatType())
+    start = builder.sitofp(builder.sub(base, origin), ir.FloatType())
     whole = builder.fadd(spread(builder, start, LANES), _numbers(*range(LANES)))
     t = builder.fadd(whole, rest)
     power = _fused(builder, a, builder.fmul(t, t, flags=FAST), q)
@@ -153,7 +153,7 @@ def weigh_and_add(
 ) -> Any:
     """weights[0, z] = amplitude * 2^-(q + a t^2) for low <= z <= high, and density[row, z] += share * weights[0, z].
 
-    ``levels`` are low, high and nearest, ``numbers`` q, a, amplitude and rest, with t = z - nearest + rest. In the rest
+    ``levels`` are low, high and origin, ``numbers`` q, a, amplitude and rest, with t = z - origin + rest. In the rest
     of their blocks of eight the weights are 0. The exponent counts as -125 below that.
     """
     if not (is_matrix(weights) and is_matrix(density)):
@@ -185,7 +185,7 @@ def weigh_thrice(
 ) -> Any:
     """The weights of :func:`weigh_and_add` in weights[0], times d in weights[1], times d^2 in weights[2].
 
-    d = z - nearest + to_center.
+    d = z - origin + to_center.
     """
     if not is_matrix(weights):
         return None

@@ -108,7 +108,7 @@ def _tile_gradients(x0, y0, x1, y1, normalise, wanted, firsts, density, votes, b
 def _gather_tile(grads, x0, y0, x1, y1, listed, scene, g_rows, sums):
     """What the listed Gaussians gather in one tile: g_rows (E, R) of phi grad, sums (E, SUMS); both are zeros."""
     by_density, by_rows, (cuts, heights, lowest, highest) = grads
-    first, last, nearest, power, offset = new_plans()
+    first, last, power, offset = new_plans()
     weights = np.zeros((3, by_density.shape[1]), np.float32)
     rows, boxes, centers = scene.rows, scene.boxes, scene.centers
     for e in range(listed.shape[0]):
@@ -117,8 +117,8 @@ def _gather_tile(grads, x0, y0, x1, y1, listed, scene, g_rows, sums):
         ya, yb = max(boxes[i, 2], y0) - y0, min(boxes[i, 3], y1 - 1) - y0
         part = slice(xa * TILE, (xb + 1) * TILE)
         plan_columns(
-            centers[i], scene.forms[i], boxes[i], x0 + xa, y0, scene.limit, first[part], last[part], nearest[part],
-            power[part], offset[part],
+            centers[i], scene.forms[i], boxes[i], x0 + xa, y0, scene.limit, first[part], last[part], power[part],
+            offset[part],
         )  # fmt: skip
         bend, share = np.float32(HALF_LOG2 * scene.forms[i, CURVATURE]), scene.shares[i]
         for k in range(xa * TILE + ya, xb * TILE + yb + 1):
@@ -128,7 +128,7 @@ def _gather_tile(grads, x0, y0, x1, y1, listed, scene, g_rows, sums):
             if low > high:
                 continue
             numbers = (power[k], bend, np.float32(1.0), offset[k])
-            weigh_thrice(weights, (low, high, nearest[k]), numbers, np.float32(nearest[k] - centers[i, 2]))
+            weigh_thrice(weights, (low, high, first[k]), numbers, np.float32(first[k] - centers[i, 2]))
             sum0, sum1, sum2, grad = gather(
                 weights,
                 (low, high),
@@ -219,14 +219,12 @@ def shape_gradients(sums, whitening, size, amplitudes, g_means, g_whitening):
 @kernel(fastmath=FAST_MATH)
 def _gather_covered(grads, size_y, levels, center, form, box, i, cover, plans, g_rows):
     """g_rows[i] += grad of every voxel that Gaussian i covers."""
-    first, last, nearest, power, offset = plans
+    first, last, power, offset = plans
     for x0 in range(box[0], box[1] + 1, TILE):
         for y0 in range(box[2], box[3] + 1, TILE):
             count_x, count_y = min(TILE, box[1] + 1 - x0), min(TILE, box[3] + 1 - y0)
             part = slice(0, count_x * TILE)
-            plan_columns(
-                center, form, box, x0, y0, cover, first[part], last[part], nearest[part], power[part], offset[part]
-            )
+            plan_columns(center, form, box, x0, y0, cover, first[part], last[part], power[part], offset[part])
             for x in range(count_x):
                 for k in range(x * TILE, x * TILE + count_y):
                     base = ((x0 + x) * size_y + y0 + k % TILE) * levels

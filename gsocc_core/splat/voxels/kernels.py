@@ -24,6 +24,7 @@ import numpy as np
 from gsocc_core.compiling import kernel
 from gsocc_core.splat.options import Support
 from gsocc_core.splat.shapes import MIN_WEIGHT
+from gsocc_core.splat.simd import exp32
 
 #: Columns along x and y of one tile.
 TILE = 8
@@ -149,39 +150,64 @@ def _voxel_box(center, half_extent, size, shape, support, box):
 
 @kernel()
 def new_plans():
-    """Plans of a tile's columns: first and last level, the one nearest to z_min, -log2 phi there, nearest - z_min."""
+    """Plans of a tile's columns: two arrays of int32, two of float32."""
     columns = TILE * TILE
-    first, last, nearest = np.empty(columns, np.int32), np.empty(columns, np.int32), np.empty(columns, np.int32)
-    return first, last, nearest, np.empty(columns, np.float32), np.empty(columns, np.float32)
+    first, last = np.empty(columns, np.int32), np.empty(columns, np.int32)
+    return first, last, np.empty(columns, np.float32), np.empty(columns, np.float32)
+
+
+@kernel(fastmath=FAST_MATH, forceinline=True)
+def _corner(center, form, x0, y0):
+    """What :func:`_column` reads of a Gaussian: offset of column 0 from its centre, height, form."""
+    forms = form[UX], form[UY], form[VX], form[EX], form[EY], form[CURVATURE]
+    return (x0 - center[0], y0 - center[1], center[2], 1.0 / form[CURVATURE]), forms
+
+
+@kernel(fastmath=FAST_MATH, forceinline=True)
+def _column(corner, k, bottom, top, limit):
+    """Column k at x0 + k // TILE, y0 + k % TILE: its first and last level, q_min, and first level - z_min.
+
+    The levels are those of bottom ... top with a squared distance up to the limit (first > last: none).
+    """
+    (ox, oy, cz, inverse_a), (ux, uy, vx, ex, ey, _) = corner
+    dx, dy = ox + (k // TILE), oy + (k % TILE)
+    u, v = ux * dx + uy * dy, vx * dx
+    q_min = u * u + v * v
+    room = limit - q_min
+    z_min = cz + ex * dx + ey * dy
+    reach = math.sqrt(max(room, 0.0) * inverse_a)
+    low, high = np.ceil(max(z_min - reach, bottom)), np.floor(min(z_min + reach, top))
+    last = np.int32(-1) if room < 0.0 else np.int32(max(high, -1.0))
+    return np.int32(min(low, top + 1.0)), last, q_min, low - z_min
 
 
 @kernel(fastmath=FAST_MATH)
-def plan_columns(center, form, box, x0, y0, limit, first, last, nearest, power, offset):
-    """Plan columns; column k stands at x0 + k // TILE, y0 + k % TILE.
+def plan_columns(center, form, box, x0, y0, limit, first, last, power, offset):
+    """Plan the columns x0 + k // TILE, y0 + k % TILE for weights that are computed one by one.
 
-    First and last level are those of the box with a squared distance up to the limit (first > last: none). Whether a
-    column belongs to the box is for the caller to know.
+    Writes, for every column k: first and last level of the box with a squared distance up to the limit (first > last:
+    none), -log2 phi at z_min, and first - z_min. Whether a column belongs to the box is for the caller to know.
+
+    The loop, like that of :func:`plan_walks`, runs in four lanes. With a fifth array to write to, the compiler would
+    give that up: it checks at run time that no two arrays overlap, and not more than eight pairs.
 
     numba's disk cache notices changes of a kernel's own file only: after an edit here, touch the files that use it.
     """
-    inverse_a = 1.0 / form[CURVATURE]
-    ox, oy, cz = x0 - center[0], y0 - center[1], center[2]
-    ux, uy, vx, ex, ey = form[UX], form[UY], form[VX], form[EX], form[EY]
-    bottom, top = float(box[4]), float(box[5])
+    corner, bottom, top = _corner(center, form, x0, y0), float(box[4]), float(box[5])
     for k in range(first.shape[0]):
-        dx, dy = ox + (k // TILE), oy + (k % TILE)
-        u, v = ux * dx + uy * dy, vx * dx
-        q_min = u * u + v * v
-        room = limit - q_min
-        z_min = cz + ex * dx + ey * dy
-        reach = math.sqrt(max(room, 0.0) * inverse_a)
-        low, high = np.ceil(max(z_min - reach, bottom)), np.floor(min(z_min + reach, top))
-        near = min(max(np.floor(z_min + 0.5), bottom), top)
-        first[k] = np.int32(min(low, top + 1.0))
-        last[k] = np.int32(-1) if room < 0.0 else np.int32(max(high, -1.0))
-        nearest[k] = np.int32(near)
-        power[k] = np.float32(HALF_LOG2 * q_min)
-        offset[k] = np.float32(near - z_min)
+        first[k], last[k], q_min, t = _column(corner, k, bottom, top, limit)
+        power[k], offset[k] = np.float32(HALF_LOG2 * q_min), np.float32(t)
+
+
+@kernel(fastmath=FAST_MATH)
+def plan_walks(center, form, box, x0, y0, limit, first, last, phi, ratio):
+    """The same for walks up the columns: phi at the first level, and the ratio of phi at the second one to it."""
+    corner, bottom, top = _corner(center, form, x0, y0), float(box[4]), float(box[5])
+    a = form[CURVATURE]
+    for k in range(first.shape[0]):
+        first[k], last[k], q_min, t = _column(corner, k, bottom, top, limit)
+        phi[k] = exp32(np.float32(max(-0.5 * (q_min + a * t * t), -87.0)))
+        ratio[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
 
 
 @kernel()

@@ -71,7 +71,7 @@ def wanted_levels(wanted, x0, y0, x1, y1, levels):
 def _add_tile(density, votes, x0, y0, x1, y1, asked, listed, scene):
     """Add the weights of listed Gaussians to density (TILE * TILE, Z'), and weighted rows to votes (S, R)."""
     cuts, heights, lowest, highest = asked
-    first, last, nearest, power, offset = new_plans()
+    first, last, power, offset = new_plans()
     weights = np.zeros((1, density.shape[1]), np.float32)
     rows, boxes = scene.rows, scene.boxes
     for e in range(listed.shape[0]):
@@ -81,7 +81,7 @@ def _add_tile(density, votes, x0, y0, x1, y1, asked, listed, scene):
         part = slice(xa * TILE, (xb + 1) * TILE)
         plan_columns(
             scene.centers[i], scene.forms[i], boxes[i], x0 + xa, y0, scene.limit, first[part], last[part],
-            nearest[part], power[part], offset[part],
+            power[part], offset[part],
         )  # fmt: skip
         bend, amplitude, share = np.float32(HALF_LOG2 * scene.forms[i, CURVATURE]), scene.amplitudes[i], scene.shares[i]
         for x in range(xa, xb + 1):
@@ -89,9 +89,7 @@ def _add_tile(density, votes, x0, y0, x1, y1, asked, listed, scene):
                 low, high = max(first[k], lowest[k]), min(last[k], highest[k])
                 if low > high:
                     continue
-                weigh_and_add(
-                    weights, density, k, (low, high, nearest[k]), (power[k], bend, amplitude, offset[k]), share
-                )
+                weigh_and_add(weights, density, k, (low, high, first[k]), (power[k], bend, amplitude, offset[k]), share)
                 add_rows(votes, cuts[k, low], cuts[k, high + 1], heights, rows, i, weights)
 
 

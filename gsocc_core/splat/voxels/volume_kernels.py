@@ -19,43 +19,15 @@ import numba
 import numpy as np
 
 from gsocc_core.compiling import kernel
-from gsocc_core.splat.simd import LANES, add_scaled, exp32
+from gsocc_core.splat.simd import LANES, add_scaled
 from gsocc_core.splat.voxels.kernels import (
     CURVATURE,
     FAST_MATH,
-    HALF_LOG2,
     SMALLEST,
     TILE,
     new_plans,
-    plan_columns,
+    plan_walks,
 )
-
-
-@kernel(fastmath=FAST_MATH)
-def _plan_walks(scene, i, x0, y0, part, reach, plans, phis, ratios):
-    """Plan columns as :func:`plan_columns` does, and where walks begin: phi at the first level, and the next over it.
-
-    Args:
-        scene: The Gaussians.
-        i: Which one.
-        x0: First column along x.
-        y0: First column along y.
-        part: Columns of the tile that are planned.
-        reach: Squared distance up to which levels count.
-        plans: See :func:`new_plans`.
-        phis: (TILE * TILE,) receives phi at the first level.
-        ratios: (TILE * TILE,) receives phi at the second level over phi at the first one.
-    """
-    first, last, nearest, power, offset = plans
-    plan_columns(
-        scene.centers[i], scene.forms[i], scene.boxes[i], x0, y0, reach, first[part], last[part], nearest[part],
-        power[part], offset[part],
-    )  # fmt: skip
-    a = scene.forms[i, CURVATURE]
-    for k in range(part.start, part.stop):
-        t = (first[k] - nearest[k]) + float(offset[k])
-        phis[k] = exp32(np.float32(max(-(power[k] / HALF_LOG2 + a * t * t) / 2, -87.0)))
-        ratios[k] = exp32(np.float32(min(max(-a * (t + 0.5), -87.0), 87.0)))
 
 
 @kernel(fastmath=FAST_MATH)
@@ -67,14 +39,13 @@ def _part_of_tile(box, x0, y0, x1, y1):
 @kernel(fastmath=FAST_MATH)
 def _add_tile(volume, x0, y0, x1, y1, levels, entries, scene):
     """Add all listed Gaussians to one tile; volume (TILE * TILE * Z, R) starts at zero."""
-    plans, rows = new_plans(), scene.rows
-    first, last = plans[0], plans[1]
-    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    (first, last, phis, ratios), rows = new_plans(), scene.rows
     for e in range(entries.shape[0]):
         i = entries[e]
         xa, xb, ya, yb = _part_of_tile(scene.boxes[i], x0, y0, x1, y1)
-        part = slice(xa * TILE, (xb + 1) * TILE)
-        _plan_walks(scene, i, x0 + xa, y0, part, scene.limit, plans, phis, ratios)
+        span = slice(xa * TILE, (xb + 1) * TILE)
+        part = first[span], last[span], phis[span], ratios[span]
+        plan_walks(scene.centers[i], scene.forms[i], scene.boxes[i], x0 + xa, y0, scene.limit, *part)
         growth = math.exp(-scene.forms[i, CURVATURE])
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
@@ -89,21 +60,20 @@ def _add_tile(volume, x0, y0, x1, y1, levels, entries, scene):
 @kernel(fastmath=FAST_MATH)
 def _count_tile(volume, x0, y0, x1, y1, levels, entries, scene, column):
     """The same for ``mean``: rows without a weight as far as Gaussians cover, weights to the density's place."""
-    plans, rows = new_plans(), scene.rows
-    first, last = plans[0], plans[1]
-    phis, ratios = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
+    (first, last, phis, ratios), rows = new_plans(), scene.rows
     for e in range(entries.shape[0]):
         i = entries[e]
         xa, xb, ya, yb = _part_of_tile(scene.boxes[i], x0, y0, x1, y1)
-        part = slice(xa * TILE, (xb + 1) * TILE)
-        _plan_walks(scene, i, x0 + xa, y0, part, scene.cover, plans, phis, ratios)
+        span = slice(xa * TILE, (xb + 1) * TILE)
+        part = first[span], last[span], phis[span], ratios[span]
+        plan_walks(scene.centers[i], scene.forms[i], scene.boxes[i], x0 + xa, y0, scene.cover, *part)
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
                 for row in range(k * levels + first[k], k * levels + last[k] + 1):
                     for c in range(0, rows.shape[1], LANES):
                         add_scaled(volume, row, rows, i, c, np.float32(1.0))
         if scene.limit < scene.cover:  # beyond it there is no weight left, and a walk could not start there
-            _plan_walks(scene, i, x0 + xa, y0, part, scene.limit, plans, phis, ratios)
+            plan_walks(scene.centers[i], scene.forms[i], scene.boxes[i], x0 + xa, y0, scene.limit, *part)
         growth = math.exp(-scene.forms[i, CURVATURE])
         for x in range(xa, xb + 1):
             for k in range(x * TILE + ya, x * TILE + yb + 1):
