@@ -61,16 +61,17 @@ class SameConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, dim_in, H, W) -> (B, dim_out, ceil(H / stride), ceil(W / stride))."""
-        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        over = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (x.shape[-1], x.shape[-2])]
-        if any(over):
-            x = functional.pad(x, (over[0] // 2, over[0] - over[0] // 2, over[1] // 2, over[1] - over[1] // 2))
         norm = self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight, bias = self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-        result = functional.conv2d(x, weight, bias, stride, groups=self.conv.groups)
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        pad_x, pad_y = ((max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in (x.shape[-1], x.shape[-2])))
+        # A kernel that begins with zeros makes both sides alike: padding inside of a convolution needs no copy of x.
+        weight = functional.pad(weight, (pad_x % 2, 0, pad_y % 2, 0))
+        padding = ((pad_y + 1) // 2, (pad_x + 1) // 2)
+        result = functional.conv2d(x, weight, bias, stride, padding, groups=self.conv.groups)
         return functional.relu6(result, inplace=True) if self.active else result
 
 
