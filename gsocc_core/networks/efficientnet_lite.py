@@ -67,7 +67,7 @@ class SameConv(nn.Module):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight, bias = self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        pad_x, pad_y = ((max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in (x.shape[-1], x.shape[-2])))
+        pad_x, pad_y = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in (x.shape[-1], x.shape[-2]))
         # A kernel that begins with zeros makes both sides alike: padding inside of a convolution needs no copy of x.
         weight = functional.pad(weight, (pad_x % 2, 0, pad_y % 2, 0))
         padding = ((pad_y + 1) // 2, (pad_x + 1) // 2)
