@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How near to a true voxel are predicted ones? Tells a model that sees nothing from one that misjudges distances.
 
-Run: ``python benchmarks/voxel_tolerance.py BUNDLE --dataroot data/synthetic/val --version v1.0-synthetic --split val``
+Run: ``python benchmarks/voxel_tolerance.py BUNDLE data/synthetic/val --version v1.0-synthetic --split val``
 """
 
 from __future__ import annotations
