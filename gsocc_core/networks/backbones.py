@@ -353,7 +353,7 @@ def compute_in(network: nn.Module, dtype: torch.dtype | None) -> None:
 
 
 def _normalised(encoder: ImageEncoder | PictureMap | PictureStages, images: Tensor) -> Tensor:
-    """(M, 3, H, W) RGB, 0..255, any dtype, as the backbone knows pictures; channels last, the order for convolutions."""
+    """(M, 3, H, W) RGB, 0..255, any dtype, as the backbone knows pictures; channels last, as convolutions like."""
     pictures: Tensor = (images.float() - encoder.mean) / encoder.std
     return pictures.contiguous(memory_format=torch.channels_last)
 
