@@ -95,8 +95,11 @@ class _Arrays:
             )  # fmt: skip
         return out
 
-    def gradients(self, *grads: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Gradients of means, covariances, opacities and features, given those of the three pictures."""
+    def gradients(self, moves: bool, *grads: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Gradients of means, covariances, opacities and features, given those of the three pictures.
+
+        The first two are zero unless ``moves``: Gaussians that stand in voxels need none.
+        """
         entries, width = len(self.entry_pair), self.rows.shape[1]
         sums, rows = np.zeros((entries, projection.SUMS), np.float32), np.zeros((entries, width), np.float32)
         results = (
@@ -113,7 +116,7 @@ class _Arrays:
             )  # fmt: skip
             projection.collect_gradients(
                 self.means, self.covariances, self.opacities, self.views, self.pairs, self.pair_starts, sums, rows,
-                *results,
+                moves, *results,
             )  # fmt: skip
         return results
 
@@ -131,7 +134,9 @@ class _SplatToImages(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Turn gradients of the pictures into those of the tensor arguments."""
-        return (*map(torch.from_numpy, ctx.arrays.gradients(*map(_as_float32, grads))), None)
+        moves = any(ctx.needs_input_grad[:2])
+        found = map(torch.from_numpy, ctx.arrays.gradients(moves, *map(_as_float32, grads)))
+        return (*(g if asked else None for g, asked in zip(found, ctx.needs_input_grad)), None)
 
 
 def images_cpu(

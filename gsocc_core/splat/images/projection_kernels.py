@@ -28,6 +28,9 @@ U, V, L00, L01, L11, DEPTH = range(6)
 SUM_DEPTH, SUM_POWER, SUM_U, SUM_V, SUM_UU, SUM_UV, SUM_VV = range(7)
 SUMS = 7
 
+#: Squared standard deviations, and a little more, at which the most opaque Gaussian falls below MIN_ALPHA.
+FARTHEST_SQUARED = (math.sqrt(-2.0 * math.log(MIN_ALPHA)) + 1e-3) ** 2
+
 
 class Views(NamedTuple):
     """W views of B scenes, flattened; view w shows scene w // (W // B).
@@ -114,6 +117,16 @@ def _project(
     x = R[0, 0] * m[0] + R[0, 1] * m[1] + R[0, 2] * m[2] + translation[0]
     y = R[1, 0] * m[0] + R[1, 1] * m[1] + R[1, 2] * m[2] + translation[1]
     j00, j02, j11, j12, _, _ = _jacobian(x, y, z, intrinsics, size, ortho)
+    scale = 1.0 if ortho else 1.0 / z
+    u, v = intrinsics[0] * x * scale + intrinsics[2], intrinsics[1] * y * scale + intrinsics[3]
+    # Most Gaussians are beside a camera's picture. No variance is above the trace, so this bound costs no product.
+    trace = covariance[0, 0] + covariance[1, 1] + covariance[2, 2]
+    beside, beyond = max(-u, u - size[1], 0.0), max(-v, v - size[0], 0.0)
+    if opacity <= 1.0 and (
+        beside * beside > FARTHEST_SQUARED * (LOW_PASS_PX2 + (j00 * j00 + j02 * j02) * trace)
+        or beyond * beyond > FARTHEST_SQUARED * (LOW_PASS_PX2 + (j11 * j11 + j12 * j12) * trace)
+    ):
+        return False
     c00, c01, c11 = LOW_PASS_PX2, 0.0, LOW_PASS_PX2
     for k in range(3):
         mk0, mk1 = 0.0, 0.0
@@ -127,8 +140,6 @@ def _project(
     determinant = c00 * c11 - c01 * c01
     if not determinant > 0.0:
         return False
-    scale = 1.0 if ortho else 1.0 / z
-    u, v = intrinsics[0] * x * scale + intrinsics[2], intrinsics[1] * y * scale + intrinsics[3]
     # Beyond this radius the Gaussian is fainter than MIN_ALPHA, so the rectangle decides nothing.
     radius = math.sqrt(2.0 * math.log(opacity / MIN_ALPHA)) + 1e-3
     ru, rv = radius * math.sqrt(c00), radius * math.sqrt(c11)
@@ -305,12 +316,16 @@ def collect_gradients(
     pair_starts: np.ndarray,
     entry_sums: np.ndarray,
     entry_rows: np.ndarray,
+    moves: bool,
     g_means: np.ndarray,
     g_covariances: np.ndarray,
     g_opacities: np.ndarray,
     g_features: np.ndarray,
 ) -> None:
-    """Sum the entries' gradients per Gaussian, in a fixed order, and carry them back through the projection."""
+    """Sum the entries' gradients per Gaussian, in a fixed order, and carry them back through the projection.
+
+    Without ``moves`` means and covariances are not asked for, and their gradients stay as they are.
+    """
     scenes, number = opacities.shape
     geometry, of_gaussian = pairs.geometry, pairs.of_gaussian
     rotations, translations, intrinsics = views.rotations, views.translations, views.intrinsics
@@ -318,8 +333,14 @@ def collect_gradients(
     per_scene = of_gaussian.shape[0] // max(scenes, 1)
     for n in numba.prange(scenes * number):
         b, i = n // number, n % number
-        g_mean, g_covariance, sums = np.zeros(3), np.zeros((3, 3)), np.empty(SUMS)
+        last = b * per_scene - 1
         for w in range(b * per_scene, (b + 1) * per_scene):
+            if of_gaussian[w, i] >= 0:
+                last = w
+        if last < b * per_scene:  # most Gaussians of a large scene are in no picture: nothing to allocate for
+            continue
+        g_mean, g_covariance, sums = np.zeros(3), np.zeros((3, 3)), np.empty(SUMS)
+        for w in range(b * per_scene, last + 1):
             p = of_gaussian[w, i]
             if p < 0:
                 continue
@@ -330,10 +351,13 @@ def collect_gradients(
                 for c in range(g_features.shape[2]):
                     g_features[b, i, c] += entry_rows[e, c]
             g_opacities[b, i] -= sums[SUM_POWER] / opacities[b, i]
-            _project_backward(
-                means[b, i], covariances[b, i], rotations[w], translations[w], intrinsics[w], size, ortho,
-                geometry[p], sums, g_mean, g_covariance,
-            )  # fmt: skip
+            if moves:
+                _project_backward(
+                    means[b, i], covariances[b, i], rotations[w], translations[w], intrinsics[w], size, ortho,
+                    geometry[p], sums, g_mean, g_covariance,
+                )  # fmt: skip
+        if not moves:
+            continue
         for k in range(3):
             g_means[b, i, k] = g_mean[k]
             for j in range(3):
