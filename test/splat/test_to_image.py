@@ -93,6 +93,36 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("model", ["pinhole", "orthographic"])
+def test_gaussians_that_reach_into_a_picture_from_beside_it_are_in_it(model, monkeypatch):
+    views = cameras(model=model)
+    scene = random_scene(300, 4, seed=3)
+    K, T = views.intrinsics[1], views.T_ref_cam[1].inverse()
+    local = scene.means @ T[:3, :3].T + T[:3, 3]
+    depth = local[:, 2:] if model == "pinhole" else torch.ones(300, 1, dtype=torch.float64)
+    pixels = local[:, :2] / depth * K[[0, 1], [0, 1]] + K[:2, 2]
+    size = torch.tensor([views.width, views.height])
+    beside = ((pixels < 0) | (pixels > size)).any(-1) & (local[:, 2] > 1)
+    scene = scene.map(lambda t: t[beside]).replace(opacities=torch.ones(int(beside.sum()), dtype=torch.float64))
+    one = views.map(lambda t: t[1:2])
+    alone = splat_to_image(scene, one, backend="reference")
+    assert (alone.alpha > 0.1).double().mean() > 0.2
+    compare_with_the_reference(scene, one, monkeypatch)
+
+
+def test_gradients_that_are_not_asked_for_change_no_other():
+    views, found = cameras(dtype=torch.float32), []
+    for asked in (FIELDS, ("opacities", "features")):
+        scene = random_scene(60, 5).map(lambda t: t.float())
+        leaves = {name: getattr(scene, name).requires_grad_(name in asked) for name in FIELDS}
+        picture = splat_to_image(scene.replace(**leaves), views, backend="cpu")
+        (picture.features.sum() + picture.depth.sum()).backward()
+        assert [name for name in FIELDS if leaves[name].grad is not None] == list(asked)
+        found.append([leaves[name].grad for name in ("opacities", "features")])
+    for all_asked, some in zip(*found):
+        assert torch.equal(all_asked, some)
+
+
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 def test_depth_needs_no_features(backend):
     scene, views = random_scene(30, 4).map(torch.Tensor.float), cameras(dtype=torch.float32)
