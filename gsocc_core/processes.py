@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -73,12 +74,39 @@ def worker_pool(
     one_speaks = context.Semaphore(1) if is_heard() else None
     with ProcessPoolExecutor(count, context, initializer=_start, initargs=(one_speaks, start, given)) as pool:
         try:
+            with _signals_held():  # who begins to start when this process ends looks for what is gone, and tells of it
+                for _ in range(count):
+                    pool.submit(_nothing)
             yield pool
         except BaseException:
             for process in list((pool._processes or {}).values()):  # noqa: SLF001 - a pool does not end its workers
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """SIGINT and SIGTERM wait for the end of the block; in other threads than the main one they never come."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    ours = {each: handler for each, handler in handlers.items() if handler is not None}  # None: not set by Python
+    for each in ours:
+        signal.signal(each, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in ours.items():
+            signal.signal(each, handler)
+    for number in held[:1]:
+        signal.raise_signal(number)
+
+
+def _nothing() -> None:
+    """What a worker does first, so that it is there."""
 
 
 def _start(one_speaks: Semaphore | None, start: Callable[..., None] | None, given: tuple[object, ...]) -> None:

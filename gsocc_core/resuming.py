@@ -148,9 +148,13 @@ def _recorded(part: Path, told: dict[str, Any]) -> Iterator[None]:
     """The folder with its record, which no other process has meanwhile."""
     record = part / RECORD / "command.json"
     if not part.exists():
-        record.parent.mkdir(parents=True)
-        with whole_file(record) as path:
-            path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        try:
+            record.parent.mkdir(parents=True)
+            with whole_file(record) as path:
+                path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        except BaseException:  # a folder without a record would stand in the way of the next attempt
+            shutil.rmtree(part, ignore_errors=True)
+            raise
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -116,3 +116,20 @@ def test_two_processes_do_not_fill_the_same_folder(work, tmp_path):
             work()
         process.kill()
     assert work() == list(NAMES[1:])
+
+
+def test_a_folder_whose_record_cannot_be_written_is_gone_again(tmp_path, monkeypatch):
+    """Left behind without a record, it would be refused as nobody's by the next attempt."""
+    from gsocc_core import resuming
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(resuming, "whole_file", full)
+    with pytest.raises(DataError, match="expected space on the disk"), resumable_folder(tmp_path / "out", {}):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    with resumable_folder(tmp_path / "out", {}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

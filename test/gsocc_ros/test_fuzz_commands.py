@@ -244,7 +244,7 @@ def test_signals_at_any_time_leave_nothing_or_what_is_complete(tmp_path, number,
     for seconds in lasts * np.random.default_rng(number).uniform(0.2, 1.1, 4):
         code, told = interrupted(place, seconds, number, ["synthesize", "out", *words])
         assert "Traceback" not in told, told
-        if not code:
+        if not code or (place / "out").exists():  # Python gives SIGINT back to the system before it ends
             break
         assert code == (130 if number == signal.SIGINT else 143)
         last = told.strip().splitlines()[-1]
