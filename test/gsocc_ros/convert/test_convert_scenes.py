@@ -146,6 +146,6 @@ def test_an_interrupt_says_whether_the_command_goes_on(tiny_tree, tmp_path, caps
     monkeypatch.setattr("gsocc_ros.convert.convert_scenes._attempt", interrupt)
     assert main([*words, "--out", str(tmp_path / "all"), "--split", "all", "--jobs", "1"]) == 130
     assert "the same command with --resume goes on with what is not written yet" in capsys.readouterr().err
-    monkeypatch.setattr("gsocc_ros.commands.nuscenes_to_rosbag2", interrupt)
+    monkeypatch.setattr("gsocc_ros.convert.nuscenes_to_rosbag2.nuscenes_to_rosbag2", interrupt)
     assert main([*words, "--out", str(tmp_path / "one"), "--scene", "scene-a"]) == 130
     assert "nothing is left of an output" in capsys.readouterr().err
