@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import sys
@@ -114,6 +115,10 @@ def _start(one_speaks: Semaphore | None, start: Callable[..., None] | None, give
         hear_compiling(partial(one_speaks.acquire, block=False))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)  # by way of the interpreter, which gives back what the worker shares
+    # The pool tells of an initialiser that raises; one that is ended here is no news.
+    logging.getLogger("concurrent.futures").addFilter(
+        lambda told: not told.exc_info or told.exc_info[0] is not SystemExit
+    )
     if start is not None:
         start(*given)
 
