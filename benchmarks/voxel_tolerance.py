@@ -50,6 +50,8 @@ def voxel_tolerance(
     ids = {group: torch.tensor([names.index(n) for n in members]) for group, members in GROUPS.items()}
     counts = {group: torch.zeros(2, len(REACH)) for group in GROUPS}
     totals = {group: torch.zeros(2, 1) for group in GROUPS}
+    stands = torch.tensor([names.index(n) for n in ("manmade", "vegetation")])
+    wrong, missing = torch.zeros(2), torch.zeros(2)
     for index in tqdm(range(0, len(dataset), every), desc="key frames"):
         item = dataset[index]
         assert item.targets is not None
@@ -57,6 +59,11 @@ def voxel_tolerance(
         assert item.targets.mask_camera is not None
         seen, labels = item.targets.mask_camera[0], item.targets.labels[0]
         found = predictor.predict_frames(item).grid.labels
+        false, lost = ((a != predictor.classes.free_id) & (b == predictor.classes.free_id) & seen
+                       for a, b in ((found, labels), (labels, found)))  # fmt: skip
+        over_ground = (torch.isin(labels, ids["ground"]) & seen).any(-1, keepdim=True)
+        wrong += torch.stack([false.sum(), (false & torch.isin(found, ids["ground"]) & over_ground).sum()])
+        missing += torch.stack([lost.sum(), (lost & torch.isin(labels, stands)).sum()])
         for group, members in ids.items():
             pair = torch.isin(found, members), torch.isin(labels, members)
             for side, (a, b) in enumerate((pair, pair[::-1])):
@@ -67,6 +74,10 @@ def voxel_tolerance(
         shares = counts[group] / totals[group].clamp(min=1)
         for side, name in enumerate(("predicted voxels with a true one", "true voxels with a predicted one")):
             print(f"| {group}: {name} | " + " | ".join(f"{100 * s:.0f} %" for s in shares[side].tolist()) + " |")
+    print(
+        f"\nOf voxels wrongly occupied {100 * wrong[1] / wrong[0]:.0f} % are ground in columns that hold true ground."
+    )
+    print(f"Of occupied voxels that are missing {100 * missing[1] / missing[0]:.0f} % are walls and plants.")
 
 
 if __name__ == "__main__":
