@@ -117,7 +117,8 @@ class LossArgs:
         voxel_classes: 3D labels: classes of the splatted voxels, cross-entropy plus Lovasz-softmax.
         voxel_iou: 3D labels: Lovasz-softmax over free space and all classes of the splatted voxels, which asks for
             occupancy and class at once, as mean IoU does.
-        voxel_iou_samples: Labelled voxels drawn for it at every step, to save time; None = all.
+        occupied_iou: 3D labels: Lovasz-softmax over free and occupied alone, which IoU asks for.
+        voxel_iou_samples: Labelled voxels drawn for those two at every step, to save time; None = all.
         class_weights: One weight per feature channel for both class losses, or None.
         flow_alignment: Moved Gaussians of moving classes lie where the depth and class labels of their key frame show
             such a thing; see :func:`gsocc_core.losses.flow.flow_alignment_loss`.
@@ -140,6 +141,7 @@ class LossArgs:
     occupied_balance: float = 1.0
     voxel_classes: float = 0.0
     voxel_iou: float = 0.0
+    occupied_iou: float = 0.0
     voxel_iou_samples: int | None = None
     class_weights: tuple[float, ...] | None = None
     flow_alignment: float = 0.0

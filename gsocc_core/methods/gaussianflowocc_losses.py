@@ -114,7 +114,7 @@ class GaussianFlowOccLosses:
             result |= self._flow_losses(moved, targets)
         if args.line_of_sight or args.sight_classes:
             result |= self._sight_loss(moved.scene, targets)
-        if args.occupied or args.voxel_classes or args.voxel_iou:
+        if args.occupied or args.voxel_classes or args.voxel_iou or args.occupied_iou:
             result |= self._voxel_losses(moved.scene, targets)
         return result
 
@@ -288,7 +288,7 @@ class GaussianFlowOccLosses:
         mask = seen & (labels != self._classes.ignore_id)
         occupied = labels != self._classes.free_id
         full = mask & occupied if args.voxel_classes else torch.zeros_like(mask)
-        drawn = self._drawn(mask, labels) if args.voxel_iou else torch.zeros_like(mask)
+        drawn = self._drawn(mask, labels) if args.voxel_iou or args.occupied_iou else torch.zeros_like(mask)
         named = full | drawn
         density, features = self._splatted(scene, mask.to(torch.uint8) + named)
         probability, places = self._probability(density), named.flatten().nonzero()[:, 0]
@@ -302,11 +302,15 @@ class GaussianFlowOccLosses:
             counted = torch.where(full.flatten()[places], channel, -1)
             loss = self._class_loss(features, density.flatten()[places], counted)
             result["voxel_classes"] = args.voxel_classes * loss
-        if args.voxel_iou:
+        if args.voxel_iou or args.occupied_iou:
             rows = drawn.flatten()[places].nonzero()[:, 0]
             solid = probability.flatten()[places[rows], None]
-            every = torch.cat([1 - solid, solid * features[rows].softmax(-1)], dim=-1)  # free space is class 0
-            result["voxel_iou"] = args.voxel_iou * lovasz_softmax(every, channel[rows] + 1)
+            if args.voxel_iou:
+                every = torch.cat([1 - solid, solid * features[rows].softmax(-1)], dim=-1)  # free space is class 0
+                result["voxel_iou"] = args.voxel_iou * lovasz_softmax(every, channel[rows] + 1)
+            if args.occupied_iou:
+                target = (channel[rows] >= 0).long()
+                result["occupied_iou"] = args.occupied_iou * lovasz_softmax(torch.cat([1 - solid, solid], -1), target)
         return result
 
     def _class_loss(self, features: Tensor, density: Tensor, channel: Tensor) -> Tensor:

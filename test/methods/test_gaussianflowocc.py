@@ -208,6 +208,19 @@ def test_mean_iou_is_asked_for_over_free_space_and_all_classes():
     assert np.mean(drawn) == pytest.approx(found["voxel_iou"].item(), rel=0.1)
 
 
+def test_iou_of_occupancy_is_asked_for_over_free_and_occupied_voxels():
+    model, batch = build(semantics=0.0, depth=0.0, occupied_iou=2.0), frames()
+    field = splat_to_voxels(model(batch).scene, GRID)
+    labels, known = batch.targets.labels, [CLASSES.free_id, *CLASSES.channel_ids]
+    seen = batch.targets.mask_camera & torch.isin(labels, torch.tensor(known, dtype=torch.uint8))
+    occupied = field.density.clamp(max=1.0)[seen][:, None]
+    target = (labels[seen] != CLASSES.free_id).long()
+    found = model.losses(model(batch), batch)
+    assert set(found) == {"occupied_iou"}
+    assert 0 < target.sum() < len(target)
+    torch.testing.assert_close(found["occupied_iou"], 2 * lovasz_softmax(torch.cat([1 - occupied, occupied], -1), target))
+
+
 @pytest.mark.parametrize("per_pixel", [1, 2])
 def test_class_labels_teach_the_gaussians_of_their_own_pixels(per_pixel):
     network = replace(NETWORK, num_blocks=0, lifted_level=1, lifted_bins=8, lifted_per_pixel=per_pixel)
