@@ -39,7 +39,7 @@ def _passed(cell, step, size):
 
 
 @kernel()
-def _march_ray(codes, origin, direction):
+def march_ray(codes, origin, direction):
     """The last cell of a ray, flat in ``codes``, and t of its far side; 0 and 0 where it never enters the grid."""
     size_x, size_y, size_z = codes.shape[0] - 2, codes.shape[1] - 2, codes.shape[2] - 2
     x, step_x, t_x, delta_x = _along(origin[0], direction[0])
@@ -88,6 +88,6 @@ def march(labels, free_id, origins, directions, distances, hits):
                 codes[x + 1, y + 1, z + 1] = FREE if labels[x, y, z] == free_id else OCCUPIED
     count, row = directions.shape[0], codes.shape[2]
     for r in numba.prange(origins.shape[0] * count):
-        cell, distances[r] = _march_ray(codes, origins[r // count], directions[r % count])
+        cell, distances[r] = march_ray(codes, origins[r // count], directions[r % count])
         x, y, z = cell // (row * codes.shape[1]) - 1, cell // row % codes.shape[1] - 1, cell % row - 1
         hits[r] = labels[x, y, z] if cell > 0 else free_id

@@ -12,6 +12,8 @@ from gsocc_core.errors import ShapeError
 #: Places in a palette: at most so many for exact colours, and so many for what a picture holds besides.
 _EXACT, _REST = 127, 128
 _BLOCK = 16384
+#: So many pixels across or down tell what colours a picture holds besides; more cost time and change little.
+_LOOK = 400
 
 
 def index_picture(picture: Image.Image, exact: np.ndarray) -> Image.Image:
@@ -41,7 +43,9 @@ def index_picture(picture: Image.Image, exact: np.ndarray) -> Image.Image:
     occurs = np.zeros(1 << 24, bool)
     occurs[codes] = True
     first = np.argsort(~occurs[_codes(exact)], kind="stable")[:_EXACT]
-    rest = picture.quantize(_REST, dither=Image.Dither.NONE).getpalette() or []
+    few = picture.copy()
+    few.thumbnail((_LOOK, _LOOK), Image.Resampling.NEAREST)
+    rest = few.quantize(_REST, dither=Image.Dither.NONE).getpalette() or []
     # Equal distances go to the earlier one, an exact colour.
     palette = np.concatenate([exact[first], np.asarray(rest, np.uint8).reshape(-1, 3)])
     used = np.flatnonzero(occurs)

@@ -9,62 +9,49 @@ import math
 import numpy as np
 
 from gsocc_core.compiling import kernel
+from gsocc_core.metrics.ray_kernels import march_ray
 
 #: How bright the faces across x, y and z are.
 SHADES = (0.74, 0.86, 1.0)
 
 
 @kernel(nogil=True)
-def cast_voxels(labels, eye, forward, right, down, focal, palette, free_id, picture):
-    """March every pixel's ray through the grid (Amanatides & Woo 1987), in voxel units."""
+def cast_voxels(codes, labels, eye, forward, right, down, focal, palette, free_id, picture):
+    """Follow every pixel's ray to the first voxel that is not free, in voxel units.
+
+    ``codes`` are the cells of the labels inside a border of one cell, as :func:`march_ray` wants them.
+    """
     height, width = picture.shape[:2]
-    shape = np.array(labels.shape)
+    row, plane = codes.shape[2], codes.shape[1] * codes.shape[2]
     shade = np.array(SHADES)
-    direction, t_next, t_delta = np.empty(3), np.empty(3), np.empty(3)
-    cell, step = np.empty(3, np.int64), np.empty(3, np.int64)
-    for row in range(height):
-        background = 250.0 - 22.0 * row / height
-        for column in range(width):
-            near, far, axis = 0.0, 1e9, 2
+    direction, start, cell = np.empty(3), np.empty(3), np.empty(3, np.int64)
+    for i in range(height):
+        background = 250.0 - 22.0 * i / height
+        for j in range(width):
+            enter, leave = 0.0, 1e9
             for a in range(3):
-                d = (column + 0.5 - width / 2) * right[a] + (row + 0.5 - height / 2) * down[a]
-                d = forward[a] + d / focal
-                direction[a] = d
-                if abs(d) <= 1e-12:
-                    d = 1e-12
-                t0, t1 = -eye[a] / d, (shape[a] - eye[a]) / d
-                if t0 > t1:
-                    t0, t1 = t1, t0
-                if t0 > near:
-                    near, axis = t0, a
-                far = min(far, t1)
-            label, light, t = free_id, 1.0, near
-            if near < far:
+                across = (j + 0.5 - width / 2) * right[a] + (i + 0.5 - height / 2) * down[a]
+                d = forward[a] + across / focal
+                direction[a] = d if abs(d) > 1e-12 else 1e-12
+                t0, t1 = -eye[a] / direction[a], (labels.shape[a] - eye[a]) / direction[a]
+                enter, leave = max(enter, min(t0, t1)), min(leave, max(t0, t1))
+            label = free_id
+            if enter < leave:
                 for a in range(3):
-                    start = eye[a] + direction[a] * (near + 1e-6)
-                    cell[a] = min(max(int(math.floor(start)), 0), shape[a] - 1)
-                    d = direction[a] if abs(direction[a]) > 1e-12 else 1e-12
-                    step[a] = 1 if d > 0 else -1
-                    t_delta[a] = abs(1.0 / d)
-                    t_next[a] = (cell[a] + (1 if d > 0 else 0) - eye[a]) / d
-                while True:
+                    start[a] = eye[a] + direction[a] * (enter + 1e-6)
+                place, _ = march_ray(codes, start, direction)
+                cell[0], cell[1], cell[2] = place // plane - 1, place // row % codes.shape[1] - 1, place % row - 1
+                if place > 0:
                     label = labels[cell[0], cell[1], cell[2]]
-                    if label != free_id:
-                        break
-                    axis = 0
-                    if t_next[1] < t_next[axis]:
-                        axis = 1
-                    if t_next[2] < t_next[axis]:
-                        axis = 2
-                    t = t_next[axis]
-                    cell[axis] += step[axis]
-                    t_next[axis] += t_delta[axis]
-                    if cell[axis] < 0 or cell[axis] >= shape[axis]:
-                        break
             if label == free_id:
-                picture[row, column, 0] = picture[row, column, 1] = np.uint8(background)
-                picture[row, column, 2] = np.uint8(background + 3.0)
+                picture[i, j, 0] = picture[i, j, 1] = np.uint8(background)
+                picture[i, j, 2] = np.uint8(background + 3.0)
                 continue
+            t, axis = 0.0, 2  # where the eye stands in the voxel there is no face to come through
+            for a in range(3):
+                face = (cell[a] + (0 if direction[a] > 0 else 1) - eye[a]) / direction[a]
+                if face > t:
+                    t, axis = face, a
             # Thin darker borders tell single voxels apart; they fade where a pixel is as wide as a border.
             light = shade[axis]
             pixel = t / focal / max(abs(direction[axis] * t), 0.1) * t
@@ -77,4 +64,4 @@ def cast_voxels(labels, eye, forward, right, down, focal, palette, free_id, pict
             if border < 0.06:
                 light *= 1.0 - 0.3 * min(1.0, 0.06 / max(pixel, 1e-6))
             for c in range(3):
-                picture[row, column, c] = np.uint8(min(max(palette[label, c] * light, 0.0), 255.0))
+                picture[i, j, c] = np.uint8(min(max(palette[label, c] * light, 0.0), 255.0))
