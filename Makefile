@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NUMPY2 := $(VENV)/numpy2
 export HF_HUB_OFFLINE ?= 1
+# Threads that wait sleep: other programs want the cores, too.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install test test-numpy2 check demo bundle picture query-picture docs clean

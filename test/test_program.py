@@ -149,3 +149,23 @@ def test_what_cannot_be_written_is_told_with_its_name(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+PROGRAMS = {
+    "command": "from gsocc_core.program import run\nrun('demo', tell)",
+    "node": "sys.modules['rclpy'] = None\nfrom gsocc_ros.node.process import main\n"
+    "try:\n    main([])\nexcept ImportError:\n    tell()",
+}
+TELL = "import os, sys\ndef tell():\n    print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(("asked", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_programs_sleep_where_they_wait_unless_somebody_asks_for_more(program, asked, expected):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if asked is not None:
+        environment["OMP_WAIT_POLICY"] = asked
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", TELL + PROGRAMS[program]], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{expected} False\n", done.stderr

@@ -218,7 +218,9 @@ def test_iou_of_occupancy_is_asked_for_over_free_and_occupied_voxels():
     found = model.losses(model(batch), batch)
     assert set(found) == {"occupied_iou"}
     assert 0 < target.sum() < len(target)
-    torch.testing.assert_close(found["occupied_iou"], 2 * lovasz_softmax(torch.cat([1 - occupied, occupied], -1), target))
+    torch.testing.assert_close(
+        found["occupied_iou"], 2 * lovasz_softmax(torch.cat([1 - occupied, occupied], -1), target)
+    )
 
 
 @pytest.mark.parametrize("per_pixel", [1, 2])
