@@ -165,7 +165,7 @@ def test_threads_of_programs_sleep_where_they_wait_unless_somebody_asks_for_more
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     if asked is not None:
         environment["OMP_WAIT_POLICY"] = asked
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-c", TELL + PROGRAMS[program]], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == f"{expected} False\n", done.stderr
