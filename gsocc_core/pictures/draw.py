@@ -82,7 +82,8 @@ def draw_voxels(
     cells = np.where(labels == semantics.classes.free_id, np.uint8(FREE), np.uint8(OCCUPIED))
     cast_voxels(
         np.pad(cells, 1, constant_values=OUTSIDE), labels, (eye - np.asarray(grid.lower)) / size,
-        forward / size, right / size, down / size, focal, semantics.classes.palette().astype(np.float32), semantics.classes.free_id, picture,
+        forward / size, right / size, down / size, focal, semantics.classes.palette().astype(np.float32),
+        semantics.classes.free_id, picture,
     )  # fmt: skip
     rows = picture[::2].astype(np.uint16) + picture[1::2]
     return ((rows[:, ::2] + rows[:, 1::2]) // 4).astype(np.uint8)
