@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "demo_output", help="folder to (re)make")
     parser.add_argument("--bundle", type=Path, default=BUNDLE, help="trained model")
-    parser.add_argument("--image-scale", type=float, default=1.0, help="factor on 1600x900")
+    parser.add_argument("--image-scale", type=float, default=0.5, help="factor on 1600x900")
     parser.add_argument("--duration-s", type=float, default=DURATION_S, help="length of the drive")
     options = parser.parse_args()
     started = time.perf_counter()
