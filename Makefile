@@ -10,6 +10,7 @@ NUMPY2 := $(VENV)/numpy2
 export HF_HUB_OFFLINE ?= 1
 # Threads that wait sleep: other programs want the cores, too.
 export OMP_WAIT_POLICY ?= PASSIVE
+export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install test test-numpy2 check demo bundle picture query-picture docs clean

@@ -24,21 +24,6 @@ WRONG_INPUT, WRONG_PROGRAM, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 GO_ON = "nothing is left of an output that was not complete; the same command begins anew"
 
 
-def share_cores() -> None:
-    """Let threads of PyTorch and numba sleep where they wait for one another; call it before either is imported.
-
-    By default they spin for milliseconds. Where other programs want the cores too, as they do on a robot, a spinning
-    thread takes the core that the one it waits for needs: on two busy cores a network of 0.16 s took 1.6 s. Who wants
-    another policy sets OMP_WAIT_POLICY.
-
-    Example:
-        >>> share_cores()
-        >>> os.environ["OMP_WAIT_POLICY"] in ("PASSIVE", "ACTIVE", "passive", "active")
-        True
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: whatever Ctrl+C cleans up is cleaned up."""
 
@@ -61,7 +46,6 @@ def run(program: str, work: Callable[[], object], *, debug: bool = False, go_on:
         0
     """
     debug = debug or bool(os.environ.get("GSOCC_DEBUG"))
-    share_cores()
     try:
         with _sigterm_raises():
             work()

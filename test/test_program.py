@@ -151,21 +151,26 @@ def test_what_cannot_be_written_is_told_with_its_name(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-PROGRAMS = {
-    "command": "from gsocc_core.program import run\nrun('demo', tell)",
-    "node": "sys.modules['rclpy'] = None\nfrom gsocc_ros.node.process import main\n"
-    "try:\n    main([])\nexcept ImportError:\n    tell()",
-}
-TELL = "import os, sys\ndef tell():\n    print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
+#: Ends a program where it imports the first package that reads the environment, or that may import one.
+WATCH = """
+import os, sys
+class Watch:
+    def find_spec(self, name, *rest):
+        if name in ("numpy", "torch", "numba", "rclpy"):
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("OPENBLAS_NUM_THREADS"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+"""
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize(("asked", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize("program", ["gsocc_core.commands.cli", "gsocc_ros.node.process"])
+@pytest.mark.parametrize(("asked", "expected"), [(None, "PASSIVE 1"), (("ACTIVE", "3"), "ACTIVE 3")])
 def test_threads_of_programs_sleep_where_they_wait_unless_somebody_asks_for_more(program, asked, expected):
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    names = ("OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
+    environment = {key: value for key, value in os.environ.items() if key not in names}
     if asked is not None:
-        environment["OMP_WAIT_POLICY"] = asked
-    done = subprocess.run(
-        [sys.executable, "-c", TELL + PROGRAMS[program]], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout == f"{expected} False\n", done.stderr
+        environment |= dict(zip(names, asked))
+    code = f"{WATCH}from {program} import main\nmain(['doctor'])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{expected}\n", done.stderr

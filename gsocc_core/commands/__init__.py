@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of ``gsocc_core``: each typed signature is one, its docstring is the help."""
 
+import gsocc_core._cores  # noqa: F401 - before anything imports NumPy or PyTorch
 from gsocc_core.commands.data import label_depth, label_features, label_semantics, label_stand_in, synthesize
 from gsocc_core.commands.imports import import_gaussianocc, import_gausstr, import_tpvformer, import_uni3r
 from gsocc_core.commands.machine import doctor

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from gsocc_core.program import share_cores
+import gsocc_core._cores  # noqa: F401 - before anything imports NumPy or PyTorch
 
 #: Signals that end the node; SIGHUP is that of a terminal which is closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None, uncalibrated: bool = False) -> 
     Returns:
         0 after a clean end, by a signal or otherwise; 2 when the node could not start.
     """
-    share_cores()
     # Importing PyTorch takes seconds, in which nothing is there yet that a signal would have to end.
     kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup: the node outlives its terminal
     ending = ENDING[:2] if kept else ENDING
