@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NUMPY2 := $(VENV)/numpy2
 export HF_HUB_OFFLINE ?= 1
-# Threads that wait sleep: other programs want the cores, too.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that wait sleep soon: other programs want the cores, too.
+export GOMP_SPINCOUNT ?= 1000
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The gsocc authors
 # SPDX-License-Identifier: Apache-2.0
-"""Latency and CPU time of a bundle while other programs keep the cores busy, with threads that spin and that sleep.
+"""Latency and CPU time of a bundle while other programs keep the cores busy, by how long threads that wait spin.
 
 python benchmarks/busy_cores.py --busy 0
 python benchmarks/busy_cores.py --busy 2
@@ -41,15 +41,21 @@ for _ in sys.stdin:
 
 
 def busy_cores(bundle: str = str(BUNDLE), busy: int = 0, sets: int = 20) -> None:
-    """Print the median latency and CPU time per set of six pictures, both policies in turns.
+    """Print the median latency and CPU time per set of six pictures, the policies in turns.
 
     Args:
         bundle: Folder or hub id.
         busy: Programs that do nothing but keep a core busy.
         sets: Sets per policy.
     """
-    plain = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    environments = {"spinning (the default of OpenMP)": plain, "sleeping": plain | {"OMP_WAIT_POLICY": "PASSIVE"}}
+    kept = os.environ.keys() - {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS"}
+    plain = {key: os.environ[key] for key in kept}
+    quiet = plain | {"OPENBLAS_NUM_THREADS": "1"}
+    environments = {
+        "spin, the default of OpenMP": plain,
+        "spin shortly, as in programs of gsocc": quiet | {"GOMP_SPINCOUNT": "1000"},
+        "sleep at once": quiet | {"OMP_WAIT_POLICY": "PASSIVE"},
+    }
     others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(busy)]  # noqa: S603 - our own program
     children = []
     try:

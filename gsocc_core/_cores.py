@@ -8,19 +8,20 @@ import os
 
 
 def share_cores() -> None:
-    """Let threads sleep where they wait for one another; call it before NumPy, PyTorch or numba is imported.
+    """Let threads sleep soon where they wait for one another; call it before NumPy, PyTorch or numba is imported.
 
     By default those of OpenMP (PyTorch) spin for milliseconds, and those of OpenBLAS (NumPy) ask again and again. Where
     other programs want the cores too, as they do on a robot, a waiting thread takes the core that the one it waits for
     needs (``benchmarks/busy_cores.py``). OpenBLAS has no other way to wait, so NumPy's products, which are small here,
-    get one thread. Whoever wants it otherwise sets OMP_WAIT_POLICY and OPENBLAS_NUM_THREADS.
+    get one thread. OMP_WAIT_POLICY or GOMP_SPINCOUNT, and OPENBLAS_NUM_THREADS, change it.
 
     Example:
         >>> share_cores()
-        >>> {"OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS"} <= set(os.environ)
+        >>> os.environ.keys() >= {"OPENBLAS_NUM_THREADS"}
         True
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # rounds; on idle cores as fast as spinning
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 

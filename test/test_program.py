@@ -152,24 +152,30 @@ def test_what_cannot_be_written_is_told_with_its_name(tmp_path):
 
 
 #: Ends a program where it imports the first package that reads the environment, or that may import one.
-WATCH = """
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS")
+WATCH = f"""
 import os, sys
+NAMES = {NAMES}
 class Watch:
     def find_spec(self, name, *rest):
         if name in ("numpy", "torch", "numba", "rclpy"):
-            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("OPENBLAS_NUM_THREADS"), flush=True)
+            print(*(os.environ.get(name) for name in NAMES), flush=True)
             os._exit(0)
 sys.meta_path.insert(0, Watch())
 """
 
 
 @pytest.mark.parametrize("program", ["gsocc_core.commands.cli", "gsocc_ros.node.process"])
-@pytest.mark.parametrize(("asked", "expected"), [(None, "PASSIVE 1"), (("ACTIVE", "3"), "ACTIVE 3")])
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, "None 1000 1"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None 1"),
+        ({"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "3"}, "None 7 3"),
+    ],
+)
 def test_threads_of_programs_sleep_where_they_wait_unless_somebody_asks_for_more(program, asked, expected):
-    names = ("OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
-    environment = {key: value for key, value in os.environ.items() if key not in names}
-    if asked is not None:
-        environment |= dict(zip(names, asked))
+    environment = {key: value for key, value in os.environ.items() if key not in NAMES} | asked
     code = f"{WATCH}from {program} import main\nmain(['doctor'])"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
