@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from gsocc_core import OCC3D_NUSCENES, OccupancyPredictor
+from gsocc_core.data.nuscenes import DataArgs, NuScenesOccupancy
 from gsocc_core.errors import ConfigError
 from gsocc_core.inference import running
 from gsocc_core.inference.bundle import load_bundle, save_bundle
@@ -22,6 +23,7 @@ from gsocc_core.inference.stages import CudaClock, stage_clock
 from gsocc_core.methods.build import build_method
 from gsocc_core.networks.fixed_sizes import sizes_are_fixed
 from gsocc_core.rigs.rig_file import CameraRig
+from gsocc_core.synthetic.synthesize import synthesize
 
 from ..conftest import TINY_MODEL  # noqa: TID252 - tests are no package, the fixtures' constants live beside them
 
@@ -39,6 +41,15 @@ def example_pictures():
     return pictures, cameras
 
 
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """Predicts from a key frame of the world that the demo model was trained on, from a drive that it never saw."""
+    root = tmp_path_factory.mktemp("street") / "drive"
+    synthesize(root, seed=2, image_scale=0.16, sweeps=False, duration_s=0.6, pseudo_labels=False)
+    args = DataArgs(str(root), "v1.0-synthetic", "train", occ3d_dir=None, depth_dir=None, semantics_dir=None, views=1)
+    return lambda predictor: predictor.predict_frames(NuScenesOccupancy(args, predictor.image_size)[0])
+
+
 @pytest.mark.parametrize(
     ("bundle", "precision", "least"),
     [
@@ -50,7 +61,7 @@ def example_pictures():
         ("plain-gausstr", "bfloat16", 0.998),
     ],
 )
-def test_precisions_give_the_same_labels(bundle, precision, least):
+def test_precisions_give_the_same_labels(bundle, precision, least, street):
     pictures, cameras = example_pictures()
     labels = {}
     for name in ("float32", precision):
@@ -59,7 +70,7 @@ def test_precisions_give_the_same_labels(bundle, precision, least):
         for module in predictor.method.modules():
             if module.__class__.__name__ in ("ResNetBackbone", "EfficientNetLite"):
                 module.register_forward_hook(lambda *call, seen=inside: seen.append(call[-1].feature_maps[0].dtype))
-        found = predictor.predict(pictures, cameras)
+        found = street(predictor) if bundle.startswith("synthetic") else predictor.predict(pictures, cameras)
         assert inside == [getattr(torch, name)]
         assert all(t.dtype == torch.float32 for t in vars(found.scene).values() if t is not None)
         labels[name] = found.grid.labels
