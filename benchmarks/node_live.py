@@ -255,14 +255,14 @@ def report(run: dict[str, Any], cameras: int) -> None:
     rate = sum(run["begin"] <= at <= run["end"] for at in came.values()) / seconds
     stages = [found for at, found in run["stages"] if run["begin"] <= at <= run["end"]]
     own_ms = [sum(value for name, value in found.items() if name not in AROUND) for found in stages]
-    own = float(np.median(own_ms))
+    own, own_p95 = (float(value) for value in np.percentile(own_ms, [50, 95]))
     p50, p95 = np.percentile(ages_ms, [50, 95])
     counted = next(values for name, values in run["values"].items() if name.endswith(": output"))
     rows = [
         ("sets sent per second", f"{len(inside) / seconds:.2f}"),
         ("grids received per second", f"{rate:.2f}"),
         ("sets without a grid", f"{len(inside) - len(ages_ms)} of {len(inside)}"),
-        ("the predictor's own time, p50", f"{own:.1f} ms"),
+        ("the predictor's own time, p50, p95", f"{own:.1f} ms, {own_p95:.1f} ms"),
         ("grids per second x the predictor's own time", f"{rate * own * 1e-3:.2f}"),
         ("last picture sent to grid received, p50", f"{p50:.1f} ms, the predictor's time + {p50 - own:.1f} ms"),
         ("last picture sent to grid received, p95", f"{p95:.1f} ms, the predictor's time + {p95 - own:.1f} ms"),

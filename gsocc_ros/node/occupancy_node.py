@@ -288,17 +288,19 @@ class OccupancyNode(LifecycleNode):
 
     # ---- work: in the worker's thread --------------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _work(self) -> float | None:
         pipeline = self.pipeline
-        if pipeline is None or (ready := pipeline.take()) is None:
-            return
+        if pipeline is None:
+            return None
+        if (ready := pipeline.take()) is None:
+            return pipeline.hold_s or None
         occupancy = pipeline.predict(ready)
         try:
             self._publish(occupancy)
         except Exception:
             pipeline.unpublished()
             raise
-        self.worker.wake()  # there may be more
+        return 0.0  # there may be more
 
     def _publish(self, occupancy: Occupancy) -> None:
         assert self.output is not None

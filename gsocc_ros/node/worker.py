@@ -12,7 +12,8 @@ class Worker:
     """Calls a function after every :meth:`wake`; calls that come while it works are merged into one.
 
     Args:
-        work: Does whatever there is to do and returns. An exception goes to ``on_error``; the thread goes on.
+        work: Does whatever there is to do, and returns in how many seconds it wants to be called again, woken or not;
+            None = only when woken. An exception goes to ``on_error``; the thread goes on.
         on_error: Told about exceptions, in the worker's thread.
         name: Of the thread.
 
@@ -26,7 +27,7 @@ class Worker:
     """
 
     def __init__(
-        self, work: Callable[[], None], on_error: Callable[[Exception], None], name: str = "occupancy"
+        self, work: Callable[[], float | None], on_error: Callable[[Exception], None], name: str = "occupancy"
     ) -> None:
         self._work, self._on_error, self._name = work, on_error, name
         self._wake, self._stop = threading.Event(), threading.Event()  # each thread keeps those that it started with
@@ -73,12 +74,14 @@ class Worker:
     def _run(self, wake: threading.Event, stop: threading.Event, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()
+        again_s: float | None = None
         while True:
-            wake.wait()
+            wake.wait(again_s)
             wake.clear()
             if stop.is_set():
                 return
+            again_s = None
             try:
-                self._work()
+                again_s = self._work()
             except Exception as error:  # noqa: BLE001 - whatever a set does, the next one must be tried
                 self._on_error(error)

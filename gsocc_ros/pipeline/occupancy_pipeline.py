@@ -24,6 +24,7 @@ from gsocc_ros.pipeline.counters import PipelineCounters
 from gsocc_ros.pipeline.depth_pairs import AwaitedSet, DepthPairs
 from gsocc_ros.pipeline.picture_decoder import PictureDecoder
 from gsocc_ros.pipeline.rig import Rig, RigCamera
+from gsocc_ros.pipeline.set_rhythm import SetRhythm
 from gsocc_ros.pipeline.stamp_watch import StampWatch
 from gsocc_ros.pipeline.subscriptions import Subscription, rig_subscriptions
 from gsocc_ros.pipeline.synchronizer import SyncedSet, Synchronizer
@@ -104,8 +105,8 @@ class OccupancyPipeline:
     Args:
         rig: The robot's cameras.
         predictor: The model.
-        newest_only: ``take`` gives only the newest ready set and drops older ones (a live robot); otherwise every set
-            in order (a recording).
+        newest_only: ``take`` gives only the newest ready set and drops older ones (a live robot), and holds back for
+            one that is about to complete (:class:`SetRhythm`); otherwise every set in order (a recording).
         wants: Reference stamps for which sets are wanted; None = all.
         memory_gap_s: A gap in reference stamps beyond this makes the predictor forget its memory.
         transforms: Tree of frames to use; None = a :class:`TransformBuffer`.
@@ -150,6 +151,7 @@ class OccupancyPipeline:
         self._counts: Counter[str] = Counter()  # by the names of PipelineCounters
         self._in_hand = 0
         self._predicting = False
+        self._rhythm = SetRhythm()
         self._stamps = StampWatch([camera.name for camera in rig.cameras])
         self._handlers = self._make_handlers()
 
@@ -234,6 +236,7 @@ class OccupancyPipeline:
             self._depths.reset()
             self._drop_pending()
             self._decoder.forget()
+            self._rhythm.clear()
         self._predictor.reset()
         self._last = None
 
@@ -263,8 +266,9 @@ class OccupancyPipeline:
     def _feed_picture(self, camera: RigCamera, message: Any) -> None:
         stamp = stamp_ns(message.header)
         calibration = self._poses.calibration_of(camera.name)
-        # Not behind a prediction, when most pictures are passed over.
-        if self._newest_only and not self._predicting and calibration is not None:
+        # Not behind a prediction, when most pictures are passed over, but for those that come towards its end.
+        is_early = self._predicting and self._rhythm.is_early(time.monotonic())
+        if self._newest_only and not is_early and calibration is not None:
             self._decoder.begin(camera, stamp, message, calibration)
         self._depths.picture(camera.name, stamp)
         self._stamps.add(camera.name, stamp)
@@ -289,6 +293,7 @@ class OccupancyPipeline:
         )
         if is_wanted:
             self._pending.append(self._depths.begin(synced))
+            self._rhythm.completed(time.monotonic())
 
     def _drop_pending(self) -> None:
         self._counts["superseded"] += len(self._pending)
@@ -301,11 +306,17 @@ class OccupancyPipeline:
                 self._file(synced)
             self._finished = True
 
+    @property
+    def hold_s(self) -> float:
+        """So many seconds ``take`` gives nothing unless a newer set is ready, though one may be there; 0 = it gives."""
+        with self._lock:
+            return self._rhythm.hold_s(time.monotonic()) if self._newest_only else 0.0
+
     def take(self) -> ReadySet | None:
         """The next set whose calibration and transforms are there, and whose depth is there or waited for long enough.
 
         Returns:
-            A set, or None when nothing is ready.
+            A set, or None when nothing is ready, or a newer set is worth the wait of ``hold_s``.
 
         Raises:
             DataError: a set waited ``transform_wait_ms`` in vain for a camera's CameraInfo or for its frame in the
@@ -315,6 +326,8 @@ class OccupancyPipeline:
         """
         with self._lock:
             start = time.perf_counter()
+            if self._holds_back():
+                return None
             found: ReadySet | None = None
             taken: AwaitedSet[Any] | None = None
             while self._pending and (found is None or self._newest_only):
@@ -338,9 +351,22 @@ class OccupancyPipeline:
                 found, taken = placed, awaited
             if taken is not None:
                 self._depths.count(taken)
+                self._rhythm.taken(time.monotonic(), is_newest=not self._pending)
                 self._in_hand += 1
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
         return None if found is None else replace(found, sync_ms=spent_s * 1e3)
+
+    def _holds_back(self) -> bool:
+        if not self._newest_only or self._finished or not self._rhythm.hold_s(time.monotonic()):
+            return False
+        newest = self._pending[-1] if self._pending and self._rhythm.has_fresh else None
+        if newest is None or not self._depths.is_settled(newest):
+            return True
+        try:
+            self._place(newest.paired, waited=False)
+        except Exception as error:  # noqa: BLE001 - what is wrong for good is told when the set is taken
+            return isinstance(error, DataError)
+        return False
 
     def _place(self, synced: SyncedSet[Any], waited: bool) -> ReadySet:
         # Holding the last pose is the second-best answer: first wait for the exact one.
@@ -362,6 +388,7 @@ class OccupancyPipeline:
         finally:
             with self._lock:
                 self._predicting, self._in_hand = False, max(0, self._in_hand - 1)
+                self._rhythm.worked(time.monotonic())
                 self._counts[outcome] += 1
         return occupancy
 
