@@ -5,7 +5,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +17,11 @@ import gsocc_ros
 from gsocc_ros.node.parameters import NodeSettings, parameter_file
 from gsocc_ros.pipeline.rig import Rig
 from gsocc_ros.pipeline.subscriptions import rig_subscriptions
+from gsocc_ros.share_files import find_share_file
 
 pytestmark = pytest.mark.ros
 rclpy = pytest.importorskip("rclpy")
+NODE_PAGE = Path(gsocc_ros.__file__).parents[1] / "docs" / "node.md"
 LAUNCH_FILE = Path(gsocc_ros.__file__).parents[1] / "launch" / "occupancy.launch.py"
 #: Prints the node's command line, without starting it.
 COMMAND_LINE = """
@@ -111,3 +115,29 @@ def test_one_robot_of_a_team_hears_its_own_topics(tmp_path):
     own.write_text("cameras: {a: {topic: /a/p, camera_info_topic: /a/i, depth_topic: /a/d, mask: m.yaml}}\n")
     words = json.loads(command_line(namespace="/r/two", remap_inputs="true", rig=str(own)).stdout.splitlines()[-1])
     assert {"/a/p:=/r/two/a/p", "/a/i:=/r/two/a/i", "/a/d:=/r/two/a/d", "/tf:=/r/two/tf"} <= set(words)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("name", "nodes"),
+    [("managed.launch.py", ["occupancy"]), ("team.launch.yaml", ["robot1.occupancy", "robot2.occupancy"])],
+)
+def test_launch_files_of_the_docs_bring_their_nodes_up(tmp_path, name, nodes):
+    """As they stand on the page of the node: beside a rig file, run by ros2 launch, ended by an interrupt."""
+    code = next(block for block in NODE_PAGE.read_text(encoding="utf-8").split("```") if name in block)
+    (tmp_path / name).write_text(code.partition("\n")[2], encoding="utf-8")
+    shutil.copy(find_share_file("config/rigs/example_four_cameras.yaml"), tmp_path / "my_rig.yaml")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = {"cwd": tmp_path, "text": True, "start_new_session": True, "env": {**os.environ, "PATH": path}}
+    launched = subprocess.Popen(["ros2", "launch", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    told = []
+    for line in launched.stdout:
+        told.append(line)
+        if sum("active: waiting for pictures" in one for one in told) == len(nodes):
+            break
+    launched.send_signal(signal.SIGINT)
+    output = "".join([*told, launched.communicate(timeout=60)[0]])
+    for node in nodes:
+        topic = "/".join(["", *node.split(".")[:-1], "front/image_raw/compressed"])
+        assert f"[{node}]: active: waiting for pictures of {topic}" in output, output
+    assert "process has died" not in output, output
