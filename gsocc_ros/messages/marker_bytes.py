@@ -9,7 +9,14 @@ import torch
 
 from gsocc_core import SemanticGrid
 from gsocc_core.geometry.rigid import rotmat_to_quat
-from gsocc_ros.messages.occupancy_messages import CUBE_LIST, MARKER_NAMESPACE, MARKER_SHARE, occupied_voxels
+from gsocc_ros.messages.occupancy_messages import (
+    CUBE_LIST,
+    MARKER_NAMESPACE,
+    MARKER_SHARE,
+    OccupiedVoxels,
+    centers_from_corner_m,
+    occupied_voxels,
+)
 
 _POINT = np.dtype("<f8")
 
@@ -49,7 +56,7 @@ class _Cdr:
         return b"".join([b"\0\1\0\0", *self._parts])
 
 
-def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str) -> bytes:
+def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str, voxels: OccupiedVoxels | None = None) -> bytes:
     """The serialised Marker that :func:`gsocc_ros.messages.occupancy_messages.voxel_marker` describes.
 
     rclpy publishes bytes as they are, and recordings store them.
@@ -58,6 +65,7 @@ def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str) -> byte
         grid: Labels (X, Y, Z).
         stamp_ns: Time that the labels refer to.
         frame_id: The ego frame's name.
+        voxels: The grid's, where they are known already.
 
     Raises:
         ShapeError: the labels have batch dimensions.
@@ -65,7 +73,7 @@ def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str) -> byte
     Example:
         ``publisher.publish(voxel_marker_bytes(prediction.grid, prediction.reference_stamp_ns, "base_link"))``
     """
-    index, labels, _ = occupied_voxels(grid)
+    index, labels, _ = voxels or occupied_voxels(grid)
     size_m = np.asarray(grid.grid.size_m)
     palette = np.ones((256, 4), "<f4")
     shades = grid.classes.palette() / 255.0
@@ -84,7 +92,7 @@ def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str) -> byte
     out.add("<i4", 0, 0)  # lifetime: for ever
     out.add("u1", 0)  # frame_locked
     out.add("<u4", len(index))
-    out.block(((index + 0.5) * size_m).astype(_POINT))
+    out.block(centers_from_corner_m(grid.grid)[index].astype(_POINT, copy=False))
     out.add("<u4", len(labels))
     out.block(palette[labels])
     out.text("")  # texture_resource

@@ -12,7 +12,7 @@ import numpy as np
 from gsocc_core import ClassTable, SemanticGrid, VoxelGrid
 from gsocc_core.errors import ConfigError
 from gsocc_ros.messages.message_host import MessageHost
-from gsocc_ros.messages.occupancy_messages import occupied_voxels
+from gsocc_ros.messages.occupancy_messages import OccupiedVoxels, centers_in_ego_m, occupied_voxels
 from gsocc_ros.messages.sensor_messages import point_cloud
 
 _POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
@@ -61,7 +61,14 @@ class ObstacleRule:
         return (z >= self.low_m) & (z <= self.high_m)
 
 
-def obstacle_cloud(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, stamp_ns: int, frame_id: str) -> Any:
+def obstacle_cloud(
+    host: MessageHost,
+    grid: SemanticGrid,
+    rule: ObstacleRule,
+    stamp_ns: int,
+    frame_id: str,
+    voxels: OccupiedVoxels | None = None,
+) -> Any:
     """Centres of obstacle voxels as an xyz PointCloud2, as Nav2's STVL and voxel layers take it.
 
     Args:
@@ -70,11 +77,10 @@ def obstacle_cloud(host: MessageHost, grid: SemanticGrid, rule: ObstacleRule, st
         rule: What counts as an obstacle.
         stamp_ns: Time that the labels refer to.
         frame_id: The base frame's name.
+        voxels: The grid's, where they are known already.
     """
-    index, labels, _ = occupied_voxels(grid)
-    index = index[rule.is_obstacle(grid.classes)[labels]]
-    T, lower = grid.grid.T_ego_grid_matrix, np.asarray(grid.grid.lower)
-    centers = (lower + (index + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
+    index, labels, _ = voxels or occupied_voxels(grid)
+    centers = centers_in_ego_m(grid.grid)[index[rule.is_obstacle(grid.classes)[labels]]]
     centers = centers[(centers[:, 2] >= rule.low_m) & (centers[:, 2] <= rule.high_m)]
     points = np.zeros(len(centers), _POINT)
     points["x"], points["y"], points["z"] = centers.T

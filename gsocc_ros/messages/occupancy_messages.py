@@ -8,7 +8,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,24 +36,51 @@ def class_table_id(classes: ClassTable) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
-def occupied_voxels(grid: SemanticGrid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class OccupiedVoxels(NamedTuple):
     """What is neither free nor without a label.
 
-    Args:
-        grid: Labels (X, Y, Z).
+    Attributes:
+        places: (N,) int64, in the flattened grid, row-major.
+        labels: (N,) uint8.
+        confidence: (N,) float32; 1 where the grid holds none.
+    """
 
-    Returns:
-        (N, 3) int64 voxel indices, (N,) uint8 labels, and (N,) float32 confidences, 1 where the grid holds none.
+    places: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+def occupied_voxels(grid: SemanticGrid) -> OccupiedVoxels:
+    """The occupied voxels of a grid with labels (X, Y, Z), in row-major order.
 
     Raises:
         ShapeError: the labels have batch dimensions.
     """
-    labels = _single(grid)
+    labels = _single(grid).reshape(-1)
     index = np.flatnonzero((labels != grid.classes.free_id) & (labels != grid.classes.ignore_id))
     confidence = np.ones(len(index), np.float32)
     if grid.confidence is not None:
         confidence = grid.confidence.cpu().numpy().reshape(-1)[index].astype(np.float32)
-    return np.stack(np.unravel_index(index, labels.shape), axis=-1), labels.reshape(-1)[index], confidence
+    return OccupiedVoxels(index, labels[index], confidence)
+
+
+@lru_cache(maxsize=4)
+def centers_from_corner_m(grid: VoxelGrid) -> np.ndarray:
+    """(X Y Z, 3) float64 centres of all voxels, metres along the grid's axes from its lower corner. Read only."""
+    places = np.indices(grid.shape).reshape(3, -1).T
+    return _read_only((places + 0.5) * np.asarray(grid.size_m))
+
+
+@lru_cache(maxsize=4)
+def centers_in_ego_m(grid: VoxelGrid) -> np.ndarray:
+    """(X Y Z, 3) float32 centres of all voxels in the ego frame, metres. Read only."""
+    T = grid.T_ego_corner
+    return _read_only((centers_from_corner_m(grid) @ T[:3, :3].T + T[:3, 3]).astype(np.float32))
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    values.flags.writeable = False
+    return values
 
 
 def _single(grid: SemanticGrid) -> np.ndarray:
@@ -61,15 +89,23 @@ def _single(grid: SemanticGrid) -> np.ndarray:
     return grid.labels.cpu().numpy()
 
 
-def voxel_cloud(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str) -> Any:
-    """Occupied voxels as a PointCloud2: x, y, z (m), rgb (packed as RViz reads it), label, confidence."""
-    index, labels, confidence = occupied_voxels(grid)
-    T = grid.grid.T_ego_corner
-    centers = ((index + 0.5) * np.asarray(grid.grid.size_m)) @ T[:3, :3].T + T[:3, 3]
+def voxel_cloud(
+    host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id: str, voxels: OccupiedVoxels | None = None
+) -> Any:
+    """Occupied voxels as a PointCloud2: x, y, z (m), rgb (packed as RViz reads it), label, confidence.
+
+    Args:
+        host: Whose message.
+        grid: Labels (X, Y, Z).
+        stamp_ns: Time that the labels refer to.
+        frame_id: The ego frame's name.
+        voxels: The grid's, where they are known already.
+    """
+    index, labels, confidence = voxels or occupied_voxels(grid)
     points = np.zeros(len(labels), _VOXEL_POINT)
-    points["x"], points["y"], points["z"] = centers.T
-    red, green, blue = grid.classes.palette().astype(np.uint32)[labels].T
-    points["rgb"] = ((red << 16) | (green << 8) | blue).view(np.float32)
+    points["x"], points["y"], points["z"] = centers_in_ego_m(grid.grid)[index].T
+    red, green, blue = grid.classes.palette().astype(np.uint32).T
+    points["rgb"] = ((red << 16) | (green << 8) | blue).view(np.float32)[labels]
     points["label"], points["confidence"] = labels, confidence
     return point_cloud(host, points, stamp_ns, frame_id)
 
@@ -82,7 +118,7 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
     The points are in the frame of the marker's pose, whose axes are those of the grid: cubes turn with it.
     """
     index, labels, _ = occupied_voxels(grid)
-    centers = (index + 0.5) * np.asarray(grid.grid.size_m)
+    centers = centers_from_corner_m(grid.grid)[index]
     palette = grid.classes.palette() / 255.0
     colors = {
         int(i): host.make(

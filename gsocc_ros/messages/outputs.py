@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gsocc_core import Gaussians, Prediction, SemanticGrid
@@ -19,6 +20,7 @@ from gsocc_ros.messages.occupancy_messages import (
     class_table_id,
     gaussian_array,
     occupancy,
+    occupied_voxels,
     stage_latency,
     voxel_cloud,
 )
@@ -127,11 +129,12 @@ class OutputMessages:
         if CLASSES_TOPIC in wanted and self._classes_sent != table:
             self._classes_sent = table
             yield CLASSES_TOPIC, class_table(host, grid.classes, stamp, frame)
+        voxels = lru_cache(lambda: occupied_voxels(grid))  # once for all that want them
         builders: dict[str, Callable[[], Any]] = {
             GRID_TOPIC: lambda: occupancy(host, grid, stamp, frame, model),
-            VOXELS_TOPIC: lambda: voxel_cloud(host, grid, stamp, frame),
-            MARKERS_TOPIC: lambda: voxel_marker_bytes(grid, stamp, frame),
-            OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame),
+            VOXELS_TOPIC: lambda: voxel_cloud(host, grid, stamp, frame, voxels()),
+            MARKERS_TOPIC: lambda: voxel_marker_bytes(grid, stamp, frame, voxels()),
+            OBSTACLES_TOPIC: lambda: obstacle_cloud(host, grid, self._rule, stamp, frame, voxels()),
             COST_MAP_TOPIC: lambda: self._cost_map(prediction),
         }
         if grid.velocity is not None:
