@@ -16,6 +16,7 @@ class Worker:
             None = only when woken. An exception goes to ``on_error``; the thread goes on.
         on_error: Told about exceptions, in the worker's thread.
         name: Of the thread.
+        finish: Called when the thread is about to end.
 
     Example:
         >>> done = threading.Event()
@@ -27,9 +28,13 @@ class Worker:
     """
 
     def __init__(
-        self, work: Callable[[], float | None], on_error: Callable[[Exception], None], name: str = "occupancy"
+        self,
+        work: Callable[[], float | None],
+        on_error: Callable[[Exception], None],
+        name: str = "occupancy",
+        finish: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work, self._on_error, self._name = work, on_error, name
+        self._work, self._on_error, self._name, self._finish = work, on_error, name, finish
         self._wake, self._stop = threading.Event(), threading.Event()  # each thread keeps those that it started with
         self._thread: threading.Thread | None = None
         self._before: threading.Thread | None = None  # was told to stop, may still work
@@ -79,6 +84,7 @@ class Worker:
             wake.wait(again_s)
             wake.clear()
             if stop.is_set():
+                self._finish()
                 return
             again_s = None
             try:

@@ -328,33 +328,40 @@ class OccupancyPipeline:
             start = time.perf_counter()
             if self._holds_back():
                 return None
-            found: ReadySet | None = None
-            taken: AwaitedSet[Any] | None = None
-            while self._pending and (found is None or self._newest_only):
-                awaited = self._pending[0]
-                if not self._finished and not self._depths.is_settled(awaited):
-                    break
-                synced = awaited.paired
-                waiting_ns = self._newest_ns - synced.reference_stamp_ns
-                waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
-                try:
-                    placed = self._place(synced, waited)
-                except Exception as error:
-                    # What is not known yet may still come; and an older set that is ready goes first.
-                    if found is not None or (isinstance(error, DataError) and not waited):
-                        break
-                    self._pending.popleft()
-                    self._counts["lost"] += 1
-                    raise
-                self._pending.popleft()
-                self._counts["superseded"] += found is not None
-                found, taken = placed, awaited
-            if taken is not None:
-                self._depths.count(taken)
-                self._rhythm.taken(time.monotonic(), is_newest=not self._pending)
+            found = self._first_ready()
+            if found is not None:
                 self._in_hand += 1
             spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
         return None if found is None else replace(found, sync_ms=spent_s * 1e3)
+
+    def _first_ready(self) -> ReadySet | None:
+        """Take the newest set that is ready, and drop those before it; or the next one in order, if it is."""
+        last = len(self._pending) - 1 if self._newest_only else min(0, len(self._pending) - 1)
+        fault: tuple[int, Exception] | None = None
+        for index in range(last, -1, -1):
+            awaited = self._pending[index]
+            if not self._finished and not self._depths.is_settled(awaited):
+                continue
+            synced = awaited.paired
+            waiting_ns = self._newest_ns - synced.reference_stamp_ns
+            waited = self._finished or waiting_ns > self.rig.transform_wait_ms * 1e6
+            try:
+                placed = self._place(synced, waited)
+            except Exception as error:  # noqa: BLE001 - an older set that is ready goes first
+                if waited or not isinstance(error, DataError):  # else what is not known yet may still come
+                    fault = (index, error)
+                continue
+            for _ in range(index + 1):
+                self._pending.popleft()
+            self._counts["superseded"] += index
+            self._depths.count(awaited)
+            self._rhythm.taken(time.monotonic(), is_newest=not self._pending)
+            return placed
+        if fault is not None:
+            del self._pending[fault[0]]
+            self._counts["lost"] += 1
+            raise fault[1]
+        return None
 
     def _holds_back(self) -> bool:
         if not self._newest_only or self._finished or not self._rhythm.hold_s(time.monotonic()):

@@ -10,9 +10,9 @@ from statistics import median
 
 #: Intervals between sets whose median is the period, and the fewest that say what it is.
 KEPT, LEAST = 8, 3
-#: A set that is this share of a period away, or less, is waited for. The one at hand is then older than the wait is
-#: long, or nearly so, and its pictures are not decoded yet, while those of the next one are decoded as they come.
-WORTH = 0.6
+#: A set that is this share of a period away, or less, is waited for. What is published is then never older than without
+#: waiting, averaged over time, however long a set is worked on; the higher the share, the fewer sets.
+WORTH = 0.7
 #: So much of a period later than expected, the next set is not waited for any longer.
 SLACK = 0.15
 #: So many sets go without a wait after one that was complete and yet not ready.
