@@ -77,6 +77,8 @@ class OccupancyNode(LifecycleNode):
         self._start: Any = None
         if self.settings.auto_activate:
             self._start = self.create_timer(0.0, self._start_alone, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        else:
+            self.get_logger().info("unconfigured: waiting for a lifecycle manager")
 
     # ---- parameters --------------------------------------------------------------------------------------------------
 

@@ -128,15 +128,22 @@ def test_launch_files_of_the_docs_bring_their_nodes_up(tmp_path, name, nodes):
     (tmp_path / name).write_text(code.partition("\n")[2], encoding="utf-8")
     shutil.copy(find_share_file("config/rigs/example_four_cameras.yaml"), tmp_path / "my_rig.yaml")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    options = {"cwd": tmp_path, "text": True, "start_new_session": True, "env": {**os.environ, "PATH": path}}
+    # A domain of their own: managers and nodes of other tests go by the same names.
+    environment = {**os.environ, "PATH": path, "ROS_DOMAIN_ID": str(1 + os.getpid() % 39)}
+    options = {"cwd": tmp_path, "text": True, "start_new_session": True, "env": environment}
     launched = subprocess.Popen(["ros2", "launch", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     told = []
-    for line in launched.stdout:
-        told.append(line)
-        if sum("active: waiting for pictures" in one for one in told) == len(nodes):
-            break
-    launched.send_signal(signal.SIGINT)
-    output = "".join([*told, launched.communicate(timeout=60)[0]])
+    try:
+        for line in launched.stdout:
+            told.append(line)
+            if sum("active: waiting for pictures" in one for one in told) == len(nodes):
+                break
+        launched.send_signal(signal.SIGINT)
+        told.append(launched.communicate(timeout=60)[0])
+    finally:
+        if launched.poll() is None:
+            os.killpg(launched.pid, signal.SIGKILL)
+    output = "".join(told)
     for node in nodes:
         topic = "/".join(["", *node.split(".")[:-1], "front/image_raw/compressed"])
         assert f"[{node}]: active: waiting for pictures of {topic}" in output, output
