@@ -92,7 +92,7 @@ def voxel_marker_bytes(grid: SemanticGrid, stamp_ns: int, frame_id: str, voxels:
     out.add("<i4", 0, 0)  # lifetime: for ever
     out.add("u1", 0)  # frame_locked
     out.add("<u4", len(index))
-    out.block(centers_from_corner_m(grid.grid)[index].astype(_POINT, copy=False))
+    out.block(centers_from_corner_m(grid.grid, index).astype(_POINT, copy=False))
     out.add("<u4", len(labels))
     out.block(palette[labels])
     out.text("")  # texture_resource

@@ -80,7 +80,7 @@ def obstacle_cloud(
         voxels: The grid's, where they are known already.
     """
     index, labels, _ = voxels or occupied_voxels(grid)
-    centers = centers_in_ego_m(grid.grid)[index[rule.is_obstacle(grid.classes)[labels]]]
+    centers = centers_in_ego_m(grid.grid, index[rule.is_obstacle(grid.classes)[labels]])
     centers = centers[(centers[:, 2] >= rule.low_m) & (centers[:, 2] <= rule.high_m)]
     points = np.zeros(len(centers), _POINT)
     points["x"], points["y"], points["z"] = centers.T

@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,23 +63,24 @@ def occupied_voxels(grid: SemanticGrid) -> OccupiedVoxels:
     return OccupiedVoxels(index, labels[index], confidence)
 
 
-@lru_cache(maxsize=4)
-def centers_from_corner_m(grid: VoxelGrid) -> np.ndarray:
-    """(X Y Z, 3) float64 centres of all voxels, metres along the grid's axes from its lower corner. Read only."""
-    places = np.indices(grid.shape).reshape(3, -1).T
-    return _read_only((places + 0.5) * np.asarray(grid.size_m))
+def centers_from_corner_m(grid: VoxelGrid, places: np.ndarray) -> np.ndarray:
+    """(N, 3) float64 centres of voxels, metres along the grid's axes from its lower corner.
+
+    Args:
+        grid: Where the voxels are.
+        places: (N,) in the flattened grid, row-major.
+    """
+    axes = ((np.arange(count) + 0.5) * size for count, size in zip(grid.shape, grid.size_m))
+    return np.stack([axis[i] for axis, i in zip(axes, np.unravel_index(places, grid.shape))], axis=-1)
 
 
-@lru_cache(maxsize=4)
-def centers_in_ego_m(grid: VoxelGrid) -> np.ndarray:
-    """(X Y Z, 3) float32 centres of all voxels in the ego frame, metres. Read only."""
-    T = grid.T_ego_corner
-    return _read_only((centers_from_corner_m(grid) @ T[:3, :3].T + T[:3, 3]).astype(np.float32))
-
-
-def _read_only(values: np.ndarray) -> np.ndarray:
-    values.flags.writeable = False
-    return values
+def centers_in_ego_m(grid: VoxelGrid, places: np.ndarray) -> np.ndarray:
+    """(N, 3) float64 centres of voxels in the ego frame, metres; arguments as of :func:`centers_from_corner_m`."""
+    T, centers = grid.T_ego_corner, centers_from_corner_m(grid, places)
+    if grid.T_ego_grid is not None:
+        centers = centers @ T[:3, :3].T
+    centers += T[:3, 3]
+    return centers
 
 
 def _single(grid: SemanticGrid) -> np.ndarray:
@@ -103,7 +103,7 @@ def voxel_cloud(
     """
     index, labels, confidence = voxels or occupied_voxels(grid)
     points = np.zeros(len(labels), _VOXEL_POINT)
-    points["x"], points["y"], points["z"] = centers_in_ego_m(grid.grid)[index].T
+    points["x"], points["y"], points["z"] = centers_in_ego_m(grid.grid, index).T
     red, green, blue = grid.classes.palette().astype(np.uint32).T
     points["rgb"] = ((red << 16) | (green << 8) | blue).view(np.float32)[labels]
     points["label"], points["confidence"] = labels, confidence
@@ -118,7 +118,7 @@ def voxel_marker(host: MessageHost, grid: SemanticGrid, stamp_ns: int, frame_id:
     The points are in the frame of the marker's pose, whose axes are those of the grid: cubes turn with it.
     """
     index, labels, _ = occupied_voxels(grid)
-    centers = centers_from_corner_m(grid.grid)[index]
+    centers = centers_from_corner_m(grid.grid, index)
     palette = grid.classes.palette() / 255.0
     colors = {
         int(i): host.make(

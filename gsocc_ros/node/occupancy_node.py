@@ -46,8 +46,8 @@ class OccupancyNode(LifecycleNode):
     """Semantic occupancy from a rig's cameras.
 
     ``configure`` reads the parameters, loads the rig and the model and compiles the kernels; ``activate`` subscribes;
-    ``deactivate`` unsubscribes; ``cleanup`` frees the model. Callbacks only file messages; one worker thread predicts
-    and publishes, always the newest complete set.
+    ``deactivate`` unsubscribes; ``cleanup`` frees the model. Callbacks only file messages; one worker thread predicts,
+    always from the newest set that is ready, and on a CPU another one publishes meanwhile.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -296,14 +296,23 @@ class OccupancyNode(LifecycleNode):
         pipeline = self.pipeline
         if pipeline is None:
             return None
+        hold_s = pipeline.hold_s
         if (ready := pipeline.take()) is None:
-            return pipeline.hold_s or None
+            return hold_s or None
         occupancy = pipeline.predict(ready)
         self._finish_publication()
-        # Beside the next prediction: clouds and markers of a dense scene take a tenth of its time.
-        arguments = (pipeline, occupancy)
-        self._publication = threading.Thread(target=self._try_to_publish, args=arguments, name="publish", daemon=True)
-        self._publication.start()
+        try:
+            if self.predictor is not None and self.predictor.device.type == "cpu":
+                # Beside the next prediction: clouds and markers of a dense scene take a tenth of its time.
+                arguments = (pipeline, occupancy)
+                thread = threading.Thread(target=self._try_to_publish, args=arguments, name="publish", daemon=True)
+                thread.start()
+                self._publication = thread
+            else:  # copies from a GPU would wait for the next prediction
+                self._publish(occupancy)
+        except Exception:
+            pipeline.unpublished()
+            raise
         return 0.0  # there may be more
 
     def _finish_publication(self) -> None:

@@ -26,7 +26,6 @@ class CameraPoses:
 
     Attributes:
         calibration_changes: Changes of a camera's CameraInfo so far.
-        without_ego_motion: Sets so far whose ego motion was given up.
         left_out: Camera that sets go on without, with the reason.
     """
 
@@ -36,7 +35,7 @@ class CameraPoses:
         self._refused: dict[str, DataError] = {}  # what was wrong with a camera's last CameraInfo
         self._least = rig.sync_settings().smallest_set
         self.left_out: dict[str, str] = {}
-        self.calibration_changes = self.without_ego_motion = 0
+        self.calibration_changes = 0
 
     def feed_info(self, camera: RigCamera, message: Any) -> None:
         """File a sensor_msgs/CameraInfo.
@@ -105,7 +104,6 @@ class CameraPoses:
         except DataError:
             if tolerance_ns == 0:
                 raise
-            self.without_ego_motion += 1
             return None
 
     def cameras(self, synced: SyncedSet[Any], T_world_ego: np.ndarray | None, tolerance_ns: int) -> tuple[Camera, ...]:

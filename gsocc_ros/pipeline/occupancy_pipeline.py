@@ -180,7 +180,6 @@ class OccupancyPipeline:
             counts = Counter(self._counts)
             counts["waiting"] = len(self._pending) + self._in_hand
             counts["without_depth"] += self._depths.incomplete
-            counts["without_ego_motion"] = self._poses.without_ego_motion
             counts["calibration_changes"] = self._poses.calibration_changes
             broken = dict(self._transforms.broken)
             return PipelineCounters(self._synchronizer.counters(), broken_transforms=broken, **counts)
@@ -218,6 +217,7 @@ class OccupancyPipeline:
             self._predictor, self._last = predictor, None
             self._counts["without_depth"] += self._depths.incomplete
             self._depths = self._depth_pairs()
+            self._rhythm.clear()
         self._decoder.use(predictor.least_size)
 
     def _depth_pairs(self) -> DepthPairs[Any]:
@@ -327,6 +327,7 @@ class OccupancyPipeline:
         with self._lock:
             start = time.perf_counter()
             if self._holds_back():
+                self._feed_s += time.perf_counter() - start
                 return None
             found = self._first_ready()
             if found is not None:
@@ -354,6 +355,7 @@ class OccupancyPipeline:
             for _ in range(index + 1):
                 self._pending.popleft()
             self._counts["superseded"] += index
+            self._counts["without_ego_motion"] += placed.T_world_ego is None and self.rig.fixed_frame is not None
             self._depths.count(awaited)
             self._rhythm.taken(time.monotonic(), is_newest=not self._pending)
             return placed

@@ -34,6 +34,7 @@ class SetRhythm:
         >>> rhythm = SetRhythm()
         >>> for k in range(5): rhythm.completed(0.1 * k)
         >>> rhythm.taken(0.4)
+        >>> rhythm.worked(0.46)
         >>> round(rhythm.hold_s(0.46), 3)  # the next one comes in 40 ms, and may be 15 ms late
         0.055
         >>> rhythm.completed(0.5)
@@ -49,6 +50,7 @@ class SetRhythm:
     def clear(self) -> None:
         """Time begins anew."""
         self._completed.clear()
+        self._worked_s.clear()
         self._suspended, self._until, self._taken_s = 0, 0.0, 0.0
         self._undecided = self._held = self.has_fresh = False
 
@@ -91,11 +93,14 @@ class SetRhythm:
 
     def _decide(self, now_s: float) -> float:
         period_s = self._period_s()
-        if self._suspended or period_s is None:
+        if self._suspended or period_s is None or not self._worked_s:
             return now_s
         expected_s = self._completed[-1] + period_s
         latest_s = expected_s + SLACK * period_s
-        return latest_s if expected_s - WORTH * period_s <= now_s < latest_s else now_s
+        is_near = expected_s - WORTH * period_s <= now_s < latest_s
+        # Who is done with the set at hand before the next one comes loses nothing by beginning at once.
+        has_time = now_s + median(self._worked_s) <= expected_s
+        return latest_s if is_near and not has_time else now_s
 
     def _period_s(self) -> float | None:
         if len(self._completed) <= LEAST:

@@ -101,3 +101,24 @@ def test_a_thread_that_did_not_end_in_time_ends_and_never_works_beside_the_next(
     assert len(set(calls)) == 2
     assert overlaps == [False, False]
     assert not calls[0].is_alive()
+
+
+def test_work_that_asks_for_it_is_called_again_unwoken_and_the_end_is_told():
+    calls, finished, third = [], [], threading.Event()
+
+    def work():
+        calls.append(time.monotonic())
+        if len(calls) == 3:
+            third.set()
+        return {1: 0.1, 2: 0.0}.get(len(calls))
+
+    worker = Worker(work, on_error=lambda error: None, finish=lambda: finished.append(threading.current_thread()))
+    worker.start()
+    worker.wake()
+    assert third.wait(5.0)
+    assert calls[1] - calls[0] >= 0.1
+    time.sleep(0.1)
+    assert len(calls) == 3, "None is asked for: only a wake calls it again"
+    assert not finished
+    assert worker.stop(5.0)
+    assert [thread.name for thread in finished] == ["occupancy"]

@@ -4,7 +4,9 @@
 
 import copy
 import time
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -180,6 +182,76 @@ def test_a_fault_of_the_newest_set_does_not_cost_the_one_before(robot):
     assert pipeline.take() is None
     counters = pipeline.counters()
     assert (counters.sets, counters.superseded, counters.lost) == (6, 4, 1)
+    pipeline.close()
+
+
+class Asked(TransformBuffer):
+    """A transform tree that remembers when it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.stamps = []
+
+    def lookup(self, target, source, stamp_ns=None, tolerance_ns=0):
+        self.stamps.append(stamp_ns)
+        return super().lookup(target, source, stamp_ns, tolerance_ns)
+
+
+def test_sets_that_are_passed_over_are_not_placed(robot):
+    drive, frames = robot(NUSCENES, cycles=6), Asked()
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=True, transforms=frames)
+    for event in drive.events():
+        pipeline.feed(event.topic, event.message)
+    synced = pipeline.take().synced
+    assert synced.reference_stamp_ns == drive.reference_ns(5)
+    assert set(frames.stamps) == {synced.reference_stamp_ns, *(frame.stamp_ns for frame in synced.frames.values())}
+    assert pipeline.counters().superseded == 5
+    pipeline.close()
+
+
+def test_sets_without_ego_motion_are_counted_when_they_are_taken(robot):
+    frames = Troubled()
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=True, transforms=frames)
+    drive = robot(NUSCENES, cycles=6)
+    frames.stamps = tuple(drive.reference_ns(k) for k in range(1, 6))  # asked for, they cost the set
+    for event in drive.events():
+        if event.topic != "/tf":
+            pipeline.feed(event.topic, event.message)
+    taken = 0
+    for _ in range(12):
+        with suppress(IndexError):
+            taken += pipeline.take() is not None
+    counters = pipeline.counters()
+    assert counters.sets == 6
+    assert counters.without_ego_motion == taken <= 1
+    pipeline.close()
+
+
+def test_a_live_pipeline_waits_for_the_set_that_completes_next(robot, monkeypatch):
+    """Sets every 100 ms and predictions of 160 ms: 60 ms after a set completed, the next one is waited for."""
+    from gsocc_ros.pipeline import occupancy_pipeline as module
+
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter))
+    drive = robot(NUSCENES, cycles=12, cycle_ms=100.0)
+    begin_ns = drive.reference_ns(0)
+    pipeline = OccupancyPipeline(NUSCENES, Recorder(), newest_only=True)
+    waited, taken, busy_until = 0, [], 0.0
+    for event in drive.events():
+        now[0] = (event.stamp_ns - begin_ns) * 1e-9
+        pipeline.feed(event.topic, event.message)
+        if now[0] < busy_until:
+            continue
+        if busy_until:
+            pipeline._rhythm.worked(busy_until)
+            busy_until = 0.0
+        waited += pipeline.hold_s > 0
+        if (ready := pipeline.take()) is not None:
+            taken.append(ready.synced.reference_stamp_ns)
+            busy_until = now[0] + 0.16
+    cycles = [round((stamp - begin_ns) * 1e-8) for stamp in taken]
+    assert waited > 0
+    assert cycles[-3:] == [cycles[-1] - 4, cycles[-1] - 2, cycles[-1]], "every second set, and never an old one"
     pipeline.close()
 
 

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from gsocc_ros.pipeline.set_rhythm import SLACK, WORTH, SetRhythm
 
 
-def run(period_s, work_s, waits, lag_s=0.0, until_s=20.0):
-    """A worker beside sets that complete every period and are ready a lag later: (when taken, when complete)."""
+def run(period_s, work_s, waits, lag_s=0.0, until_s=20.0, spike_s=None):
+    """A worker beside sets that complete every period and are ready a lag later: (when taken, when complete).
+
+    Every twentieth set takes ``spike_s`` instead of ``work_s``.
+    """
     rhythm, complete, taken, now, last = SetRhythm(), [], [], 0.0, -1.0
 
     def go_to(time_s):
@@ -29,7 +32,7 @@ def run(period_s, work_s, waits, lag_s=0.0, until_s=20.0):
             last = ready[-1]
             taken.append((now, last))
             rhythm.taken(now, is_newest=last == complete[-1])
-            go_to(now + work_s)
+            go_to(now + (work_s if spike_s is None or len(taken) % 20 else spike_s))
             rhythm.worked(now)
             continue
         events = [len(complete) * period_s, *(at + lag_s for at in complete if at + lag_s > now)]
@@ -53,6 +56,13 @@ def test_what_is_known_is_not_older_than_without_waiting(period_s, works):
     assert age_of_what_is_known(waiting, work_s) <= 1.01 * age_of_what_is_known(greedy, work_s)
     oldest_s = max(at - complete for at, complete in waiting[8:])
     assert oldest_s <= (1 - WORTH) * period_s + 1e-6
+
+
+@given(st.floats(0.05, 0.6), st.floats(1.0, 1.39))
+def test_one_slow_prediction_costs_no_set(works, spike):
+    """Whoever is done with a set that came meanwhile before the next one comes begins with it at once."""
+    taken = run(0.1, 0.1 * works, True, spike_s=0.1 * spike)
+    assert [round(b[1] / 0.1) - round(a[1] / 0.1) for a, b in pairwise(taken)] == [1] * (len(taken) - 1)
 
 
 @given(st.floats(0.02, 0.5), st.floats(0.05, 0.98))
@@ -84,6 +94,7 @@ def test_the_next_set_that_stays_away_is_given_up():
     for k in range(6):
         rhythm.completed(0.1 * k)
     rhythm.taken(0.5)
+    rhythm.worked(0.57)
     assert rhythm.hold_s(0.57) == pytest.approx(0.03 + SLACK * 0.1)
     assert rhythm.hold_s(0.62) == 0.0
     assert not rhythm.has_fresh
