@@ -326,20 +326,18 @@ class OccupancyPipeline:
         """
         with self._lock:
             start = time.perf_counter()
-            if self._holds_back():
-                self._feed_s += time.perf_counter() - start
-                return None
             found = self._first_ready()
-            if found is not None:
-                self._in_hand += 1
-            spent_s, self._feed_s = time.perf_counter() - start + self._feed_s, 0.0
-        return None if found is None else replace(found, sync_ms=spent_s * 1e3)
+            self._feed_s += time.perf_counter() - start
+            if found is None:
+                return None
+            self._in_hand += 1
+            spent_s, self._feed_s = self._feed_s, 0.0
+        return replace(found, sync_ms=spent_s * 1e3)
 
     def _first_ready(self) -> ReadySet | None:
         """Take the newest set that is ready, and drop those before it; or the next one in order, if it is."""
-        last = len(self._pending) - 1 if self._newest_only else min(0, len(self._pending) - 1)
         fault: tuple[int, Exception] | None = None
-        for index in range(last, -1, -1):
+        for index in self._candidates():
             awaited = self._pending[index]
             if not self._finished and not self._depths.is_settled(awaited):
                 continue
@@ -365,17 +363,14 @@ class OccupancyPipeline:
             raise fault[1]
         return None
 
-    def _holds_back(self) -> bool:
-        if not self._newest_only or self._finished or not self._rhythm.hold_s(time.monotonic()):
-            return False
-        newest = self._pending[-1] if self._pending and self._rhythm.has_fresh else None
-        if newest is None or not self._depths.is_settled(newest):
-            return True
-        try:
-            self._place(newest.paired, waited=False)
-        except Exception as error:  # noqa: BLE001 - what is wrong for good is told when the set is taken
-            return isinstance(error, DataError)
-        return False
+    def _candidates(self) -> range:
+        """Places of the sets to look at, in that order."""
+        count = len(self._pending)
+        if not self._newest_only:
+            return range(min(1, count))
+        if self._finished or not self._rhythm.hold_s(time.monotonic()):
+            return range(count - 1, -1, -1)
+        return range(count - 1, count - 1 - (self._rhythm.has_fresh and count > 0), -1)
 
     def _place(self, synced: SyncedSet[Any], waited: bool) -> ReadySet:
         # Holding the last pose is the second-best answer: first wait for the exact one.

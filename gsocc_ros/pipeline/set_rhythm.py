@@ -13,7 +13,8 @@ KEPT, LEAST = 8, 3
 #: A set that is this share of a period away, or less, is waited for. What is published is then never older than without
 #: waiting, averaged over time, however long a set is worked on; the higher the share, the fewer sets.
 WORTH = 0.7
-#: So much of a period later than expected, the next set is not waited for any longer.
+#: So much of a period later than expected, the next set is not waited for any longer; nor are transforms of the newest
+#: one, so long after it completed.
 SLACK = 0.15
 #: So many sets go without a wait after one that was complete and yet not ready.
 SUSPENDED = 16
@@ -28,7 +29,7 @@ class SetRhythm:
     one steady clock. A wait is decided once per set that was taken.
 
     Attributes:
-        has_fresh: A set completed since the worker is free.
+        has_fresh: A set completed since the worker is free, or just before.
 
     Example:
         >>> rhythm = SetRhythm()
@@ -95,6 +96,9 @@ class SetRhythm:
         period_s = self._period_s()
         if self._suspended or period_s is None or not self._worked_s:
             return now_s
+        if now_s < (late_s := self._completed[-1] + SLACK * period_s):
+            self.has_fresh = True  # though it may lack a transform, which is on its way
+            return late_s
         expected_s = self._completed[-1] + period_s
         latest_s = expected_s + SLACK * period_s
         is_near = expected_s - WORTH * period_s <= now_s < latest_s

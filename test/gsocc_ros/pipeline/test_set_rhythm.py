@@ -100,6 +100,21 @@ def test_the_next_set_that_stays_away_is_given_up():
     assert not rhythm.has_fresh
 
 
+def test_a_set_that_is_only_just_complete_goes_before_an_older_one():
+    """Its last transform is on its way; without it the older one is taken, and the next ones are not waited for."""
+    rhythm = SetRhythm()
+    for k in range(7):
+        rhythm.completed(0.1 * k)
+    rhythm.taken(0.4)
+    rhythm.worked(0.605)
+    assert rhythm.hold_s(0.605) == pytest.approx(SLACK * 0.1 - 0.005)
+    assert rhythm.has_fresh
+    assert rhythm.hold_s(0.62) == 0.0
+    rhythm.taken(0.62, is_newest=False)
+    rhythm.worked(0.805)
+    assert rhythm.hold_s(0.805) == 0.0
+
+
 def test_nothing_is_known_before_some_sets_came():
     rhythm = SetRhythm()
     for k in range(3):
